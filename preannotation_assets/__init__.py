@@ -1,0 +1,1 @@
+"""Pre-annotation of OCR pages by a language model, as Dagster assets."""

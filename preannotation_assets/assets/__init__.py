@@ -1,0 +1,1 @@
+"""The four assets, one a file, each thin: read, call, write, report."""

@@ -1,0 +1,57 @@
+"""What the assets share: owners, and numbers for their metadata."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+from dagster import TableColumn, TableColumnConstraints, TableSchema
+
+from preannotation_assets.errors import BatchError
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.batch import require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import PagesManifest
+
+__all__ = ["OWNERS", "MetadataValues", "column_schema", "per_second", "percentile", "require_current_pages"]
+
+MetadataValues = dict[str, Any]
+
+OWNERS: Final = ["team:preannotation"]
+
+
+def column_schema(schema: pa.Schema) -> Mapping[str, Any]:
+    """Asset metadata from which Dagster shows the columns."""
+    columns = [
+        TableColumn(
+            column.name, str(column.type), constraints=TableColumnConstraints(nullable=column.nullable)
+        )
+        for column in schema
+    ]
+    return {"dagster/column_schema": TableSchema(columns)}
+
+
+def per_second(count: int, seconds: float) -> float | None:
+    """A rate; None where no time has passed."""
+    return round(count / seconds, 3) if seconds > 0 else None
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))], 3)
+
+
+def require_current_pages(
+    store: ObjectStore, layout: DatasetLayout, version: str, stage: str
+) -> PagesManifest:
+    """The snapshot, if ``stage`` was made of its present version.
+
+    Raises:
+        BatchError: there is no snapshot, or ``stage`` was made of an older one.
+    """
+    pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
+    if pages.version != version:
+        raise BatchError(f"{stage} of {layout.dataset} are of older pages", f"materialize {stage} again")
+    return pages

@@ -1,0 +1,133 @@
+"""Asset checks: the visible record of what was verified, on what is really published.
+
+The asset verifies before it publishes; these checks read the published Parquet again, in one pass.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+    multi_asset_check,
+)
+
+from preannotation_assets.assets.suggestions import suggestions
+from preannotation_assets.errors import BatchError, VerificationError
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+from preannotation_assets.publishing.publisher import verify_published
+from preannotation_assets.publishing.verification import Offence, Rule, VerificationReport
+from preannotation_assets.resources.ollama import LabelSchemeResource
+from preannotation_assets.resources.storage import StorageResource
+
+__all__ = ["suggestion_checks", "verify_dataset"]
+
+_RULES: Final = {
+    "offsets": (Rule.PAGE, Rule.OFFSETS, Rule.TEXT, Rule.HASH),
+    "span_ids": (Rule.SPAN_ID, Rule.UNIQUE),
+    "contract": (Rule.LABEL, Rule.CONFIDENCE, Rule.ORDER, Rule.OVERLAP),
+}
+_DESCRIPTIONS: Final = {
+    "offsets": "Every row's text is exactly page_text[start:end], of the page in the version that was read.",
+    "span_ids": "span_ids are made as the contract says, and none occurs twice.",
+    "contract": "The twelve columns and their types, known labels, confidence in [0, 1], order, overlaps.",
+    "failed_pages": "At most 1 % of the pages failed.",
+    "grounded_quotes": "At least 80 % of the model's quotes were found on their page.",
+}
+_FAILED_PAGES_ALLOWED: Final = 0.01
+_GROUNDED_QUOTES_WANTED: Final = 0.80
+_GROUNDED: Final = frozenset(("kept", "exact_duplicate", "seen_by_two_chunks", "cut_by_border", "overlap"))
+
+
+def verify_dataset(
+    store: ObjectStore, dataset: str, labels: Sequence[str], *, overlaps_allowed: bool
+) -> VerificationReport:
+    """Checks what is published for a dataset against the snapshot of its pages.
+
+    Raises:
+        BatchError: there is no snapshot.
+        VerificationError: the Parquet has other columns, or is not the one the manifest names.
+        ObjectNotFoundError: nothing is published.
+    """
+    layout = DatasetLayout(dataset)
+    pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
+    rows = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows))
+    return verify_published(store, layout, rows, labels, overlaps_allowed=overlaps_allowed)
+
+
+@multi_asset_check(
+    specs=[
+        AssetCheckSpec(name, asset=suggestions, description=description)
+        for name, description in _DESCRIPTIONS.items()
+    ]
+)
+def suggestion_checks(
+    context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
+) -> Iterator[AssetCheckResult]:
+    """Reads the published rows once and reports on five checks; offenders by id, at most 20."""
+    store = storage.open()
+    dataset = context.partition_key
+    scheme = label_scheme.load()
+    try:
+        report = verify_dataset(store, dataset, scheme.label_names, overlaps_allowed=scheme.overlaps)
+        broken_contract = ""
+    except VerificationError as error:
+        report, broken_contract = VerificationReport(), str(error)
+    for name, rules in _RULES.items():
+        yield _rule_result(name, rules, report, broken_contract)
+    manifest = read_manifest(store, DatasetLayout(dataset).published_manifest, SuggestionsManifest)
+    if manifest is None:
+        raise BatchError(f"suggestions of {dataset} are not materialized", "materialize suggestions first")
+    failed, pages = len(manifest.failed_pages), len(manifest.failed_pages) + manifest.pages_processed
+    yield _rate_result("failed_pages", failed, pages, failed <= _FAILED_PAGES_ALLOWED * pages)
+    quotes = sum(manifest.quotes_by_outcome.values())
+    grounded = sum(count for outcome, count in manifest.quotes_by_outcome.items() if outcome in _GROUNDED)
+    yield _rate_result("grounded_quotes", grounded, quotes, grounded >= _GROUNDED_QUOTES_WANTED * quotes)
+
+
+def _rule_result(
+    name: str, rules: Sequence[Rule], report: VerificationReport, broken_contract: str
+) -> AssetCheckResult:
+    offences = {rule.value: report.offences[rule] for rule in rules if report.offences[rule]}
+    offenders = [offender for offender in report.offenders if offender.rule in rules]
+    return AssetCheckResult(
+        check_name=name,
+        passed=not offences and not broken_contract,
+        severity=AssetCheckSeverity.ERROR,
+        description=broken_contract or None,
+        metadata={"rows": report.rows, "offences": offences, "offenders": _offender_table(offenders)},
+    )
+
+
+def _offender_table(offenders: Sequence[Offence]) -> MetadataValue:
+    records = [
+        TableRecord(
+            {
+                "rule": item.rule.value,
+                "doc_id": item.doc_id,
+                "page_num": item.page_num,
+                "span_id": item.span_id,
+            }
+        )
+        for item in offenders
+    ]
+    columns = [TableColumn(name) for name in ("rule", "doc_id", "page_num", "span_id")]
+    return MetadataValue.table(records, TableSchema(columns))
+
+
+def _rate_result(name: str, count: int, total: int, passed: bool) -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name=name,
+        passed=passed,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"count": count, "of": total, "share": round(count / total, 4) if total else None},
+    )

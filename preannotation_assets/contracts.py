@@ -1,0 +1,143 @@
+"""The columns of every dataset: the one place where they are named and typed.
+
+Offsets (``start``, ``end``) are Unicode code points in the full page text, ``end`` exclusive.
+Durations are seconds. Times are UTC. A column that may be null is unknown where it is null.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+__all__ = [
+    "ANSWERS",
+    "CHUNKS",
+    "GROUNDINGS",
+    "PAGES",
+    "RAW_MODEL_OUTPUTS",
+    "SOURCE_VIEW",
+    "SUGGESTIONS",
+    "SUGGESTIONS_SORT",
+    "AnswerStatus",
+]
+
+SOURCE_VIEW: Final = "md_raw_ocr.main.vw_argilla_pages"
+"""The view the pages are read from; a local file is attached under the name ``md_raw_ocr``."""
+
+
+def _required(name: str, data_type: pa.DataType) -> pa.Field:
+    return pa.field(name, data_type, nullable=False)
+
+
+_PAGE_KEY: Final = (_required("doc_id", pa.string()), _required("page_num", pa.int32()))
+_INSTANT: Final = pa.timestamp("us", tz="UTC")
+
+PAGES: Final = pa.schema([*_PAGE_KEY, _required("text", pa.string()), _required("text_sha256", pa.string())])
+"""The snapshot of a batch, sorted by doc_id, page_num; one row a page whose text hash is right."""
+
+CHUNKS: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        _required("chunk_index", pa.int32()),
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("text", pa.string()),
+        _required("chunk_sha256", pa.string()),
+        _required("estimated_tokens", pa.int32()),
+    ]
+)
+"""The pieces the model is shown; ``text`` is exactly ``page_text[start:end]``."""
+
+
+class AnswerStatus:
+    """What became of a request.
+
+    ``SPLIT`` says that the text was too long, or its answer was: its ``pieces`` were asked instead.
+    """
+
+    ANSWERED: Final = "answered"
+    FAILED: Final = "failed"
+    SPLIT: Final = "split"
+
+
+_PIECE: Final = pa.struct(
+    [
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("request_key", pa.string()),
+    ]
+)
+
+_ANSWER: Final = (
+    _required("request_key", pa.string()),
+    _required("status", pa.string()),
+    # A reason code where the status is failed or split.
+    pa.field("reason", pa.string()),
+    # The message content, byte for byte as the model gave it.
+    pa.field("answer", pa.string()),
+    # Code points and natural log-probability of every token of the answer, in order.
+    pa.field("token_lengths", pa.list_(pa.int32())),
+    pa.field("token_logprobs", pa.list_(pa.float32())),
+    pa.field("prompt_tokens", pa.int32()),
+    pa.field("answer_tokens", pa.int32()),
+    # The estimate of prompt_tokens that was made before asking.
+    _required("estimated_prompt_tokens", pa.int32()),
+    _required("attempts", pa.int32()),
+    pa.field("endpoint", pa.string()),
+    pa.field("latency_seconds", pa.float64()),
+    pa.field("queue_seconds", pa.float64()),
+    _required("answered_at", _INSTANT),
+    _required("run_id", pa.string()),
+)
+
+ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PIECE))])
+"""The journal: one row an answer or a failure, written within seconds of its arrival."""
+
+RAW_MODEL_OUTPUTS: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        _required("chunk_index", pa.int32()),
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        *_ANSWER,
+    ]
+)
+"""One row a chunk, or a piece of a chunk that was split, with what the model answered."""
+
+GROUNDINGS: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        # Page offset of the text the model was shown, and the quote's place in its answer.
+        _required("chunk_start", pa.int32()),
+        _required("answer_index", pa.int32()),
+        _required("label", pa.string()),
+        _required("quote", pa.string()),
+        # kept, or why the quote did not become a suggestion.
+        _required("outcome", pa.string()),
+        pa.field("start", pa.int32()),
+        pa.field("end", pa.int32()),
+        pa.field("match", pa.string()),
+        pa.field("similarity", pa.float32()),
+        pa.field("confidence", pa.float32()),
+    ]
+)
+"""What became of every quote: the working data beside the suggestions."""
+
+SUGGESTIONS: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        _required("span_id", pa.string()),
+        _required("label", pa.string()),
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("text", pa.string()),
+        _required("text_sha256", pa.string()),
+        pa.field("confidence", pa.float32()),
+        _required("model", pa.string()),
+        _required("model_version", pa.string()),
+        _required("generated_at", _INSTANT),
+    ]
+)
+"""What is published: exactly these twelve columns (sql/motherduck/PREANNOTATION_SCHEMA.md)."""
+
+SUGGESTIONS_SORT: Final = ("doc_id", "page_num", "start")
+"""The order of the published rows; ties are in the order of end, then label."""

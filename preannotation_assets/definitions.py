@@ -1,0 +1,60 @@
+"""The code location: the only place where assets, resources, checks and sensors are wired."""
+
+import os
+
+from dagster import Definitions, in_process_executor
+
+from preannotation_assets.assets.chunks import chunks
+from preannotation_assets.assets.pages import pages
+from preannotation_assets.assets.raw_model_outputs import raw_model_outputs
+from preannotation_assets.assets.suggestions import suggestions
+from preannotation_assets.checks import suggestion_checks
+from preannotation_assets.jobs import preannotate
+from preannotation_assets.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.resources.spark import SparkResource
+from preannotation_assets.resources.storage import StorageResource
+from preannotation_assets.resources.warehouse import WarehouseResource
+from preannotation_assets.sensors import new_datasets
+from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+
+__all__ = ["build_definitions", "defs"]
+
+
+def build_definitions(settings: Settings) -> Definitions:
+    """Everything, wired by the settings.
+
+    One process a run: the assets of a run share one Spark session, whose start costs more than all of a
+    small batch.
+    """
+    return Definitions(
+        assets=[pages, chunks, raw_model_outputs, suggestions],
+        asset_checks=[suggestion_checks],
+        jobs=[preannotate],
+        sensors=[new_datasets],
+        executor=in_process_executor,
+        resources={
+            "warehouse": WarehouseResource(
+                database=settings.database,
+                batch_condition=settings.batch_condition,
+                dataset_pattern=settings.dataset_pattern,
+            ),
+            "storage": StorageResource(
+                root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
+            ),
+            "spark": SparkResource(master=settings.spark_master, spark_config={}),
+            "ollama": OllamaResource(
+                endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
+                model=settings.model,
+                max_in_flight=settings.max_in_flight,
+                num_ctx=settings.num_ctx,
+                num_predict=settings.num_predict,
+                chunk_tokens=settings.chunk_tokens,
+                overlap_tokens=settings.overlap_tokens,
+                stream=settings.stream,
+            ),
+            "label_scheme": LabelSchemeResource(path=settings.labels),
+        },
+    )
+
+
+defs = build_definitions(Settings.from_environment(os.environ))

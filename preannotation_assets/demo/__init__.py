@@ -1,0 +1,3 @@
+"""The sample batch: invented vessel documents to try the pipeline on."""
+
+__all__: list[str] = []

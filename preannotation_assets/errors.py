@@ -1,0 +1,120 @@
+"""The exceptions of the package: what is wrong and what to do, in one line.
+
+Every exception takes a ``problem`` and, where there is one, a ``cure``; both are plain strings made
+of ids, names and numbers. Page text, quotes, model answers and secrets never go into them. They hold
+no other state, so they can be pickled between Spark's processes.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "AccessDeniedError",
+    "BatchError",
+    "ConflictError",
+    "EndpointError",
+    "InferenceError",
+    "LabelSchemeError",
+    "ModelError",
+    "ObjectNotFoundError",
+    "PreannotationError",
+    "RuntimeMissingError",
+    "SettingsError",
+    "StorageError",
+    "VerificationError",
+    "WarehouseError",
+]
+
+
+class PreannotationError(Exception):
+    """Base of every exception this package raises on purpose.
+
+    ``code`` is a stable, machine-readable name of the kind of failure.
+    """
+
+    code: ClassVar[str] = "preannotation"
+
+    def __init__(self, problem: str, cure: str = "") -> None:
+        super().__init__(problem, cure)
+        self.problem = problem
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.cure}" if self.cure else self.problem
+
+
+class SettingsError(PreannotationError):
+    """A setting is missing, malformed or contradicts another."""
+
+    code = "settings"
+
+
+class RuntimeMissingError(PreannotationError):
+    """Something the machine must have (Java, a package) is not there."""
+
+    code = "runtime_missing"
+
+
+class LabelSchemeError(PreannotationError):
+    """The label scheme cannot be read or is not valid."""
+
+    code = "label_scheme"
+
+
+class WarehouseError(PreannotationError):
+    """The pages cannot be read: database, view, column or type."""
+
+    code = "warehouse"
+
+
+class BatchError(PreannotationError):
+    """The dataset is unknown, empty, or not materialized as far as is needed."""
+
+    code = "batch"
+
+
+class StorageError(PreannotationError):
+    """The object store refuses, fails, or cannot be reached."""
+
+    code = "storage"
+
+
+class ObjectNotFoundError(StorageError):
+    """There is no object under that key."""
+
+    code = "object_not_found"
+
+
+class ConflictError(StorageError):
+    """A conditional write lost: somebody else wrote the object first."""
+
+    code = "conflict"
+
+
+class InferenceError(PreannotationError):
+    """Asking the model cannot go on."""
+
+    code = "inference"
+
+
+class EndpointError(InferenceError):
+    """An Ollama endpoint cannot be reached or does not speak Ollama's protocol."""
+
+    code = "endpoint"
+
+
+class AccessDeniedError(InferenceError):
+    """A login page, 401 or 403 stands before the endpoint: retrying cannot help."""
+
+    code = "access_denied"
+
+
+class ModelError(InferenceError):
+    """The model is missing, may not be used, or changed under the run."""
+
+    code = "model"
+
+
+class VerificationError(PreannotationError):
+    """Rows about to be published, or already published, break the contract."""
+
+    code = "verification"

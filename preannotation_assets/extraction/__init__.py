@@ -1,0 +1,1 @@
+"""Pure functions on plain data: no Dagster, no Spark, no network, no clock."""

@@ -1,0 +1,234 @@
+"""Cuts a page into pieces that a model's context can hold, at places where a reader would pause.
+
+Pieces cover the page, follow each other in order, and overlap, so that an entity shorter than the
+overlap is whole in at least one of them. All offsets are code points of the page text.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import regex
+
+from preannotation_assets.extraction.spans import Chunk
+from preannotation_assets.extraction.tokens import PieceEstimates, calibrated_tokens
+
+__all__ = ["MIN_SPLIT_CODE_POINTS", "ChunkLimits", "chunk_page", "split_chunk"]
+
+MIN_SPLIT_CODE_POINTS: Final = 200
+
+# How far from the place of equal size a border may stand, as a share of the piece.
+_REACH: Final = 0.15
+# How far beyond the wanted overlap a piece may reach back for a better border, as a share of it.
+_OVERLAP_REACH: Final = 0.5
+# A run of joined code points longer than twice this is cut anywhere. Unicode's stream-safe text has
+# no more than 30 combining marks in a row (UAX #15, section 13).
+_GRAPHEME_REACH: Final = 64
+
+_BREAK: Final = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
+_HYPHENS: Final = r"\-\u00ad\u00ac\u2010\u2e17"
+_WORD_ENDS: Final = rf"(?<!\p{{L}}[{_HYPHENS}])"
+# Borders, best first, each at the end of the match: paragraph, line, sentence, word, sign. A hyphen at
+# the end of a line does not end a word.
+_BORDERS: Final = (
+    regex.compile(rf"{_BREAK}(?>[^\S\r\n]*{_BREAK})+\s*"),
+    regex.compile(rf"{_WORD_ENDS}{_BREAK}"),
+    regex.compile(r"""(?<=[\p{L}\p{N}]{2})[.!?\u2026]+['"\u2019\u201d\xbb)\]]*\s+(?!\p{Ll})|[\u3002\uff01\uff1f]"""),
+    regex.compile(rf"{_WORD_ENDS}\s+"),
+    regex.compile(rf"[^\P{{P}}{_HYPHENS}]"),
+)
+
+# Two code points that belong to one grapheme (Unicode's UAX #29), on the side of joining too much.
+_JOINED: Final = regex.compile(
+    r"\r\n"
+    r"|.[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]"
+    r"|[\p{GCB=ZWJ}\p{GCB=Prepend}]."
+    r"|\p{GCB=L}[\p{GCB=L}\p{GCB=V}\p{GCB=LV}\p{GCB=LVT}]"
+    r"|[\p{GCB=LV}\p{GCB=V}][\p{GCB=V}\p{GCB=T}]"
+    r"|[\p{GCB=LVT}\p{GCB=T}]\p{GCB=T}",
+    regex.DOTALL,
+)
+# Two of them are one flag.
+_REGIONAL_INDICATORS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+_FLAGS_REACH: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """How large pieces may be, in tokens of the model.
+
+    ``calibration`` is the factor between the estimate and the model's count
+    (``tokens.calibration_factor``).
+
+    Raises:
+        ValueError: If the overlap is negative or half of a piece or more, or a limit or the
+            calibration is not positive.
+    """
+
+    max_tokens: int = 6000
+    overlap_tokens: int = 200
+    calibration: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses limits under which cutting could not come to an end."""
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if not 0 <= 2 * self.overlap_tokens < self.max_tokens:
+            raise ValueError(
+                f"overlap_tokens must be at least 0 and below half of max_tokens, "
+                f"not {self.overlap_tokens} of {self.max_tokens}"
+            )
+        if not (math.isfinite(self.calibration) and self.calibration > 0):
+            raise ValueError(f"calibration must be a positive number, not {self.calibration}")
+
+
+def chunk_page(text: str, limits: ChunkLimits) -> list[Chunk]:
+    """Cuts a page into pieces within the limits.
+
+    The first piece starts at 0, the last ends at ``len(text)``, and none starts behind the end of the
+    one before it. A piece exceeds the limit only where it is a single code point.
+
+    Args:
+        text: Page text.
+        limits: Sizes in tokens.
+
+    Returns:
+        Pieces by rising start and end; none if the text is blank.
+    """
+    if not text or text.isspace():
+        return []
+    estimates = PieceEstimates(text)
+    budget = _uncalibrated(limits.max_tokens, limits.calibration)
+    overlap = min(math.ceil(limits.overlap_tokens / limits.calibration), (budget - 1) // 2)
+    return [
+        Chunk(start, end, calibrated_tokens(estimates.estimate(start, end), limits.calibration))
+        for start, end in _pieces(text, estimates, budget, max(0, overlap))
+    ]
+
+
+def split_chunk(text: str, chunk: Chunk, overlap_tokens: int) -> tuple[Chunk, Chunk] | None:
+    """Cuts a piece in two of about equal size.
+
+    The estimates of the halves are corrected by the same factor as the estimate of the piece. An
+    overlap above a quarter of the piece is lowered to that, so that both halves are smaller than it.
+
+    Args:
+        text: The whole page text.
+        chunk: A piece of it.
+        overlap_tokens: Wanted overlap of the halves.
+
+    Returns:
+        Both halves with page offsets, or None for a piece below ``MIN_SPLIT_CODE_POINTS``.
+    """
+    if chunk.end - chunk.start < MIN_SPLIT_CODE_POINTS:
+        return None
+    piece = text[chunk.start : chunk.end]
+    estimates = PieceEstimates(piece)
+    total = estimates.estimate(0, len(piece))
+    calibration = chunk.estimated_tokens / total if chunk.estimated_tokens else 1.0
+    overlap = min(math.ceil(overlap_tokens / calibration), total // 4)
+    sizes = _Sizes((total + overlap) // 2, max(1, total - 1), overlap)
+    end = min(_end_of_piece(piece, estimates, 0, 1, sizes), len(piece) - 1)
+    start = _start_of_next(piece, estimates, 0, end, overlap)
+    return (
+        _half(chunk, estimates, calibration, 0, end),
+        _half(chunk, estimates, calibration, start, len(piece)),
+    )
+
+
+def _half(chunk: Chunk, estimates: PieceEstimates, calibration: float, start: int, end: int) -> Chunk:
+    tokens = calibrated_tokens(estimates.estimate(start, end), calibration)
+    return Chunk(chunk.start + start, chunk.start + end, tokens)
+
+
+def _uncalibrated(tokens: int, calibration: float) -> int:
+    """Returns the largest estimate that the calibration does not lift above ``tokens``."""
+    estimate = math.floor(tokens / calibration) + 1
+    while estimate > 0 and calibrated_tokens(estimate, calibration) > tokens:
+        estimate -= 1
+    return estimate
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Sizes of one piece in uncorrected tokens: the wanted one, the allowed one, and the overlap."""
+
+    wanted: int
+    allowed: int
+    overlap: int
+
+
+def _pieces(text: str, estimates: PieceEstimates, budget: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Yields start and end of pieces; every piece ends behind the one before it."""
+    start = end = 0
+    while (rest := estimates.estimate(start, len(text))) > budget and end < len(text) - 1:
+        count = max(2, math.ceil((rest - overlap) / max(1, budget - overlap)))
+        wanted = min(budget, math.ceil((rest + (count - 1) * overlap) / count))
+        end = _end_of_piece(text, estimates, start, end + 1, _Sizes(wanted, budget, overlap))
+        yield start, end
+        start = _start_of_next(text, estimates, start, end, overlap)
+        if estimates.furthest_end(start, budget) <= end:
+            start = end
+    if end < len(text):
+        yield start, len(text)
+
+
+def _end_of_piece(text: str, estimates: PieceEstimates, start: int, lowest: int, sizes: _Sizes) -> int:
+    """Returns where the piece from ``start`` should end, at ``lowest`` or behind it."""
+    last = max(lowest, estimates.furthest_end(start, sizes.allowed))
+    ideal = min(last, max(lowest, estimates.furthest_end(start, sizes.wanted)))
+    reach = min(math.ceil(sizes.wanted * _REACH), (sizes.wanted - sizes.overlap) // 2)
+    first = min(ideal, max(lowest, estimates.furthest_end(start, sizes.wanted - reach)))
+    near = max(ideal, min(last, estimates.furthest_end(start, sizes.wanted + reach)))
+    found = _best_border(text, first, ideal, near)
+    if found is None:
+        found = _best_border(text, first, ideal, last)
+    return _whole_graphemes(text, lowest, ideal, last) if found is None else found
+
+
+def _start_of_next(text: str, estimates: PieceEstimates, start: int, end: int, overlap: int) -> int:
+    """Returns where the piece after ``text[start:end]`` should start, behind ``start``."""
+    if overlap == 0:
+        return end
+    spare = max(0, estimates.estimate(start, end) - overlap) // 2
+    ideal = max(start + 1, estimates.latest_start(end, overlap))
+    for reach in (min(math.ceil(overlap * _OVERLAP_REACH), spare), spare):
+        first = min(ideal, max(start + 1, estimates.latest_start(end, overlap + reach)))
+        found = _best_border(text, first, ideal, ideal)
+        if found is not None:
+            return found
+    return _whole_graphemes(text, start + 1, ideal, ideal)
+
+
+def _best_border(text: str, first: int, ideal: int, last: int) -> int | None:
+    """Returns the border of the best kind in ``first`` to ``last`` that is nearest to ``ideal``."""
+    # Two code points of context, so that a border at ``first`` is seen.
+    window = max(0, first - 2), last
+    for kind in _BORDERS:
+        places = [match.end() for match in kind.finditer(text, *window)]
+        for place in sorted(places, key=lambda place: abs(place - ideal)):
+            if place >= first and not _inside_grapheme(text, place):
+                return place
+    return None
+
+
+def _whole_graphemes(text: str, first: int, ideal: int, last: int) -> int:
+    """Returns the place in ``first`` to ``last`` nearest to ``ideal`` that cuts no grapheme."""
+    for distance in range(_GRAPHEME_REACH + 1):
+        for place in (ideal - distance, ideal + distance):
+            if first <= place <= last and not _inside_grapheme(text, place):
+                return place
+    return ideal
+
+
+def _inside_grapheme(text: str, place: int) -> bool:
+    """Tells whether the code points around ``place`` belong together."""
+    if place <= 0 or place >= len(text):
+        return False
+    if _JOINED.fullmatch(text, place - 1, place + 1):
+        return True
+    if text[place] not in _REGIONAL_INDICATORS:
+        return False
+    before = text[max(0, place - _FLAGS_REACH) : place]
+    return (len(before) - len(before.rstrip(_REGIONAL_INDICATORS))) % 2 == 1

@@ -1,0 +1,129 @@
+"""Text folded to its bare letters and digits, with the way back to the original offsets.
+
+Folding forgets everything a model or an OCR engine repairs without meaning to: case, diacritics,
+ligatures, long s, compatibility forms, punctuation, spaces, hyphenated line ends and invisible
+characters. What is left is one string of letters and digits (the *letters*); each of them remembers
+the code point it came from and whether a word starts or ends there.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character"]
+
+SEPARATOR = " "
+_INVISIBLE = ""
+
+# Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
+_PLAIN_LETTERS: Mapping[str, str] = {
+    "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i",
+    "ŋ": "n", "ŧ": "t", "ĸ": "k", "ꝛ": "r", "ƒ": "f",
+}  # fmt: skip
+
+# Blocks written without spaces between words: every character may start or end a word there
+# (Thai to Myanmar, Khmer, kana, Han with its extensions and compatibility forms).
+_UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
+    (0x0E00, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3040, 0x312F), (0x3400, 0x9FFF),
+    (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedText:
+    """The letters of a text.
+
+    ``letters[i]`` was written at code point ``origins[i]``; ``starts[i]`` says that a word starts
+    with it, ``ends[i]`` that a word ends with it; ``codes`` are the letters as code points.
+    """
+
+    letters: str
+    codes: NDArray[np.uint32]
+    origins: NDArray[np.int64]
+    starts: NDArray[np.bool_]
+    ends: NDArray[np.bool_]
+
+
+class FoldTable(dict[int, str]):
+    """What code points fold to, for ``str.translate``; fills itself as they are met."""
+
+    def __missing__(self, code: int) -> str:
+        """Folds a code point that was not met before."""
+        folded = fold_character(chr(code))
+        self[code] = folded
+        return folded
+
+
+def fold(text: str, table: FoldTable) -> FoldedText:
+    """Folds a text to its letters."""
+    spaced = text.translate(table)
+    codes = _code_points(spaced)
+    is_letter = codes != ord(SEPARATOR)
+    origins = _origins(text, table)
+    starts = is_letter.copy()
+    starts[1:] &= ~is_letter[:-1]
+    ends = is_letter.copy()
+    ends[:-1] &= ~is_letter[1:]
+    if any(ord(character) >= _UNSPACED_BLOCKS[0][0] for character in set(spaced)):
+        unspaced = _unspaced(codes)
+        starts |= unspaced
+        starts[1:] |= unspaced[:-1] & is_letter[1:]
+        ends |= unspaced
+        ends[:-1] |= unspaced[1:] & is_letter[:-1]
+    return FoldedText(
+        letters=spaced.replace(SEPARATOR, ""),
+        codes=codes[is_letter],
+        origins=origins[is_letter],
+        starts=starts[is_letter],
+        ends=ends[is_letter],
+    )
+
+
+@lru_cache(maxsize=8192)
+def fold_character(character: str) -> str:
+    """What one code point folds to: letters and digits, a separator, or nothing for invisible ones."""
+    category = unicodedata.category(character)
+    if category[0] in "LN":
+        folded = _fold_letter(character)
+        return folded or SEPARATOR
+    if category == "Cf" or 0xFE00 <= ord(character) <= 0xFE0F:
+        return _INVISIBLE
+    if category[0] == "M":
+        # Vowel signs of Indic scripts (class 0) are letters to a reader, accents are not.
+        return character if unicodedata.combining(character) == 0 else _INVISIBLE
+    return SEPARATOR
+
+
+def _fold_letter(character: str) -> str:
+    decimal = unicodedata.decimal(character, None)
+    if decimal is not None:
+        return str(decimal)
+    decomposed = unicodedata.normalize("NFKD", character)
+    if "\u2044" in decomposed:
+        return character  # a fraction such as one half is not the number 12
+    plain = "".join(_PLAIN_LETTERS.get(part, part) for part in decomposed.casefold())
+    plain = unicodedata.normalize("NFKD", plain)
+    return "".join(part for part in plain if part.isalnum())
+
+
+def _origins(text: str, table: FoldTable) -> NDArray[np.int64]:
+    positions = np.arange(len(text), dtype=np.int64)
+    if all(len(folded) == 1 for folded in table.values()):
+        return positions
+    lengths = {chr(code): len(folded) for code, folded in table.items()}
+    return np.repeat(positions, [lengths[character] for character in text])
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    unspaced = np.zeros(len(codes), dtype=np.bool_)
+    for first, last in _UNSPACED_BLOCKS:
+        unspaced |= (codes >= first) & (codes <= last)
+    return unspaced

@@ -1,0 +1,160 @@
+"""Stretches of the page's letters that match a whole quote: exactly, or after repairs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+
+from .page import Page, members
+from .quotes import PreparedQuote
+from .repairs import Repair, repair
+from .search import exact_ends, first_level, next_level, pattern
+
+__all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
+
+_MOST_ERRORS = 8
+_ERROR = 0.45
+# The letters of a word and the price that its repairs may have; longer words see _limit.
+_SHORT_WORD_LIMITS = (0.0, 0.25, 0.25, 0.6, 0.8, 1.0)
+_FIXED_LIMIT = 0.2
+_LIMIT_PER_LETTER = 0.15
+_STRICT_LIMIT_PER_LETTER = 0.07
+_LOWER_CASE = 0.35
+_INNER = 0.3
+_INNER_LETTER = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A match of letters, from one boundary of the page to another, and the price of its repairs."""
+
+    first: int
+    last: int
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarHits:
+    """The hits of a search with repairs, and whether one was refused for its digits only."""
+
+    hits: Sequence[Hit]
+    value_changed: bool
+
+
+def exact_hits(page: Page, letters: str) -> list[Hit]:
+    """All places of the letters, just so, between the borders of words."""
+    length = len(letters)
+    return [Hit(end - length, end, 0.0) for end in members(exact_ends(page, letters) & page.ends)]
+
+
+def similar_hits(page: Page, quote: PreparedQuote, wanted: int, strict: bool) -> SimilarHits:
+    """The places of a quote with repairs, between the borders of words, best first, none overlapping.
+
+    The search goes level by level and ends with the level that has given as many hits as are wanted.
+    """
+    letters = quote.letters
+    limit = _limit(len(letters), len(quote.words) == 1)
+    if strict:
+        limit = min(limit, _STRICT_LIMIT_PER_LETTER * len(letters))
+    errors = min(int(limit / _ERROR), _MOST_ERRORS)
+    if quote.has_digits:
+        errors = max(errors, 1)
+    searched = pattern(page, letters)
+    states = first_level(searched, page.starts)
+    hits: list[Hit] = []
+    seen = 0
+    value_changed = False
+    for level in range(errors + 1):
+        if level:
+            states = next_level(searched, states)
+        ends = states[-1] & page.ends & ~seen
+        seen |= ends
+        for end in members(ends):
+            first, fixed = _best_start(page, quote, end, level)
+            if fixed is None:
+                continue
+            if fixed.digits:
+                value_changed |= fixed.total <= _FIXED_LIMIT and 2 * fixed.digits <= len(letters)
+            elif _acceptable(page, quote, first, fixed, limit):
+                hits.append(Hit(first, end, fixed.total))
+        hits = _apart(hits)
+        if len(hits) >= wanted:
+            break
+    return SimilarHits(hits, value_changed)
+
+
+def inner_hits(page: Page, quote: PreparedQuote) -> Iterator[Hit]:
+    """The places where a quote begins a longer word: inflected or compounded."""
+    length = len(quote.letters)
+    if length < 4:
+        return
+    searched = pattern(page, quote.letters)
+    ends = first_level(searched, page.starts)[-1] & ~page.ends
+    for end in members(ends):
+        tail = page.ends_between(end, len(page.letters))[0] - end
+        if not _may_be_tail(length, tail):
+            continue
+        first, fixed = _best_start(page, quote, end, 0)
+        if fixed is not None and not fixed.digits and _acceptable(page, quote, first, fixed, _limit(length, True)):
+            yield Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
+
+
+def _may_be_tail(length, tail):
+    return tail <= (2 if length < 5 else min(8, 0.6 * length))
+
+
+def _best_start(page: Page, quote: PreparedQuote, end: int, errors: int) -> tuple[int, Repair | None]:
+    """Where a match that ends at a boundary begins, and its repairs; None if it is too different."""
+    letters = quote.letters
+    length = len(letters)
+    slack = errors + 1 + length // 8
+    nearest = errors + 1 + length // 3
+    if quote.has_digits:
+        nearest += length // 3
+    starts: list[int] = []
+    for start in page.starts_between(end - length - slack, min(end - 1, end - length + slack)):
+        distance = Levenshtein.distance(letters, page.letters[start:end], score_cutoff=nearest)
+        if distance < nearest:
+            starts, nearest = [start], distance
+        elif distance == nearest:
+            starts.append(start)
+    best: Repair | None = None
+    best_start = end
+    for start in starts:
+        fixed = repair(letters, page.letters[start:end], quote.word_ends)
+        if best is None or (fixed.digits, fixed.total) < (best.digits, best.total):
+            best, best_start = fixed, start
+    return best_start, best
+
+
+def _acceptable(page: Page, quote: PreparedQuote, first: int, fixed: Repair, limit: float) -> bool:
+    if not fixed.total:
+        return True
+    total = fixed.total
+    written = page.text[page.origin(first)]
+    if quote.core[0].isupper() and written.islower():
+        total += _LOWER_CASE
+    if total > limit:
+        return False
+    start = 0
+    for price, end in zip(fixed.prices, quote.word_ends, strict=True):
+        if price > _limit(end - start, len(quote.words) == 1):
+            return False
+        start = end
+    return True
+
+
+def _limit(length: int, alone: bool) -> float:
+    """The price that repairs of so many letters may have; a short word alone has little to show."""
+    if length < len(_SHORT_WORD_LIMITS):
+        return _SHORT_WORD_LIMITS[length] if alone or length > 2 else 0.5
+    return _FIXED_LIMIT + _LIMIT_PER_LETTER * length
+
+
+def _apart(hits: Sequence[Hit]) -> list[Hit]:
+    """The cheapest hits that do not overlap: overlapping ones are one mention."""
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: (hit.price, hit.first)):
+        if all(hit.last <= other.first or other.last <= hit.first for other in kept):
+            kept.append(hit)
+    return kept

@@ -1,0 +1,58 @@
+"""The order of the answers as evidence: models mostly answer in reading order.
+
+The answers form a chain. Going forward on the page from one answer to the next is free; going back
+costs ``STEP_BACK``. The cost of a place for an answer is then that of the cheapest chain through it
+(its min-marginal), found by one pass forward and one backward. Answers that stand at one place only
+are anchors for the others; an order that is no order (shuffled answers) adds the same to every place.
+"""
+
+from collections.abc import Sequence
+
+from .candidates import Candidate
+
+__all__ = ["STEP_BACK", "chain_costs"]
+
+STEP_BACK = 1.0
+
+_INFINITY = float("inf")
+
+
+def chain_costs(answers: Sequence[Sequence[Candidate]]) -> list[list[float]]:
+    """The cost of every candidate of every answer, in the chain of all answers.
+
+    The candidates of an answer must be sorted by their place; an answer without any is skipped.
+    """
+    chain = [index for index, candidates in enumerate(answers) if candidates]
+    forward = _pass([answers[index] for index in chain])
+    backward = _pass([_mirrored(answers[index]) for index in reversed(chain)])
+    costs: list[list[float]] = [[] for _ in answers]
+    for index, ahead, behind in zip(chain, forward, reversed(backward), strict=True):
+        own = answers[index]
+        costs[index] = [a + b - c.cost for a, b, c in zip(ahead, reversed(behind), own, strict=True)]
+    return costs
+
+
+def _mirrored(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return [Candidate(-c.end, -c.start, c.cost, c.match, c.similarity) for c in reversed(candidates)]
+
+
+def _pass(answers: Sequence[Sequence[Candidate]]) -> list[list[float]]:
+    """For every candidate the cost of the cheapest chain that ends in it."""
+    result: list[list[float]] = []
+    places: list[tuple[int, int]] = []
+    totals: list[float] = []
+    for candidates in answers:
+        here: list[float] = []
+        cheapest = min(totals, default=0.0)
+        in_order = _INFINITY if places else 0.0
+        position = 0
+        for candidate in candidates:
+            place = candidate.start, candidate.end
+            while position < len(places) and places[position] < place:
+                in_order = min(in_order, totals[position])
+                position += 1
+            here.append(candidate.cost + min(in_order, cheapest + STEP_BACK))
+        result.append(here)
+        places = [(c.start, c.end) for c in candidates]
+        totals = here
+    return result

@@ -1,0 +1,115 @@
+"""A page made ready for searching: the places of its letters as bit vectors.
+
+A set of places on the page is one Python integer. In a *letter set* bit ``i`` stands for letter ``i``;
+in a *boundary set* bit ``i`` stands for the boundary before letter ``i``, so that a page of ``n``
+letters has the boundaries 0 to ``n``. Shifts and bitwise operators then work on the whole page at once.
+"""
+
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .folding import FoldTable, fold
+
+__all__ = ["Page", "members"]
+
+
+class Page:
+    """A page's text and letters; the places of a letter are worked out when first asked for.
+
+    ``starts`` and ``ends`` are the boundary sets where words start and end, ``word_starts`` and
+    ``word_ends`` the same as ascending lists.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.table = FoldTable()
+        folded = fold(text, self.table)
+        self.letters = folded.letters
+        self.starts = _bits(folded.starts)
+        self.ends = _bits(folded.ends) << 1
+        self.word_starts: list[int] = np.flatnonzero(folded.starts).tolist()
+        self.word_ends: list[int] = (np.flatnonzero(folded.ends) + 1).tolist()
+        self._codes = folded.codes
+        self._origins: list[int] = folded.origins.tolist()
+        self._places: dict[str, int] = {}
+        self._alike: dict[str, int] = {}
+        self._sequences: dict[str, int] = {}
+
+    def places(self, letter: str) -> int:
+        """The letter set of one letter."""
+        found = self._places.get(letter)
+        if found is None:
+            found = self._places[letter] = _bits(self._codes == ord(letter))
+        return found
+
+    def alike(self, letter: str, others: str) -> int:
+        """The letter set of a letter and of those that look like it."""
+        found = self._alike.get(letter)
+        if found is None:
+            found = self.places(letter)
+            for other in others:
+                found |= self.places(other)
+            self._alike[letter] = found
+        return found
+
+    def sequence(self, letters: str) -> int:
+        """The letter set of the first letters of a sequence."""
+        found = self._sequences.get(letters)
+        if found is None:
+            found = self.places(letters[0])
+            for offset, letter in enumerate(letters[1:], start=1):
+                found &= self.places(letter) >> offset
+            self._sequences[letters] = found
+        return found
+
+    def offsets(self, first: int, last: int) -> tuple[int, int]:
+        """The code points between two boundaries: start and exclusive end, trailing accents included."""
+        end = self._origins[last - 1] + 1
+        while end < len(self.text) and unicodedata.combining(self.text[end]):
+            end += 1
+        return self._origins[first], end
+
+    def origin(self, letter: int) -> int:
+        """The code point that a letter was folded from."""
+        return self._origins[letter]
+
+    def starts_between(self, low: int, high: int) -> Sequence[int]:
+        """The boundaries from ``low`` to ``high``, both included, where a word starts."""
+        return self.word_starts[bisect_left(self.word_starts, low) : bisect_right(self.word_starts, high)]
+
+    def ends_between(self, low: int, high: int) -> Sequence[int]:
+        """The boundaries from ``low`` to ``high``, both included, where a word ends."""
+        return self.word_ends[bisect_left(self.word_ends, low) : bisect_right(self.word_ends, high)]
+
+    def words_between(self, low: int, high: int) -> int:
+        """How many words start from the boundary ``low`` up to, not including, ``high``."""
+        return bisect_left(self.word_starts, high) - bisect_left(self.word_starts, low)
+
+    def word_before(self, boundary: int) -> tuple[int, int]:
+        """The word that ends at or before a boundary, as two boundaries; equal ones if there is none."""
+        index = bisect_right(self.word_ends, boundary) - 1
+        return (self.word_starts[index], self.word_ends[index]) if index >= 0 else (0, 0)
+
+    def word_after(self, boundary: int) -> tuple[int, int]:
+        """The word that starts at or after a boundary, as two boundaries; equal ones if there is none."""
+        index = bisect_left(self.word_starts, boundary)
+        if index == len(self.word_starts):
+            return boundary, boundary
+        return self.word_starts[index], self.word_ends[index]
+
+
+def members(places: int) -> Iterator[int]:
+    """The members of a set of places, in ascending order."""
+    digits = bin(places)[:1:-1]
+    position = digits.find("1")
+    while position >= 0:
+        yield position
+        position = digits.find("1", position + 1)
+
+
+def _bits(flags: NDArray[np.bool_]) -> int:
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")

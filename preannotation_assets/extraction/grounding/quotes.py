@@ -1,0 +1,63 @@
+"""A model's quote made ready for searching."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .folding import SEPARATOR, FoldTable
+
+__all__ = ["PreparedQuote", "prepare"]
+
+_OPENING = frozenset("\"'`„“‘‚‛«‹»›([{<")  # noqa: RUF001 - typographic marks are the point
+_CLOSING = frozenset("\"'`”’“‘»›«‹)]}>")  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuote:
+    """A quote without outer white space.
+
+    ``letters`` are its folded letters, ``words`` the same split into words, which end at ``word_ends``.
+    ``text`` is ``prefix``, then ``core`` from the first to the last letter, then ``suffix``.
+    """
+
+    text: str
+    letters: str
+    words: Sequence[str]
+    word_ends: Sequence[int]
+    prefix: str
+    core: str
+    suffix: str
+
+    @property
+    def has_digits(self) -> bool:
+        """Whether the quote has a digit: then it must not change."""
+        return any(letter.isdigit() for letter in self.letters)
+
+    @property
+    def enclosed(self) -> bool:
+        """Whether the quote is between quotation marks or brackets."""
+        return self.prefix[-1:] in _OPENING and self.suffix[:1] in _CLOSING
+
+
+def prepare(text: str, table: FoldTable) -> PreparedQuote:
+    """Folds a quote."""
+    stripped = text.strip()
+    words = stripped.translate(table).split()
+    ends: list[int] = []
+    total = 0
+    for word in words:
+        total += len(word)
+        ends.append(total)
+    first, last = 0, len(stripped)
+    while first < last and table[ord(stripped[first])] in ("", SEPARATOR):
+        first += 1
+    while last > first and table[ord(stripped[last - 1])] == SEPARATOR:
+        last -= 1
+    return PreparedQuote(
+        text=stripped,
+        letters="".join(words),
+        words=words,
+        word_ends=ends,
+        prefix=stripped[:first],
+        core=stripped[first:last],
+        suffix=stripped[last:],
+    )

@@ -1,0 +1,139 @@
+"""The price of the repairs between what a model quotes and what stands on the page.
+
+Prices are in units of one unexplained letter. Look-alikes and variant spellings cost a part of that. A
+digit that becomes another digit, appears or vanishes has no price: it makes another value.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rapidfuzz.distance import Levenshtein
+
+from .lookalikes import CLOSE, LOOKALIKE_GROUPS, LOOKALIKES
+
+__all__ = ["Repair", "repair"]
+
+_LETTER = 1.0
+_CLOSE_LOOKALIKE = 0.25
+_LOOKALIKE = 0.45
+_GROUP = 0.35
+_DOUBLED = 0.5
+# Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
+_DIGIT = 1000.0
+_GROUP_WIDTHS = (1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What turning a quote's letters into the page's costs, for each word of the quote and in total.
+
+    ``digits`` counts the changed digits; they are not in the prices.
+    """
+
+    prices: Sequence[float]
+    total: float
+    digits: int
+
+
+def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
+    """Prices the way from a quote's letters to those on the page.
+
+    Args:
+        quote: the quote's letters.
+        written: the letters on the page.
+        word_ends: where in the quote its words end.
+    """
+    prices = [0.0] * len(word_ends)
+    digits = 0
+    word = 0
+    for first, quoted, found in _differences(quote, written):
+        after = first + len(quoted)
+        price = _price(quoted, found, quote[first - 1 : first], quote[after : after + 1])
+        if price >= _DIGIT:
+            changed = int(price // _DIGIT)
+            digits += changed
+            price -= changed * _DIGIT
+        middle = first + len(quoted) // 2
+        while word_ends[word] <= middle and word < len(word_ends) - 1:
+            word += 1
+        prices[word] += price
+    return Repair(prices, sum(prices), digits)
+
+
+def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:
+    """The stretches where the two differ: where in the quote, what is quoted, what is written."""
+    quote_from = quote_to = written_from = written_to = -1
+    for tag, quote_start, quote_end, written_start, written_end in Levenshtein.opcodes(quote, written):
+        if tag == "equal":
+            continue
+        if quote_to == quote_start and written_to == written_start:
+            quote_to, written_to = quote_end, written_end
+            continue
+        if quote_from >= 0:
+            yield quote_from, quote[quote_from:quote_to], written[written_from:written_to]
+        quote_from, quote_to, written_from, written_to = quote_start, quote_end, written_start, written_end
+    if quote_from >= 0:
+        yield quote_from, quote[quote_from:quote_to], written[written_from:written_to]
+
+
+@lru_cache(maxsize=32768)
+def _price(quoted: str, written: str, before: str, after: str) -> float:
+    """The price of one stretch that stands between the same neighbours on both sides."""
+    if len(quoted) == len(written) == 1:
+        return _exchange(quoted, written)
+    if not written and len(quoted) == 1:
+        return _single(quoted, before, after)
+    if not quoted and len(written) == 1:
+        return _single(written, before, after)
+    return _align(quoted, written, before, after)
+
+
+def _align(quoted: str, written: str, before: str, after: str) -> float:
+    """The cheapest alignment of two stretches, look-alike groups included."""
+    extra = [_in_context(written, position, before, after) for position in range(len(written))]
+    row = [0.0]
+    for price in extra:
+        row.append(row[-1] + price)
+    rows = [row]
+    for i, letter in enumerate(quoted):
+        dropped = _in_context(quoted, i, before, after)
+        above = rows[i]
+        row = [above[0] + dropped]
+        for j, other in enumerate(written):
+            best = min(above[j] + _exchange(letter, other), above[j + 1] + dropped, row[j] + extra[j])
+            row.append(min(best, _grouped(rows, quoted[: i + 1], written[: j + 1])))
+        rows.append(row)
+    return rows[-1][-1]
+
+
+def _grouped(rows: Sequence[Sequence[float]], quoted: str, written: str) -> float:
+    best = float("inf")
+    for width in _GROUP_WIDTHS:
+        if len(quoted) < width:
+            break
+        for other in LOOKALIKE_GROUPS.get(quoted[-width:], ()):
+            if written.endswith(other):
+                best = min(best, rows[len(quoted) - width][len(written) - len(other)] + _GROUP)
+    return best
+
+
+def _exchange(letter: str, other: str) -> float:
+    if letter == other:
+        return 0.0
+    if not (letter.isdigit() and other.isdigit()) and other in LOOKALIKES.get(letter, ""):
+        return _CLOSE_LOOKALIKE if other in CLOSE.get(letter, "") else _LOOKALIKE
+    return _DIGIT if letter.isdigit() or other.isdigit() else _LETTER
+
+
+def _in_context(letters: str, position: int, before: str, after: str) -> float:
+    previous = letters[position - 1] if position > 0 else before
+    following = letters[position + 1] if position + 1 < len(letters) else after
+    return _single(letters[position], previous, following)
+
+
+def _single(letter: str, previous: str, following: str) -> float:
+    """The price of a letter that the other side lacks."""
+    if letter.isdigit():
+        return _DIGIT
+    return _DOUBLED if letter in (previous, following) else _LETTER

@@ -1,0 +1,105 @@
+"""Approximate search for letters over a whole page at once.
+
+The automaton of Wu and Manber ("Fast text searching allowing errors", 1992), turned around: the state
+after a prefix of the pattern is the set of all boundaries on the page where that prefix may end, held
+in one integer, so that one step costs a handful of big-integer operations for the whole page. Close
+look-alikes are free; a level says how many other errors (a letter more, less or another) a match may
+have. What a match is worth is decided by its price in ``repairs``, not here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .lookalikes import CLOSE, LOOKALIKE_GROUPS
+from .page import Page
+
+__all__ = ["Pattern", "exact_ends", "first_level", "next_level", "pattern", "suffix_starts"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """A group of ``back`` letters of the pattern that stands as ``width`` others at ``places``."""
+
+    back: int
+    places: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Letters to search: for each the places that match it, and the groups that end with it."""
+
+    places: Sequence[int]
+    jumps: Sequence[Sequence[_Jump]]
+
+
+def exact_ends(page: Page, letters: str) -> int:
+    """The boundaries where the letters end, just so, when they begin where a word does."""
+    state = page.starts
+    places = page.places
+    for letter in letters:
+        state = (state & places(letter)) << 1
+        if not state:
+            break
+    return state
+
+
+def pattern(page: Page, letters: str) -> Pattern:
+    """Looks up the places of the letters and of their look-alikes."""
+    places = [page.alike(letter, CLOSE.get(letter, "")) for letter in letters]
+    jumps = [_jumps(page, letters, position) for position in range(1, len(letters) + 1)]
+    return Pattern(places, jumps)
+
+
+def first_level(wanted: Pattern, starts: int) -> list[int]:
+    """The states without errors, one for every prefix of the pattern; ``starts`` is that of the empty one."""
+    states = [starts]
+    state = starts
+    for position, places in enumerate(wanted.places):
+        state = (state & places) << 1
+        for jump in wanted.jumps[position]:
+            state |= (states[position + 1 - jump.back] & jump.places) << jump.width
+        states.append(state)
+    return states
+
+
+def next_level(wanted: Pattern, before: Sequence[int]) -> list[int]:
+    """The states with one error more than those given."""
+    state = before[0] | before[0] << 1
+    states = [state]
+    for position, places in enumerate(wanted.places):
+        fewer = before[position]
+        state = (((state & places) | fewer | before[position + 1]) << 1) | fewer
+        for jump in wanted.jumps[position]:
+            state |= (states[position + 1 - jump.back] & jump.places) << jump.width
+        states.append(state)
+    return states
+
+
+def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
+    """The boundaries where each suffix of the pattern may begin, without errors, to end at ``ends``."""
+    length = len(wanted.places)
+    states = [0] * length + [ends]
+    for position in range(length - 1, -1, -1):
+        state = (states[position + 1] >> 1) & wanted.places[position]
+        for back in (1, 2):
+            if position + back > length:
+                break
+            for jump in wanted.jumps[position + back - 1]:
+                if jump.back == back:
+                    state |= (states[position + back] >> jump.width) & jump.places
+        states[position] = state
+    return states
+
+
+def _jumps(page: Page, letters: str, position: int) -> list[_Jump]:
+    jumps: list[_Jump] = []
+    for back in (1, 2):
+        group = letters[max(0, position - back) : position]
+        if len(group) == back and group in LOOKALIKE_GROUPS:
+            jumps.extend(
+                _Jump(back, places, len(other))
+                for other in LOOKALIKE_GROUPS[group]
+                if (places := page.sequence(other))
+            )
+    return jumps

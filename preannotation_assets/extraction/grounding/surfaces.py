@@ -1,0 +1,136 @@
+"""The written form of a match: its edges, and the differences that folding has hidden."""
+
+import re
+import unicodedata
+
+from rapidfuzz.distance import Levenshtein
+
+from .folding import SEPARATOR, FoldTable
+from .quotes import PreparedQuote
+
+__all__ = ["dress", "same_values", "surface_price"]
+
+_QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′")  # noqa: RUF001 - typographic marks are the point
+_DASHES = frozenset("-‐‑‒–—―−¬⸗=~")  # noqa: RUF001
+_STOPS = frozenset(".,")
+_ENCLOSING = _QUOTATION_MARKS | frozenset("()[]{}<>")
+_GROUPING_MARKS = frozenset(".,'’·")  # noqa: RUF001
+_GROUP_OF_DIGITS = 3
+_NEAR_EDGE = 2
+
+# A word broken at the end of a line; the sign that breaks it is one of many in old print.
+_LINE_BREAK = re.compile(r"[-‐¬⸗=\u00ad]\s*\n\s*")
+_SPACE = re.compile(r"\s+")
+
+_LAYOUT = 0.02
+_CASE = 1.2
+_SYMBOL = 0.15
+_SYMBOLS_MOST = 0.9
+
+
+def dress(text: str, quote: PreparedQuote, start: int, end: int) -> tuple[int, int]:
+    """Takes in the symbols around ``text[start:end]`` that the quote has at its edges too."""
+    left, right = start, end
+    for symbol in reversed(quote.prefix):
+        at = left - 1
+        while at >= 0 and text[at] == " " and left - at <= _NEAR_EDGE:
+            at -= 1
+        if at < 0 or not _same_symbol(text[at], symbol):
+            break
+        left = at
+    for symbol in quote.suffix:
+        at = right
+        while at < len(text) and text[at] == " " and at - right < _NEAR_EDGE:
+            at += 1
+        if at >= len(text) or not _same_symbol(text[at], symbol):
+            break
+        right = at + 1
+    if quote.enclosed and (left == start) != (right == end):
+        return start, end
+    return left, right
+
+
+def _same_symbol(written: str, quoted: str) -> bool:
+    return written == quoted or any(
+        written in alike and quoted in alike for alike in (_QUOTATION_MARKS, _DASHES, _STOPS)
+    )
+
+
+def surface_price(quoted: str, written: str) -> float:
+    """What the differences weigh that folding has hidden, between the first and the last letter.
+
+    Line ends and spaces weigh next to nothing, since models write a quote on one line; case is strong
+    evidence for another mention; punctuation and diacritics are in between.
+    """
+    if quoted == written:
+        return 0.0
+    quoted, written = _one_line(quoted), _one_line(written)
+    if quoted == written:
+        return _LAYOUT
+    symbols = Levenshtein.distance(quoted.casefold(), written.casefold())
+    case = _CASE if Levenshtein.distance(quoted, written) > symbols else 0.0
+    return _LAYOUT + case + min(_SYMBOL * symbols, _SYMBOLS_MOST)
+
+
+def _one_line(written: str) -> str:
+    return _SPACE.sub(" ", _LINE_BREAK.sub("", written)) if "\n" in written else written
+
+
+def same_values(quoted: str, written: str, around: str, table: FoldTable) -> bool:
+    """Whether equal digits mean equal values: the same grouping, and no other currency.
+
+    Args:
+        quoted: the quote, from its first to its last letter or with its edges.
+        written: the same part of the page.
+        around: the written form with what stands next to it.
+        table: the fold table of the page.
+    """
+    currencies = _currencies(quoted)
+    others = _currencies(around)
+    if currencies and others and not currencies & others:
+        return False
+    return quoted == written or _same_grouping(_separators(quoted, table), _separators(written, table))
+
+
+def _currencies(text: str) -> set[str]:
+    return {symbol for symbol in text if unicodedata.category(symbol) == "Sc"}
+
+
+def _separators(text: str, table: FoldTable) -> list[tuple[str, str]]:
+    """Every letter with the symbols before it."""
+    found: list[tuple[str, str]] = []
+    symbols = ""
+    for symbol in text:
+        folded = table[ord(symbol)]
+        if folded == SEPARATOR:
+            symbols += symbol
+            continue
+        for letter in folded:
+            found.append((letter, symbols))
+            symbols = ""
+    return found
+
+
+def _same_grouping(quoted: list[tuple[str, str]], written: list[tuple[str, str]]) -> bool:
+    if len(quoted) != len(written):
+        return True
+    joined = split = False
+    for index in range(1, len(quoted)):
+        if not (quoted[index - 1][0].isdigit() and quoted[index][0].isdigit()):
+            continue
+        mine, theirs = quoted[index][1], written[index][1]
+        if bool(mine) == bool(theirs) or "\n" in mine + theirs:
+            continue
+        marks = (mine + theirs).strip()
+        if marks and not _groups_thousands(marks, quoted if mine else written, index):
+            return False
+        joined |= not mine
+        split |= not theirs
+    return not (joined and split)
+
+
+def _groups_thousands(marks: str, letters: list[tuple[str, str]], index: int) -> bool:
+    group = 1
+    while index + group < len(letters) and not letters[index + group][1] and letters[index + group][0].isdigit():
+        group += 1
+    return marks in _GROUPING_MARKS and group == _GROUP_OF_DIGITS

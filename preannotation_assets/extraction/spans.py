@@ -1,0 +1,99 @@
+"""The plain data that passes between the steps of extraction.
+
+All offsets are Python string indices, that is Unicode code points, and every ``end`` is exclusive.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = [
+    "Chunk",
+    "Grounding",
+    "GroundingResult",
+    "Match",
+    "Quote",
+    "Rejection",
+    "RejectionReason",
+    "Span",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a page: ``page_text[start:end]`` is its text.
+
+    ``estimated_tokens`` is the estimate the piece was cut by, never below the true count on the text
+    it was measured on (docs/chunking.md).
+    """
+
+    start: int
+    end: int
+    estimated_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What the model marked: a label, and the text it says it read."""
+
+    label: str
+    text: str
+
+
+class Match(StrEnum):
+    """How a quote was found on the page, best first."""
+
+    EXACT = "exact"
+    FOLDED = "folded"
+    FUZZY = "fuzzy"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Where a quote stands: ``text[start:end]``.
+
+    ``similarity`` is 1.0 for an exact match and falls towards 0 with every repair the match needed.
+    """
+
+    start: int
+    end: int
+    match: Match
+    similarity: float
+
+
+class RejectionReason(StrEnum):
+    """Why a quote has no place on the page."""
+
+    EMPTY = "empty"
+    NOT_FOUND = "not_found"
+    VALUE_CHANGED = "value_changed"
+    ALREADY_TAKEN = "already_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A quote that was not grounded, and why."""
+
+    reason: RejectionReason
+
+
+GroundingResult = Grounding | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A grounded answer in page offsets, with the chunk that saw it.
+
+    ``confidence`` is in [0, 1], or None where it is unknown. ``answered_at`` is microseconds since
+    the Unix epoch, UTC. ``chunk_start`` and ``chunk_end`` are the page offsets of the text the model
+    was shown. ``answer_index`` is the quote's place in that chunk's answer.
+    """
+
+    label: str
+    start: int
+    end: int
+    confidence: float | None
+    similarity: float
+    chunk_start: int
+    chunk_end: int
+    answered_at: int
+    answer_index: int = 0

@@ -1,0 +1,66 @@
+"""What must be asked, and by which task. Pure, on ids and counts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from preannotation_assets.inference.journal import AnswerIndex, Piece
+from preannotation_assets.inference.protocol import request_key
+
+__all__ = ["ChunkRow", "WantedChunk", "chunk_request", "share_out", "wanted_chunks"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk without its text: the row ``row`` of part ``part``."""
+
+    part: int
+    row: int
+    start: int
+    end: int
+    chunk_sha256: str
+    estimated_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class WantedChunk:
+    """A chunk of which ``pieces`` are to be asked: the chunk itself, or what it was split into."""
+
+    part: int
+    row: int
+    estimated_tokens: int
+    pieces: tuple[Piece, ...]
+
+
+def chunk_request(chunk: ChunkRow, fingerprint: str) -> Piece:
+    """The request that stands for a whole chunk."""
+    return Piece(chunk.start, chunk.end, request_key(fingerprint, chunk.chunk_sha256))
+
+
+def wanted_chunks(chunks: Iterable[ChunkRow], fingerprint: str, index: AnswerIndex) -> Iterator[WantedChunk]:
+    """The chunks that have no answer yet; a text that occurs several times is asked once."""
+    asked: set[str] = set()
+    for chunk in chunks:
+        pieces = []
+        for piece in index.unanswered(chunk_request(chunk, fingerprint)):
+            if piece.request_key not in asked:
+                asked.add(piece.request_key)
+                pieces.append(piece)
+        if pieces:
+            yield WantedChunk(chunk.part, chunk.row, chunk.estimated_tokens, tuple(pieces))
+
+
+def share_out(wanted: Sequence[WantedChunk], tasks: int) -> list[list[WantedChunk]]:
+    """Shares of about equal tokens, at most ``tasks`` of them and none empty.
+
+    A share is a run of neighbours, so that a task reads few parts.
+    """
+    total = sum(chunk.estimated_tokens for chunk in wanted)
+    shares: list[list[WantedChunk]] = []
+    before = 0
+    for chunk in wanted:
+        due = min(tasks, before * tasks // max(1, total) + 1)
+        if len(shares) < due:
+            shares.append([])
+        shares[-1].append(chunk)
+        before += chunk.estimated_tokens
+    return shares

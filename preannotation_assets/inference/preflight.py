@@ -1,0 +1,156 @@
+"""Before the first request: is there an Ollama, may we use it, does it have the model?"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
+from preannotation_assets.inference.client import Timeouts
+from preannotation_assets.inference.outcomes import Stop, judge_error
+from preannotation_assets.inference.protocol import RequestTemplate
+
+__all__ = ["ModelIdentity", "check_model_name", "identify_model", "preload"]
+
+_OLDEST: Final = (0, 12, 6)
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """A model as the endpoints have it. ``digest`` is the SHA-256 of the manifest, in hexadecimal.
+
+    ``versions`` are the Ollama versions, by endpoint.
+    """
+
+    model: str
+    digest: str
+    versions: tuple[tuple[str, str], ...]
+
+
+def check_model_name(model: str) -> None:
+    """Refuses names that Ollama would send to its own cloud.
+
+    Raises:
+        ModelError: the name ends in ``:cloud`` or ``-cloud``.
+    """
+    if re.search(r"[:-]cloud$", model):
+        raise ModelError(
+            f"{model} is a cloud model", "pages are confidential; choose a model that runs on your server"
+        )
+
+
+def identify_model(
+    endpoints: Sequence[str], model: str, headers: Mapping[str, str], timeouts: Timeouts
+) -> ModelIdentity:
+    """Asks every endpoint for its version and for the model's digest.
+
+    Raises:
+        EndpointError: an endpoint cannot be reached, is no Ollama, or is too old.
+        AccessDeniedError: a login page or a refusal stands before it.
+        ModelError: the model is missing, a cloud model, or not the same on all endpoints.
+    """
+    check_model_name(model)
+    timeout = httpx.Timeout(timeouts.connect, read=60.0)
+    with httpx.Client(headers=dict(headers), follow_redirects=False, timeout=timeout) as client:
+        versions = tuple((endpoint, _read_version(client, endpoint)) for endpoint in endpoints)
+        digests = {endpoint: _read_digest(client, endpoint, model) for endpoint in endpoints}
+    if len(set(digests.values())) > 1:
+        shown = ", ".join(f"{endpoint}: {digest[:12]}" for endpoint, digest in digests.items())
+        raise ModelError(
+            f"{model} is not the same on all endpoints ({shown})", f"run on each: ollama pull {model}"
+        )
+    return ModelIdentity(model, digests[endpoints[0]], versions)
+
+
+def preload(
+    endpoints: Sequence[str], template: RequestTemplate, headers: Mapping[str, str], timeouts: Timeouts
+) -> None:
+    """Loads the model on every endpoint and waits for it.
+
+    A client that gives up while a model loads makes Ollama abandon the load, so the time-out is long.
+
+    Raises:
+        EndpointError: the model could not be loaded.
+        AccessDeniedError: a login page or a refusal stands before it.
+    """
+    timeout = httpx.Timeout(timeouts.connect, read=timeouts.load)
+    with httpx.Client(headers=dict(headers), follow_redirects=False, timeout=timeout) as client:
+        for endpoint in endpoints:
+            try:
+                response = client.post(f"{endpoint}/api/chat", json=template.preload_body())
+            except httpx.TransportError as error:
+                raise _unreachable(endpoint, error) from None
+            if response.status_code != _OK:
+                _raise_for(endpoint, template.model, response)
+
+
+def _read_version(client: httpx.Client, endpoint: str) -> str:
+    version = _get_object(client, endpoint, "/api/version").get("version")
+    if not isinstance(version, str):
+        raise EndpointError(f"{endpoint} does not say which Ollama it is", "is it an Ollama server?")
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    # A build from source calls itself 0.0.0.
+    if numbers != (0, 0, 0) and numbers < _OLDEST:
+        raise EndpointError(
+            f"{endpoint} runs Ollama {version[:40]}, which cuts prompts that are too long without a word",
+            f"update it to {'.'.join(map(str, _OLDEST))} or later",
+        )
+    return version
+
+
+def _read_digest(client: httpx.Client, endpoint: str, model: str) -> str:
+    models = _get_object(client, endpoint, "/api/tags").get("models")
+    wanted = _with_tag(model)
+    for entry in models if isinstance(models, list) else []:
+        names = {entry.get("name"), entry.get("model")} if isinstance(entry, dict) else set()
+        if wanted in names or model in names:
+            digest = entry.get("digest")
+            if isinstance(digest, str) and re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
+                return digest.removeprefix("sha256:")
+            raise ModelError(
+                f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
+            )
+    raise ModelError(f"{endpoint} has no model {model}", f"run: ollama pull {model}")
+
+
+def _with_tag(model: str) -> str:
+    """Ollama's default tag is ``latest``."""
+    return model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"
+
+
+def _get_object(client: httpx.Client, endpoint: str, path: str) -> dict[str, object]:
+    try:
+        response = client.get(f"{endpoint}{path}")
+    except httpx.TransportError as error:
+        raise _unreachable(endpoint, error) from None
+    if response.status_code != _OK or not response.headers.get("content-type", "").startswith(
+        "application/json"
+    ):
+        _raise_for(endpoint, "", response)
+    try:
+        payload = json.loads(response.content)
+    except ValueError:
+        payload = None
+    if not isinstance(payload, dict):
+        raise EndpointError(f"{endpoint}{path} does not answer with a JSON object", "is it an Ollama server?")
+    return payload
+
+
+def _raise_for(endpoint: str, model: str, response: httpx.Response) -> None:
+    outcome = judge_error(endpoint, model, response.status_code, response.headers, response.content)
+    if isinstance(outcome, Stop) and isinstance(outcome.error, AccessDeniedError):
+        raise outcome.error
+    raise EndpointError(
+        f"{endpoint} answers {response.request.url.path} with status {response.status_code}",
+        "is it an Ollama server, and is the model able to load? Look at the server's log",
+    )
+
+
+def _unreachable(endpoint: str, error: httpx.TransportError) -> EndpointError:
+    return EndpointError(
+        f"{endpoint} cannot be reached ({type(error).__name__})", "start Ollama there, or set OLLAMA_HOST"
+    )

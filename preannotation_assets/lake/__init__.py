@@ -1,0 +1,48 @@
+"""The lake: objects in a local folder or on S3, and the tables and documents kept in them."""
+
+from preannotation_assets.lake.local import LocalObjectStore
+from preannotation_assets.lake.objects import (
+    DEFAULT_LIMITS,
+    ObjectStat,
+    ObjectStore,
+    RequestLimits,
+    S3Root,
+    StoreLocation,
+    parse_root,
+)
+from preannotation_assets.lake.s3 import open_s3_store
+from preannotation_assets.lake.tables import (
+    TableStat,
+    read_json,
+    read_table,
+    write_batches,
+    write_json,
+    write_table,
+)
+
+__all__ = [
+    "ObjectStat",
+    "ObjectStore",
+    "RequestLimits",
+    "StoreLocation",
+    "TableStat",
+    "open_store",
+    "parse_root",
+    "read_json",
+    "read_table",
+    "write_batches",
+    "write_json",
+    "write_table",
+]
+
+
+def open_store(location: StoreLocation, limits: RequestLimits = DEFAULT_LIMITS) -> ObjectStore:
+    """Open the store at a location; no request is made yet.
+
+    Raises:
+        SettingsError: The root or the endpoint is malformed.
+    """
+    root = parse_root(location.root)
+    if isinstance(root, S3Root):
+        return open_s3_store(root, location, limits)
+    return LocalObjectStore(root)

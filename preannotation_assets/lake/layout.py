@@ -1,0 +1,84 @@
+"""Where everything lives below the root: the one place where keys are made."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from preannotation_assets.errors import BatchError
+
+__all__ = ["DatasetLayout", "calibration_key", "part_key", "validate_dataset"]
+
+_DATASET: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,198}")
+
+
+def validate_dataset(dataset: str) -> str:
+    """Returns the name if it can be a partition key and a folder name.
+
+    Raises:
+        BatchError: it is empty, too long, has other characters than letters, digits, ``.``, ``_`` and
+            ``-``, or contains ``..`` (Dagster's range separator is ``...``).
+    """
+    if not _DATASET.fullmatch(dataset) or ".." in dataset:
+        raise BatchError(
+            f"{dataset[:80]!r} cannot be a dataset name",
+            "use letters, digits, single dots, _ and -, at most 199 of them",
+        )
+    return dataset
+
+
+def calibration_key(model: str) -> str:
+    """The key of what has been learned about a model's tokens."""
+    return f"argilla/work/_calibration/{re.sub(r'[^A-Za-z0-9.-]+', '_', model)}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetLayout:
+    """The keys of one dataset. ``published`` is what the loader sees, all else is working data."""
+
+    dataset: str
+
+    def __post_init__(self) -> None:
+        validate_dataset(self.dataset)
+
+    @property
+    def published(self) -> str:
+        """The folder the loader reads ``*.parquet`` from."""
+        return f"argilla/in/{self.dataset}/suggestions"
+
+    @property
+    def published_suggestions(self) -> str:
+        """The one Parquet object that is published."""
+        return f"{self.published}/suggestions.parquet"
+
+    @property
+    def published_manifest(self) -> str:
+        """Beside it; names that begin with ``_`` are ignored by those who read a folder of Parquet."""
+        return f"{self.published}/_manifest.json"
+
+    @property
+    def work(self) -> str:
+        """The folder of the working data."""
+        return f"argilla/work/{self.dataset}"
+
+    @property
+    def journal(self) -> str:
+        """The folder of the answers, as they arrive."""
+        return f"{self.work}/answers"
+
+    @property
+    def preview(self) -> str:
+        """The HTML preview. It shows page text, so it is never below ``published``."""
+        return f"{self.work}/preview.html"
+
+    def stage(self, stage: str, version: str) -> str:
+        """The folder of one version of a stage's output, e.g. of ``pages`` or ``chunks``."""
+        return f"{self.work}/{stage}/{version}"
+
+    def stage_manifest(self, stage: str) -> str:
+        """The manifest that says which version of a stage is the current one."""
+        return f"{self.work}/{stage}/manifest.json"
+
+
+def part_key(folder: str, index: int) -> str:
+    """The key of one part of a stage's output; parts are numbered from 0."""
+    return f"{folder}/part-{index:05d}.parquet"

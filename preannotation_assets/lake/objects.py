@@ -1,0 +1,321 @@
+"""The object store as the pipeline sees it: one interface, whatever lies beneath.
+
+Keys are relative paths with ``/`` between the segments, below the root of the store. An object is
+written whole or not at all, and a reader sees the old object or the new one, never a mixture.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from preannotation_assets.errors import ObjectNotFoundError, SettingsError, StorageError
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "PROBE_AREA",
+    "RESERVED_NAME",
+    "WORK_AREA",
+    "LocalRoot",
+    "ObjectStat",
+    "ObjectStore",
+    "RequestLimits",
+    "S3Root",
+    "StoreLocation",
+    "check_endpoint",
+    "check_key",
+    "check_prefix",
+    "is_key",
+    "parse_root",
+    "probe_key",
+    "probe_writable",
+]
+
+WORK_AREA = "argilla/work"
+"""The prefix of everything the loader must not see."""
+
+PROBE_AREA = f"{WORK_AREA}/_probes/"
+
+RESERVED_NAME = ".preannotation-"
+"""Temporary files and locks of the local store begin so; no segment of a key may."""
+
+_SEGMENT_BYTES = 255
+_KEY_BYTES = 1024
+_PROBE_LIFETIME = timedelta(days=1)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """What the store knows of one object.
+
+    ``size`` is in bytes, ``modified_at`` in UTC. ``etag`` is opaque and without quotes: the SHA-256 of
+    the content in a local folder, the server's own ETag on S3. It is only good for comparing with
+    etags of the same store.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLocation:
+    """Where a store is; plain data without secrets, so that a Spark executor can open it again.
+
+    ``root`` is what ``parse_root`` takes. Where ``endpoint_url`` or ``region`` is None, boto3's
+    standard chain decides, as it always does for the credentials.
+    """
+
+    root: str
+    endpoint_url: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """How long and how often one request to S3 is tried; times in seconds.
+
+    ``max_attempts`` counts the first attempt too; boto3 waits up to 20 seconds between two.
+    """
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    max_attempts: int = 10
+
+
+DEFAULT_LIMITS = RequestLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRoot:
+    """A folder of this machine, absolute."""
+
+    path: Path
+
+    @property
+    def uri(self) -> str:
+        """The absolute path."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Root:
+    """A bucket and a prefix without slashes at its ends; the prefix may be empty."""
+
+    bucket: str
+    prefix: str
+
+    @property
+    def uri(self) -> str:
+        """The ``s3://`` address, without a slash at the end."""
+        return f"s3://{self.bucket}/{self.prefix}" if self.prefix else f"s3://{self.bucket}"
+
+
+class ObjectStore(Protocol):
+    """Objects under keys, in a local folder or on S3.
+
+    Every method raises StorageError when the store refuses, fails or cannot be reached, and when a
+    key is not valid. Instances may be shared by threads, but not sent to other processes: those open
+    their own from the StoreLocation.
+    """
+
+    def uri(self, key: str) -> str:
+        """Return the absolute path or the ``s3://`` address of a key."""
+
+    def read(self, key: str) -> bytes:
+        """Return the whole object; raises ObjectNotFoundError."""
+
+    def download(self, key: str, path: Path) -> ObjectStat:
+        """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
+
+    def stat(self, key: str) -> ObjectStat | None:
+        """Return what is known of the object, or None where there is none."""
+
+    def write(self, key: str, data: bytes) -> str:
+        """Write the object whole and return its etag."""
+
+    def upload(self, key: str, path: Path) -> str:
+        """Write the content of a file as the object, whole, and return its etag."""
+
+    def upload_if(self, key: str, path: Path, expected: str | None) -> str:
+        """Upload only if the object is still the expected one; return the new etag.
+
+        ``expected`` is the etag the object must have, or None where there must be no object. Raises
+        ConflictError when it is another, and plain StorageError when the outcome cannot be known.
+        """
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """Yield every object whose key begins with ``prefix``, sorted by key in code point order."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects; a missing one is fine."""
+
+    def check_writable(self) -> None:
+        """Write, list, read back and delete a probe object in the work area.
+
+        Raises StorageError with one line that names the address and what is wrong with it.
+        """
+
+    def supports_conditional_writes(self) -> bool:
+        """Try on a probe object whether the store really refuses what ``upload_if`` must not do."""
+
+    def sweep_unfinished(self, prefix: str, older_than: datetime) -> int:
+        """Remove what killed writers left under ``prefix`` before ``older_than``; return the count."""
+
+
+def check_key(key: str) -> str:
+    """Return the key if it is valid.
+
+    A valid key is relative, has no empty, ``.`` or ``..`` segment, no control character, no
+    surrogate and no segment that begins with RESERVED_NAME; a segment has at most 255 bytes of UTF-8
+    and the key at most 1,024, which every file system and S3 can hold.
+
+    Raises:
+        StorageError: The key is not valid.
+    """
+    for segment in key.split("/"):
+        _check_segment(key, segment)
+    if len(key.encode()) > _KEY_BYTES:
+        raise _invalid(key, f"it is longer than {_KEY_BYTES} bytes")
+    return key
+
+
+def is_key(key: str) -> bool:
+    """Tell whether ``check_key`` takes the key."""
+    try:
+        check_key(key)
+    except StorageError:
+        return False
+    return True
+
+
+def check_prefix(prefix: str) -> str:
+    """Return the prefix if it can begin a valid key; it may be empty or end with ``/``.
+
+    Raises:
+        StorageError: No valid key begins so.
+    """
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def _check_segment(key: str, segment: str) -> None:
+    if segment in ("", ".", ".."):
+        raise _invalid(key, "a segment is empty, '.' or '..'")
+    if _CONTROL.search(segment):
+        raise _invalid(key, "it has a control character")
+    if segment.startswith(RESERVED_NAME):
+        raise _invalid(key, f"names that begin with {RESERVED_NAME} are reserved")
+    try:
+        size = len(segment.encode())
+    except UnicodeEncodeError:
+        raise _invalid(key, "it has a lone surrogate") from None
+    if size > _SEGMENT_BYTES:
+        raise _invalid(key, f"a segment is longer than {_SEGMENT_BYTES} bytes")
+
+
+def _invalid(key: str, reason: str) -> StorageError:
+    return StorageError(f"the object key {key!a} is not valid", reason)
+
+
+def parse_root(root: str) -> LocalRoot | S3Root:
+    """Read a root: ``s3://bucket[/prefix]``, ``file:///folder`` or the path of a folder.
+
+    A relative path is taken from the current folder, ``~`` is the user's home.
+
+    Raises:
+        SettingsError: The scheme is another, the bucket or the whole root is empty or malformed.
+    """
+    if not root.strip():
+        raise SettingsError("the storage root is empty", "give a folder or s3://bucket/prefix")
+    scheme = _SCHEME.match(root)
+    if scheme is None:
+        return LocalRoot(Path(root).expanduser().absolute())
+    rest = root[scheme.end() :]
+    if scheme[1].lower() == "s3":
+        return _parse_s3(rest)
+    if scheme[1].lower() == "file":
+        return _parse_file(rest)
+    raise SettingsError(
+        f"the storage root has the unknown scheme {scheme[1]}://", "use s3://bucket/prefix or a folder"
+    )
+
+
+def _parse_s3(rest: str) -> S3Root:
+    bucket, _, prefix = rest.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise SettingsError("the storage root names no valid bucket", "use s3://bucket/prefix")
+    prefix = prefix.strip("/")
+    try:
+        check_prefix(prefix)
+    except StorageError as error:
+        raise SettingsError("the storage root has an invalid prefix", error.cure) from error
+    return S3Root(bucket, prefix)
+
+
+def _parse_file(rest: str) -> LocalRoot:
+    host, slash, path = rest.partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise SettingsError(
+            "the storage root is a file:// address of another machine", "use file:///folder or a plain path"
+        )
+    return LocalRoot(Path("/" + unquote(path)))
+
+
+def check_endpoint(endpoint_url: str | None) -> None:
+    """Refuse an endpoint that is no http(s) address, or that carries a user name or password.
+
+    Raises:
+        SettingsError: The endpoint is not usable; the message does not repeat it.
+    """
+    if endpoint_url is None:
+        return
+    parts = urlsplit(endpoint_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError("the S3 endpoint is not an http(s) address", "check AWS_ENDPOINT_URL")
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError("the S3 endpoint carries credentials", "use boto3's standard credential chain")
+
+
+def probe_key() -> str:
+    """Return a new key for a probe object."""
+    return f"{PROBE_AREA}{uuid4().hex}"
+
+
+def probe_writable(store: ObjectStore, root_uri: str) -> None:
+    """Write, list, read back and delete a probe object, and delete probes of processes long dead.
+
+    Raises:
+        StorageError: One of these steps failed, or what was read is not what was written.
+    """
+    try:
+        same = _round_trip(store)
+    except StorageError as error:
+        raise StorageError(
+            f"the storage root {root_uri} cannot be used: {error.problem}", error.cure
+        ) from error
+    if not same:
+        raise StorageError(f"the storage root {root_uri} does not give back what was written to it")
+
+
+def _round_trip(store: ObjectStore) -> bool:
+    key = probe_key()
+    content = key.encode()
+    store.write(key, content)
+    found = list(store.list(PROBE_AREA))
+    try:
+        same = store.read(key) == content
+    except ObjectNotFoundError:
+        same = False
+    expired = datetime.now(UTC) - _PROBE_LIFETIME
+    store.delete([key, *(stat.key for stat in found if stat.modified_at < expired)])
+    return same and any(stat.key == key for stat in found)

@@ -1,0 +1,396 @@
+"""A bucket on S3, or on a server that speaks its protocol, as an object store.
+
+boto3 is used because pyarrow's S3 client has no conditional writes; no Hadoop jars are needed.
+Every write is one ``put_object``, so there are no multipart uploads that could be orphaned, and an
+object has at most 5 GiB. The SHA-256 of the content and a name of the write stand in the object's
+metadata: the first is checked when the object is read, the second tells after a lost reply whether
+the write was done.
+"""
+
+import hashlib
+import io
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+from uuid import uuid4
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from preannotation_assets.errors import ConflictError, StorageError
+from preannotation_assets.lake.local import content_sha256, local_errors, open_source, staged_file
+from preannotation_assets.lake.objects import (
+    ObjectStat,
+    RequestLimits,
+    S3Root,
+    StoreLocation,
+    check_endpoint,
+    check_key,
+    check_prefix,
+    is_key,
+    probe_key,
+    probe_writable,
+)
+from preannotation_assets.lake.s3_errors import (
+    NO_OBJECT,
+    UNREACHABLE,
+    describe,
+    error_code,
+    may_be_done,
+    translated,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
+
+__all__ = ["S3ObjectStore", "open_s3_store"]
+
+_SHA256 = "sha256"
+_WRITE_ID = "write-id"
+_PUT_BYTES = 5 * 1024**3
+_COPY_BYTES = 1 << 20
+_DELETE_THREADS = 8
+_DELETE_BATCH = 1000
+_BODY_PAUSES = (0.2, 1.0, 3.0)
+_PROBE_LIMITS = RequestLimits(connect_timeout=5.0, read_timeout=15.0, max_attempts=3)
+_REFUSED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_UNSUPPORTED = ("NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400")
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """What must hold of the object when it is written: one header of the request."""
+
+    header: Literal["IfMatch", "IfNoneMatch"]
+    value: str
+
+
+_ABSENT = _Condition("IfNoneMatch", "*")
+_OTHER = _Condition("IfMatch", '"00000000000000000000000000000000"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a HEAD request tells of an object; ``write_id`` is None where others wrote it."""
+
+    stat: ObjectStat
+    write_id: str | None
+
+
+def open_s3_store(root: S3Root, location: StoreLocation, limits: RequestLimits) -> "S3ObjectStore":
+    """Open a bucket with boto3's standard credential chain; no request is made to S3 yet.
+
+    Raises:
+        SettingsError: The endpoint is malformed or carries credentials.
+        StorageError: AWS_PROFILE names an unknown profile.
+    """
+    check_endpoint(location.endpoint_url)
+    try:
+        session = Session()
+        work, probe = (_client(session, location, each) for each in (limits, _probe_limits(limits)))
+    except BotoCoreError as error:
+        raise describe(root.uri, error) from error
+    return S3ObjectStore(root, work, probe)
+
+
+def _probe_limits(limits: RequestLimits) -> RequestLimits:
+    """Return limits under which a dead server is reported within seconds."""
+    return RequestLimits(
+        min(limits.connect_timeout, _PROBE_LIMITS.connect_timeout),
+        min(limits.read_timeout, _PROBE_LIMITS.read_timeout),
+        min(limits.max_attempts, _PROBE_LIMITS.max_attempts),
+    )
+
+
+def _client(session: Session, location: StoreLocation, limits: RequestLimits) -> "S3Client":
+    """Return a client, which unlike its session threads may share.
+
+    Checksums only where the protocol requires them: other servers than AWS answer 411 to the
+    trailing ones that boto3 adds by itself. The payload is signed instead, over http and https.
+    """
+    return session.client(
+        "s3",
+        endpoint_url=location.endpoint_url,
+        region_name=location.region,
+        config=Config(
+            connect_timeout=limits.connect_timeout,
+            read_timeout=limits.read_timeout,
+            retries={"total_max_attempts": limits.max_attempts, "mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+class S3ObjectStore:
+    """The objects below a prefix of one bucket; see ObjectStore for what the methods promise."""
+
+    def __init__(self, root: S3Root, client: "S3Client", probe_client: "S3Client") -> None:
+        """Take one client for the work and one that gives up soon, for ``check_writable``."""
+        self._root = root
+        self._client = client
+        self._probe_client = probe_client
+
+    def uri(self, key: str) -> str:
+        """Return the ``s3://`` address of a key."""
+        return f"{self._root.uri}/{check_key(key)}"
+
+    def read(self, key: str) -> bytes:
+        """Return the whole object; raises ObjectNotFoundError."""
+        content = io.BytesIO()
+        self._fetch(key, content)
+        return content.getvalue()
+
+    def download(self, key: str, path: Path) -> ObjectStat:
+        """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
+        with local_errors(str(path)), staged_file(path.parent) as staged:
+            stat = self._fetch(key, staged.stream)
+            staged.replace(path)
+        return stat
+
+    def stat(self, key: str) -> ObjectStat | None:
+        """Return what is known of the object, or None where there is none.
+
+        A HEAD request cannot tell a missing bucket from a missing object; ``check_writable`` can.
+        """
+        held = self._head(key)
+        return held.stat if held else None
+
+    def write(self, key: str, data: bytes) -> str:
+        """Write the object whole and return its etag."""
+        return self._write(key, io.BytesIO(data))
+
+    def upload(self, key: str, path: Path) -> str:
+        """Write the content of a file as the object, whole, and return its etag."""
+        with open_source(path) as source:
+            return self._write(key, source)
+
+    def upload_if(self, key: str, path: Path, expected: str | None) -> str:
+        """Upload only if the object's etag is still ``expected``; return the new etag.
+
+        When the request was refused or its reply did not come, the object's metadata tell whether it
+        is this write that the object holds: a request whose reply was lost is repeated by boto3 and
+        then refused because of its own first attempt.
+
+        Raises:
+            ConflictError: The object is another, or exists although None was expected.
+            StorageError: The store failed, and the object is not this write; where the store could
+                not be reached at all, the write may still be done later.
+        """
+        write_id = uuid4().hex
+        with open_source(path) as source:
+            for condition in _conditions(expected):
+                try:
+                    return self._put(key, source, write_id, condition)
+                except (ClientError, BotoCoreError) as error:
+                    etag = self._settle(key, expected, write_id, error)
+                    if etag is not None:
+                        return etag
+        raise ConflictError(f"{self.uri(key)} refuses the conditional write though it is unchanged")
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """Yield every object whose key begins with ``prefix``, sorted by key.
+
+        S3 lists in the order of UTF-8 bytes, which is that of code points. Objects that were put
+        below the root by others under names that are no valid keys are passed over.
+        """
+        beginning = f"{self._root.prefix}/" if self._root.prefix else ""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._root.bucket, Prefix=beginning + check_prefix(prefix)
+        )
+        with translated(f"{self._root.uri}/{prefix}"):
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    key = entry["Key"].removeprefix(beginning)
+                    if is_key(key):
+                        yield ObjectStat(
+                            key, entry["Size"], _bare(entry["ETag"]), _utc(entry["LastModified"])
+                        )
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects, 8 at a time; a missing one is fine.
+
+        One request an object: the bulk request needs a checksum of a kind that depends on the server
+        (MD5 or CRC), this one works on all.
+        """
+        remaining = iter(keys)
+        with ThreadPoolExecutor(_DELETE_THREADS) as pool:
+            while batch := tuple(islice(remaining, _DELETE_BATCH)):
+                for _ in pool.map(self._delete, batch):
+                    pass
+
+    def check_writable(self) -> None:
+        """Write, list, read back and delete a probe object in the work area, with few retries.
+
+        Raises:
+            StorageError: The bucket cannot be used; one line names it and says why.
+        """
+        store = S3ObjectStore(self._root, self._probe_client, self._probe_client)
+        probe_writable(store, self._root.uri)
+
+    def supports_conditional_writes(self) -> bool:
+        """Try on a probe object whether the store refuses false conditions and accepts a true one.
+
+        A store that ignores the headers, or answers that it does not implement them, gives False.
+        """
+        key = probe_key()
+        try:
+            with translated(self.uri(key)):
+                return self._heeds_conditions(key)
+        finally:
+            self.delete([key])
+
+    def sweep_unfinished(self, prefix: str, older_than: datetime) -> int:  # noqa: ARG002
+        """Do nothing and return 0: a put that was cut off leaves nothing."""
+        check_prefix(prefix)
+        return 0
+
+    def _name(self, key: str) -> str:
+        """Return the key within the bucket."""
+        check_key(key)
+        return f"{self._root.prefix}/{key}" if self._root.prefix else key
+
+    def _write(self, key: str, source: BinaryIO) -> str:
+        with translated(self.uri(key)):
+            return self._put(key, source, uuid4().hex, None)
+
+    def _put(self, key: str, source: BinaryIO, write_id: str, condition: _Condition | None) -> str:
+        """Send one put_object that streams from ``source``; botocore's errors pass through."""
+        size = source.seek(0, io.SEEK_END)
+        if size > _PUT_BYTES:
+            raise StorageError(f"{self.uri(key)} would have {size} bytes, a single put takes {_PUT_BYTES}")
+        source.seek(0)
+        digest = content_sha256(source)
+        source.seek(0)
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self._root.bucket,
+            "Key": self._name(key),
+            "Body": source,
+            "Metadata": {_SHA256: digest, _WRITE_ID: write_id},
+        }
+        if condition is not None:
+            request[condition.header] = condition.value
+        return _bare(self._client.put_object(**request)["ETag"])
+
+    def _settle(
+        self, key: str, expected: str | None, write_id: str, error: ClientError | BotoCoreError
+    ) -> str | None:
+        """Find out what became of a conditional put that gave an error.
+
+        Returns the etag if it was done after all, None if it was refused though the object is the
+        expected one, so that the condition may be sent in its other form.
+        """
+        refused = error_code(error) in _REFUSED
+        if isinstance(error, ClientError) and not (refused or may_be_done(error)):
+            raise describe(self.uri(key), error) from error
+        held = self._head(key)
+        if held is not None and held.write_id == write_id:
+            return held.stat.etag
+        if (held.stat.etag if held else None) != expected:
+            raise ConflictError(
+                f"{self.uri(key)} was written by somebody else", "read it again and repeat"
+            ) from error
+        if refused:
+            return None
+        raise describe(self.uri(key), error) from error
+
+    def _head(self, key: str) -> _Held | None:
+        with translated(self.uri(key)):
+            try:
+                head = self._client.head_object(Bucket=self._root.bucket, Key=self._name(key))
+            except ClientError as error:
+                if error_code(error) in NO_OBJECT:
+                    return None
+                raise
+        stat = ObjectStat(key, head["ContentLength"], _bare(head["ETag"]), _utc(head["LastModified"]))
+        return _Held(stat, head["Metadata"].get(_WRITE_ID))
+
+    def _fetch(self, key: str, target: BinaryIO) -> ObjectStat:
+        """Fill ``target`` with the object; a body that breaks off is asked for again, 3 times.
+
+        boto3 repeats a request that gives no reply, but not the reading of a reply.
+        """
+        for pause in _BODY_PAUSES:
+            try:
+                return self._fetch_once(key, target)
+            except UNREACHABLE:
+                time.sleep(pause)
+        with translated(self.uri(key)):
+            return self._fetch_once(key, target)
+
+    def _fetch_once(self, key: str, target: BinaryIO) -> ObjectStat:
+        try:
+            found = self._client.get_object(Bucket=self._root.bucket, Key=self._name(key))
+        except (ClientError, BotoCoreError) as error:
+            # Translated here, so that only a broken body is asked for again.
+            raise describe(self.uri(key), error) from error
+        target.seek(0)
+        target.truncate()
+        digest = hashlib.sha256()
+        with closing(found["Body"]) as body:
+            for block in body.iter_chunks(_COPY_BYTES):
+                digest.update(block)
+                target.write(block)
+        if found["Metadata"].get(_SHA256, digest.hexdigest()) != digest.hexdigest():
+            raise StorageError(
+                f"{self.uri(key)} is damaged", "its content does not have the SHA-256 it was written with"
+            )
+        return ObjectStat(key, found["ContentLength"], _bare(found["ETag"]), _utc(found["LastModified"]))
+
+    def _delete(self, key: str) -> None:
+        with translated(self.uri(key)):
+            self._client.delete_object(Bucket=self._root.bucket, Key=self._name(key))
+
+    def _heeds_conditions(self, key: str) -> bool:
+        try:
+            # The first creation may look refused, when boto3 had to repeat it; only the second counts.
+            self._is_refused(key, _ABSENT)
+            if not self._is_refused(key, _ABSENT) or not self._is_refused(key, _OTHER):
+                return False
+            held = self._head(key)
+            return held is not None and not all(
+                self._is_refused(key, condition) for condition in _conditions(held.stat.etag)
+            )
+        except ClientError as error:
+            if error_code(error) in _UNSUPPORTED:
+                return False
+            raise
+
+    def _is_refused(self, key: str, condition: _Condition) -> bool:
+        try:
+            self._put(key, io.BytesIO(b"probe"), uuid4().hex, condition)
+        except ClientError as error:
+            if error_code(error) in _REFUSED:
+                return True
+            raise
+        return False
+
+
+def _conditions(expected: str | None) -> tuple[_Condition, ...]:
+    """Return the forms of the condition, to be tried in turn while the object is the expected one.
+
+    RFC 9110 wants an etag in quotes, and AWS takes both forms. radosgw compares the header with the
+    bare etag and so refuses the quoted one; it gets the bare one next. The other order would be
+    unsafe: a server that drops a malformed header would write without any condition.
+    A repetition also meets the 409 that S3 answers while another conditional write is under way.
+    """
+    if expected is None:
+        return (_ABSENT, _ABSENT)
+    quoted = _Condition("IfMatch", f'"{expected}"')
+    return (quoted, _Condition("IfMatch", expected), quoted)
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)

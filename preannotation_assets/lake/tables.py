@@ -1,0 +1,150 @@
+"""Parquet tables and JSON documents in an object store, written whole.
+
+pyarrow commits what was written so far when an exception leaves an open Parquet writer, so a table is
+first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from preannotation_assets.errors import ObjectNotFoundError, StorageError
+from preannotation_assets.lake.objects import ObjectStore
+
+__all__ = ["TableStat", "read_json", "read_table", "write_batches", "write_json", "write_table"]
+
+_COMPRESSION = "zstd"
+_GROUP_ROWS = 50_000
+_GROUP_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class TableStat:
+    """The size of a written table: rows, and bytes of the Parquet file."""
+
+    rows: int
+    bytes: int
+
+
+def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet object, all columns or the named ones in that order.
+
+    Raises:
+        ObjectNotFoundError: There is no such object.
+        StorageError: It is not Parquet, or lacks a column.
+    """
+    content = store.read(key)
+    try:
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            names = file.schema_arrow.names if columns is None else list(columns)
+            missing = sorted(set(names) - set(file.schema_arrow.names))
+            if missing:
+                raise StorageError(f"{store.uri(key)} lacks the columns {', '.join(missing)}")
+            return file.read(columns=names).select(names)
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(f"{store.uri(key)} is not a readable Parquet file") from error
+
+
+def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size: int = _GROUP_ROWS) -> int:
+    """Write a table as one Parquet object (zstd) and return its size in bytes.
+
+    Raises:
+        StorageError: The upload failed; the object is as it was.
+    """
+    with _temporary_path() as path:
+        pq.write_table(table, path, row_group_size=row_group_size, compression=_COMPRESSION)
+        store.upload(key, path)
+        return path.stat().st_size
+
+
+def write_batches(
+    store: ObjectStore, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> TableStat:
+    """Write a stream of batches as one Parquet object (zstd), whole or not at all.
+
+    At most 50,000 rows or 64 MiB of Arrow data and one more batch are held in memory, and make one
+    row group. Whatever ``batches`` raises passes through, and nothing is uploaded.
+
+    Raises:
+        StorageError: A batch has another schema, or the upload failed; the object is as it was.
+    """
+    rows = 0
+    with _temporary_path() as path:
+        with pq.ParquetWriter(path, schema, compression=_COMPRESSION) as writer:
+            for group in _row_groups(_checked(batches, schema, store.uri(key)), schema):
+                writer.write_table(group, row_group_size=max(1, group.num_rows))
+                rows += group.num_rows
+        store.upload(key, path)
+        return TableStat(rows, path.stat().st_size)
+
+
+def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
+    """Read a JSON object, or None where there is no such key.
+
+    Raises:
+        StorageError: It is not a JSON object.
+    """
+    try:
+        content = store.read(key)
+    except ObjectNotFoundError:
+        return None
+    try:
+        value = json.loads(content)
+    except ValueError:
+        # Not chained: the decoder's exception holds the document.
+        raise StorageError(f"{store.uri(key)} is not JSON") from None
+    if not isinstance(value, dict):
+        raise StorageError(f"{store.uri(key)} is not a JSON object")
+    return value
+
+
+def write_json(store: ObjectStore, key: str, value: Mapping[str, object]) -> None:
+    """Write a JSON object: UTF-8, keys sorted, indented by 2, with a newline at the end.
+
+    Raises:
+        TypeError: A value has no form in JSON.
+        ValueError: A number is infinite or not a number.
+    """
+    text = json.dumps(dict(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    store.write(key, f"{text}\n".encode())
+
+
+@contextmanager
+def _temporary_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
+        yield Path(folder) / "table.parquet"
+
+
+def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, uri: str) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        if not batch.schema.equals(schema):
+            raise StorageError(f"a batch for {uri} has another schema", _difference(schema, batch.schema))
+        yield batch
+
+
+def _difference(schema: pa.Schema, other: pa.Schema) -> str:
+    expected = {f"{field.name} {field.type}" for field in schema}
+    found = {f"{field.name} {field.type}" for field in other}
+    different = sorted(expected ^ found)
+    return f"it differs in {', '.join(different)}" if different else "its order or nullability differs"
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Gather small batches into row groups."""
+    gathered: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        gathered.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield pa.Table.from_batches(gathered, schema)
+            gathered, rows, size = [], 0, 0
+    if gathered:
+        yield pa.Table.from_batches(gathered, schema)

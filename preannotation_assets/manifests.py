@@ -1,0 +1,127 @@
+"""The manifests: small JSON objects that say what a stage's output consists of.
+
+A stage writes its parts under new names and then replaces its manifest, so whoever reads a manifest
+finds every part it names, whole. Manifests hold ids, numbers and hashes, never page text.
+"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "Calibration",
+    "ChunksManifest",
+    "FailedPage",
+    "PageVersion",
+    "PagesManifest",
+    "RawModelOutputsManifest",
+    "SuggestionsManifest",
+]
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FailedPage(_Manifest):
+    """A page without suggestions because something went wrong; ``reason`` is a code."""
+
+    doc_id: str
+    page_num: int | None
+    reason: str
+
+
+class PageVersion(_Manifest):
+    """A page in the version that its text hash names."""
+
+    doc_id: str
+    page_num: int
+    text_sha256: str
+
+
+class PagesManifest(_Manifest):
+    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order."""
+
+    dataset: str
+    version: str
+    content_hash: str
+    part_rows: list[int]
+    pages: int
+    empty_pages: int
+    characters: int
+    collapsed_duplicates: int
+    failed_pages: list[FailedPage]
+    narrowed_to_doc_ids: int | None
+    doc_ids_not_found: int
+
+
+class ChunksManifest(_Manifest):
+    """The chunks of a snapshot; part ``i`` holds the chunks of the pages of part ``i``.
+
+    ``calibration`` multiplies the token estimate; it stays as it is while the batch stays the same
+    kind of batch, because other borders would be other requests.
+    """
+
+    dataset: str
+    version: str
+    pages_version: str
+    chunk_tokens: int
+    overlap_tokens: int
+    calibration: float
+    part_rows: list[int]
+    chunks: int
+    estimated_tokens: int
+
+
+class RawModelOutputsManifest(_Manifest):
+    """The answers to a set of chunks, one part for each part of the chunks."""
+
+    dataset: str
+    version: str
+    pages_version: str
+    chunks_version: str
+    model: str
+    model_digest: str
+    model_version: str
+    prompt_version: str
+    request_fingerprint: str
+    part_rows: list[int]
+    answered: int
+    failed: int
+
+
+class SuggestionsManifest(_Manifest):
+    """What is published, beside the Parquet as ``_manifest.json``.
+
+    A page is in exactly one of three states: it has rows in the Parquet; it is in
+    ``pages_without_spans`` (the model answered and nothing was marked: clear what an earlier run
+    suggested); or it is in ``failed_pages`` (nothing is known: keep what is there). A page that is
+    in none of them was not part of this batch.
+    """
+
+    dataset: str
+    rows: int
+    bytes: int
+    pages_processed: int
+    pages_with_spans: int
+    pages_without_spans: list[PageVersion]
+    failed_pages: list[FailedPage]
+    spans_by_label: dict[str, int]
+    quotes_by_outcome: dict[str, int]
+    groundings_by_match: dict[str, int]
+    model: str
+    model_version: str
+    prompt_version: str
+    input_version: str
+    content_hash: str
+    parquet_etag: str
+    run_id: str
+    published_at: datetime
+
+
+class Calibration(_Manifest):
+    """What has been learned of a model's tokens: reported tokens per estimated token."""
+
+    model: str
+    factor: float
+    requests: int

@@ -1,0 +1,1 @@
+"""The published suggestions: verified, written in one piece, and shown."""

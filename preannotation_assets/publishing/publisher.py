@@ -1,0 +1,153 @@
+"""One atomic publication: merge, verify, skip if unchanged, one conditional write, manifest after.
+
+A reader that looks at any moment sees the old Parquet or the new one, because there is only ever one
+object and it is replaced whole. The manifest follows it and names its etag, so that a reader who needs
+both can tell whether they belong together.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.errors import StorageError, VerificationError
+from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
+from preannotation_assets.lake.batch import read_manifest, write_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.verification import VerificationReport, schema_differences, verify_rows
+
+__all__ = ["Publication", "publish", "verify_published"]
+
+_GROUP_ROWS: Final = 50_000
+_VERIFIED_COLUMNS: Final = [
+    name for name in SUGGESTIONS.names if name not in {"model", "model_version", "generated_at"}
+]
+_VOLATILE: Final = {"run_id", "published_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What was published; ``changed`` is False where the very same rows were there already."""
+
+    manifest: SuggestionsManifest
+    changed: bool
+
+
+def publish(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    part_keys: Sequence[str],
+    pages: Iterator[dict[str, Any]],
+    draft: SuggestionsManifest,
+    labels: Sequence[str],
+    *,
+    overlaps_allowed: bool,
+) -> Publication:
+    """Publishes the rows of the parts, which must be sorted and in order.
+
+    ``draft`` is the manifest with everything but rows, bytes, hash and etag, which are filled in here.
+
+    Raises:
+        VerificationError: a row breaks the contract; nothing is published.
+        ConflictError: somebody else published meanwhile.
+        StorageError: the lake fails.
+    """
+    before = store.stat(layout.published_suggestions)
+    with tempfile.TemporaryDirectory(prefix="preannotation-publish-") as folder:
+        merged = Path(folder) / "suggestions.parquet"
+        rows = _merge(store, part_keys, merged)
+        report = verify_rows(_rows_of(merged), pages, labels, overlaps_allowed=overlaps_allowed)
+        if not report.passed or report.rows != rows:
+            raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
+        content_hash = _sha256(merged)
+        published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
+        unchanged = _is_published(published, before, content_hash)
+        etag = (
+            before.etag
+            if unchanged and before
+            else store.upload_if(layout.published_suggestions, merged, before.etag if before else None)
+        )
+        size = merged.stat().st_size
+    manifest = draft.model_copy(
+        update={"rows": rows, "bytes": size, "content_hash": content_hash, "parquet_etag": etag}
+    )
+    if published is None or _lasting(published) != _lasting(manifest):
+        write_manifest(store, layout.published_manifest, manifest)
+        return Publication(manifest, changed=not unchanged)
+    return Publication(published, changed=False)
+
+
+def verify_published(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    pages: Iterator[dict[str, Any]],
+    labels: Sequence[str],
+    *,
+    overlaps_allowed: bool,
+) -> VerificationReport:
+    """Reads what is published and checks every row.
+
+    Raises:
+        ObjectNotFoundError: nothing is published.
+        VerificationError: the Parquet has other columns than the contract, or is not the one that the
+            manifest names.
+    """
+    manifest = read_manifest(store, layout.published_manifest, SuggestionsManifest)
+    with tempfile.TemporaryDirectory(prefix="preannotation-verify-") as folder:
+        path = Path(folder) / "suggestions.parquet"
+        stat = store.download(layout.published_suggestions, path)
+        if manifest is None or manifest.parquet_etag != stat.etag:
+            raise VerificationError(
+                f"the manifest of {layout.dataset} does not name the published Parquet",
+                "materialize suggestions again",
+            )
+        differences = schema_differences(pq.read_schema(path))
+        if differences:
+            raise VerificationError(
+                f"the published Parquet of {layout.dataset} breaks the contract", "; ".join(differences)
+            )
+        return verify_rows(_rows_of(path), pages, labels, overlaps_allowed=overlaps_allowed)
+
+
+def _merge(store: ObjectStore, part_keys: Sequence[str], path: Path) -> int:
+    """Writes the parts one after the other into one file; returns the rows."""
+    rows = 0
+    with pq.ParquetWriter(path, SUGGESTIONS, compression="zstd") as writer:
+        for key in part_keys:
+            table = read_table(store, key)
+            if not table.schema.equals(SUGGESTIONS):
+                raise StorageError(f"{store.uri(key)} has other columns than suggestions must have")
+            writer.write_table(table, row_group_size=_GROUP_ROWS)
+            rows += table.num_rows
+    return rows
+
+
+def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=5000, columns=_VERIFIED_COLUMNS):
+            yield from batch.to_pylist()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_published(manifest: SuggestionsManifest | None, before: ObjectStat | None, content_hash: str) -> bool:
+    return (
+        manifest is not None
+        and before is not None
+        and manifest.content_hash == content_hash
+        and manifest.parquet_etag == before.etag
+    )
+
+
+def _lasting(manifest: SuggestionsManifest) -> dict[str, Any]:
+    """The manifest without what changes with every run."""
+    return manifest.model_dump(exclude=_VOLATILE)

@@ -1,0 +1,119 @@
+"""Ollama as a Dagster resource: where the model is, what it is asked with, how hard it is pushed."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dagster import ConfigurableResource
+from pydantic import Field
+
+from preannotation_assets.errors import LabelSchemeError, SettingsError
+from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
+from preannotation_assets.extraction.prompt import Prompt
+from preannotation_assets.inference.client import Timeouts, access_headers
+from preannotation_assets.inference.outcomes import RetryPolicy
+from preannotation_assets.inference.preflight import ModelIdentity, identify_model, preload
+from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
+from preannotation_assets.settings import DEFAULT_ENDPOINT, parse_endpoint
+
+__all__ = ["LabelSchemeResource", "OllamaResource"]
+
+
+class LabelSchemeResource(ConfigurableResource[Any]):
+    """The label scheme file."""
+
+    path: str = Field(description="The label scheme, a YAML file.")
+
+    def load(self) -> LabelScheme:
+        """Reads the scheme.
+
+        Raises:
+            LabelSchemeError: the file is missing or not a label scheme.
+        """
+        try:
+            source = Path(self.path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LabelSchemeError(
+                f"the label scheme {self.path} cannot be read ({type(error).__name__})",
+                "set PREANNOTATION_LABELS to a YAML file",
+            ) from None
+        return parse_label_scheme(source, self.path)
+
+
+class OllamaResource(ConfigurableResource[Any]):
+    """One or several Ollama servers with the same model.
+
+    ``max_in_flight`` holds for every endpoint over all Spark tasks of a run; it should not exceed the
+    server's OLLAMA_NUM_PARALLEL. ``num_ctx`` and ``num_predict`` are tokens and the same in every
+    request, because a request that differs in num_ctx makes Ollama load the model anew.
+    """
+
+    endpoints: list[str] = Field(default=[DEFAULT_ENDPOINT], description="Base URLs of the servers.")
+    model: str = Field(description="The model, e.g. llama3.3:70b.")
+    max_in_flight: int = Field(default=4, ge=1, description="Requests in flight at each endpoint, at most.")
+    num_ctx: int = Field(default=12288, ge=512, description="Context length in tokens: prompt and answer.")
+    num_predict: int = Field(default=3072, ge=16, description="Longest answer in tokens.")
+    chunk_tokens: int = Field(default=6000, ge=64, description="Tokens of page text in a request, at most.")
+    overlap_tokens: int = Field(default=200, ge=0, description="Tokens that neighbouring chunks share.")
+    keep_alive: str = Field(default="30m", description="How long the model stays loaded after a request.")
+    stream: str = Field(default="auto", description="auto streams over https only; always; never.")
+    attempts: int = Field(default=6, ge=1, description="Attempts at a request that no server serves.")
+    first_backoff: float = Field(default=1.0, gt=0, description="Longest first wait, seconds.")
+    read_timeout: float = Field(default=900.0, gt=0, description="Longest silence of a server, seconds.")
+    flush_seconds: float = Field(
+        default=3.0, gt=0, description="Answers are durable after this many seconds."
+    )
+
+    def addresses(self) -> list[str]:
+        """The endpoints, normalised and without repeats.
+
+        Raises:
+            SettingsError: there is none, or one is not an address.
+        """
+        addresses = list(dict.fromkeys(parse_endpoint(endpoint) for endpoint in self.endpoints))
+        if not addresses:
+            raise SettingsError("no Ollama endpoint is configured", "set OLLAMA_HOST")
+        return addresses
+
+    def timeouts(self) -> Timeouts:
+        """The time-outs of every request."""
+        return Timeouts(read=self.read_timeout)
+
+    def retry_policy(self) -> RetryPolicy:
+        """How often a request is repeated."""
+        return RetryPolicy(attempts=self.attempts, first_backoff=self.first_backoff)
+
+    def identify(self) -> ModelIdentity:
+        """Preflight: the model's digest, the same on every endpoint.
+
+        Raises:
+            InferenceError: in one line, what stands in the way.
+        """
+        return identify_model(self.addresses(), self.model, access_headers(os.environ), self.timeouts())
+
+    def template(self, identity: ModelIdentity, prompt: Prompt) -> RequestTemplate:
+        """Everything of a request but the page."""
+        options = ModelOptions(num_ctx=self.num_ctx, num_predict=self.num_predict)
+        return RequestTemplate(self.model, identity.digest, prompt, options, self.keep_alive)
+
+    def require_room(self, prompt: Prompt) -> None:
+        """Makes sure that prompt, chunk and answer fit the context together.
+
+        Raises:
+            SettingsError: they do not.
+        """
+        needed = prompt.estimate_tokens(self.chunk_tokens) + self.num_predict
+        if needed > self.num_ctx:
+            raise SettingsError(
+                f"instructions, a chunk of {self.chunk_tokens} tokens and an answer of {self.num_predict} need"
+                f" {needed} tokens, but num_ctx is {self.num_ctx}",
+                "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
+            )
+
+    def preload(self, template: RequestTemplate) -> None:
+        """Loads the model everywhere and waits for it.
+
+        Raises:
+            InferenceError: it could not be loaded.
+        """
+        preload(self.addresses(), template, access_headers(os.environ), self.timeouts())

@@ -1,0 +1,54 @@
+"""The sensor: a dataset that is new or has changed becomes a partition and gets a run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dagster import RunRequest, SensorEvaluationContext, SensorResult, SkipReason, sensor
+
+from preannotation_assets.errors import BatchError, WarehouseError
+from preannotation_assets.jobs import preannotate
+from preannotation_assets.lake.layout import validate_dataset
+from preannotation_assets.partitions import DATASETS
+from preannotation_assets.resources.warehouse import DatasetSummary, WarehouseResource
+
+__all__ = ["changed_datasets", "new_datasets"]
+
+_INTERVAL_SECONDS: Final = 60
+
+
+def changed_datasets(known: Mapping[str, str], present: Sequence[DatasetSummary]) -> list[DatasetSummary]:
+    """The datasets that are not known, or not with this fingerprint. ``known``: dataset to fingerprint."""
+    return [summary for summary in present if known.get(summary.dataset) != summary.fingerprint]
+
+
+@sensor(job=preannotate, minimum_interval_seconds=_INTERVAL_SECONDS)
+def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource) -> SensorResult | SkipReason:
+    """Fires once for each dataset that appears in the warehouse, and again when its pages change.
+
+    A warehouse that cannot be read is not an empty one: the sensor skips and what it knows stays.
+    """
+    known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+    try:
+        with warehouse.open() as source:
+            present = [summary for summary in source.list_datasets() if _is_valid(summary.dataset)]
+    except WarehouseError as error:
+        return SkipReason(str(error))
+    changed = changed_datasets(known, present)
+    fingerprints = known | {summary.dataset: summary.fingerprint for summary in changed}
+    return SensorResult(
+        run_requests=[
+            RunRequest(run_key=f"{summary.dataset}:{summary.fingerprint}", partition_key=summary.dataset)
+            for summary in changed
+        ],
+        dynamic_partitions_requests=[DATASETS.build_add_request([summary.dataset for summary in changed])],
+        cursor=json.dumps(fingerprints, sort_keys=True),
+    )
+
+
+def _is_valid(dataset: str) -> bool:
+    try:
+        validate_dataset(dataset)
+    except BatchError:
+        return False
+    return True

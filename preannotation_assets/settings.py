@@ -1,0 +1,156 @@
+"""Every setting, read from the environment in one place.
+
+Secrets (``CF_ACCESS_CLIENT_SECRET``, ``motherduck_token``, ``AWS_*``) are not settings: whoever needs
+one reads it from the environment at the moment of use, so that it cannot reach a configuration that
+Dagster stores and shows.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from preannotation_assets.errors import SettingsError
+
+__all__ = ["DEFAULT_ENDPOINT", "Settings", "parse_endpoint"]
+
+DEFAULT_ENDPOINT: Final = "http://127.0.0.1:11434"
+_OLLAMA_PORT: Final = 11434
+# A server binds to a wildcard address; a client cannot connect to one everywhere.
+_LOOPBACK_FOR: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_DEFAULT_LABELS: Final = Path(__file__).parent / "label_schemes" / "vessels.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one deployment; the defaults are local.
+
+    ``endpoints`` is empty where none is configured. ``max_in_flight`` is requests an endpoint;
+    ``chunk_tokens``, ``overlap_tokens``, ``num_ctx`` and ``num_predict`` are tokens.
+    """
+
+    database: str
+    root: str
+    labels: str
+    endpoints: tuple[str, ...]
+    model: str
+    max_in_flight: int
+    spark_master: str
+    batch_condition: str
+    dataset_pattern: str
+    chunk_tokens: int
+    overlap_tokens: int
+    num_ctx: int
+    num_predict: int
+    stream: str
+    aws_endpoint_url: str | None
+    aws_region: str | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Reads the settings; an empty variable counts as unset.
+
+        Raises:
+            SettingsError: a value is malformed; the message names the variable.
+        """
+
+        def text(name: str, default: str) -> str:
+            return environment.get(name, "").strip() or default
+
+        def number(name: str, default: int, minimum: int) -> int:
+            return _parse_number(name, text(name, str(default)), minimum)
+
+        return cls(
+            database=_parse_database(text("PREANNOTATION_DATABASE", "data/md_raw_ocr.duckdb")),
+            root=_absolute(text("PREANNOTATION_ROOT", "data/lake")),
+            labels=str(Path(text("PREANNOTATION_LABELS", str(_DEFAULT_LABELS))).absolute()),
+            endpoints=_parse_endpoints(environment),
+            model=text("PREANNOTATION_MODEL", "llama3.3:70b"),
+            max_in_flight=number("PREANNOTATION_MAX_IN_FLIGHT", 4, 1),
+            spark_master=text("PREANNOTATION_SPARK_MASTER", "local[*]"),
+            batch_condition=text("PREANNOTATION_BATCH_CONDITION", ""),
+            dataset_pattern=_parse_pattern(
+                text("PREANNOTATION_DATASET_PATTERN", r"^(vessels_ocr_[\p{L}\p{N}]+)")
+            ),
+            chunk_tokens=number("PREANNOTATION_CHUNK_TOKENS", 6000, 64),
+            overlap_tokens=number("PREANNOTATION_OVERLAP_TOKENS", 200, 0),
+            num_ctx=number("PREANNOTATION_NUM_CTX", 12288, 512),
+            num_predict=number("PREANNOTATION_NUM_PREDICT", 3072, 16),
+            stream=_one_of("PREANNOTATION_STREAM", text("PREANNOTATION_STREAM", "auto"), _STREAM_CHOICES),
+            aws_endpoint_url=text("AWS_ENDPOINT_URL_S3", text("AWS_ENDPOINT_URL", "")) or None,
+            aws_region=text("AWS_REGION", text("AWS_DEFAULT_REGION", "")) or None,
+        )
+
+
+_STREAM_CHOICES: Final = ("auto", "always", "never")
+
+
+def parse_endpoint(address: str) -> str:
+    """An Ollama address as its users write it, as a base URL without a trailing slash.
+
+    As in Ollama's own client: without a scheme the port is 11434, with ``http`` it is 80 and with
+    ``https`` 443; the wildcard addresses a server binds to mean this machine.
+
+    Raises:
+        SettingsError: not an http(s) address, or it carries a user name or password.
+    """
+    has_scheme = "://" in address
+    parts = urlsplit(address if has_scheme else f"http://{address}")
+    if parts.username or parts.password:
+        raise SettingsError(
+            "an Ollama endpoint has a user name or password in it", "keep secrets out of addresses"
+        )
+    if parts.scheme not in {"http", "https"} or not _has_host_and_port(parts.netloc) or parts.query:
+        raise SettingsError(f"Ollama endpoint {address!r} is not an http(s) address", "use http://HOST:PORT")
+    host = _LOOPBACK_FOR.get(parts.hostname or "", parts.hostname)
+    shown_host = f"[{host}]" if host and ":" in host else host
+    port = parts.port or (None if has_scheme else _OLLAMA_PORT)
+    shown_port = f":{port}" if port else ""
+    return f"{parts.scheme}://{shown_host}{shown_port}{parts.path.rstrip('/')}"
+
+
+def _has_host_and_port(netloc: str) -> bool:
+    return re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]*)(:\d{1,5})?", netloc) is not None and netloc != ""
+
+
+def _parse_endpoints(environment: Mapping[str, str]) -> tuple[str, ...]:
+    listed = environment.get("PREANNOTATION_OLLAMA_ENDPOINTS", "").split(",")
+    addresses = [address.strip() for address in listed if address.strip()]
+    if not addresses and environment.get("OLLAMA_HOST", "").strip():
+        addresses = [environment["OLLAMA_HOST"].strip()]
+    return tuple(dict.fromkeys(parse_endpoint(address) for address in addresses))
+
+
+def _parse_number(name: str, value: str, minimum: int) -> int:
+    if not re.fullmatch(r"\d{1,9}", value) or int(value) < minimum:
+        raise SettingsError(f"{name} is {value!r}", f"set it to a whole number of at least {minimum}")
+    return int(value)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}", f"set it to one of {', '.join(choices)}")
+    return value
+
+
+def _parse_database(value: str) -> str:
+    if "token=" in value.lower():
+        raise SettingsError(
+            "PREANNOTATION_DATABASE has a token in it", "put the token into the variable motherduck_token"
+        )
+    return value if value.startswith("md:") else str(Path(value).absolute())
+
+
+def _absolute(root: str) -> str:
+    return root if "://" in root else str(Path(root).absolute())
+
+
+def _parse_pattern(value: str) -> str:
+    if value.count("(") != value.count(")") or "(" not in value:
+        raise SettingsError(
+            f"PREANNOTATION_DATASET_PATTERN is {value!r}",
+            "give a regular expression with one group, the dataset",
+        )
+    return value

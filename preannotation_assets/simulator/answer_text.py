@@ -1,0 +1,121 @@
+"""From a document to the tokens of an answer: rules, habits, the schema's shape, JSON text.
+
+The text and its qualities depend on the document, the schema and the seed, and on nothing else.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from preannotation_assets.simulator.entities import find_mentions
+from preannotation_assets.simulator.habits import Answer, apply_habits, join_broken_words
+from preannotation_assets.simulator.schema import Filled, QuotedText, fill_schema
+from preannotation_assets.simulator.settings import HabitRates
+from preannotation_assets.simulator.tokens import split_tokens
+from preannotation_assets.simulator.values import JsonObject
+
+__all__ = [
+    "AnswerToken",
+    "answers_to",
+    "invalid_json",
+    "prose_answer",
+    "schema_answer",
+    "whitespace_answer",
+]
+
+_MAP_OF_QUOTES: JsonObject = {
+    "type": "object",
+    "additionalProperties": {"type": "array", "items": {"type": "string"}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerToken:
+    """A piece of an answer; ``quality`` is None outside of quotes, else 1 or less where it is wrong."""
+
+    text: str
+    quality: float | None
+
+
+def answers_to(document: str, rates: HabitRates, seed: int) -> list[Answer]:
+    """The entities of a document as the stand-in model tells them, in reading order."""
+    text = join_broken_words(document)
+    return apply_habits(find_mentions(text), text, rates, seed)
+
+
+def schema_answer(
+    schema: JsonObject | None, answers: Sequence[Answer], alphabetises_keys: bool
+) -> tuple[AnswerToken, ...]:
+    """The tokens of a JSON answer; without a schema it is an object of quotes by kind.
+
+    Raises ``RefusedError`` (400) for a schema that the runner refuses.
+    """
+    filled = fill_schema(schema if schema is not None else _MAP_OF_QUOTES, answers)
+    return _tokens(list(_write(_sorted(filled) if alphabetises_keys else filled)))
+
+
+def prose_answer(answers: Sequence[Answer]) -> tuple[AnswerToken, ...]:
+    """The tokens of an answer without a format: a line for each entity, or that there are none."""
+    pieces: list[tuple[str, float | None]] = []
+    for answer in answers:
+        pieces.extend([(f"{answer.kind.value}: ", None), (answer.text, answer.quality), ("\n", None)])
+    return _tokens(pieces or [("No entities.", None)])
+
+
+def whitespace_answer(count: int) -> tuple[AnswerToken, ...]:
+    """An answer of ``count`` tokens that opens an object and then runs on in blanks."""
+    return (AnswerToken("{", None), *(AnswerToken("\n", None),) * (count - 1))[:count]
+
+
+def invalid_json(tokens: Sequence[AnswerToken]) -> tuple[AnswerToken, ...]:
+    """The first half of an answer and then a stray bracket: never valid JSON."""
+    return (*tokens[: len(tokens) // 2], AnswerToken("]}", None))
+
+
+def _sorted(filled: Filled) -> Filled:
+    if isinstance(filled, dict):
+        return {name: _sorted(filled[name]) for name in sorted(filled)}
+    return [_sorted(item) for item in filled] if isinstance(filled, list) else filled
+
+
+def _write(filled: Filled) -> Iterator[tuple[str, float | None]]:
+    if isinstance(filled, QuotedText):
+        yield from _write_quote(filled)
+    elif isinstance(filled, dict):
+        yield "{", None
+        for position, (name, value) in enumerate(filled.items()):
+            yield (", " if position else "") + json.dumps(name, ensure_ascii=False) + ": ", None
+            yield from _write(value)
+        yield "}", None
+    elif isinstance(filled, list):
+        yield "[", None
+        for position, item in enumerate(filled):
+            if position:
+                yield ", ", None
+            yield from _write(item)
+        yield "]", None
+    else:
+        yield json.dumps(filled, ensure_ascii=False), None
+
+
+def _write_quote(quote: QuotedText) -> Iterator[tuple[str, float | None]]:
+    text = json.dumps(quote.value, ensure_ascii=False)
+    if isinstance(quote.value, str):
+        yield '"', None
+        yield text[1:-1], quote.quality
+        yield '"', None
+    else:
+        yield text, quote.quality
+
+
+def _tokens(pieces: Sequence[tuple[str, float | None]]) -> tuple[AnswerToken, ...]:
+    """Cut the whole text into tokens; one that touches a quote has the quote's quality."""
+    text = "".join(piece for piece, _ in pieces)
+    qualities = [quality for piece, quality in pieces for _ in piece]
+    tokens = []
+    start = 0
+    for token in split_tokens(text):
+        touched = [quality for quality in qualities[start : start + len(token)] if quality is not None]
+        tokens.append(AnswerToken(token, min(touched, default=None)))
+        start += len(token)
+    return tuple(tokens)

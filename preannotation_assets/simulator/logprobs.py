@@ -1,0 +1,96 @@
+"""Log-probabilities of an answer's tokens, as Ollama 0.12.11 and later give them.
+
+They are before the grammar, so that the forced tokens of JSON score very low. With a signal, the
+tokens of a quote score by its quality; without one, by chance alone.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from preannotation_assets.simulator.answer_text import AnswerToken
+from preannotation_assets.simulator.chance import fraction
+from preannotation_assets.simulator.values import JsonObject, JsonValue
+
+__all__ = ["LogprobScale", "logprob_entries"]
+
+_FORCED_LEAST, _FORCED_MOST = -14.0, -3.0
+_ALTERNATIVES = (
+    "\n",
+    " ",
+    '"',
+    "}",
+    "the",
+    ",",
+    "a",
+    "]",
+    "I",
+    ".",
+    "1",
+    "of",
+    "in",
+    ":",
+    "-",
+    "The",
+    "and",
+    "s",
+    "S",
+    "0",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobScale:
+    """How log-probabilities are drawn: ``has_signal`` says whether wrong quotes score lower."""
+
+    seed: int
+    has_signal: bool
+
+
+def logprob_entries(
+    tokens: Sequence[AnswerToken], first: int, top: int, scale: LogprobScale
+) -> list[JsonValue]:
+    """The entries for ``tokens``, of which the first is number ``first`` of the answer.
+
+    The ``token`` texts joined are the tokens' text. Entries may be fewer than tokens: a letter outside
+    ASCII that stands alone shares an entry with the token after it. ``top`` is how many alternatives
+    each entry lists, from 0.
+    """
+    return [
+        _entry(text, _logprob(quality, text, number, scale), top)
+        for number, text, quality in _joined(tokens, first)
+    ]
+
+
+def _joined(tokens: Sequence[AnswerToken], first: int) -> Iterator[tuple[int, str, float | None]]:
+    held = ""
+    for number, token in enumerate(tokens, first):
+        if len(token.text) == 1 and not token.text.isascii() and not held and token is not tokens[-1]:
+            held = token.text
+            continue
+        yield number, held + token.text, token.quality
+        held = ""
+
+
+def _logprob(quality: float | None, text: str, number: int, scale: LogprobScale) -> float:
+    chance = fraction(scale.seed, "logprob", number, text)
+    if quality is None:
+        return _FORCED_LEAST + (_FORCED_MOST - _FORCED_LEAST) * chance
+    certainty = quality if scale.has_signal else 1.0
+    doubt = (1.02 - 0.98 * certainty) * (0.4 + 1.2 * chance)
+    return math.log(max(1.0 - doubt, 0.02))
+
+
+def _entry(text: str, logprob: float, top: int) -> JsonObject:
+    entry = _scored(text, logprob)
+    if top:
+        others = [each for each in _ALTERNATIVES if each != text][: top - 1]
+        entry["top_logprobs"] = [
+            _scored(text, logprob),
+            *(_scored(other, logprob - 1.0 - rank) for rank, other in enumerate(others)),
+        ]
+    return entry
+
+
+def _scored(text: str, logprob: float) -> JsonObject:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode("utf-8", "surrogatepass"))}

@@ -1,0 +1,132 @@
+"""What the stand-in server is told before it starts: models, slots, time, habits, faults.
+
+Every setting is plain and frozen. Times are seconds, rates are tokens a second.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.simulator.faults import FaultRule
+
+__all__ = ["AccessCredentials", "HabitRates", "SimulatedModel", "SimulatorSettings", "TimeModel"]
+
+RULES_VERSION = "stand-in rules 1"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedModel:
+    """One model of the list in ``/api/tags``.
+
+    ``alphabetises_keys`` says whether answers to a schema come with sorted keys (Ollama's jinja
+    templates) or in the schema's order (its Go templates). ``is_cloud`` makes the server answer as
+    Ollama does for a model that runs on ollama.com: 401, as nobody is signed in.
+    """
+
+    name: str
+    context_length: int = 131_072
+    size: int = 42_520_413_916
+    size_vram: int = 42_520_413_916
+    parameter_size: str = "70.6B"
+    quantization: str = "Q4_K_M"
+    is_thinking: bool = False
+    is_cloud: bool = False
+    alphabetises_keys: bool = False
+
+    def digest(self, revision: int = 0) -> str:
+        """64 hex digits made from the rules' version and the name, never from a model's manifest.
+
+        ``revision`` counts the digest changes since the start. What is hashed is no manifest, so that
+        no digest of a real model can be equal.
+        """
+        source = f"{RULES_VERSION}\n{self.name}\n{revision}"
+        return hashlib.sha256(source.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeModel:
+    """How long things take at speed 1, in seconds and tokens a second.
+
+    One slot alone decodes at ``decode_rate``; with k slots busy each decodes at
+    ``decode_rate / (1 + slowdown_per_slot * (k - 1))``.
+    """
+
+    load_seconds: float = 20.0
+    prefill_rate: float = 1_000.0
+    decode_rate: float = 25.0
+    slowdown_per_slot: float = 0.06
+
+    def __post_init__(self) -> None:
+        """Raise ``SettingsError`` for numbers that make no sense."""
+        if self.prefill_rate <= 0 or self.decode_rate <= 0:
+            raise SettingsError("a token rate is not above 0", "set rates above 0 tokens a second")
+        if self.load_seconds < 0 or self.slowdown_per_slot < 0:
+            raise SettingsError("a negative time or slowdown", "set it to 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class HabitRates:
+    """How often, from 0 to 1, the answers do what language models do to what they read.
+
+    ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
+    it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
+    entity that is not in the text.
+    """
+
+    repair: float = 0.3
+    omit: float = 0.03
+    repeat: float = 0.02
+    shorten: float = 0.01
+    mislabel: float = 0.01
+    invent: float = 0.015
+
+    NONE: ClassVar["HabitRates"]
+
+
+HabitRates.NONE = HabitRates(repair=0, omit=0, repeat=0, shorten=0, mislabel=0, invent=0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessCredentials:
+    """The Cloudflare Access service token that a request must carry."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """Everything the stand-in server is configured by.
+
+    ``speed`` divides every simulated time: 1 waits as long as the time model says, 10 a tenth of it,
+    0 does not wait at all. ``keep_alive`` is in real seconds at any speed. ``slots`` is Ollama's
+    OLLAMA_NUM_PARALLEL, ``queue_limit`` its OLLAMA_MAX_QUEUE, ``default_context`` the num_ctx of a
+    request that names none.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    version: str = "0.33.0"
+    models: tuple[SimulatedModel, ...] = (SimulatedModel("llama3.3:70b"),)
+    slots: int = 1
+    loaded_models_limit: int = 1
+    queue_limit: int = 512
+    default_context: int = 4_096
+    keep_alive: float = 300.0
+    speed: float = 0.0
+    time: TimeModel = TimeModel()
+    seed: int = 0
+    habits: HabitRates = HabitRates()
+    has_confidence_signal: bool = True
+    faults: tuple[FaultRule, ...] = ()
+    access: AccessCredentials | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``SettingsError`` for numbers that make no sense."""
+        if not self.models:
+            raise SettingsError("the stand-in server has no model", "name at least one")
+        if min(self.slots, self.queue_limit, self.loaded_models_limit) < 1:
+            raise SettingsError("slots, the queue and loaded models need at least 1", "raise the number")
+        if self.speed < 0:
+            raise SettingsError("a negative speed", "set 0 (no waiting) or more")

@@ -1,0 +1,91 @@
+"""Puts the answers of the journal beside the chunks of one part."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, AnswerStatus
+from preannotation_assets.inference.journal import Piece, read_answers
+from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
+
+__all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
+
+_PAIRS_A_PART: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CollectAnswers:
+    """For every row of the chunks part, the pieces that stand for it.
+
+    ``files`` says in which file of the journal the row of a request is.
+    """
+
+    location: StoreLocation
+    chunks_key: str
+    outputs_key: str
+    pieces: Sequence[Sequence[Piece]]
+    files: Mapping[str, str]
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedPart:
+    """What the part holds. The sequences are of the requests this run made.
+
+    Latencies and queue times are seconds; ``token_pairs`` are (estimated, reported) prompt tokens of
+    answered requests, for the calibration.
+    """
+
+    rows: int
+    answered: int
+    failed: int
+    resumed: int
+    failure_reasons: Mapping[str, int]
+    latencies: Sequence[float]
+    queue_times: Sequence[float]
+    prompt_tokens: int
+    answer_tokens: int
+    token_pairs: Sequence[tuple[int, int]]
+
+
+def collect_answers(task: CollectAnswers) -> CollectedPart:
+    """Writes one row a piece, in the order of the chunks.
+
+    Raises:
+        StorageError: the lake cannot be read or written, or the journal lacks an answer.
+    """
+    store = open_store(task.location)
+    chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
+    answers = {row["request_key"]: row for row in read_answers(store, task.files).to_pylist()}
+    rows = [
+        {**chunk, **answers[piece.request_key], "start": piece.start, "end": piece.end}
+        for chunk, pieces in zip(chunks.to_pylist(), task.pieces, strict=True)
+        for piece in pieces
+    ]
+    write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
+    return _summary(rows, task.run_id)
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
+    answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
+    reasons = [row["reason"] for row in rows if row["status"] == AnswerStatus.FAILED]
+    # Chunks with the same text share one request.
+    now = {row["request_key"]: row for row in answered if row["run_id"] == run_id}.values()
+    pairs = [
+        (row["estimated_prompt_tokens"], row["prompt_tokens"]) for row in answered if row["prompt_tokens"]
+    ]
+    return CollectedPart(
+        rows=len(rows),
+        answered=len(answered),
+        failed=len(reasons),
+        resumed=sum(row["run_id"] != run_id for row in answered),
+        failure_reasons=dict(Counter(reasons)),
+        latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
+        queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
+        prompt_tokens=sum(row["prompt_tokens"] or 0 for row in now),
+        answer_tokens=sum(row["answer_tokens"] or 0 for row in now),
+        token_pairs=pairs[:_PAIRS_A_PART],
+    )

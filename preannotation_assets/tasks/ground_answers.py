@@ -1,0 +1,149 @@
+"""Turns the answers about one part of the pages into suggestions."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS, AnswerStatus
+from preannotation_assets.extraction.spans import Span
+from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
+from preannotation_assets.manifests import FailedPage, PageVersion
+
+__all__ = ["GroundAnswers", "GroundedPart", "ground_answers", "span_id"]
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GroundAnswers:
+    """Pages and answers in, suggestions and groundings out."""
+
+    location: StoreLocation
+    pages_key: str
+    outputs_key: str
+    suggestions_key: str
+    groundings_key: str
+    labels: Sequence[str]
+    overlaps_allowed: bool
+    model: str
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedPart:
+    """What came of it. ``outcomes`` counts quotes by what became of them."""
+
+    rows: int
+    pages_with_spans: int
+    pages_without_spans: Sequence[PageVersion]
+    failed_pages: Sequence[FailedPage]
+    spans_by_label: Mapping[str, int]
+    outcomes: Mapping[str, int]
+    matches: Mapping[str, int]
+
+
+def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:
+    """The id of a span. The separators keep (1, 123) and (11, 23) of one label apart."""
+    digest = hashlib.sha1(f"{start}:{end}:{label}".encode(), usedforsecurity=False).hexdigest()
+    return f"{doc_id}:{page_num}:{digest}"
+
+
+def ground_answers(task: GroundAnswers) -> GroundedPart:
+    """Writes the suggestions of one part, sorted by doc_id, page_num, start, end and label.
+
+    A page of which any piece has no answer has no suggestions: it counts as failed as a whole.
+
+    Raises:
+        StorageError: the lake cannot be read or written.
+    """
+    store = open_store(task.location)
+    outputs: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in _with_times(read_table(store, task.outputs_key)):
+        outputs[row["doc_id"], row["page_num"]].append(row)
+    suggestions: list[dict[str, Any]] = []
+    groundings: list[dict[str, Any]] = []
+    without_spans: list[PageVersion] = []
+    failed: list[FailedPage] = []
+    for page in read_table(store, task.pages_key).to_pylist():
+        rows = outputs.get((page["doc_id"], page["page_num"]), [])
+        failure = _failure(page, rows)
+        if failure:
+            failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=failure))
+            continue
+        result = suggest(page["text"], _answers(rows), task.labels, overlaps_allowed=task.overlaps_allowed)
+        suggestions += [_suggestion_row(task, page, span) for span in result.spans]
+        groundings += _grounding_rows(page, result)
+        if not result.spans:
+            without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
+    write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
+    write_table(store, task.groundings_key, pa.Table.from_pylist(groundings, schema=GROUNDINGS))
+    return GroundedPart(
+        rows=len(suggestions),
+        pages_with_spans=len({(row["doc_id"], row["page_num"]) for row in suggestions}),
+        pages_without_spans=without_spans,
+        failed_pages=failed,
+        spans_by_label=Counter(row["label"] for row in suggestions),
+        outcomes=Counter(row["outcome"] for row in groundings),
+        matches=Counter(row["match"] for row in groundings if row["match"]),
+    )
+
+
+def _with_times(outputs: pa.Table) -> Iterator[Row]:
+    """The rows, with ``answered_at`` as microseconds since the epoch."""
+    times = outputs["answered_at"].cast(pa.int64())
+    index = outputs.schema.get_field_index("answered_at")
+    yield from outputs.set_column(index, "answered_at", times).to_pylist()
+
+
+def _failure(page: Row, rows: Sequence[Row]) -> str | None:
+    reasons = [row["reason"] or "unknown" for row in rows if row["status"] != AnswerStatus.ANSWERED]
+    if reasons:
+        return str(reasons[0])
+    return "not_asked" if not rows and page["text"].strip() else None
+
+
+def _answers(rows: Sequence[Row]) -> list[ChunkAnswer]:
+    return [ChunkAnswer(**{name: row[name] for name in ChunkAnswer.__slots__}) for row in rows]
+
+
+def _suggestion_row(task: GroundAnswers, page: Row, span: Span) -> dict[str, Any]:
+    """A row of contracts.SUGGESTIONS."""
+    return {
+        "doc_id": page["doc_id"],
+        "page_num": page["page_num"],
+        "span_id": span_id(page["doc_id"], page["page_num"], span.start, span.end, span.label),
+        "label": span.label,
+        "start": span.start,
+        "end": span.end,
+        "text": page["text"][span.start : span.end],
+        "text_sha256": page["text_sha256"],
+        "confidence": span.confidence,
+        "model": task.model,
+        "model_version": task.model_version,
+        "generated_at": span.answered_at,
+    }
+
+
+def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, Any]]:
+    """Rows of contracts.GROUNDINGS."""
+    for outcome in result.outcomes:
+        place = outcome.grounding
+        yield {
+            "doc_id": page["doc_id"],
+            "page_num": page["page_num"],
+            "chunk_start": outcome.chunk_start,
+            "answer_index": outcome.answer_index,
+            "label": outcome.label,
+            "quote": outcome.quote,
+            "outcome": outcome.outcome,
+            "start": place.start if place else None,
+            "end": place.end if place else None,
+            "match": place.match.value if place else None,
+            "similarity": place.similarity if place else None,
+            "confidence": outcome.confidence,
+        }
