@@ -19,17 +19,16 @@ from dagster import (
 )
 
 from preannotation_assets.assets.suggestions import suggestions
-from preannotation_assets.errors import BatchError, VerificationError
-from preannotation_assets.lake import ObjectStore
-from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
+from preannotation_assets.errors import VerificationError
+from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.publisher import verify_published
+from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.publishing.verification import Offence, Rule, VerificationReport
 from preannotation_assets.resources.ollama import LabelSchemeResource
 from preannotation_assets.resources.storage import StorageResource
 
-__all__ = ["suggestion_checks", "verify_dataset"]
+__all__ = ["suggestion_checks"]
 
 _RULES: Final = {
     "offsets": (Rule.PAGE, Rule.OFFSETS, Rule.TEXT, Rule.HASH),
@@ -46,22 +45,6 @@ _DESCRIPTIONS: Final = {
 _FAILED_PAGES_ALLOWED: Final = 0.01
 _GROUNDED_QUOTES_WANTED: Final = 0.80
 _GROUNDED: Final = frozenset(("kept", "exact_duplicate", "seen_by_two_chunks", "cut_by_border", "overlap"))
-
-
-def verify_dataset(
-    store: ObjectStore, dataset: str, labels: Sequence[str], *, overlaps_allowed: bool
-) -> VerificationReport:
-    """Checks what is published for a dataset against the snapshot of its pages.
-
-    Raises:
-        BatchError: there is no snapshot.
-        VerificationError: the Parquet has other columns, or is not the one the manifest names.
-        ObjectNotFoundError: nothing is published.
-    """
-    layout = DatasetLayout(dataset)
-    pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
-    rows = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows))
-    return verify_published(store, layout, rows, labels, overlaps_allowed=overlaps_allowed)
 
 
 @multi_asset_check(
@@ -84,9 +67,9 @@ def suggestion_checks(
         report, broken_contract = VerificationReport(), str(error)
     for name, rules in _RULES.items():
         yield _rule_result(name, rules, report, broken_contract)
-    manifest = read_manifest(store, DatasetLayout(dataset).published_manifest, SuggestionsManifest)
-    if manifest is None:
-        raise BatchError(f"suggestions of {dataset} are not materialized", "materialize suggestions first")
+    manifest = require_manifest(
+        store, DatasetLayout(dataset).published_manifest, SuggestionsManifest, dataset, "suggestions"
+    )
     failed, pages = len(manifest.failed_pages), len(manifest.failed_pages) + manifest.pages_processed
     yield _rate_result("failed_pages", failed, pages, failed <= _FAILED_PAGES_ALLOWED * pages)
     quotes = sum(manifest.quotes_by_outcome.values())

@@ -9,6 +9,7 @@ from preannotation_assets.assets.pages import pages
 from preannotation_assets.assets.raw_model_outputs import raw_model_outputs
 from preannotation_assets.assets.suggestions import suggestions
 from preannotation_assets.checks import suggestion_checks
+from preannotation_assets.console import console_logger
 from preannotation_assets.jobs import preannotate
 from preannotation_assets.resources.ollama import LabelSchemeResource, OllamaResource
 from preannotation_assets.resources.spark import SparkResource
@@ -32,6 +33,7 @@ def build_definitions(settings: Settings) -> Definitions:
         jobs=[preannotate],
         sensors=[new_datasets],
         executor=in_process_executor,
+        loggers={"console": console_logger},
         resources={
             "warehouse": WarehouseResource(
                 database=settings.database,
@@ -41,7 +43,7 @@ def build_definitions(settings: Settings) -> Definitions:
             "storage": StorageResource(
                 root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
             ),
-            "spark": SparkResource(master=settings.spark_master, spark_config={}),
+            "spark": SparkResource(master=settings.spark_master),
             "ollama": OllamaResource(
                 endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
                 model=settings.model,

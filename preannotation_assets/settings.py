@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.lake import StoreLocation
 
 __all__ = ["DEFAULT_ENDPOINT", "Settings", "parse_endpoint"]
 
@@ -47,6 +48,10 @@ class Settings:
     stream: str
     aws_endpoint_url: str | None
     aws_region: str | None
+
+    def location(self) -> StoreLocation:
+        """Where the lake is."""
+        return StoreLocation(self.root, self.aws_endpoint_url, self.aws_region)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -12,7 +12,12 @@ from typing import Final
 import regex
 
 from preannotation_assets.extraction.spans import Chunk
-from preannotation_assets.extraction.tokens import PieceEstimates, calibrated_tokens
+from preannotation_assets.extraction.tokens import (
+    MAX_CALIBRATION,
+    MIN_CALIBRATION,
+    PieceEstimates,
+    calibrated_tokens,
+)
 
 __all__ = ["MIN_SPLIT_CODE_POINTS", "ChunkLimits", "chunk_page", "split_chunk"]
 
@@ -34,7 +39,9 @@ _WORD_ENDS: Final = rf"(?<!\p{{L}}[{_HYPHENS}])"
 _BORDERS: Final = (
     regex.compile(rf"{_BREAK}(?>[^\S\r\n]*{_BREAK})+\s*"),
     regex.compile(rf"{_WORD_ENDS}{_BREAK}"),
-    regex.compile(r"""(?<=[\p{L}\p{N}]{2})[.!?\u2026]+['"\u2019\u201d\xbb)\]]*\s+(?!\p{Ll})|[\u3002\uff01\uff1f]"""),
+    regex.compile(
+        r"""(?<=[\p{L}\p{N}]{2})[.!?\u2026]+['"\u2019\u201d\xbb)\]]*\s+(?!\p{Ll})|[\u3002\uff01\uff1f]"""
+    ),
     regex.compile(rf"{_WORD_ENDS}\s+"),
     regex.compile(rf"[^\P{{P}}{_HYPHENS}]"),
 )
@@ -44,6 +51,7 @@ _JOINED: Final = regex.compile(
     r"\r\n"
     r"|.[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]"
     r"|[\p{GCB=ZWJ}\p{GCB=Prepend}]."
+    r"|\p{Canonical_Combining_Class=9}\w"
     r"|\p{GCB=L}[\p{GCB=L}\p{GCB=V}\p{GCB=LV}\p{GCB=LVT}]"
     r"|[\p{GCB=LV}\p{GCB=V}][\p{GCB=V}\p{GCB=T}]"
     r"|[\p{GCB=LVT}\p{GCB=T}]\p{GCB=T}",
@@ -59,11 +67,11 @@ class ChunkLimits:
     """How large pieces may be, in tokens of the model.
 
     ``calibration`` is the factor between the estimate and the model's count
-    (``tokens.calibration_factor``).
+    (``tokens.calibration_factor``), from ``MIN_CALIBRATION`` to ``MAX_CALIBRATION``.
 
     Raises:
-        ValueError: If the overlap is negative or half of a piece or more, or a limit or the
-            calibration is not positive.
+        ValueError: If the overlap is negative or half of a piece or more, the limit is not positive,
+            or the calibration is out of its range.
     """
 
     max_tokens: int = 6000
@@ -79,8 +87,10 @@ class ChunkLimits:
                 f"overlap_tokens must be at least 0 and below half of max_tokens, "
                 f"not {self.overlap_tokens} of {self.max_tokens}"
             )
-        if not (math.isfinite(self.calibration) and self.calibration > 0):
-            raise ValueError(f"calibration must be a positive number, not {self.calibration}")
+        if not MIN_CALIBRATION <= self.calibration <= MAX_CALIBRATION:
+            raise ValueError(
+                f"calibration must be from {MIN_CALIBRATION} to {MAX_CALIBRATION}, not {self.calibration}"
+            )
 
 
 def chunk_page(text: str, limits: ChunkLimits) -> list[Chunk]:
@@ -99,7 +109,8 @@ def chunk_page(text: str, limits: ChunkLimits) -> list[Chunk]:
     if not text or text.isspace():
         return []
     estimates = PieceEstimates(text)
-    budget = _uncalibrated(limits.max_tokens, limits.calibration)
+    total = estimates.estimate(0, len(text))
+    budget = min(total, _uncalibrated(limits.max_tokens, limits.calibration))
     overlap = min(math.ceil(limits.overlap_tokens / limits.calibration), (budget - 1) // 2)
     return [
         Chunk(start, end, calibrated_tokens(estimates.estimate(start, end), limits.calibration))
@@ -206,7 +217,7 @@ def _best_border(text: str, first: int, ideal: int, last: int) -> int | None:
     # Two code points of context, so that a border at ``first`` is seen.
     window = max(0, first - 2), last
     for kind in _BORDERS:
-        places = [match.end() for match in kind.finditer(text, *window)]
+        places: list[int] = [match.end() for match in kind.finditer(text, *window)]
         for place in sorted(places, key=lambda place: abs(place - ideal)):
             if place >= first and not _inside_grapheme(text, place):
                 return place

@@ -26,13 +26,15 @@ __all__ = [
     "estimate_tokens",
 ]
 
-MIN_CALIBRATION: Final = 0.5
+# Of the factor: below, a page denser than those it was learned from would pass the limit by more than a
+# quarter; above, it is no estimate of this model any more.
+MIN_CALIBRATION: Final = 0.8
 MAX_CALIBRATION: Final = 4.0
 _CALIBRATION_PAIRS: Final = 20
 _CALIBRATION_QUANTILE: Final = 0.95
 
 # Lifts the mean cost of splitting words to an upper-side one.
-_SAFETY: Final = 1.21
+_SAFETY: Final = 1.22
 
 # Costs are whole numbers of this part of a token, so that sums do not depend on their order.
 _UNITS: Final = 1024
@@ -103,8 +105,9 @@ _RETURN: Final = _DIGIT + 3
 _PUNCTUATION: Final = _DIGIT + 4
 _SCRIPTS: Final = _DIGIT + 5
 
-# A space before a letter without a token of its own stands alone.
+# A space before a foreign letter is often a token of its own.
 _SPACE_BEFORE_SCRIPT: Final = 0.3
+
 # Class of code points outside ASCII, first match wins: (first, last, tokens a code point). Where
 # nothing is measured, a code point costs as many tokens as it has UTF-8 bytes, which is the most
 # there can be.
@@ -140,6 +143,11 @@ _ASTRAL: Final = _CLASSES - 1
 _LONG_RUNS: Final = " \n\t.-_=*#/"
 _RUN_UNITS: Final = _UNITS // 12
 _OTHER_RUN_UNITS: Final = _UNITS // 2
+
+# A letter with this many letters of one word before it: where the OCR lost the spaces, words begin
+# unseen.
+_LONG_WORD: Final = 16
+_FUSED_UNITS: Final = _UNITS // 7
 
 
 def _class_of_code_point() -> NDArray[np.uint8]:
@@ -212,13 +220,14 @@ _IN_LONG_RUNS: Final = np.isin(np.arange(128), [ord(character) for character in 
 class _Costs:
     """What every code point of a text costs, in 1/1024 token, so that sums are exact.
 
-    ``plain`` is the cost after the code point before it, ``discounted`` is the same with the discount
-    of long runs, ``classes`` are the classes of the code points.
+    ``classes`` are the classes of the code points, ``pairs`` the cost after the code point before it,
+    ``runs`` the same with the discount of long runs, ``fused`` what letters of fused words cost more.
     """
 
-    plain: NDArray[np.int64]
-    discounted: NDArray[np.int64]
     classes: NDArray[np.intp]
+    pairs: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    fused: NDArray[np.int64]
 
 
 def _costs(text: str) -> _Costs:
@@ -227,18 +236,30 @@ def _costs(text: str) -> _Costs:
     before = np.empty_like(classes)
     before[:1] = _BREAK
     before[1:] = classes[:-1]
-    plain = _COST_OF_PAIR[before * _CLASSES + classes]
-    return _Costs(plain, _discount_runs(points, classes, plain), classes)
+    pairs = _COST_OF_PAIR[before * _CLASSES + classes]
+    return _Costs(classes, pairs, _discount_runs(points, classes, pairs), _charge_fused(classes))
+
+
+def _charge_fused(classes: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Returns the surcharge of letters that follow a whole long word of letters."""
+    letters = np.zeros(len(classes) + 1, dtype=np.int64)
+    np.cumsum(classes < _DIGIT, out=letters[1:])
+    charges = np.zeros(len(classes), dtype=np.int64)
+    in_one_word = letters[_LONG_WORD + 1 :] - letters[: -_LONG_WORD - 1] == _LONG_WORD + 1
+    charges[_LONG_WORD:] = in_one_word * _FUSED_UNITS
+    return charges
 
 
 def _discount_runs(
-    points: NDArray[np.uint32], classes: NDArray[np.intp], plain: NDArray[np.int64]
+    points: NDArray[np.uint32], classes: NDArray[np.intp], pairs: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Returns the costs, lower for the third and later of equal signs in a row."""
     same = points[1:] == points[:-1]
     third = np.flatnonzero(same[1:] & same[:-1]) + 2
-    third = third[(points[third] < len(_IN_LONG_RUNS)) & (classes[third] > _DIGIT) & (classes[third] != _RETURN)]
-    discounted = plain.copy()
+    third = third[
+        (points[third] < len(_IN_LONG_RUNS)) & (classes[third] > _DIGIT) & (classes[third] != _RETURN)
+    ]
+    discounted = pairs.copy()
     discounted[third] = np.where(_IN_LONG_RUNS[points[third]], _RUN_UNITS, _OTHER_RUN_UNITS)
     return discounted
 
@@ -252,7 +273,8 @@ def estimate_tokens(text: str) -> int:
     Returns:
         Tokens, 0 for the empty string, without the tokens that open and close a prompt.
     """
-    return _tokens(int(_costs(text).discounted.sum()))
+    costs = _costs(text)
+    return _tokens(int(costs.runs.sum() + costs.fused.sum()))
 
 
 def _tokens(units: int) -> int:
@@ -260,10 +282,17 @@ def _tokens(units: int) -> int:
     return -(-units // _UNITS)
 
 
+def _running_sum(units: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the sums of the first 0, 1, 2 ... entries."""
+    running = np.zeros(len(units) + 1, dtype=np.int64)
+    np.cumsum(units, out=running[1:])
+    return running
+
+
 class PieceEstimates:
     """The estimates of all pieces of one text, each in constant time."""
 
-    __slots__ = ("_as_first", "_running")
+    __slots__ = ("_first", "_fused", "_running", "_second")
 
     def __init__(self, text: str) -> None:
         """Measures a text once, in linear time.
@@ -272,13 +301,13 @@ class PieceEstimates:
             text: Any string.
         """
         costs = _costs(text)
-        self._running = np.zeros(len(text) + 1, dtype=np.int64)
-        np.cumsum(costs.discounted, out=self._running[1:])
-        # What the first code point of a piece costs more for want of the ones before it: its own cost
-        # changes, and a run begins anew.
-        self._as_first = np.zeros((2, len(text)), dtype=np.int64)
-        self._as_first[0] = _COST_OF_PAIR[_BREAK * _CLASSES + costs.classes] - costs.discounted
-        self._as_first[1, :-1] = (costs.plain - costs.discounted)[1:]
+        self._running = _running_sum(costs.runs + costs.fused)
+        self._fused = _running_sum(costs.fused)
+        # What the first two code points of a piece cost more for want of the ones before them: the
+        # first has lost its pair, and a run begins anew.
+        self._first = _COST_OF_PAIR[_BREAK * _CLASSES + costs.classes] - costs.runs
+        self._second = np.zeros(len(text), dtype=np.int64)
+        self._second[:-1] = (costs.pairs - costs.runs)[1:]
 
     def estimate(self, start: int, end: int) -> int:
         """Returns ``estimate_tokens(text[start:end])``.
@@ -292,10 +321,12 @@ class PieceEstimates:
         """
         if start == end:
             return 0
-        units = int(self._running[end] - self._running[start] + self._as_first[0, start])
+        # No letter is fused to a word that began before the piece.
+        fused = self._fused[min(end, start + _LONG_WORD)] - self._fused[start]
+        units = self._running[end] - self._running[start] + self._first[start] - fused
         if end - start > 1:
-            units += int(self._as_first[1, start])
-        return _tokens(units)
+            units += self._second[start]
+        return _tokens(int(units))
 
     def furthest_end(self, start: int, tokens: int) -> int:
         """Returns the largest ``end`` for which ``text[start:end]`` is estimated within ``tokens``.
@@ -307,12 +338,12 @@ class PieceEstimates:
         Returns:
             An offset; ``start`` itself if not one code point fits.
         """
-        extra = int(self._as_first[0, start])
-        rest = tokens * _UNITS + int(self._running[start]) - extra
-        end = max(start, int(np.searchsorted(self._running, rest, side="right")) - 1)
-        if end > start + 1:
-            rest -= int(self._as_first[1, start])
-            end = max(start + 1, int(np.searchsorted(self._running, rest, side="right")) - 1)
+        fused = self._fused[min(len(self._fused) - 1, start + _LONG_WORD)] - self._fused[start]
+        extra = self._first[start] + self._second[start] - fused
+        rest = tokens * _UNITS + int(self._running[start] - extra)
+        end = max(start + 1, int(np.searchsorted(self._running, rest, side="right")) - 1)
+        while end > start and self.estimate(start, end) > tokens:
+            end -= 1
         return end
 
     def latest_start(self, end: int, tokens: int) -> int:

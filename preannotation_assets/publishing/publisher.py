@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import StorageError, VerificationError
 from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
-from preannotation_assets.lake.batch import read_manifest, write_manifest
+from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
 from preannotation_assets.publishing.verification import VerificationReport, schema_differences, verify_rows
 
-__all__ = ["Publication", "publish", "verify_published"]
+__all__ = ["Publication", "publish", "verify_dataset"]
 
 _GROUP_ROWS: Final = 50_000
 _VERIFIED_COLUMNS: Final = [
@@ -83,36 +83,34 @@ def publish(
     return Publication(published, changed=False)
 
 
-def verify_published(
-    store: ObjectStore,
-    layout: DatasetLayout,
-    pages: Iterator[dict[str, Any]],
-    labels: Sequence[str],
-    *,
-    overlaps_allowed: bool,
+def verify_dataset(
+    store: ObjectStore, dataset: str, labels: Sequence[str], *, overlaps_allowed: bool
 ) -> VerificationReport:
-    """Reads what is published and checks every row.
+    """Reads what is published and checks every row against the snapshot of its pages.
 
     Raises:
-        ObjectNotFoundError: nothing is published.
+        BatchError: there is no snapshot, or nothing is published.
         VerificationError: the Parquet has other columns than the contract, or is not the one that the
             manifest names.
     """
-    manifest = read_manifest(store, layout.published_manifest, SuggestionsManifest)
+    layout = DatasetLayout(dataset)
+    pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
+    manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
     with tempfile.TemporaryDirectory(prefix="preannotation-verify-") as folder:
         path = Path(folder) / "suggestions.parquet"
         stat = store.download(layout.published_suggestions, path)
-        if manifest is None or manifest.parquet_etag != stat.etag:
+        if manifest.parquet_etag != stat.etag:
             raise VerificationError(
-                f"the manifest of {layout.dataset} does not name the published Parquet",
+                f"the manifest of {dataset} does not name the published Parquet",
                 "materialize suggestions again",
             )
         differences = schema_differences(pq.read_schema(path))
         if differences:
             raise VerificationError(
-                f"the published Parquet of {layout.dataset} breaks the contract", "; ".join(differences)
+                f"the published Parquet of {dataset} breaks the contract", "; ".join(differences)
             )
-        return verify_rows(_rows_of(path), pages, labels, overlaps_allowed=overlaps_allowed)
+        rows = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows))
+        return verify_rows(_rows_of(path), rows, labels, overlaps_allowed=overlaps_allowed)
 
 
 def _merge(store: ObjectStore, part_keys: Sequence[str], path: Path) -> int:

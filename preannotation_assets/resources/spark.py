@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from dagster import InitResourceContext
 from dagster_pyspark import LazyPySparkResource
-from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from py4j.protocol import Py4JError
 from pydantic import Field
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -51,9 +51,8 @@ _SETTINGS = {
     # A second copy of a slow task would ask the model everything twice.
     "spark.speculation": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # As in log4j2.properties, for the executors of a cluster.
-    "spark.log.level": "OFF",
-    "spark.executor.syncLogLevel.enabled": "true",
+    # As log4j2.properties does for the driver.
+    "spark.executor.extraJavaOptions": "-Dlog4j2.level=OFF",
 }
 
 _QUIET = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').absolute().as_uri()}"
@@ -134,9 +133,9 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
         py4j.protocol.Py4JError: The same, seen from the JVM.
     """
 
-    # Pickled by value, so that the workers need not import this module and Dagster with it, which takes
-    # a second each. Its annotations are pickled too: T and R would bring the import back.
-    def attempt(task: Any) -> Any:
+    # Pickled by value, so that the workers need not import this module and Dagster with it, which takes a
+    # second each. The annotations are quoted because they are pickled too, and T belongs to this module.
+    def attempt(task: "T") -> "R | PreannotationError":
         try:
             return work(task)
         except PreannotationError as error:

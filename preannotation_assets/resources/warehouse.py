@@ -111,15 +111,28 @@ class Warehouse:
             self._connection.register("wanted_doc_ids", pa.table({"doc_id": pa.array(doc_ids, pa.string())}))
             selection += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
         query = f"{selection} ORDER BY doc_id, page_num, text_sha256, text"
-        parameters = {"dataset": dataset} if "$dataset" in query else {}
         with _named_errors("the pages cannot be read"):
-            reader = self._connection.execute(query, parameters).to_arrow_reader(_ROWS_A_BATCH)
+            reader = self._connection.execute(query, self._parameters(dataset)).to_arrow_reader(_ROWS_A_BATCH)
         while True:
             with _named_errors("the pages cannot be read"):
                 batch = next(reader, None)
             if batch is None:
                 return
             yield from _source_rows(batch)
+
+    def has_pages(self, dataset: str) -> bool:
+        """Whether there is any page of a dataset.
+
+        Raises:
+            WarehouseError: the batch condition or the view cannot be evaluated.
+        """
+        query = f"SELECT 1 FROM {self._view} WHERE ({self._condition}) LIMIT 1"  # noqa: S608
+        with _named_errors("the pages cannot be read"):
+            return self._connection.execute(query, self._parameters(dataset)).fetchone() is not None
+
+    def _parameters(self, dataset: str) -> dict[str, str]:
+        """DuckDB refuses a parameter that the query does not use."""
+        return {"dataset": dataset} if "$dataset" in self._condition else {}
 
     def list_datasets(self) -> list[DatasetSummary]:
         """The datasets of the view, by the dataset pattern.

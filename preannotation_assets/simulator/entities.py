@@ -76,11 +76,12 @@ _VESSEL_PREFIX = (
     r"(?:(?i:M/V|M\.[ ]?V\.|M/T|S/S|S\.[ ]?S\.|M\.[ ]?S\.|H\.M\.S\.|R\.M\.S\.|S\.M\.S\.)|"
     r"MV|MT|SS|HMS|MS|RMS|USS|SMS)"
 )
-_COMPANY_END = (
+_LEGAL_FORM = (
     r"(?:Ltd\b\.?|Limited\b|LLC\b|Inc\b\.?|GmbH\b|A\.?G\.|AG\b|S\.A\.(?:R\.L\.)?|S\.?p\.?A\b\.?|B\.?V\b\.?|"
     r"&[ ]?Cie\b\.?|et[ ]Cie\b\.?|&[ ]?C[o°]\b\.?|and[ ]Co\b\.?|&[ ]Sons\b|and[ ]Sons\b|& Söhne\b|Company\b|"
     r"Corporation\b|Pte\b\.?|ApS\b|A/S\b|AS\b|Reederei\b|Shipping\b|Lines?\b)"
 )
+_COMPANY_END = rf"{_LEGAL_FORM}(?:,?[ ]{_LEGAL_FORM})*"
 _COMPANY_WORD = r"(?!Captain|Capt\b|The\b)[\p{Lu}&][\p{L}.\u2019'&\-]*"
 _PLAIN_COMPANY_WORD = r"(?!Captain|Capt\b|The\b)[\p{Lu}&][\p{L}\u2019'&\-]*"
 _MONTH = _words(MONTHS)

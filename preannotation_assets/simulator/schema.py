@@ -271,7 +271,8 @@ class _Filler:
         least, most = length_limits(node, "Items")
         if held is None or not least <= 1 <= most:
             return None
-        return [held]
+        only: list[Filled] = [held]
+        return only
 
     def _hold_in_object(self, node: SchemaNode, answer: Answer, depth: int) -> Filled:
         properties = _properties(node)

@@ -92,7 +92,8 @@ MONTHS = _listed(
 FORM_WORDS = frozenset(
     _listed(
         """
-        agent, agents, and, arrival, builder, built, call, captain, capt, charterer, charterers, cargo, das, date, departure, der,
+        agent, agents, and, arrival, builder, built, call, captain, capt, charterer, charterers,
+        cargo, das, date, departure, der,
         details, die, discharge, flag, gross, imo, la, le, les, loading, master, name, names, no, number,
         owner, owners, particulars, port, register, registered, registry, report, sign, the, tonnage, type,
         un, une, voyage

@@ -1,81 +1,93 @@
 """One place for one answer: the assignment of least total cost.
 
-As many answers as possible get a place, and of all ways to do so the cheapest one is taken: successive
-shortest augmenting paths with potentials (Jonker and Volgenant 1987), on the sparse graph of answers
-and their places. Most answers are alone on their cheapest place and need no path at all.
+The classic assignment problem on a sparse graph, solved by successive shortest augmenting paths with
+potentials (Jonker and Volgenant, 1987). Every answer may also be rejected, at a cost above that of any
+place, so that as many answers as possible get one and the costs decide who does not. Most answers are
+alone on their cheapest place: their path has length one.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
 from heapq import heappop, heappush
+from typing import TypeVar
 
-__all__ = ["assign"]
+__all__ = ["REJECTION", "assign"]
+
+# Above the cost that any change of places can save.
+REJECTION = 1_000.0
+
+Place = TypeVar("Place", bound=Hashable)
 
 
-def assign(options: Sequence[Mapping[Hashable, float]]) -> list[Hashable | None]:
-    """Assigns every answer to one of its places, or to none, so that no place is used twice.
+def assign(options: Sequence[Mapping[Place, float]]) -> list[Place | None]:
+    """Gives every answer one of its places, or none, so that no place is used twice.
 
     Args:
         options: for every answer the places it can take and the cost of each.
 
     Returns:
-        The place of every answer; None where others need all of its places.
+        The place of every answer; None for an answer that others leave no place.
     """
-    owner: dict[Hashable, int] = {}
-    chosen: list[Hashable | None] = [None] * len(options)
-    price: dict[Hashable, float] = {}
-    for answer, places in enumerate(options):
-        if places:
-            _augment(answer, options, owner, chosen, price)
-    return chosen
+    numbers: dict[Place, int] = {}
+    costs = [{numbers.setdefault(place, len(numbers)): cost for place, cost in own.items()} for own in options]
+    solver = _Solver(costs)
+    for answer in range(len(costs)):
+        solver.add(answer)
+    places = list(numbers)
+    return [places[number] if number >= 0 else None for number in solver.chosen]
 
 
-def _augment(
-    answer: int,
-    options: Sequence[Mapping[Hashable, float]],
-    owner: dict[Hashable, int],
-    chosen: list[Hashable | None],
-    price: dict[Hashable, float],
-) -> None:
-    """Places one more answer, moving others along the cheapest path to a free place."""
-    distance: dict[Hashable, float] = {}
-    came_from: dict[Hashable, int] = {}
-    done: dict[Hashable, float] = {}
-    heap: list[tuple[float, int, Hashable]] = []
-    count = 0
-    current, base = answer, 0.0
-    target: Hashable | None = None
-    while True:
-        here = options[current]
-        taken = chosen[current]
-        # The reduced cost of the place the answer already holds is zero.
-        own = here[taken] + price.get(taken, 0.0) if taken is not None else 0.0
-        for place, cost in here.items():
-            if place in done:
-                continue
-            reached = base + cost + price.get(place, 0.0) - own
-            if reached < distance.get(place, float("inf")):
-                distance[place] = reached
-                came_from[place] = current
-                count += 1
-                heappush(heap, (reached, count, place))
-        while heap and heap[0][2] in done:
-            heappop(heap)
-        if not heap:
+class _Solver:
+    """An optimal assignment of the answers added so far; place ``-1 - answer`` is that answer's rejection."""
+
+    def __init__(self, costs: Sequence[dict[int, float]]) -> None:
+        self.chosen = [-1 - answer for answer in range(len(costs))]
+        self._costs = costs
+        self._owner: dict[int, int] = {}
+        self._price: dict[int, float] = {}
+
+    def add(self, answer: int) -> None:
+        """Adds an answer, moving others along the cheapest path to a free place."""
+        if not self._costs[answer]:
             return
-        base, _, place = heappop(heap)
-        done[place] = base
-        if place not in owner:
-            target = place
-            break
-        current = owner[place]
-    for place, reached in done.items():
-        price[place] = price.get(place, 0.0) + base - reached
-    place = target
-    while True:
-        mover = came_from[place]
-        left = chosen[mover]
-        owner[place] = mover
-        chosen[mover] = place
-        if mover == answer:
-            return
-        place = left
+        reached, came_from, target = self._cheapest_path(answer)
+        total = reached.pop(target)
+        for place, distance in reached.items():
+            self._price[place] = self._price.get(place, 0.0) + total - distance
+        place = target
+        while True:
+            mover = came_from[place]
+            left = self.chosen[mover]
+            self._owner[place] = mover
+            self.chosen[mover] = place
+            if mover == answer:
+                return
+            place = left
+
+    def _cheapest_path(self, answer: int) -> tuple[dict[int, float], dict[int, int], int]:
+        """Dijkstra over places with reduced costs; returns the places passed, whence, and the free one."""
+        reached: dict[int, float] = {}
+        came_from: dict[int, int] = {}
+        nearest: dict[int, float] = {}
+        heap: list[tuple[float, int]] = []
+        current, base = answer, 0.0
+        while True:
+            own = 0.0 if current == answer else self._reduced(current, self.chosen[current])
+            for place in (*self._costs[current], -1 - current):
+                if place in reached:
+                    continue
+                distance = base + self._reduced(current, place) - own
+                if distance < nearest.get(place, float("inf")):
+                    nearest[place] = distance
+                    came_from[place] = current
+                    heappush(heap, (distance, place))
+            base, place = heappop(heap)
+            while place in reached:
+                base, place = heappop(heap)
+            reached[place] = base
+            if place not in self._owner:
+                return reached, came_from, place
+            current = self._owner[place]
+
+    def _reduced(self, answer: int, place: int) -> float:
+        cost = self._costs[answer][place] if place >= 0 else REJECTION
+        return cost + self._price.get(place, 0.0)

@@ -9,6 +9,7 @@ from .hits import Hit, exact_hits, inner_hits, similar_hits
 from .page import Page
 from .parts import core_hits, gap_hits
 from .quotes import PreparedQuote
+from .search import Pattern, pattern
 from .surfaces import dress, same_values, surface_price
 
 __all__ = ["Candidate", "Finding", "find"]
@@ -16,6 +17,8 @@ __all__ = ["Candidate", "Finding", "find"]
 _REPAIR_WEIGHT = 2.0
 _SURE = 0.1
 _BAND = 0.6
+_DOUBTFUL = 0.5
+_SURFACE_SIMILARITY = 0.1
 _ACRONYM = 3
 
 
@@ -46,31 +49,37 @@ def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
 
     A way that needs more repairs is only gone when those before it have not given ``wanted`` places.
     """
-    found = _candidates(page, quote, exact_hits(page, quote.letters))
-    value_changed = found.refused
-    sure = [candidate for candidate in found.candidates if candidate.cost <= _SURE]
+    exact = _candidates(page, quote, exact_hits(page, quote.letters))
+    sure = [candidate for candidate in exact.candidates if candidate.cost <= _SURE]
     if len(sure) >= wanted:
         return Finding(sure, False)
-    candidates = found.candidates
+    candidates = exact.candidates
+    if len(candidates) >= wanted:
+        return Finding(candidates, False)
+    searched = pattern(page, quote.letters)
+    similar = similar_hits(page, quote, searched, wanted, bool(candidates))
+    best = min((hit.price for hit in similar.hits), default=_DOUBTFUL) if not candidates else 0.0
+    candidates = _merged(candidates, _candidates(page, quote, similar.hits).candidates)
     if len(candidates) < wanted:
-        similar = similar_hits(page, quote, wanted, bool(candidates))
-        value_changed |= similar.value_changed
-        candidates = _merged(candidates, _candidates(page, quote, similar.hits).candidates)
-    if len(candidates) < wanted:
-        candidates = _merged(candidates, _candidates(page, quote, inner_hits(page, quote)).candidates)
-    if not candidates:
-        candidates = _parts(page, quote)
-    return Finding(candidates, value_changed)
+        candidates = _merged(candidates, _candidates(page, quote, inner_hits(page, quote, searched)).candidates)
+    if not candidates or best >= _DOUBTFUL:
+        candidates = _near_best(_merged(candidates, _parts(page, quote, searched)))
+    return Finding(candidates, exact.refused or similar.value_changed)
 
 
-def _parts(page, quote):
-    found = list(_candidates(page, quote, gap_hits(page, quote)).candidates)
-    for core in core_hits(page, quote):
-        found.extend(_candidates(page, core.core, [core.hit]).candidates)
-    if not found:
-        return found
-    best = min(c.cost for c in found)
-    return _merged([c for c in found if c.cost <= best + _BAND], [])
+def _parts(page: Page, quote: PreparedQuote, searched: Pattern) -> list[Candidate]:
+    found = [
+        _candidate(page, quote, dress(page.text, quote, *page.offsets(hit.first, hit.last)), hit.price, 0.0)
+        for hit in gap_hits(page, quote, searched)
+    ]
+    for part in core_hits(page, quote):
+        found.extend(_candidates(page, part.core, [part.hit]).candidates)
+    return found
+
+
+def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:
+    best = min((candidate.cost for candidate in candidates), default=0.0)
+    return [candidate for candidate in candidates if candidate.cost <= best + _BAND]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,8 @@ def _candidates(page: Page, quote: PreparedQuote, hits: Iterable[Hit]) -> _Candi
         if _is_common_word(quote, written):
             continue
         surface = surface_price(quote.core, written)
-        start, end = dress(page.text, quote, start, end)
-        found.append(_candidate(page, quote, start, end, hit.price, surface))
+        place = dress(page.text, quote, start, end)
+        found.append(_candidate(page, quote, place, hit.price, surface))
     return _Candidates(found, refused)
 
 
@@ -101,13 +110,17 @@ def _is_common_word(quote: PreparedQuote, written: str) -> bool:
     return len(quote.letters) <= _ACRONYM and quote.core.isupper() and written.islower()
 
 
-def _candidate(page, quote, start, end, price, surface):
-    if page.text[start:end] == quote.text:
-        match = Match.EXACT
+def _candidate(
+    page: Page, quote: PreparedQuote, place: tuple[int, int], price: float, surface: float
+) -> Candidate:
+    start, end = place
+    if price:
+        match = Match.FUZZY
     else:
-        match = Match.FUZZY if price else Match.FOLDED
+        match = Match.EXACT if page.text[start:end] == quote.text else Match.FOLDED
     length = len(quote.letters)
-    similarity = 1.0 if match is Match.EXACT else length / (length + price + 0.1*surface)
+    weight = price + _SURFACE_SIMILARITY * surface
+    similarity = 1.0 if match is Match.EXACT else length / (length + weight)
     return Candidate(start, end, _REPAIR_WEIGHT * price + surface, match, similarity)
 
 

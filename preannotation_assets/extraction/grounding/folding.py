@@ -32,6 +32,8 @@ _UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
     (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
 
+_FIRST_UNSPACED = chr(_UNSPACED_BLOCKS[0][0])
+
 
 @dataclass(frozen=True, slots=True)
 class FoldedText:
@@ -68,7 +70,7 @@ def fold(text: str, table: FoldTable) -> FoldedText:
     starts[1:] &= ~is_letter[:-1]
     ends = is_letter.copy()
     ends[:-1] &= ~is_letter[1:]
-    if any(ord(character) >= _UNSPACED_BLOCKS[0][0] for character in set(spaced)):
+    if max(spaced, default="") >= _FIRST_UNSPACED:
         unspaced = _unspaced(codes)
         starts |= unspaced
         starts[1:] |= unspaced[:-1] & is_letter[1:]

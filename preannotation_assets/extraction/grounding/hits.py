@@ -8,19 +8,21 @@ from rapidfuzz.distance import Levenshtein
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
-from .search import exact_ends, first_level, next_level, pattern
+from .search import Pattern, exact_ends, first_level, next_level
 
 __all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
 
 _MOST_ERRORS = 8
 _ERROR = 0.45
 # The letters of a word and the price that its repairs may have; longer words see _limit.
-_SHORT_WORD_LIMITS = (0.0, 0.25, 0.25, 0.6, 0.8, 1.0)
+_SHORT_WORD_LIMITS = (0.0, 0.0, 0.25, 0.6, 0.8, 1.0)
 _FIXED_LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
 _STRICT_LIMIT_PER_LETTER = 0.07
 _LOWER_CASE = 0.35
+_FEWEST_INNER_LETTERS = 4
 _INNER = 0.3
+_GLUED = 0.35
 _INNER_LETTER = 0.03
 
 
@@ -47,7 +49,7 @@ def exact_hits(page: Page, letters: str) -> list[Hit]:
     return [Hit(end - length, end, 0.0) for end in members(exact_ends(page, letters) & page.ends)]
 
 
-def similar_hits(page: Page, quote: PreparedQuote, wanted: int, strict: bool) -> SimilarHits:
+def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, strict: bool) -> SimilarHits:
     """The places of a quote with repairs, between the borders of words, best first, none overlapping.
 
     The search goes level by level and ends with the level that has given as many hits as are wanted.
@@ -56,10 +58,9 @@ def similar_hits(page: Page, quote: PreparedQuote, wanted: int, strict: bool) ->
     limit = _limit(len(letters), len(quote.words) == 1)
     if strict:
         limit = min(limit, _STRICT_LIMIT_PER_LETTER * len(letters))
-    errors = min(int(limit / _ERROR), _MOST_ERRORS)
+    errors = min(int(limit / _ERROR), 1 + len(letters) // 7, _MOST_ERRORS)
     if quote.has_digits:
         errors = max(errors, 1)
-    searched = pattern(page, letters)
     states = first_level(searched, page.starts)
     hits: list[Hit] = []
     seen = 0
@@ -70,7 +71,7 @@ def similar_hits(page: Page, quote: PreparedQuote, wanted: int, strict: bool) ->
         ends = states[-1] & page.ends & ~seen
         seen |= ends
         for end in members(ends):
-            first, fixed = _best_start(page, quote, end, level)
+            first, fixed = _best_start(page, quote, end, page.starts_between(*_start_range(end, len(letters), level)))
             if fixed is None:
                 continue
             if fixed.digits:
@@ -83,36 +84,42 @@ def similar_hits(page: Page, quote: PreparedQuote, wanted: int, strict: bool) ->
     return SimilarHits(hits, value_changed)
 
 
-def inner_hits(page: Page, quote: PreparedQuote) -> Iterator[Hit]:
-    """The places where a quote begins a longer word: inflected or compounded."""
+def inner_hits(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Hit]:
+    """The places of a quote inside longer words: inflected, compounded, or glued to what is before it."""
     length = len(quote.letters)
-    if length < 4:
+    if length < _FEWEST_INNER_LETTERS or len(quote.words[-1]) < _FEWEST_INNER_LETTERS:
         return
-    searched = pattern(page, quote.letters)
-    ends = first_level(searched, page.starts)[-1] & ~page.ends
-    for end in members(ends):
-        tail = page.ends_between(end, len(page.letters))[0] - end
-        if not _may_be_tail(length, tail):
-            continue
-        first, fixed = _best_start(page, quote, end, 0)
-        if fixed is not None and not fixed.digits and _acceptable(page, quote, first, fixed, _limit(length, True)):
-            yield Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
+    limit = _limit(length, True)
+    for end in members(first_level(searched, page.starts)[-1] & ~page.ends):
+        tail = page.tail(end)
+        if _may_be_tail(length, tail):
+            first, fixed = _best_start(page, quote, end, page.starts_between(*_start_range(end, length, 0)))
+            if fixed and not fixed.digits and _acceptable(page, quote, first, fixed, limit):
+                yield Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
+    for end in members(first_level(searched, page.everywhere & ~page.starts)[-1]):
+        first, tail = end - length, page.tail(end)
+        if first > 0 and page.is_glued(first) and _may_be_tail(length, tail):
+            fixed = repair(quote.letters, page.letters[first:end], quote.word_ends)
+            if not fixed.digits and _acceptable(page, quote, first, fixed, limit):
+                yield Hit(first, end, fixed.total + _GLUED + _INNER_LETTER * tail)
 
 
 def _may_be_tail(length, tail):
     return tail <= (2 if length < 5 else min(8, 0.6 * length))
 
 
-def _best_start(page: Page, quote: PreparedQuote, end: int, errors: int) -> tuple[int, Repair | None]:
+def _start_range(end, length, errors):
+    slack = errors + 1 + length // 8
+    return end - length - slack, min(end - 1, end - length + slack)
+
+
+def _best_start(page: Page, quote: PreparedQuote, end: int, allowed: Sequence[int]) -> tuple[int, Repair | None]:
     """Where a match that ends at a boundary begins, and its repairs; None if it is too different."""
     letters = quote.letters
     length = len(letters)
-    slack = errors + 1 + length // 8
-    nearest = errors + 1 + length // 3
-    if quote.has_digits:
-        nearest += length // 3
+    nearest = 1 + 2 * length // (3 if quote.has_digits else 5)
     starts: list[int] = []
-    for start in page.starts_between(end - length - slack, min(end - 1, end - length + slack)):
+    for start in allowed:
         distance = Levenshtein.distance(letters, page.letters[start:end], score_cutoff=nearest)
         if distance < nearest:
             starts, nearest = [start], distance
@@ -147,7 +154,7 @@ def _acceptable(page: Page, quote: PreparedQuote, first: int, fixed: Repair, lim
 def _limit(length: int, alone: bool) -> float:
     """The price that repairs of so many letters may have; a short word alone has little to show."""
     if length < len(_SHORT_WORD_LIMITS):
-        return _SHORT_WORD_LIMITS[length] if alone or length > 2 else 0.5
+        return _SHORT_WORD_LIMITS[length] if alone or length != 2 else 0.5
     return _FIXED_LIMIT + _LIMIT_PER_LETTER * length
 
 

@@ -6,7 +6,9 @@ are closed under exchange: it does not matter whether the page or the model is r
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["CLOSE", "LOOKALIKES", "LOOKALIKE_GROUPS"]
+from rapidfuzz.distance import Levenshtein
+
+__all__ = ["CLOSE", "DISTANT_GROUPS", "LOOKALIKES", "LOOKALIKE_GROUPS"]
 
 # Single letters that differ by a hair line, a dot or a broken stroke.
 _CLOSE_PAIRS = (
@@ -64,3 +66,7 @@ def _group_table(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
 CLOSE: Mapping[str, str] = _letter_table(_CLOSE_PAIRS)
 LOOKALIKES: Mapping[str, str] = _letter_table([*_CLOSE_PAIRS, *_PAIRS])
 LOOKALIKE_GROUPS: Mapping[str, tuple[str, ...]] = _group_table(_GROUPS)
+# Those that a search with one error does not find by itself.
+DISTANT_GROUPS: Mapping[str, tuple[str, ...]] = _group_table(
+    pair for pair in _GROUPS if Levenshtein.distance(*pair.split("-")) > 1
+)

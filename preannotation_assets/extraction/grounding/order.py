@@ -13,6 +13,7 @@ from .candidates import Candidate
 __all__ = ["STEP_BACK", "chain_costs"]
 
 STEP_BACK = 1.0
+OVERLAP = 0.3
 
 _INFINITY = float("inf")
 
@@ -28,7 +29,9 @@ def chain_costs(answers: Sequence[Sequence[Candidate]]) -> list[list[float]]:
     costs: list[list[float]] = [[] for _ in answers]
     for index, ahead, behind in zip(chain, forward, reversed(backward), strict=True):
         own = answers[index]
-        costs[index] = [a + b - c.cost for a, b, c in zip(ahead, reversed(behind), own, strict=True)]
+        through = [a + b - c.cost for a, b, c in zip(ahead, reversed(behind), own, strict=True)]
+        offset = min(c.cost for c in own) - min(through)
+        costs[index] = [cost + offset for cost in through]
     return costs
 
 
@@ -39,20 +42,23 @@ def _mirrored(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _pass(answers: Sequence[Sequence[Candidate]]) -> list[list[float]]:
     """For every candidate the cost of the cheapest chain that ends in it."""
     result: list[list[float]] = []
-    places: list[tuple[int, int]] = []
+    before: Sequence[Candidate] = ()
     totals: list[float] = []
     for candidates in answers:
         here: list[float] = []
-        cheapest = min(totals, default=0.0)
-        in_order = _INFINITY if places else 0.0
+        back = min(totals, default=0.0) + STEP_BACK
+        behind = _INFINITY if before else 0.0
         position = 0
         for candidate in candidates:
-            place = candidate.start, candidate.end
-            while position < len(places) and places[position] < place:
-                in_order = min(in_order, totals[position])
+            while position < len(before) and before[position].end <= candidate.start:
+                behind = min(behind, totals[position])
                 position += 1
-            here.append(candidate.cost + min(in_order, cheapest + STEP_BACK))
+            best = min(behind, back)
+            ahead = position
+            while ahead < len(before) and before[ahead].start <= candidate.start:
+                if (before[ahead].start, before[ahead].end) != (candidate.start, candidate.end): best = min(best, totals[ahead] + OVERLAP)
+                ahead += 1
+            here.append(candidate.cost + best)
         result.append(here)
-        places = [(c.start, c.end) for c in candidates]
-        totals = here
+        before, totals = candidates, here
     return result

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folding import FoldTable, fold
+from .lookalikes import CLOSE, DISTANT_GROUPS
 
 __all__ = ["Page", "members"]
 
@@ -37,7 +38,8 @@ class Page:
         self._origins: list[int] = folded.origins.tolist()
         self._places: dict[str, int] = {}
         self._alike: dict[str, int] = {}
-        self._sequences: dict[str, int] = {}
+        self._stand_ins: dict[str, Sequence[tuple[int, int, int]]] = {}
+        self.everywhere = (1 << len(self.letters)) - 1
 
     def places(self, letter: str) -> int:
         """The letter set of one letter."""
@@ -46,25 +48,37 @@ class Page:
             found = self._places[letter] = _bits(self._codes == ord(letter))
         return found
 
-    def alike(self, letter: str, others: str) -> int:
-        """The letter set of a letter and of those that look like it."""
+    def alike(self, letter: str) -> int:
+        """The letter set of a letter and of those that look much like it."""
         found = self._alike.get(letter)
         if found is None:
             found = self.places(letter)
-            for other in others:
+            for other in CLOSE.get(letter, ""):
                 found |= self.places(other)
             self._alike[letter] = found
         return found
 
-    def sequence(self, letters: str) -> int:
-        """The letter set of the first letters of a sequence."""
-        found = self._sequences.get(letters)
+    def stand_ins(self, group: str) -> Sequence[tuple[int, int, int]]:
+        """What stands on the page for a letter or two: their number, the places, and how many letters there."""
+        found = self._stand_ins.get(group)
         if found is None:
-            found = self.places(letters[0])
-            for offset, letter in enumerate(letters[1:], start=1):
-                found &= self.places(letter) >> offset
-            self._sequences[letters] = found
+            others = ((self._sequence(other), len(other)) for other in DISTANT_GROUPS.get(group, ()))
+            found = tuple((len(group), places, width) for places, width in others if places)
+            self._stand_ins[group] = found
         return found
+
+    def _sequence(self, letters: str) -> int:
+        found = self.places(letters[0])
+        for offset, letter in enumerate(letters[1:], start=1):
+            found &= self.places(letter) >> offset
+        return found
+
+    def is_glued(self, boundary: int) -> bool:
+        """Whether a word begins inside a run of letters, by its capital or after a number."""
+        if boundary == 0:
+            return False
+        before, after = self.text[self._origins[boundary - 1]], self.text[self._origins[boundary]]
+        return (before.islower() and after.isupper()) or (before.isnumeric() and after.isalpha())
 
     def offsets(self, first: int, last: int) -> tuple[int, int]:
         """The code points between two boundaries: start and exclusive end, trailing accents included."""
@@ -85,6 +99,10 @@ class Page:
         """The boundaries from ``low`` to ``high``, both included, where a word ends."""
         return self.word_ends[bisect_left(self.word_ends, low) : bisect_right(self.word_ends, high)]
 
+    def tail(self, boundary: int) -> int:
+        """How many letters of its word are behind a boundary; 0 where a word ends."""
+        return self.word_ends[bisect_left(self.word_ends, boundary)] - boundary
+
     def words_between(self, low: int, high: int) -> int:
         """How many words start from the boundary ``low`` up to, not including, ``high``."""
         return bisect_left(self.word_starts, high) - bisect_left(self.word_starts, low)
@@ -104,6 +122,8 @@ class Page:
 
 def members(places: int) -> Iterator[int]:
     """The members of a set of places, in ascending order."""
+    if not places:
+        return
     digits = bin(places)[:1:-1]
     position = digits.find("1")
     while position >= 0:

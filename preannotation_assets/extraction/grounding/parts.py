@@ -31,8 +31,8 @@ _FUNCTION_SIDE = 0.7
 _FEWEST_GAP_LETTERS = 5
 _REACH = 16
 _REACH_ELIDED = 60
-_LONG_GAP = 8
-_MOST_GAP_WORDS = 2
+_LONG_GAP = 12
+_MOST_GAP_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,12 @@ def _whole_hits(page: Page, core: PreparedQuote) -> list[Hit]:
     hits = exact_hits(page, core.letters)
     if len(core.letters) <= 3:
         return [h for h in hits if core.core == page.text[page.origin(h.first):page.offsets(h.first, h.last)[1]]]
-    if hits or len(core.letters) < _FEWEST_REPAIRED_LETTERS:
+    if hits:
         return hits
     most = _REPAIR_PER_LETTER * len(core.letters)
-    similar = [hit for hit in similar_hits(page, core, 1, False).hits if hit.price <= most]
-    found = similar or list(inner_hits(page, core))
+    searched = pattern(page, core.letters)
+    similar = [hit for hit in similar_hits(page, core, searched, 1, False).hits if hit.price <= most] if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else []
+    found = similar or list(inner_hits(page, core, searched))
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in found]
 
 
@@ -118,14 +119,13 @@ def _with_abbreviations(page: Page, hit: Hit, before: Sequence[Word], after: Seq
 
 
 def _abbreviated(written: str, quoted: str) -> bool:
-    return abbreviates(written, quoted) or abbreviates(quoted, written)
+    return abbreviates(written, quoted) or (len(quoted) > 1 and abbreviates(quoted, written))
 
 
-def gap_hits(page: Page, quote: PreparedQuote) -> Iterator[Hit]:
+def gap_hits(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Hit]:
     """The places of a quote with a few more words on the page between two of its words."""
     if not 1 < len(quote.words) <= _MOST_WORDS or len(quote.letters) < _FEWEST_GAP_LETTERS:
         return
-    searched = pattern(page, quote.letters)
     prefixes = first_level(searched, page.starts)
     if not any(prefixes[end] & page.ends for end in quote.word_ends[:-1]):
         return
@@ -172,14 +172,20 @@ def _gap_price(page, quote, left, right, end, start, elided):
         if words == 1 and _abbreviated(between, skipped):
             return _ABBREVIATED
         return None
-    if not elided and (words > _MOST_GAP_WORDS or (words == 2 and len(between) > _LONG_GAP)):
+    if not elided and (words > _MOST_GAP_WORDS or (words > 1 and len(between) > _LONG_GAP)):
         return None
     if quote.words[left].isdigit() and quote.words[right].isdigit() and any(c.isdigit() for c in between):
         return None
     price = _GAP + _GAP_WORD * words + (0.01 if elided else _GAP_LETTER) * len(between)
-    if all(w in FUNCTION_WORDS for w in quote.words[:right]) or all(w in FUNCTION_WORDS for w in quote.words[right:]):
+    if between.isdigit():
+        return price
+    if _are_function_words(quote.words[:right]) or _are_function_words(quote.words[right:]):
         price += _FUNCTION_SIDE
     return price
+
+
+def _are_function_words(words):
+    return all(len(word) > 1 and word in FUNCTION_WORDS for word in words)
 
 
 def _spread(ends: int, reach: int, touching: bool) -> int:

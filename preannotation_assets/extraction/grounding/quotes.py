@@ -7,6 +7,7 @@ from .folding import SEPARATOR, FoldTable
 
 __all__ = ["PreparedQuote", "prepare"]
 
+_DIGITS = frozenset("0123456789")
 _OPENING = frozenset("\"'`„“‘‚‛«‹»›([{<")  # noqa: RUF001 - typographic marks are the point
 _CLOSING = frozenset("\"'`”’“‘»›«‹)]}>")  # noqa: RUF001
 
@@ -26,11 +27,7 @@ class PreparedQuote:
     prefix: str
     core: str
     suffix: str
-
-    @property
-    def has_digits(self) -> bool:
-        """Whether the quote has a digit: then it must not change."""
-        return any(letter.isdigit() for letter in self.letters)
+    has_digits: bool
 
     @property
     def enclosed(self) -> bool:
@@ -52,12 +49,14 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
         first += 1
     while last > first and table[ord(stripped[last - 1])] == SEPARATOR:
         last -= 1
+    letters = "".join(words)
     return PreparedQuote(
         text=stripped,
-        letters="".join(words),
+        letters=letters,
         words=words,
         word_ends=ends,
         prefix=stripped[:first],
         core=stripped[first:last],
         suffix=stripped[last:],
+        has_digits=not _DIGITS.isdisjoint(letters),
     )

@@ -10,27 +10,21 @@ have. What a match is worth is decided by its price in ``repairs``, not here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .lookalikes import CLOSE, LOOKALIKE_GROUPS
 from .page import Page
 
 __all__ = ["Pattern", "exact_ends", "first_level", "next_level", "pattern", "suffix_starts"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Jump:
-    """A group of ``back`` letters of the pattern that stands as ``width`` others at ``places``."""
-
-    back: int
-    places: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True)
 class Pattern:
-    """Letters to search: for each the places that match it, and the groups that end with it."""
+    """Letters to search: for each the places that match it, and the groups that end with it.
+
+    A group is a jump: how many letters of the pattern it takes, the places where other letters stand for
+    them, and how many those are.
+    """
 
     places: Sequence[int]
-    jumps: Sequence[Sequence[_Jump]]
+    jumps: Sequence[Sequence[tuple[int, int, int]]]
 
 
 def exact_ends(page: Page, letters: str) -> int:
@@ -46,8 +40,11 @@ def exact_ends(page: Page, letters: str) -> int:
 
 def pattern(page: Page, letters: str) -> Pattern:
     """Looks up the places of the letters and of their look-alikes."""
-    places = [page.alike(letter, CLOSE.get(letter, "")) for letter in letters]
-    jumps = [_jumps(page, letters, position) for position in range(1, len(letters) + 1)]
+    places = [page.alike(letter) for letter in letters]
+    jumps = [page.stand_ins(letters[:1])]
+    for position in range(1, len(letters)):
+        pair = letters[position - 1 : position + 1]
+        jumps.append((*page.stand_ins(letters[position]), *page.stand_ins(pair)))
     return Pattern(places, jumps)
 
 
@@ -55,10 +52,11 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
     """The states without errors, one for every prefix of the pattern; ``starts`` is that of the empty one."""
     states = [starts]
     state = starts
+    jumps = wanted.jumps
     for position, places in enumerate(wanted.places):
         state = (state & places) << 1
-        for jump in wanted.jumps[position]:
-            state |= (states[position + 1 - jump.back] & jump.places) << jump.width
+        for back, group, width in jumps[position]:
+            state |= (states[position + 1 - back] & group) << width
         states.append(state)
     return states
 
@@ -67,11 +65,12 @@ def next_level(wanted: Pattern, before: Sequence[int]) -> list[int]:
     """The states with one error more than those given."""
     state = before[0] | before[0] << 1
     states = [state]
+    jumps = wanted.jumps
     for position, places in enumerate(wanted.places):
         fewer = before[position]
         state = (((state & places) | fewer | before[position + 1]) << 1) | fewer
-        for jump in wanted.jumps[position]:
-            state |= (states[position + 1 - jump.back] & jump.places) << jump.width
+        for back, group, width in jumps[position]:
+            state |= (states[position + 1 - back] & group) << width
         states.append(state)
     return states
 
@@ -85,21 +84,8 @@ def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
         for back in (1, 2):
             if position + back > length:
                 break
-            for jump in wanted.jumps[position + back - 1]:
-                if jump.back == back:
-                    state |= (states[position + back] >> jump.width) & jump.places
+            for taken, group, width in wanted.jumps[position + back - 1]:
+                if taken == back:
+                    state |= (states[position + back] >> width) & group
         states[position] = state
     return states
-
-
-def _jumps(page: Page, letters: str, position: int) -> list[_Jump]:
-    jumps: list[_Jump] = []
-    for back in (1, 2):
-        group = letters[max(0, position - back) : position]
-        if len(group) == back and group in LOOKALIKE_GROUPS:
-            jumps.extend(
-                _Jump(back, places, len(other))
-                for other in LOOKALIKE_GROUPS[group]
-                if (places := page.sequence(other))
-            )
-    return jumps

@@ -32,15 +32,19 @@ def dress(text: str, quote: PreparedQuote, start: int, end: int) -> tuple[int, i
     """Takes in the symbols around ``text[start:end]`` that the quote has at its edges too."""
     left, right = start, end
     for symbol in reversed(quote.prefix):
+        if symbol.isspace():
+            continue
         at = left - 1
-        while at >= 0 and text[at] == " " and left - at <= _NEAR_EDGE:
+        while at >= 0 and text[at].isspace() and left - at <= _NEAR_EDGE:
             at -= 1
         if at < 0 or not _same_symbol(text[at], symbol):
             break
         left = at
     for symbol in quote.suffix:
+        if symbol.isspace():
+            continue
         at = right
-        while at < len(text) and text[at] == " " and at - right < _NEAR_EDGE:
+        while at < len(text) and text[at].isspace() and at - right < _NEAR_EDGE:
             at += 1
         if at >= len(text) or not _same_symbol(text[at], symbol):
             break

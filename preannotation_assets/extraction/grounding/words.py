@@ -86,9 +86,11 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
 
 def abbreviates(short: str, long: str) -> bool:
     """Whether one word may be an abbreviation of the other: Prof, Dr, Mme, and MM for several."""
-    if len(short) >= len(long) or len(short) > _ABBREVIATION or short in FUNCTION_WORDS:
+    if len(short) >= len(long) or len(short) > _ABBREVIATION or short[:1] != long[:1]:
         return False
-    if short[:1] != long[:1]:
+    if len(short) == 1:
+        return long in _DESIGNATIONS or long in FUNCTION_WORDS
+    if short in FUNCTION_WORDS or long in FUNCTION_WORDS:
         return False
     if short == short[0] * len(short):
         return True
@@ -104,7 +106,7 @@ def _price(text: str, start: int, end: int, letters: str, bracketed: bool) -> fl
 
 
 def _price_of_kind(text: str, start: int, end: int, letters: str) -> float | None:
-    if letters in FUNCTION_WORDS:
+    if letters in FUNCTION_WORDS and (len(letters) <= 3 or text[start].islower()):
         return _FUNCTION_WORD
     if letters in _DESIGNATIONS:
         return _DESIGNATION

@@ -1,0 +1,127 @@
+"""The command line: ``preannotate``."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from preannotation_assets.errors import PreannotationError
+from preannotation_assets.instance import ensure_dagster_home
+from preannotation_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from preannotation_assets.lake import ObjectStore
+
+__all__ = ["main"]
+
+_INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns the exit status: 0, 1 for a failure told in one line, 2 for bad usage."""
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    try:
+        return command(parsed)
+    except PreannotationError as error:
+        _say_error(error)
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("preannotate: interrupted; the answers so far are kept\n")
+        return _INTERRUPTED
+
+
+def _say_error(error: PreannotationError) -> None:
+    sys.stderr.write(f"preannotate: error: {' '.join(str(error).split())}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from preannotation_assets.simulator import command as simulate_ollama
+
+    parser = argparse.ArgumentParser(
+        prog="preannotate",
+        description="Lets a language model mark spans in OCR'd pages before the experts do.",
+        epilog="Settings come from the environment; the README lists them.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="materialize a dataset: pages, chunks, answers, suggestions")
+    run.add_argument("dataset")
+    run.add_argument("--doc-ids", metavar="FILE", default="", help="only these documents, one doc_id a line")
+    run.add_argument("--refresh", action="store_true", help="ask the model everything again")
+    run.set_defaults(command=_run)
+    preview = commands.add_parser(
+        "preview", help="write an HTML file that shows the suggestions on the pages"
+    )
+    preview.add_argument("dataset")
+    preview.set_defaults(command=_preview)
+    verify = commands.add_parser("verify", help="check every published row against its page")
+    verify.add_argument("dataset")
+    verify.set_defaults(command=_verify)
+    demo = commands.add_parser("demo", help="run the main job on the sample batch")
+    demo.set_defaults(command=_demo)
+    dev = commands.add_parser("dev", help="start Dagster's web interface and daemon here")
+    dev.add_argument("--port", type=int, default=3000)
+    dev.set_defaults(command=_dev)
+    simulate = commands.add_parser(
+        "simulate-ollama", help="serve a stand-in for Ollama; its answers come from rules"
+    )
+    simulate_ollama.add_arguments(simulate)
+    simulate.set_defaults(command=simulate_ollama.run)
+    return parser
+
+
+def _open_store() -> "ObjectStore":
+    from preannotation_assets.lake import open_store
+
+    return open_store(Settings.from_environment(os.environ).location())
+
+
+# Dagster and Spark take seconds to import, so a command imports what it needs itself.
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.running import RunRequest, run_dataset
+
+    ensure_dagster_home(os.environ, Path.cwd())
+    settings = Settings.from_environment(os.environ)
+    doc_ids = str(Path(arguments.doc_ids).absolute()) if arguments.doc_ids else ""
+    return run_dataset(settings, RunRequest(arguments.dataset, doc_ids, arguments.refresh))
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.publishing.preview import write_preview
+
+    sys.stdout.write(f"{write_preview(_open_store(), arguments.dataset)}\n")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.publishing.publisher import verify_dataset
+    from preannotation_assets.resources.ollama import LabelSchemeResource
+
+    scheme = LabelSchemeResource(path=Settings.from_environment(os.environ).labels).load()
+    report = verify_dataset(
+        _open_store(), arguments.dataset, scheme.label_names, overlaps_allowed=scheme.overlaps
+    )
+    for offender in report.offenders:
+        sys.stdout.write(
+            f"{offender.doc_id} page {offender.page_num} {offender.span_id}: not: {offender.rule.value}\n"
+        )
+    sys.stdout.write(f"{report.rows} rows, {'all right' if report.passed else report.summary()}\n")
+    return 0 if report.passed else 1
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from preannotation_assets.demo.command import run_demo
+
+    ensure_dagster_home(os.environ, Path.cwd())
+    return run_demo(Settings.from_environment(os.environ))
+
+
+def _dev(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.demo.command import run_dev
+
+    ensure_dagster_home(os.environ, Path.cwd())
+    return run_dev(Settings.from_environment(os.environ), arguments.port)

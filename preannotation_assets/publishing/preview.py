@@ -1,0 +1,92 @@
+"""The suggestions on their pages as one HTML file. It shows page text, so it stays in the working data."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake.batch import iterate_rows, require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+
+__all__ = ["MOST_PAGES", "render_page", "write_preview"]
+
+MOST_PAGES: Final = 200
+_HUES_A_TURN: Final = 137.508  # The golden angle in degrees: neighbouring labels get distant hues.
+
+Row = Mapping[str, Any]
+
+_STYLE: Final = """
+body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}
+h1{font-size:1.4rem} h2{font-size:1rem;margin:2.2rem 0 .4rem;border-top:1px solid #ddd;padding-top:1rem}
+.text{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.7 ui-monospace,monospace;background:#fafafa;
+border:1px solid #e6e6e6;border-radius:6px;padding:.8rem 1rem}
+mark{border-radius:3px;padding:1px 2px;color:inherit} mark small,.legend small{font:600 10px system-ui;opacity:.75;
+margin-left:4px;white-space:nowrap} .legend span{display:inline-block;border-radius:3px;padding:1px 6px;margin:2px 6px 2px 0}
+.note{color:#666}
+"""
+
+
+def write_preview(store: ObjectStore, dataset: str) -> str:
+    """Writes the preview of the first MOST_PAGES pages and returns its address.
+
+    Raises:
+        BatchError: the dataset is not materialized.
+    """
+    layout = DatasetLayout(dataset)
+    pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
+    manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
+    spans: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    columns = ("doc_id", "page_num", "label", "start", "end", "confidence")
+    for row in read_table(store, layout.published_suggestions, columns).to_pylist():
+        spans[row["doc_id"], row["page_num"]].append(row)
+    folder = layout.stage("pages", pages.version)
+    rows = iterate_rows(store, folder, len(pages.part_rows), ("doc_id", "page_num", "text"))
+    html = "".join(_document(manifest, pages.pages, rows, spans))
+    # A lone surrogate cannot be in a page: the lake holds UTF-8.
+    store.write(layout.preview, html.encode("utf-8"))
+    return store.uri(layout.preview)
+
+
+def render_page(text: str, spans: Sequence[Row], colours: Mapping[str, str]) -> str:
+    """The text with its spans marked; spans that overlap are cut where another begins or ends."""
+    borders = sorted({0, len(text), *(span["start"] for span in spans), *(span["end"] for span in spans)})
+    pieces = []
+    for start, end in zip(borders, borders[1:], strict=False):
+        covering = [span for span in spans if span["start"] <= start and end <= span["end"]]
+        piece = escape(text[start:end])
+        for span in covering:
+            name = f"<small>{escape(span['label'])}</small>" if span["end"] == end else ""
+            piece = f'<mark style="background:{colours[span["label"]]}" title="{_title(span)}">{piece}{name}</mark>'
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _document(
+    manifest: SuggestionsManifest,
+    total: int,
+    pages: Iterator[Row],
+    spans: Mapping[tuple[str, int], Sequence[Row]],
+) -> Iterator[str]:
+    labels = sorted(manifest.spans_by_label)
+    colours = {label: f"hsl({index * _HUES_A_TURN % 360:.0f} 75% 82%)" for index, label in enumerate(labels)}
+    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(manifest.dataset)}</title>'
+    yield f"<style>{_STYLE}</style><h1>{escape(manifest.dataset)}: {manifest.rows} suggestions</h1>"
+    yield f'<p class="note">{escape(manifest.model)} · {escape(manifest.model_version)} · '
+    yield f"{min(total, MOST_PAGES)} of {total} pages shown</p>"
+    yield '<p class="legend">'
+    for label in labels:
+        count = manifest.spans_by_label[label]
+        yield f'<span style="background:{colours[label]}">{escape(label)}<small>{count}</small></span>'
+    yield "</p>"
+    for page, _ in zip(pages, range(MOST_PAGES), strict=False):
+        found = spans.get((page["doc_id"], page["page_num"]), [])
+        yield f"<h2>{escape(page['doc_id'])} · page {page['page_num']} · {len(found)} suggestions</h2>"
+        yield f'<div class="text">{render_page(page["text"], found, colours)}</div>'
+    yield "</html>\n"
+
+
+def _title(span: Row) -> str:
+    confidence = "unknown" if span["confidence"] is None else f"{span['confidence']:.2f}"
+    return f"{escape(span['label'])} {span['start']}-{span['end']}, confidence {confidence}"
