@@ -195,7 +195,9 @@ def _end_of_piece(text: str, estimates: PieceEstimates, start: int, lowest: int,
     found = _best_border(text, first, ideal, near)
     if found is None:
         found = _best_border(text, first, ideal, last)
-    return _whole_graphemes(text, lowest, ideal, last) if found is None else found
+    if found is None:
+        found = _grapheme_border(text, lowest, ideal, last)
+    return ideal if found is None else found
 
 
 def _start_of_next(text: str, estimates: PieceEstimates, start: int, end: int, overlap: int) -> int:
@@ -209,7 +211,11 @@ def _start_of_next(text: str, estimates: PieceEstimates, start: int, end: int, o
         found = _best_border(text, first, ideal, ideal)
         if found is not None:
             return found
-    return _whole_graphemes(text, start + 1, ideal, ideal)
+    for last in (ideal, end):
+        found = _grapheme_border(text, start + 1, ideal, last)
+        if found is not None:
+            return found
+    return ideal
 
 
 def _best_border(text: str, first: int, ideal: int, last: int) -> int | None:
@@ -224,13 +230,13 @@ def _best_border(text: str, first: int, ideal: int, last: int) -> int | None:
     return None
 
 
-def _whole_graphemes(text: str, first: int, ideal: int, last: int) -> int:
+def _grapheme_border(text: str, first: int, ideal: int, last: int) -> int | None:
     """Returns the place in ``first`` to ``last`` nearest to ``ideal`` that cuts no grapheme."""
     for distance in range(_GRAPHEME_REACH + 1):
         for place in (ideal - distance, ideal + distance):
             if first <= place <= last and not _inside_grapheme(text, place):
                 return place
-    return ideal
+    return None
 
 
 def _inside_grapheme(text: str, place: int) -> bool:

@@ -4,6 +4,7 @@ Error texts are those of Ollama 0.33 where docs/simulator.md does not say otherw
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ __all__ = ["Endpoint", "GenerationRequest", "Message", "RequestDefaults", "parse
 
 _TOP_LOGPROBS_LIMIT = 20
 _SMALLEST_CONTEXT = 4
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Endpoint(StrEnum):
@@ -168,7 +170,7 @@ def _string(body: JsonObject, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise _wrong_type(value, name, "string")
-    return value
+    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 def _boolean(body: JsonObject, name: str, default: bool) -> bool:

@@ -111,7 +111,9 @@ TRUE_TOKENS = {
 }
 TIGHT = ("german", "french", "form", "german capitals", "number table", "digits", "random words")
 
-any_text = st.text(st.sampled_from("ab éßÀ12.-\n\r\t漢\u0301\U0001f6a2\ud800жا") | st.characters(), max_size=80)
+any_text = st.text(
+    st.sampled_from("ab éßÀ12.-\n\r\t漢\u0301\U0001f6a2\ud800жا") | st.characters(), max_size=80
+)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -174,9 +176,7 @@ def test_the_furthest_end_is_the_last_that_fits(data: st.DataObject, text: str, 
 
 
 @given(st.data(), any_text.filter(bool), st.integers(0, 40))
-def test_the_latest_start_leaves_enough_before_the_end(
-    data: st.DataObject, text: str, tokens: int
-) -> None:
+def test_the_latest_start_leaves_enough_before_the_end(data: st.DataObject, text: str, tokens: int) -> None:
     estimates = PieceEstimates(text)
     end = data.draw(st.integers(0, len(text)))
     start = estimates.latest_start(end, tokens)

@@ -82,6 +82,13 @@ def test_stream_is_the_default(talk: Any) -> None:
     assert talk.client.post("/api/chat", json=body).headers["Content-Type"] == "application/x-ndjson"
 
 
+def test_a_lone_surrogate_in_a_prompt_is_replaced(talk: Any) -> None:
+    body = json.dumps(talk.body("M/V QUIET BAY \ud800 Dampfer Elbe\ud801")).encode()
+    reply = talk.client.post("/api/chat", content=body)
+    spans = json.loads(reply.json()["message"]["content"])["spans"]
+    assert spans == [{"vessel_name": "QUIET BAY"}, {"vessel_name": "Elbe"}]
+
+
 def test_num_predict_cuts_the_json(talk: Any) -> None:
     reply = talk.chat(options={"num_ctx": 4096, "num_predict": 20}).json()
     assert (reply["done_reason"], reply["eval_count"]) == ("length", 20)

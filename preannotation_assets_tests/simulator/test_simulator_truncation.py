@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.simulator.prompt import document_of, fit_prompt, render_prompt
 from preannotation_assets.simulator.refusals import RefusedError
 from preannotation_assets.simulator.requests import Message
+from preannotation_assets.simulator.tokens import split_tokens
 
 FILLER = "nothing happened here. " * 40
 
@@ -48,12 +50,11 @@ def test_a_fitted_prompt_is_the_end_of_the_prompt(
     messages: list[Message], context: int, truncate: bool, to_half: bool
 ) -> None:
     prompt = render_prompt(messages, is_raw=False)
-    try:
-        fitted = fit_prompt(prompt, context, truncate, to_half)
-    except RefusedError as refused:
-        assert not truncate
-        assert refused.status == 400
+    if not truncate and len(split_tokens(prompt.text)) >= context:
+        with pytest.raises(RefusedError, match="exceed_context_size_error"):
+            fit_prompt(prompt, context, truncate, to_half)
         return
+    fitted = fit_prompt(prompt, context, truncate, to_half)
     assert len(fitted.tokens) < context
     assert prompt.text.endswith("".join(fitted.tokens))
     users = [message.content for message in messages if message.role == "user"]

@@ -1,49 +1,105 @@
 """Grounding: from what the model quotes to where it stands on the page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from preannotation_assets.extraction.spans import (
     Grounding,
     GroundingResult,
-    Match,
     Quote,
     Rejection,
     RejectionReason,
 )
 
 from .assignment import assign
-from .candidates import Finding, find
-from .order import chain_costs
+from .candidates import Candidate, Finding, find
+from .order import Spot, chain_costs
 from .page import Page
-from .quotes import prepare
+from .quotes import PreparedQuote, prepare
 
 __all__ = ["ground"]
 
-NOTHING = Finding((), False)
+_NOWHERE = Finding((), False)
+# How many pairs of an answer and a place are weighed in all; more are thinned out.
+_MOST_PAIRS = 100_000
+_FEWEST_PLACES = 16
+
 
 def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
-    """Finds the place of every quote on the page; one result a quote, in the order of the quotes."""
+    """Finds the place of every quote on a page.
+
+    A quote is found by its letters: case, diacritics, punctuation, spaces and line ends may differ, and
+    what OCR engines and models take for one another may be exchanged, at a price. Digits may not change.
+    All quotes are then placed together: one quote of a label to one place, at the least total cost, with
+    the order of the quotes as evidence where several places are equally good.
+
+    Args:
+        text: the page's text, any string.
+        quotes: what the model answered, in its order.
+
+    Returns:
+        One result a quote, in the order of the quotes: a grounding with ``text[start:end]`` in code
+        points, or a rejection with its reason.
+    """
     page = Page(text)
-    prepared = {t: prepare(t, page.table) for t in {quote.text for quote in quotes}}
+    prepared = {written: prepare(written, page.table) for written in {quote.text for quote in quotes}}
+    wanted = _copies(quotes, prepared)
+    findings = {
+        written: find(page, quote, wanted[written]) if quote.letters else _NOWHERE
+        for written, quote in prepared.items()
+    }
+    answers = _thinned([findings[quote.text].candidates for quote in quotes])
+    costs = chain_costs([[Spot(c.start, c.end, c.cost) for c in candidates] for candidates in answers])
+    places = assign(
+        [
+            {(quote.label, c.start, c.end): cost for c, cost in zip(candidates, own, strict=True)}
+            for quote, candidates, own in zip(quotes, answers, costs, strict=True)
+        ]
+    )
+    return [
+        _result(prepared[quote.text], findings[quote.text], place)
+        for quote, place in zip(quotes, places, strict=True)
+    ]
+
+
+def _copies(quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]) -> dict[str, int]:
+    """How many places each text needs: as many as its letters are answered under one label."""
     copies = Counter((quote.label, prepared[quote.text].letters) for quote in quotes)
-    wanted = {}
+    wanted: dict[str, int] = {}
     for quote in quotes:
-        wanted[quote.text] = max(wanted.get(quote.text, 0), copies[quote.label, prepared[quote.text].letters])
-    findings = {t: find(page, p, wanted[t]) if p.letters else NOTHING for t, p in prepared.items()}
-    answers = [findings[q.text].candidates for q in quotes]
-    costs = chain_costs(answers)
-    options = [{(q.label, c.start, c.end): cost for c, cost in zip(cs, co)} for q, cs, co in zip(quotes, answers, costs)]
-    chosen = assign(options)
-    results = []
-    for quote, place in zip(quotes, chosen):
-        f = findings[quote.text]
-        if place is None:
-            if not prepared[quote.text].text: reason = RejectionReason.EMPTY
-            elif f.candidates: reason = RejectionReason.ALREADY_TAKEN
-            elif f.value_changed: reason = RejectionReason.VALUE_CHANGED
-            else: reason = RejectionReason.NOT_FOUND
-            results.append(Rejection(reason)); continue
-        best = next(c for c in f.candidates if (quote.label, c.start, c.end) == place)
-        results.append(Grounding(best.start, best.end, best.match, best.similarity))
-    return results
+        count = copies[quote.label, prepared[quote.text].letters]
+        wanted[quote.text] = max(wanted.get(quote.text, 0), count)
+    return wanted
+
+
+def _thinned(answers: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candidate]]:
+    """All candidates, or, where those are too many, for every answer a stretch around its own rank.
+
+    Thousands of copies of one answer on thousands of places would cost their product; each of them needs
+    only the places near the one it would get if all were in order.
+    """
+    total = sum(len(candidates) for candidates in answers)
+    if total <= _MOST_PAIRS:
+        return answers
+    copies = Counter(id(candidates) for candidates in answers)
+    ranks: Counter[int] = Counter()
+    thinned: list[Sequence[Candidate]] = []
+    for candidates in answers:
+        key = id(candidates)
+        width = max(_FEWEST_PLACES, len(candidates) * _MOST_PAIRS // total)
+        middle = (2 * ranks[key] + 1) * len(candidates) // (2 * copies[key])
+        first = max(0, min(middle - width // 2, len(candidates) - width))
+        thinned.append(candidates[first : first + width])
+        ranks[key] += 1
+    return thinned
+
+
+def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
+    if place is not None:
+        found = next(c for c in finding.candidates if (c.start, c.end) == place[1:])
+        return Grounding(found.start, found.end, found.match, found.similarity)
+    if not quote.text:
+        return Rejection(RejectionReason.EMPTY)
+    if finding.candidates:
+        return Rejection(RejectionReason.ALREADY_TAKEN)
+    return Rejection(RejectionReason.VALUE_CHANGED if finding.value_changed else RejectionReason.NOT_FOUND)

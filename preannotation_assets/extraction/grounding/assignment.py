@@ -47,7 +47,13 @@ class _Solver:
 
     def add(self, answer: int) -> None:
         """Adds an answer, moving others along the cheapest path to a free place."""
-        if not self._costs[answer]:
+        costs = self._costs[answer]
+        if not costs:
+            return
+        cheapest = min(costs, key=lambda place: costs[place] + self._price.get(place, 0.0))
+        if cheapest not in self._owner:
+            self._owner[cheapest] = answer
+            self.chosen[answer] = cheapest
             return
         reached, came_from, target = self._cheapest_path(answer)
         total = reached.pop(target)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from preannotation_assets.extraction.spans import Match
 
@@ -22,8 +23,7 @@ _SURFACE_SIMILARITY = 0.1
 _ACRONYM = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A place for a quote: ``text[start:end]``, how it matches, and what taking it costs.
 
     ``similarity`` is 1.0 for an exact match and less for every repair.
@@ -61,7 +61,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
     best = min((hit.price for hit in similar.hits), default=_DOUBTFUL) if not candidates else 0.0
     candidates = _merged(candidates, _candidates(page, quote, similar.hits).candidates)
     if len(candidates) < wanted:
-        candidates = _merged(candidates, _candidates(page, quote, inner_hits(page, quote, searched)).candidates)
+        candidates = _merged(candidates, _candidates(page, quote, inner_hits(page, quote, similar.begun)).candidates)
     if not candidates or best >= _DOUBTFUL:
         candidates = _near_best(_merged(candidates, _parts(page, quote, searched)))
     return Finding(candidates, exact.refused or similar.value_changed)

@@ -116,8 +116,10 @@ def _origins(text: str, table: FoldTable) -> NDArray[np.int64]:
     positions = np.arange(len(text), dtype=np.int64)
     if all(len(folded) == 1 for folded in table.values()):
         return positions
-    lengths = {chr(code): len(folded) for code, folded in table.items()}
-    return np.repeat(positions, [lengths[character] for character in text])
+    lengths = np.zeros(max(table) + 1, dtype=np.int8)
+    for code, folded in table.items():
+        lengths[code] = len(folded)
+    return np.repeat(positions, lengths[_code_points(text)])
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

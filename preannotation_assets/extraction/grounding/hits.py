@@ -1,14 +1,14 @@
 """Stretches of the page's letters that match a whole quote: exactly, or after repairs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
-from .search import Pattern, exact_ends, first_level, next_level
+from .search import Pattern, first_level, next_level
 
 __all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
 
@@ -26,8 +26,7 @@ _GLUED = 0.35
 _INNER_LETTER = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A match of letters, from one boundary of the page to another, and the price of its repairs."""
 
     first: int
@@ -35,18 +34,20 @@ class Hit:
     price: float
 
 
-@dataclass(frozen=True, slots=True)
-class SimilarHits:
-    """The hits of a search with repairs, and whether one was refused for its digits only."""
+class SimilarHits(NamedTuple):
+    """The hits of a search with repairs, and whether one was refused for its digits only.
+
+    ``begun`` are the boundaries where the quote ends without errors, inside words too.
+    """
 
     hits: Sequence[Hit]
     value_changed: bool
+    begun: int
 
 
 def exact_hits(page: Page, letters: str) -> list[Hit]:
     """All places of the letters, just so, between the borders of words."""
-    length = len(letters)
-    return [Hit(end - length, end, 0.0) for end in members(exact_ends(page, letters) & page.ends)]
+    return [Hit(first, last, 0.0) for first, last in page.find(letters) if page.starts_at(first) and page.ends_at(last)]
 
 
 def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, strict: bool) -> SimilarHits:
@@ -62,6 +63,7 @@ def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: in
     if quote.has_digits:
         errors = max(errors, 1)
     states = first_level(searched, page.starts)
+    begun = states[-1]
     hits: list[Hit] = []
     seen = 0
     value_changed = False
@@ -81,27 +83,32 @@ def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: in
         hits = _apart(hits)
         if len(hits) >= wanted:
             break
-    return SimilarHits(hits, value_changed)
+    return SimilarHits(hits, value_changed, begun)
 
 
-def inner_hits(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Hit]:
-    """The places of a quote inside longer words: inflected, compounded, or glued to what is before it."""
+def inner_hits(page: Page, quote: PreparedQuote, begun: int) -> Iterator[Hit]:
+    """The places of a quote inside longer words: inflected, compounded, or glued to what is before it.
+
+    Args:
+        page: the page.
+        quote: the quote.
+        begun: the boundaries where the quote ends, look-alikes allowed, when it begins with a word.
+    """
     length = len(quote.letters)
     if length < _FEWEST_INNER_LETTERS or len(quote.words[-1]) < _FEWEST_INNER_LETTERS:
         return
     limit = _limit(length, True)
-    for end in members(first_level(searched, page.starts)[-1] & ~page.ends):
+    for end in members(begun & ~page.ends):
         tail = page.tail(end)
         if _may_be_tail(length, tail):
             first, fixed = _best_start(page, quote, end, page.starts_between(*_start_range(end, length, 0)))
             if fixed and not fixed.digits and _acceptable(page, quote, first, fixed, limit):
                 yield Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
-    for end in members(first_level(searched, page.everywhere & ~page.starts)[-1]):
-        first, tail = end - length, page.tail(end)
-        if first > 0 and page.is_glued(first) and _may_be_tail(length, tail):
-            fixed = repair(quote.letters, page.letters[first:end], quote.word_ends)
-            if not fixed.digits and _acceptable(page, quote, first, fixed, limit):
-                yield Hit(first, end, fixed.total + _GLUED + _INNER_LETTER * tail)
+    for first, last in page.find(quote.letters):
+        if page.is_glued(first) and not page.starts_at(first):
+            tail = page.tail(last)
+            if _may_be_tail(length, tail):
+                yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
 
 
 def _may_be_tail(length, tail):

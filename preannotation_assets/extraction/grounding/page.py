@@ -34,12 +34,13 @@ class Page:
         self.ends = _bits(folded.ends) << 1
         self.word_starts: list[int] = np.flatnonzero(folded.starts).tolist()
         self.word_ends: list[int] = (np.flatnonzero(folded.ends) + 1).tolist()
+        self._start_flags = folded.starts.tobytes()
+        self._end_flags = folded.ends.tobytes()
         self._codes = folded.codes
         self._origins: list[int] = folded.origins.tolist()
         self._places: dict[str, int] = {}
         self._alike: dict[str, int] = {}
         self._stand_ins: dict[str, Sequence[tuple[int, int, int]]] = {}
-        self.everywhere = (1 << len(self.letters)) - 1
 
     def places(self, letter: str) -> int:
         """The letter set of one letter."""
@@ -72,6 +73,22 @@ class Page:
         for offset, letter in enumerate(letters[1:], start=1):
             found &= self.places(letter) >> offset
         return found
+
+    def find(self, letters: str) -> Iterator[tuple[int, int]]:
+        """The places of letters, just so, anywhere on the page: from one boundary to another."""
+        length = len(letters)
+        first = self.letters.find(letters)
+        while first >= 0:
+            yield first, first + length
+            first = self.letters.find(letters, first + 1)
+
+    def starts_at(self, boundary: int) -> bool:
+        """Whether a word starts at a boundary."""
+        return self._start_flags[boundary] != 0
+
+    def ends_at(self, boundary: int) -> bool:
+        """Whether a word ends at a boundary."""
+        return self._end_flags[boundary - 1] != 0
 
     def is_glued(self, boundary: int) -> bool:
         """Whether a word begins inside a run of letters, by its capital or after a number."""

@@ -56,8 +56,11 @@ def core_hits(page: Page, quote: PreparedQuote) -> Iterator[CoreHit]:
             added_before, added_after = words[:before], words[len(words) - after :]
             if any(word.price is None for word in [*added_before[:-1], *added_after[1:]]):
                 continue
+            prices = [word.price for word in [*added_before, *added_after] if word.price]
+            if sum(prices) > _MOST_PRICE: continue
+            settled = len(prices) == before + after
             core = prepare(_core_text(quote.text, words, before, after), page.table)
-            for hit in _whole_hits(page, core):
+            for hit in _whole_hits(page, core, settled):
                 extended = _with_abbreviations(page, hit, added_before, added_after)
                 if extended is not None and extended.price <= _MOST_PRICE:
                     yield CoreHit(core, extended)
@@ -84,16 +87,17 @@ def _core_text(text: str, words: Sequence[Word], before: int, after: int) -> str
     return text[start:end]
 
 
-def _whole_hits(page: Page, core: PreparedQuote) -> list[Hit]:
+def _whole_hits(page: Page, core: PreparedQuote, settled: bool) -> list[Hit]:
     hits = exact_hits(page, core.letters)
     if len(core.letters) <= 3:
         return [h for h in hits if core.core == page.text[page.origin(h.first):page.offsets(h.first, h.last)[1]]]
-    if hits:
+    if hits or not settled:
         return hits
     most = _REPAIR_PER_LETTER * len(core.letters)
     searched = pattern(page, core.letters)
-    similar = [hit for hit in similar_hits(page, core, searched, 1, False).hits if hit.price <= most] if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else []
-    found = similar or list(inner_hits(page, core, searched))
+    similar = similar_hits(page, core, searched, 1, False)
+    found = [hit for hit in similar.hits if hit.price <= most] if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else []
+    found = found or list(inner_hits(page, core, similar.begun))
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in found]
 
 

@@ -5,8 +5,8 @@ digit that becomes another digit, appears or vanishes has no price: it makes ano
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
@@ -24,8 +24,7 @@ _DIGIT = 1000.0
 _GROUP_WIDTHS = (1, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(NamedTuple):
     """What turning a quote's letters into the page's costs, for each word of the quote and in total.
 
     ``digits`` counts the changed digits; they are not in the prices.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .page import Page
 
-__all__ = ["Pattern", "exact_ends", "first_level", "next_level", "pattern", "suffix_starts"]
+__all__ = ["Pattern", "first_level", "next_level", "pattern", "suffix_starts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,6 @@ class Pattern:
 
     places: Sequence[int]
     jumps: Sequence[Sequence[tuple[int, int, int]]]
-
-
-def exact_ends(page: Page, letters: str) -> int:
-    """The boundaries where the letters end, just so, when they begin where a word does."""
-    state = page.starts
-    places = page.places
-    for letter in letters:
-        state = (state & places(letter)) << 1
-        if not state:
-            break
-    return state
 
 
 def pattern(page: Page, letters: str) -> Pattern:
