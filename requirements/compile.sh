@@ -1,12 +1,18 @@
 #!/bin/sh
-# Locks the dependencies of pyproject.toml with hashes. Needs `uv` on the PATH.
+# Locks the dependencies of pyproject.toml with hashes (`make lock`). Needs `uv` on the PATH.
 # The locks are universal (Linux and macOS, Python 3.11 to 3.13) and name no download host.
+# Versions stay as they are while pyproject.toml allows them: pass --upgrade for newer ones.
 set -eu
 cd "$(dirname "$0")/.."
 compile() {
     uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \
         --no-emit-index-url --no-emit-find-links --no-header --quiet "$@"
 }
-compile pyproject.toml --output-file requirements/runtime.lock
-compile pyproject.toml --group dev --constraint requirements/runtime.lock --output-file requirements/dev.lock
-compile pyproject.toml --extra java --constraint requirements/runtime.lock --output-file requirements/java.lock
+# What installs the rest: pyspark comes as a source archive and needs setuptools to be unpacked.
+printf 'uv\nsetuptools>=77\n' | compile - "$@" --output-file requirements/installer.lock
+compile pyproject.toml "$@" --output-file requirements/runtime.lock
+compile pyproject.toml "$@" --extra java --constraint requirements/runtime.lock \
+    --output-file requirements/java.lock
+# With the Java runtime, so that the tests can start Spark on it wherever they run.
+compile pyproject.toml "$@" --extra java --group dev --constraint requirements/runtime.lock \
+    --output-file requirements/dev.lock

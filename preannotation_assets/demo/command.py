@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
+from preannotation_assets.errors import SettingsError
 from preannotation_assets.running import RunRequest, run_dataset
 from preannotation_assets.settings import Settings
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
@@ -19,6 +22,15 @@ __all__ = ["run_demo", "run_dev"]
 
 # A stand-in that is 40 times faster than its time model: 25 answer tokens a second would be real.
 _SPEED: Final = 40.0
+_HOST: Final = "127.0.0.1"
+# As in workspace.yaml, which an installed package does not have. ``--module-name`` would name the location
+# after the module, and a run of one location cannot be executed again under another.
+_WORKSPACE: Final = """\
+load_from:
+  - python_module:
+      module_name: preannotation_assets.definitions
+      location_name: preannotation_assets
+"""
 
 
 def run_demo(settings: Settings) -> int:
@@ -29,19 +41,38 @@ def run_demo(settings: Settings) -> int:
 
 
 def run_dev(settings: Settings, port: int) -> int:
-    """Starts Dagster's web server and daemon until interrupted, with the same defaults as the demo."""
-    with _with_model(settings) as complete:
+    """Starts Dagster's web server and daemon until interrupted, with the same defaults as the demo.
+
+    Port 0 takes a free one.
+
+    Raises:
+        SettingsError: the port is in use.
+    """
+    free_port = _free_port(port)
+    with _with_model(settings) as complete, tempfile.TemporaryDirectory() as folder:
         if not complete.database.startswith("md:") and not Path(complete.database).exists():
             write_sample_database(Path(complete.database))
+        workspace = Path(folder) / "workspace.yaml"
+        workspace.write_text(_WORKSPACE, "utf-8")
         environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.endpoints)}
         command = [
             sys.executable, "-m", "dagster", "dev",
-            "--module-name", "preannotation_assets.definitions", "--port", str(port),
+            "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
         ]  # fmt: skip
-        _say(f"Dagster will be on http://127.0.0.1:{port}; stop it with Ctrl-C")
-        with subprocess.Popen(command, env=environment) as process:
-            with _signals_passed_on(process):
-                return process.wait()
+        _say(f"Dagster will be on http://{_HOST}:{free_port}; stop it with Ctrl-C")
+        with subprocess.Popen(command, env=environment) as process, _signals_passed_on(process):
+            return process.wait()
+
+
+def _free_port(port: int) -> int:
+    """Found out before anything starts: Dagster tells a taken port in a stack trace, after 15 s."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_HOST, port))
+        except (OSError, OverflowError):
+            raise SettingsError(f"port {port} cannot be listened on", "choose another with --port") from None
+        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -55,8 +55,8 @@ class Metrics:
 
 
 def encode(value: JsonValue) -> bytes:
-    """Compact JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """Compact JSON in UTF-8; a lone surrogate, as in a name of a schema, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def answer_piece(endpoint: Endpoint, model: str, text: str, thinking: str, is_done: bool) -> JsonObject:

@@ -48,7 +48,7 @@ def test_one_slot_serves_in_order_of_arrival(start: Any) -> None:
     summary = talk.simulator.summary()
     assert (summary.peak_in_flight, summary.peak_busy_slots, summary.in_flight) == (4, 1, 0)
     assert summary.occupancy is not None
-    assert 0.8 < summary.occupancy <= 1.0
+    assert 0.5 < summary.occupancy <= 1.0
 
 
 def test_queue_wait_shows_in_the_durations(start: Any) -> None:
@@ -61,8 +61,8 @@ def test_queue_wait_shows_in_the_durations(start: Any) -> None:
         - reply["eval_duration"]
         for reply in replies
     )
-    assert waits[0] < 20_000_000
     assert waits[1] > 40_000_000
+    assert waits[0] < waits[1] / 2
 
 
 def test_sixty_four_requests_at_once(start: Any) -> None:
@@ -80,7 +80,7 @@ def test_busy_slots_slow_each_other_down(start: Any) -> None:
     talk = start(_settings(slots=4, time=slow))
     alone = _ask(talk, [talk.body()])[0].json()["eval_duration"]
     together = _ask(talk, [talk.body() for _ in range(4)])
-    assert min(response.json()["eval_duration"] for response in together) > 2 * alone
+    assert min(response.json()["eval_duration"] for response in together) > 1.5 * alone
 
 
 def test_the_prefix_cache_counts_in_the_prompt_but_costs_nothing(talk: Any) -> None:
@@ -153,13 +153,13 @@ def test_load_time_is_waited_and_reported(start: Any) -> None:
     talk = start(_settings(time=TimeModel(load_seconds=2.0, prefill_rate=1e6, decode_rate=1e6), speed=10.0))
     began = time.monotonic()
     reply = talk.chat().json()
-    assert 0.2 <= time.monotonic() - began < 1.5
-    assert 2_000_000_000 <= reply["load_duration"] < 3_500_000_000
-    assert talk.chat().json().get("load_duration", 0) < 500_000_000
+    assert time.monotonic() - began >= 0.2
+    assert 2_000_000_000 <= reply["load_duration"] < 10_000_000_000
+    assert talk.chat().json().get("load_duration", 0) < 1_900_000_000
 
 
 def test_a_full_queue_refuses_only_while_a_load_is_pending(start: Any) -> None:
-    loading = TimeModel(load_seconds=0.3, prefill_rate=1e6, decode_rate=1000)
+    loading = TimeModel(load_seconds=0.6, prefill_rate=1e6, decode_rate=1000)
     talk = start(_settings(time=loading, queue_limit=2, slots=1))
     responses = _ask(talk, [talk.body() for _ in range(6)])
     busy = [response for response in responses if response.status_code == 503]

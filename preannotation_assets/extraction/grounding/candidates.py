@@ -11,7 +11,7 @@ from .page import Page
 from .parts import core_hits, gap_hits
 from .quotes import PreparedQuote
 from .search import Pattern, pattern
-from .surfaces import dress, same_values, surface_price
+from .surfaces import cuts_number, dress, same_values, surface_price
 
 __all__ = ["Candidate", "Finding", "find"]
 
@@ -94,7 +94,10 @@ def _candidates(page: Page, quote: PreparedQuote, hits: Iterable[Hit]) -> _Candi
     for hit in hits:
         start, end = page.offsets(hit.first, hit.last)
         written = page.text[start:end]
-        if quote.has_digits and not same_values(quote.core, written, page.text[max(0, start - 2) : end + 2], page.table):
+        if quote.has_digits and (
+            cuts_number(page.text, start, end)
+            or not same_values(quote.core, written, page.text[max(0, start - 2) : end + 2], page.table)
+        ):
             refused = True
             continue
         if _is_common_word(quote, written):

@@ -6,6 +6,7 @@ characters. What is left is one string of letters and digits (the *letters*); ea
 the code point it came from and whether a word starts or ends there.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character"]
+__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "mended"]
 
 SEPARATOR = " "
 _INVISIBLE = ""
@@ -31,6 +32,11 @@ _UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
     (0x0E00, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3040, 0x312F), (0x3400, 0x9FFF),
     (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
+
+# Symbols that are a broken letter when letters stand on both sides of them.
+_SYMBOLS: Mapping[str, str] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
+_HAS_SYMBOL = re.compile(r"[!|€$@¢]")
+_SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
 
 _FIRST_UNSPACED = chr(_UNSPACED_BLOCKS[0][0])
 
@@ -53,6 +59,9 @@ class FoldedText:
 class FoldTable(dict[int, str]):
     """What code points fold to, for ``str.translate``; fills itself as they are met."""
 
+    def __init__(self) -> None:
+        super().__init__(_COMMON)
+
     def __missing__(self, code: int) -> str:
         """Folds a code point that was not met before."""
         folded = fold_character(chr(code))
@@ -62,7 +71,7 @@ class FoldTable(dict[int, str]):
 
 def fold(text: str, table: FoldTable) -> FoldedText:
     """Folds a text to its letters."""
-    spaced = text.translate(table)
+    spaced = mended(text).translate(table)
     codes = _code_points(spaced)
     is_letter = codes != ord(SEPARATOR)
     origins = _origins(text, table)
@@ -83,6 +92,11 @@ def fold(text: str, table: FoldTable) -> FoldedText:
         starts=starts[is_letter],
         ends=ends[is_letter],
     )
+
+
+def mended(text: str) -> str:
+    """The text with letters in place of the symbols that print leaves for them inside words."""
+    return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text) if _HAS_SYMBOL.search(text) else text
 
 
 @lru_cache(maxsize=8192)
@@ -114,12 +128,15 @@ def _fold_letter(character: str) -> str:
 
 def _origins(text: str, table: FoldTable) -> NDArray[np.int64]:
     positions = np.arange(len(text), dtype=np.int64)
-    if all(len(folded) == 1 for folded in table.values()):
+    if text.isascii():
         return positions
-    lengths = np.zeros(max(table) + 1, dtype=np.int8)
-    for code, folded in table.items():
-        lengths[code] = len(folded)
-    return np.repeat(positions, lengths[_code_points(text)])
+    codes = _code_points(text)
+    lengths = np.ones(max(int(codes.max()) + 1, len(_COMMON)), dtype=np.int8)
+    lengths[: len(_COMMON)] = _COMMON_LENGTHS
+    for code in table.keys() - _COMMON.keys():
+        if code < len(lengths):
+            lengths[code] = len(table[code])
+    return np.repeat(positions, lengths[codes])
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
@@ -131,3 +148,8 @@ def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
     for first, last in _UNSPACED_BLOCKS:
         unspaced |= (codes >= first) & (codes <= last)
     return unspaced
+
+
+# Latin letters and their neighbours: folded once, to be copied into every table.
+_COMMON: Mapping[int, str] = {code: fold_character(chr(code)) for code in range(0x250)}
+_COMMON_LENGTHS: NDArray[np.int8] = np.array([len(folded) for folded in _COMMON.values()], dtype=np.int8)

@@ -15,11 +15,13 @@ __all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
 _MOST_ERRORS = 8
 _ERROR = 0.45
 # The letters of a word and the price that its repairs may have; longer words see _limit.
-_SHORT_WORD_LIMITS = (0.0, 0.0, 0.25, 0.6, 0.8, 1.0)
+_SHORT_WORD_LIMITS = (0.0, 0.0, 0.5, 0.6, 1.0, 1.0)
+_LONE_WORD_LIMITS = (0.0, 0.0, 0.25, 0.5, 0.5, 1.0)
 _FIXED_LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
 _STRICT_LIMIT_PER_LETTER = 0.07
-_LOWER_CASE = 0.35
+_LOWER_CASE = 0.5
+_SPLIT = 0.2
 _FEWEST_INNER_LETTERS = 4
 _INNER = 0.3
 _GLUED = 0.35
@@ -59,7 +61,7 @@ def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: in
     limit = _limit(len(letters), len(quote.words) == 1)
     if strict:
         limit = min(limit, _STRICT_LIMIT_PER_LETTER * len(letters))
-    errors = min(int(limit / _ERROR), 1 + len(letters) // 7, _MOST_ERRORS)
+    errors = min(int(limit / _ERROR), 1 + len(letters) // 5, _MOST_ERRORS)
     if quote.has_digits:
         errors = max(errors, 1)
     states = first_level(searched, page.starts)
@@ -78,7 +80,7 @@ def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: in
                 continue
             if fixed.digits:
                 value_changed |= fixed.total <= _FIXED_LIMIT and 2 * fixed.digits <= len(letters)
-            elif _acceptable(page, quote, first, fixed, limit):
+            elif _acceptable(page, quote, first, end, fixed, limit):
                 hits.append(Hit(first, end, fixed.total))
         hits = _apart(hits)
         if len(hits) >= wanted:
@@ -100,14 +102,14 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int) -> Iterator[Hit]:
     limit = _limit(length, True)
     for end in members(begun & ~page.ends):
         tail = page.tail(end)
-        if _may_be_tail(length, tail):
+        if _may_be_tail(length, tail) and not page.letters[end - 1 : end + 1].isdigit():
             first, fixed = _best_start(page, quote, end, page.starts_between(*_start_range(end, length, 0)))
-            if fixed and not fixed.digits and _acceptable(page, quote, first, fixed, limit):
+            if fixed and not fixed.digits and _acceptable(page, quote, first, end, fixed, limit):
                 yield Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
     for first, last in page.find(quote.letters):
         if page.is_glued(first) and not page.starts_at(first):
             tail = page.tail(last)
-            if _may_be_tail(length, tail):
+            if _may_be_tail(length, tail) and (not tail or not page.letters[last - 1 : last + 1].isdigit()):
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
 
 
@@ -141,13 +143,14 @@ def _best_start(page: Page, quote: PreparedQuote, end: int, allowed: Sequence[in
     return best_start, best
 
 
-def _acceptable(page: Page, quote: PreparedQuote, first: int, fixed: Repair, limit: float) -> bool:
+def _acceptable(page: Page, quote: PreparedQuote, first: int, last: int, fixed: Repair, limit: float) -> bool:
     if not fixed.total:
         return True
     total = fixed.total
     written = page.text[page.origin(first)]
     if quote.core[0].isupper() and written.islower():
         total += _LOWER_CASE
+    total += _SPLIT * abs(page.words_between(first, last) - len(quote.words))
     if total > limit:
         return False
     start = 0
@@ -161,7 +164,7 @@ def _acceptable(page: Page, quote: PreparedQuote, first: int, fixed: Repair, lim
 def _limit(length: int, alone: bool) -> float:
     """The price that repairs of so many letters may have; a short word alone has little to show."""
     if length < len(_SHORT_WORD_LIMITS):
-        return _SHORT_WORD_LIMITS[length] if alone or length != 2 else 0.5
+        return (_LONE_WORD_LIMITS if alone else _SHORT_WORD_LIMITS)[length]
     return _FIXED_LIMIT + _LIMIT_PER_LETTER * length
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folding import FoldTable, fold
-from .lookalikes import CLOSE, DISTANT_GROUPS
+from .lookalikes import BROKEN_LETTERS, CLOSE
 
 __all__ = ["Page", "members"]
 
@@ -63,7 +63,9 @@ class Page:
         """What stands on the page for a letter or two: their number, the places, and how many letters there."""
         found = self._stand_ins.get(group)
         if found is None:
-            others = ((self._sequence(other), len(other)) for other in DISTANT_GROUPS.get(group, ()))
+            swapped = () if len(group) == 1 or group[0] == group[1] else (group[::-1],)
+            written = (*BROKEN_LETTERS.get(group, ()), *swapped)
+            others = ((self._sequence(other), len(other)) for other in written)
             found = tuple((len(group), places, width) for places, width in others if places)
             self._stand_ins[group] = found
         return found

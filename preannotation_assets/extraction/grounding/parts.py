@@ -4,7 +4,7 @@ Models add words at the edges of a quote (an article, a title, a country), leave
 and write abbreviations out. The part that is left must carry the quote.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .hits import Hit, exact_hits, inner_hits, similar_hits
@@ -29,6 +29,10 @@ _GAP_WORD = 0.05
 _GAP_LETTER = 0.03
 _FUNCTION_SIDE = 0.7
 _FEWEST_GAP_LETTERS = 5
+_SIDE_SLACK = 3
+_SIDE_LIMIT_PER_LETTER = 0.2
+_FEWEST_SIDE_LETTERS = 4
+_INFINITY = float("inf")
 _REACH = 16
 _REACH_ELIDED = 60
 _LONG_GAP = 12
@@ -202,19 +206,32 @@ def _spread(ends: int, reach: int, touching: bool) -> int:
     return ends | ends << 1 if touching else ends << 1
 
 
-def _start_of(page, letters, end):
-    best = None
-    for s in page.starts_between(end - len(letters) - 3, min(end - 1, end - len(letters) + 3)):
-        r = repair(letters, page.letters[s:end], (len(letters),))
-        if not r.digits and r.total < 0.2 * len(letters) and (best is None or r.total < best[0]): best = (r.total, s)
-    return best
+def _start_of(page: Page, letters: str, end: int) -> tuple[float, int] | None:
+    """The cheapest start of a match of some letters that ends at a boundary, with its price."""
+    near = end - len(letters)
+    starts = page.starts_between(near - _SIDE_SLACK, min(end - 1, near + _SIDE_SLACK))
+    return _cheapest((_side_price(letters, page.letters[start:end]), start) for start in starts)
 
-def _end_of(page, letters, start):
-    best = None
-    for e in page.ends_between(max(start + 1, start + len(letters) - 3), start + len(letters) + 3):
-        r = repair(letters, page.letters[start:e], (len(letters),))
-        if not r.digits and r.total < 0.2 * len(letters) and (best is None or r.total < best[0]): best = (r.total, e)
-    return best
+
+def _end_of(page: Page, letters: str, start: int) -> tuple[float, int] | None:
+    """The cheapest end of a match of some letters that starts at a boundary, with its price."""
+    near = start + len(letters)
+    ends = page.ends_between(max(start + 1, near - _SIDE_SLACK), near + _SIDE_SLACK)
+    return _cheapest((_side_price(letters, page.letters[start:end]), end) for end in ends)
+
+
+def _side_price(letters: str, written: str) -> float:
+    if letters == written:
+        return 0.0
+    if len(letters) < _FEWEST_SIDE_LETTERS:
+        return _INFINITY
+    fixed = repair(letters, written, (len(letters),))
+    return fixed.total if not fixed.digits and fixed.total < _SIDE_LIMIT_PER_LETTER * len(letters) else _INFINITY
+
+
+def _cheapest(sides: Iterable[tuple[float, int]]) -> tuple[float, int] | None:
+    best = min(sides, default=(_INFINITY, 0))
+    return best if best[0] < _INFINITY else None
 
 
 def _elided(quote, page) -> frozenset[int]:

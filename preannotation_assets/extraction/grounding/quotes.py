@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .folding import SEPARATOR, FoldTable
+from .folding import SEPARATOR, FoldTable, mended
 
 __all__ = ["PreparedQuote", "prepare"]
 
@@ -38,7 +38,7 @@ class PreparedQuote:
 def prepare(text: str, table: FoldTable) -> PreparedQuote:
     """Folds a quote."""
     stripped = text.strip()
-    words = stripped.translate(table).split()
+    words = mended(stripped).translate(table).split()
     ends: list[int] = []
     total = 0
     for word in words:

@@ -19,6 +19,7 @@ _CLOSE_LOOKALIKE = 0.25
 _LOOKALIKE = 0.45
 _GROUP = 0.35
 _DOUBLED = 0.5
+_SWAPPED = 0.7
 # Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
 _DIGIT = 1000.0
 _GROUP_WIDTHS = (1, 2)
@@ -61,12 +62,15 @@ def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
 
 
 def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:
-    """The stretches where the two differ: where in the quote, what is quoted, what is written."""
+    """The stretches where the two differ: where in the quote, what is quoted, what is written.
+
+    A single equal letter between two differences does not part them: it may be one that changed places.
+    """
     quote_from = quote_to = written_from = written_to = -1
     for tag, quote_start, quote_end, written_start, written_end in Levenshtein.opcodes(quote, written):
         if tag == "equal":
             continue
-        if quote_to == quote_start and written_to == written_start:
+        if quote_from >= 0 and quote_start - quote_to <= 1:
             quote_to, written_to = quote_end, written_end
             continue
         if quote_from >= 0:
@@ -108,6 +112,8 @@ def _align(quoted: str, written: str, before: str, after: str) -> float:
 
 def _grouped(rows: Sequence[Sequence[float]], quoted: str, written: str) -> float:
     best = float("inf")
+    if len(quoted) > 1 and len(written) > 1 and quoted[-1] == written[-2] and quoted[-2] == written[-1]:
+        best = rows[len(quoted) - 2][len(written) - 2] + (_DIGIT if quoted[-2:].isdigit() else _SWAPPED)
     for width in _GROUP_WIDTHS:
         if len(quoted) < width:
             break

@@ -8,7 +8,7 @@ from rapidfuzz.distance import Levenshtein
 from .folding import SEPARATOR, FoldTable
 from .quotes import PreparedQuote
 
-__all__ = ["dress", "same_values", "surface_price"]
+__all__ = ["cuts_number", "dress", "same_values", "surface_price"]
 
 _QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′")  # noqa: RUF001 - typographic marks are the point
 _DASHES = frozenset("-‐‑‒–—―−¬⸗=~")  # noqa: RUF001
@@ -21,6 +21,9 @@ _NEAR_EDGE = 2
 # A word broken at the end of a line; the sign that breaks it is one of many in old print.
 _LINE_BREAK = re.compile(r"[-‐¬⸗=\u00ad]\s*\n\s*")
 _SPACE = re.compile(r"\s+")
+# One number with its grouping or decimal marks; with more marks it may be a date or a reference.
+_NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?![\d]|[.,]\d)")
+_LONGEST_NUMBER = 24
 
 _LAYOUT = 0.02
 _CASE = 1.2
@@ -94,6 +97,16 @@ def same_values(quoted: str, written: str, around: str, table: FoldTable) -> boo
     if currencies and others and not currencies & others:
         return False
     return quoted == written or _same_grouping(_separators(quoted, table), _separators(written, table))
+
+
+def cuts_number(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]`` begins or ends inside a number: 219 in 219,079, but not 1889 in 12.3.1889."""
+    if not text[end - 1].isdigit() and not text[start].isdigit():
+        return False
+    for number in _NUMBER.finditer(text, max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER):
+        if number.start() < start < number.end() or number.start() < end < number.end():
+            return True
+    return False
 
 
 def _currencies(text: str) -> set[str]:

@@ -24,19 +24,24 @@ FUNCTION_WORDS = frozenset(
 # Titles, forms of address, generations, legal forms and kinds of places and ships, folded.
 _DESIGNATIONS = frozenset(
     (
-        "mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend hon esq esquire"
-        " capt captain col colonel gen general lieut lieutenant maj major sgt sergeant master chief officer"
-        " saint st san santa sankt sainte ste"
+        "mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend father brother sister"
+        " bishop pastor hon esq esquire king queen prince princess duke duchess earl count countess viscount baron"
+        " president minister senator governor mayor consul judge justice"
+        " capt captain col colonel gen general lt lieut lieutenant maj major sgt sergeant admiral commodore commander"
+        " master chief mate officer saint st san santa sankt sainte ste"
         " m mm mme mmes mlle mlles monsieur messieurs madame mesdames mademoiselle maitre me sieur docteur"
-        " professeur capitaine commandant"
-        " herr herrn hr hrn frau fr fraulein frl doktor graf grafin baron freiherr ritter furst kapitan"
+        " professeur capitaine commandant comte comtesse vicomte duc duchesse marquis roi reine prefet ministre juge"
+        " abbe pere soeur veuve"
+        " herr herrn hr hrn frau fr fraulein frl doktor graf grafin freiherr ritter furst prinz prinzessin herzog"
+        " konig konigin kaiser kapitan oberst hauptmann leutnant burgermeister direktor prasident witwe gebruder"
         " dhr mevr mevrouw meneer kapitein sig signor signora signore don dona senor senora sr sra capitan capitano"
-        " jr jun junior sen senior fils pere filho der jungere altere"
-        " co comp company cie compagnie ltd limited inc corp corporation plc llc gmbh ag kg ohg sa sarl sas spa srl"
-        " nv bv ab as oy aps kk pte pty sdn bhd sohn sohne sons bros brothers gebr gebruder freres ste societe"
-        " gesellschaft"
-        " city town county state stadt dorf ville canton kanton port hafen harbour harbor street strasse rue island insel"
-        " ss mv mt ms mts vessel ship steamer"
+        " jr jun junior sen senior fils filho der jungere altere"
+        " co comp company cie compagnie ltd ltda limited inc corp corporation plc llc lp gmbh ag kg ohg sa sarl sas"
+        " spa srl nv bv ab as oy aps kk pte pty sdn bhd sohn sohne sons bros brothers gebr freres ste societe"
+        " gesellschaft firma firm maison fa messrs"
+        " city town county state stadt dorf ville canton kanton port hafen harbour harbor street strasse rue island"
+        " insel republic province"
+        " ss hms uss mv mt ms mts vessel ship steamer schooner brig barque bark sloop"
     ).split()
 )
 
@@ -45,9 +50,11 @@ _BRACKETED = 0.3
 _DESIGNATION = 0.45
 _SHORT = 0.5
 _INITIAL = 0.65
-_COMMON = 0.4
+_COMMON = 0.6
+_APPOSITION = 0.6
 _COMMON_LETTER = 0.06
 _LETTER = 0.05
+_APPOSITION_WORDS = 2
 _INITIALS = 2
 _ACRONYM = 3
 _ABBREVIATION = 5
@@ -72,11 +79,12 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
     words: list[Word] = []
     start = -1
     depth = 0
+    comma = _last_comma(text)
     for position, symbol in enumerate(text + SEPARATOR):
         if table[ord(symbol)] == SEPARATOR:
             if start >= 0:
                 letters = text[start:position].translate(table)
-                words.append(Word(letters, start, position, _price(text, start, position, letters, depth > 0)))
+                words.append(Word(letters, start, position, _price(text, start, position, letters, depth > 0, -1 < comma < start)))
                 start = -1
             depth += (symbol in "([") - (symbol in ")]")
         elif start < 0 and table[ord(symbol)]:
@@ -98,10 +106,18 @@ def abbreviates(short: str, long: str) -> bool:
     return all(letter in rest for letter in short)
 
 
-def _price(text: str, start: int, end: int, letters: str, bracketed: bool) -> float | None:
+def _last_comma(text: str) -> int:
+    """Where the last comma stands, if letters and nothing but one short apposition follow it."""
+    comma = text.rfind(", ")
+    return comma if len(text[comma + 1 :].split()) <= _APPOSITION_WORDS else -1
+
+
+def _price(text: str, start: int, end: int, letters: str, bracketed: bool, apposed: bool) -> float | None:
     if any(letter.isdigit() for letter in letters):
         return None
     price = _BRACKETED if bracketed else _price_of_kind(text, start, end, letters)
+    if price is None and apposed:
+        price = _APPOSITION
     return None if price is None else price + _LETTER * len(letters)
 
 
