@@ -3,6 +3,7 @@
 The asset verifies before it publishes; these checks read the published Parquet again, in one pass.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     MetadataValue,
+    PreviewWarning,
     TableColumn,
     TableRecord,
     TableSchema,
@@ -23,6 +25,7 @@ from preannotation_assets.errors import VerificationError
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.partitions import DATASETS
 from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.publishing.verification import Offence, Rule, VerificationReport
 from preannotation_assets.resources.ollama import LabelSchemeResource
@@ -47,12 +50,20 @@ _GROUNDED_QUOTES_WANTED: Final = 0.80
 _GROUNDED: Final = frozenset(("kept", "exact_duplicate", "seen_by_two_chunks", "cut_by_border", "overlap"))
 
 
-@multi_asset_check(
-    specs=[
-        AssetCheckSpec(name, asset=suggestions, description=description)
-        for name, description in _DESCRIPTIONS.items()
-    ]
-)
+def _specs() -> list[AssetCheckSpec]:
+    """One result a check and dataset; without partitions a dataset's failure would be hidden by the next run.
+
+    That checks have partitions is new in Dagster 1.13, which warns that it may change.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PreviewWarning)
+        return [
+            AssetCheckSpec(name, asset=suggestions, description=description, partitions_def=DATASETS)
+            for name, description in _DESCRIPTIONS.items()
+        ]
+
+
+@multi_asset_check(specs=_specs())
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
@@ -87,7 +98,11 @@ def _rule_result(
         passed=not offences and not broken_contract,
         severity=AssetCheckSeverity.ERROR,
         description=broken_contract or None,
-        metadata={"rows": report.rows, "offences": offences, "offenders": _offender_table(offenders)},
+        metadata={
+            "rows": report.rows,
+            **{f"not: {rule}": count for rule, count in offences.items()},
+            **({"offenders": _offender_table(offenders)} if offenders else {}),
+        },
     )
 
 

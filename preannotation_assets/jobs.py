@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from dagster import AssetSelection, define_asset_job
+from dagster import AssetSelection, DagsterInstance, define_asset_job
 
 from preannotation_assets.partitions import DATASETS
 
-__all__ = ["preannotate"]
+__all__ = ["apply_pool_limit", "preannotate"]
+
+_POOL: Final = "ollama"
 
 preannotate: Final = define_asset_job(
     "preannotate",
@@ -14,3 +16,12 @@ preannotate: Final = define_asset_job(
     description="From OCR pages to published suggestions, for one dataset.",
     partitions_def=DATASETS,
 )
+
+
+def apply_pool_limit(instance: DagsterInstance) -> None:
+    """Makes the limit of dagster.yaml hold from the first run on; call it before the daemon starts.
+
+    Dagster 1.13 learns of a pool when it first dequeues a run of it, and starts every run of that first
+    batch: on a new instance up to ``max_concurrent_runs`` runs would ask the model at once.
+    """
+    instance.event_log_storage.initialize_concurrency_limit_to_default(_POOL)

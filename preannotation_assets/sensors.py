@@ -22,7 +22,11 @@ def changed_datasets(known: Mapping[str, str], present: Sequence[DatasetSummary]
     return [summary for summary in present if known.get(summary.dataset) != summary.fingerprint]
 
 
-@sensor(job=preannotate, minimum_interval_seconds=_INTERVAL_SECONDS)
+@sensor(
+    job=preannotate,
+    minimum_interval_seconds=_INTERVAL_SECONDS,
+    description="Every dataset that is new, or has changed, becomes a partition and gets a run.",
+)
 def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource) -> SensorResult | SkipReason:
     """Fires once for each dataset that appears in the warehouse, and again when its pages change.
 
@@ -35,6 +39,8 @@ def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource)
     except WarehouseError as error:
         return SkipReason(str(error))
     changed = changed_datasets(known, present)
+    if not changed:
+        return SkipReason(f"{len(present)} datasets, none of them new or changed")
     fingerprints = known | {summary.dataset: summary.fingerprint for summary in changed}
     return SensorResult(
         run_requests=[

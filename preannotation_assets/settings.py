@@ -8,12 +8,16 @@ Dagster stores and shows.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+import regex
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.lake import StoreLocation
+from preannotation_assets.lake.objects import check_endpoint
 
 __all__ = ["DEFAULT_ENDPOINT", "Settings", "parse_endpoint"]
 
@@ -22,6 +26,9 @@ _OLLAMA_PORT: Final = 11434
 # A server binds to a wildcard address; a client cannot connect to one everywhere.
 _LOOPBACK_FOR: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _DEFAULT_LABELS: Final = Path(__file__).parent / "label_schemes" / "vessels.yaml"
+_STREAM_CHOICES: Final = ("auto", "always", "never")
+_HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]\\]*)(:\d{1,5})?")
+_SPACE: Final = re.compile(r"\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,8 @@ class Settings:
 
         return cls(
             database=_parse_database(text("PREANNOTATION_DATABASE", "data/md_raw_ocr.duckdb")),
-            root=_absolute(text("PREANNOTATION_ROOT", "data/lake")),
-            labels=str(Path(text("PREANNOTATION_LABELS", str(_DEFAULT_LABELS))).absolute()),
+            root=_parse_root(text("PREANNOTATION_ROOT", "data/lake")),
+            labels=_absolute(text("PREANNOTATION_LABELS", str(_DEFAULT_LABELS))),
             endpoints=_parse_endpoints(environment),
             model=text("PREANNOTATION_MODEL", "llama3.3:70b"),
             max_in_flight=number("PREANNOTATION_MAX_IN_FLIGHT", 4, 1),
@@ -84,12 +91,9 @@ class Settings:
             num_ctx=number("PREANNOTATION_NUM_CTX", 12288, 512),
             num_predict=number("PREANNOTATION_NUM_PREDICT", 3072, 16),
             stream=_one_of("PREANNOTATION_STREAM", text("PREANNOTATION_STREAM", "auto"), _STREAM_CHOICES),
-            aws_endpoint_url=text("AWS_ENDPOINT_URL_S3", text("AWS_ENDPOINT_URL", "")) or None,
+            aws_endpoint_url=_parse_s3_endpoint(text("AWS_ENDPOINT_URL_S3", text("AWS_ENDPOINT_URL", ""))),
             aws_region=text("AWS_REGION", text("AWS_DEFAULT_REGION", "")) or None,
         )
-
-
-_STREAM_CHOICES: Final = ("auto", "always", "never")
 
 
 def parse_endpoint(address: str) -> str:
@@ -99,25 +103,46 @@ def parse_endpoint(address: str) -> str:
     ``https`` 443; the wildcard addresses a server binds to mean this machine.
 
     Raises:
-        SettingsError: not an http(s) address, or it carries a user name or password.
+        SettingsError: not an http(s) address, or it carries a user name, a password or parameters. The
+            message does not repeat the address, which may hold a secret.
     """
     has_scheme = "://" in address
-    parts = urlsplit(address if has_scheme else f"http://{address}")
-    if parts.username or parts.password:
+    shown = f"[{address}]" if _is_ipv6(address) else address
+    parts = _split_address(shown if has_scheme else f"http://{shown}")
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
-            "an Ollama endpoint has a user name or password in it", "keep secrets out of addresses"
+            "an Ollama endpoint has a user name, a password or parameters in it",
+            "keep secrets out of OLLAMA_HOST and PREANNOTATION_OLLAMA_ENDPOINTS",
         )
-    if parts.scheme not in {"http", "https"} or not _has_host_and_port(parts.netloc) or parts.query:
-        raise SettingsError(f"Ollama endpoint {address!r} is not an http(s) address", "use http://HOST:PORT")
     host = _LOOPBACK_FOR.get(parts.hostname or "", parts.hostname)
     shown_host = f"[{host}]" if host and ":" in host else host
-    port = parts.port or (None if has_scheme else _OLLAMA_PORT)
-    shown_port = f":{port}" if port else ""
+    port = parts.port if has_scheme else parts.port or _OLLAMA_PORT
+    shown_port = "" if port is None else f":{port}"
     return f"{parts.scheme}://{shown_host}{shown_port}{parts.path.rstrip('/')}"
 
 
-def _has_host_and_port(netloc: str) -> bool:
-    return re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]*)(:\d{1,5})?", netloc) is not None and netloc != ""
+def _is_ipv6(address: str) -> bool:
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _split_address(address: str) -> SplitResult:
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in {"http", "https"} and _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2])
+        good = good and parts.netloc != "" and parts.port != 0 and not _SPACE.search(parts.path)
+    except ValueError:
+        # Half a bracket, or a port above 65535.
+        good = False
+    if not good:
+        raise SettingsError(
+            "an Ollama endpoint is not an http(s) address",
+            "write HOST, HOST:PORT or http(s)://HOST:PORT in OLLAMA_HOST or PREANNOTATION_OLLAMA_ENDPOINTS",
+        )
+    return parts
 
 
 def _parse_endpoints(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -145,17 +170,37 @@ def _parse_database(value: str) -> str:
         raise SettingsError(
             "PREANNOTATION_DATABASE has a token in it", "put the token into the variable motherduck_token"
         )
-    return value if value.startswith("md:") else str(Path(value).absolute())
+    return value if value.startswith("md:") else _absolute(value)
 
 
-def _absolute(root: str) -> str:
-    return root if "://" in root else str(Path(root).absolute())
+def _parse_root(value: str) -> str:
+    return value if "://" in value else _absolute(value)
+
+
+def _absolute(path: str) -> str:
+    """From the present folder or the user's home: who reads the settings may run in another folder."""
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError:
+        raise SettingsError(f"the home folder in the path {path!r} is unknown", "write the whole path") from None
+
+
+def _parse_s3_endpoint(value: str) -> str | None:
+    try:
+        check_endpoint(value or None)
+    except ValueError:
+        raise SettingsError("the S3 endpoint is not an http(s) address", "check AWS_ENDPOINT_URL") from None
+    return value or None
 
 
 def _parse_pattern(value: str) -> str:
-    if value.count("(") != value.count(")") or "(" not in value:
+    try:
+        groups = regex.compile(value).groups
+    except regex.error:
+        groups = 0
+    if not groups:
         raise SettingsError(
             f"PREANNOTATION_DATASET_PATTERN is {value!r}",
-            "give a regular expression with one group, the dataset",
+            "give a regular expression whose first group is the dataset",
         )
     return value

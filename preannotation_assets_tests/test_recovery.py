@@ -21,11 +21,10 @@ def test_a_run_of_a_code_server_that_is_gone_ends_as_failed(tmp_path: Path, stat
         assert report_dead_runs(instance) == []
 
 
-def test_runs_of_the_command_line_and_runs_that_wait_or_ended_are_left_alone(tmp_path: Path) -> None:
+def test_runs_of_the_command_line_and_runs_that_ended_are_left_alone(tmp_path: Path) -> None:
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         runs = [
             create_run_for_test(instance, status=DagsterRunStatus.STARTED),
-            create_run_for_test(instance, status=DagsterRunStatus.QUEUED, tags={GRPC_INFO_TAG: "{}"}),
             create_run_for_test(instance, status=DagsterRunStatus.SUCCESS, tags={GRPC_INFO_TAG: "{}"}),
         ]
         assert report_dead_runs(instance) == []

@@ -10,6 +10,7 @@ import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["main", "uv_environment"]
@@ -20,9 +21,9 @@ _FOR_UV = {
     "extra-index-url": ("UV_INDEX", " "),
     "find-links": ("UV_FIND_LINKS", ","),
     "trusted-host": ("UV_INSECURE_HOST", " "),
-    "cert": ("SSL_CERT_FILE", ""),
-    "timeout": ("UV_HTTP_TIMEOUT", ""),
-    "default-timeout": ("UV_HTTP_TIMEOUT", ""),
+    "cert": ("SSL_CERT_FILE", " "),
+    "timeout": ("UV_HTTP_TIMEOUT", " "),
+    "default-timeout": ("UV_HTTP_TIMEOUT", " "),
 }
 _OF_NO_CONCERN = {
     "break-system-packages",
@@ -64,26 +65,28 @@ def uv_environment(pip_settings: str) -> dict[str, str] | None:
     return {"UV_INDEX_STRATEGY": "unsafe-best-match", **translated}
 
 
+def _succeeds(command: list[str], environment: Mapping[str, str]) -> bool:
+    return subprocess.run(command, env=dict(environment), check=False).returncode == 0  # noqa: S603
+
+
 def _uv_installs(arguments: list[str]) -> bool:
     pip_settings = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
-    translated = uv_environment(pip_settings.stdout) if pip_settings.returncode == 0 else None
+    translated = uv_environment(pip_settings.stdout)
     uv = Path(sys.prefix) / "bin" / "uv"
     if translated is None or not uv.is_file():
         return False
     if "SSL_CERT_FILE" not in translated and ssl.create_default_context().cert_store_stats()["x509_ca"]:
         translated["UV_SYSTEM_CERTS"] = "true"
-    command = [uv, "pip", "install", "--quiet", "--no-python-downloads", "--python", sys.executable]
-    return (
-        subprocess.run([*command, *arguments], env={**translated, **os.environ}, check=False).returncode == 0
-    )
+    command = [str(uv), "pip", "install", "--quiet", "--no-python-downloads", "--python", sys.executable]
+    return _succeeds([*command, *arguments], {**translated, **os.environ})
 
 
 def _pip_installs(arguments: list[str]) -> bool:
-    print("installing with pip, which takes 2 to 3 minutes", file=sys.stderr, flush=True)
+    sys.stderr.write("set-up: installing with pip, which takes 2 to 3 minutes\n")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-    return subprocess.run([*command, *arguments], check=False).returncode == 0
+    return _succeeds([*command, *arguments], os.environ)
 
 
 def main(lock: str) -> int:

@@ -3,6 +3,7 @@
 # Does nothing when that was done before and neither the locks nor the folder changed since.
 set -eu
 cd "$(dirname "$0")/.."
+here=$(pwd -P)
 kind=$1
 venv=.venv
 done_file=$venv/set-up-done
@@ -33,7 +34,7 @@ find_python() {
 # The environment works where it stands: its scripts name the folder they were installed into.
 is_usable() {
     [ -x "$venv/bin/pip" ] || return 1
-    head -n 1 "$venv/bin/pip" | grep -qF "$PWD/$venv/bin/" || return 1
+    head -n 3 "$venv/bin/pip" | grep -qF "$here/$venv/bin/" || return 1
     "$venv/bin/python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || return 1
     "$venv/bin/python" -m pip --version >/dev/null 2>&1
 }

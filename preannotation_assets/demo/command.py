@@ -6,14 +6,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from dagster import DagsterInstance
+
 from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.jobs import apply_pool_limit
 from preannotation_assets.running import RunRequest, run_dataset
 from preannotation_assets.settings import Settings
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
@@ -52,6 +55,8 @@ def run_dev(settings: Settings, port: int) -> int:
     with _with_model(settings) as complete, tempfile.TemporaryDirectory() as folder:
         if not complete.database.startswith("md:") and not Path(complete.database).exists():
             write_sample_database(Path(complete.database))
+        with DagsterInstance.get() as instance:
+            apply_pool_limit(instance)
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(_WORKSPACE, "utf-8")
         environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.endpoints)}
@@ -60,8 +65,7 @@ def run_dev(settings: Settings, port: int) -> int:
             "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
         ]  # fmt: skip
         _say(f"Dagster will be on http://{_HOST}:{free_port}; stop it with Ctrl-C")
-        with subprocess.Popen(command, env=environment) as process, _signals_passed_on(process):
-            return process.wait()
+        return _wait_passing_signals_on(command, environment)
 
 
 def _free_port(port: int) -> int:
@@ -85,21 +89,32 @@ def _with_model(settings: Settings) -> Iterator[Settings]:
         models=(SimulatedModel(settings.model),), slots=settings.max_in_flight, speed=_SPEED
     )
     with RunningSimulator(simulator) as running:
-        _say(
-            f"no Ollama is configured: a stand-in answers by rules on {running.url}; its answers prove nothing"
-        )
+        _say(f"no Ollama is configured; a stand-in on {running.url} answers by rules, which prove nothing")
         yield replace(settings, endpoints=(running.url,))
 
 
-@contextmanager
-def _signals_passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Lets the child end by itself when this process is told to; Ctrl-C reaches it anyway."""
+def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs a command, which ends by itself when this process is told to; Ctrl-C reaches it anyway.
+
+    The handlers are there before the child is: a shell that starts this process in the background has it
+    ignore Ctrl-C, a child inherits that, and Dagster then ignores SIGTERM as well.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+
+    def end(*_: object) -> None:
+        for child in children:
+            child.terminate()
+        if not children:
+            sys.exit(128 + signal.SIGTERM)
+
     before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, end),
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
     }
     try:
-        yield
+        with subprocess.Popen(command, env=environment) as process:  # noqa: S603
+            children.append(process)
+            return process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

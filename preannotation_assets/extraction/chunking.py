@@ -50,7 +50,7 @@ _BORDERS: Final = (
 _JOINED: Final = regex.compile(
     r"\r\n"
     r"|.[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]"
-    r"|[\p{GCB=ZWJ}\p{GCB=Prepend}]."
+    r"|\p{GCB=ZWJ}\p{Extended_Pictographic}|\p{GCB=Prepend}."
     r"|\p{Canonical_Combining_Class=9}\w"
     r"|\p{GCB=L}[\p{GCB=L}\p{GCB=V}\p{GCB=LV}\p{GCB=LVT}]"
     r"|[\p{GCB=LV}\p{GCB=V}][\p{GCB=V}\p{GCB=T}]"
@@ -179,7 +179,9 @@ def _pieces(text: str, estimates: PieceEstimates, budget: int, overlap: int) -> 
         end = _end_of_piece(text, estimates, start, end + 1, _Sizes(wanted, budget, overlap))
         yield start, end
         start = _start_of_next(text, estimates, start, end, overlap)
-        if estimates.furthest_end(start, budget) <= end:
+        reachable = estimates.furthest_end(start, budget)
+        if _grapheme_border(text, end + 1, end + 1, reachable) is None:
+            # The overlap leaves no room for the next grapheme.
             start = end
     if end < len(text):
         yield start, len(text)
@@ -206,13 +208,16 @@ def _start_of_next(text: str, estimates: PieceEstimates, start: int, end: int, o
         return end
     spare = max(0, estimates.estimate(start, end) - overlap) // 2
     ideal = max(start + 1, estimates.latest_start(end, overlap))
-    for reach in (min(math.ceil(overlap * _OVERLAP_REACH), spare), spare):
-        first = min(ideal, max(start + 1, estimates.latest_start(end, overlap + reach)))
+    near, far = (
+        min(ideal, max(start + 1, estimates.latest_start(end, overlap + reach)))
+        for reach in (min(math.ceil(overlap * _OVERLAP_REACH), spare), spare)
+    )
+    for first in (near, far):
         found = _best_border(text, first, ideal, ideal)
         if found is not None:
             return found
     for last in (ideal, end):
-        found = _grapheme_border(text, start + 1, ideal, last)
+        found = _grapheme_border(text, far, ideal, last)
         if found is not None:
             return found
     return ideal

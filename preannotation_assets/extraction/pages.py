@@ -5,8 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from typing import Final
 
 __all__ = ["PageFault", "PageRow", "SourceRow", "TextFault", "check_pages", "text_sha256"]
+
+_INT32_MAX: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class TextFault(StrEnum):
     """Why a page cannot be worked on."""
 
     PAGE_NUMBER_MISSING = "page_number_missing"
+    PAGE_NUMBER_OUT_OF_RANGE = "page_number_out_of_range"
     TEXT_MISSING = "text_missing"
     HASH_MISSING = "hash_missing"
     HASH_MISMATCH = "hash_mismatch"
@@ -61,16 +65,19 @@ def check_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow | PageFault]:
     that differ are a fault, because nobody can say which of them the experts see.
     """
     for (doc_id, page_num), group in groupby(rows, key=lambda row: (row.doc_id, row.page_num)):
-        versions = list(group)
-        if any(version != versions[0] for version in versions[1:]):
+        first = next(group)
+        same = [row == first for row in group]
+        if page_num is not None and not all(same):
             yield PageFault(doc_id, page_num, TextFault.CONFLICTING_VERSIONS)
         else:
-            yield _check_page(versions[0], copies=len(versions))
+            yield _check_page(first, copies=1 + len(same))
 
 
 def _check_page(row: SourceRow, copies: int) -> PageRow | PageFault:
     if row.page_num is None:
         return PageFault(row.doc_id, None, TextFault.PAGE_NUMBER_MISSING)
+    if not 0 <= row.page_num <= _INT32_MAX:
+        return PageFault(row.doc_id, row.page_num, TextFault.PAGE_NUMBER_OUT_OF_RANGE)
     if row.text is None:
         return PageFault(row.doc_id, row.page_num, TextFault.TEXT_MISSING)
     if not row.text_sha256:

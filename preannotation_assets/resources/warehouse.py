@@ -1,5 +1,6 @@
 """The warehouse: pages from MotherDuck or from a local DuckDB file, read only."""
 
+import os
 import re
 import tempfile
 import time
@@ -27,7 +28,7 @@ _INTEGER_TYPES: Final = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 )
 _COLUMNS: Final = ("doc_id", "page_num", "text", "text_sha256")
-_INT32_MAX: Final = 2**31 - 1
+_TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
 
 # The dataset itself, or the dataset followed by something that cannot be the rest of a longer name:
 # vessels_ocr_1 must not take in vessels_ocr_10.
@@ -83,6 +84,8 @@ class WarehouseResource(DuckDBResource):
         ):
             view = f'"{_attach(connection, self.database)}".main.vw_argilla_pages'
             _check_columns(connection, view)
+            # A column may compare its strings in a way of its own, as COLLATE NOCASE does.
+            view = f"(SELECT * REPLACE (doc_id COLLATE C AS doc_id) FROM {view})"
             yield Warehouse(
                 connection, view, self.batch_condition or _DEFAULT_CONDITION, self.dataset_pattern
             )
@@ -103,14 +106,13 @@ class Warehouse:
         """The rows of a dataset, sorted by doc_id and page_num, in one streaming pass.
 
         Raises:
-            WarehouseError: the batch condition or the view cannot be evaluated, or a page number does
-                not fit 32 bits.
+            WarehouseError: the batch condition or the view cannot be evaluated, or a row has no doc_id.
         """
         selection = f"SELECT {', '.join(_COLUMNS)} FROM {self._view} WHERE ({self._condition})"  # noqa: S608
         if doc_ids is not None:
             self._connection.register("wanted_doc_ids", pa.table({"doc_id": pa.array(doc_ids, pa.string())}))
             selection += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
-        query = f"{selection} ORDER BY doc_id, page_num, text_sha256, text"
+        query = f"{selection} ORDER BY doc_id, page_num"
         with _named_errors("the pages cannot be read"):
             reader = self._connection.execute(query, self._parameters(dataset)).to_arrow_reader(_ROWS_A_BATCH)
         while True:
@@ -160,8 +162,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:
         catalog = database.removeprefix("md:").split("?")[0] or _CATALOG
         if not re.fullmatch(r"\w+", catalog):
             raise WarehouseError("the name of the MotherDuck database is not a plain name", "use md:NAME")
-        with _named_errors(f"MotherDuck's database {catalog} cannot be attached"):
-            connection.execute(f"ATTACH 'md:{catalog}'")
+        _attach_motherduck(connection, catalog)
         return catalog
     _require_file(database)
     statement = f"ATTACH '{_quoted(database)}' AS {_CATALOG} (READ_ONLY)"
@@ -183,6 +184,20 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:
             raise WarehouseError(f"{database} cannot be attached", _one_line(error)) from None
         else:
             return _CATALOG
+
+
+def _attach_motherduck(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    tokens = [os.environ[name] for name in _TOKEN_VARIABLES if os.environ.get(name)]
+    if not tokens:
+        # MotherDuck's client would open a web browser and wait.
+        raise WarehouseError("there is no token for MotherDuck", "set motherduck_token")
+    try:
+        connection.execute(f"ATTACH 'md:{catalog}'")
+    except duckdb.Error as error:
+        said = _one_line(error)
+        for token in tokens:
+            said = said.replace(token, "…")
+        raise WarehouseError(f"MotherDuck's database {catalog} cannot be attached", said) from None
 
 
 def _require_file(database: str) -> None:
@@ -233,9 +248,12 @@ def _named_errors(problem: str) -> Iterator[None]:
 def _source_rows(batch: pa.RecordBatch) -> Iterator[SourceRow]:
     columns = [batch.column(name).to_pylist() for name in _COLUMNS]
     for doc_id, page_num, text, sha256 in zip(*columns, strict=True):
-        if page_num is not None and not 0 <= page_num <= _INT32_MAX:
-            raise WarehouseError(f"page_num {page_num} of document {doc_id!r} is not between 0 and 2^31 - 1")
-        yield SourceRow(doc_id, page_num, text, sha256)
+        if doc_id is None:
+            raise WarehouseError(
+                "the batch has a row without a doc_id", "leave it out of the view or of the batch condition"
+            )
+        # HUGEINT comes as a decimal.
+        yield SourceRow(doc_id, None if page_num is None else int(page_num), text, sha256)
 
 
 def _quoted(path: str) -> str:

@@ -156,7 +156,7 @@ def test_a_code_point_costs_at_most_four_tokens(text: str) -> None:
 @given(st.data(), any_text)
 @example(None, "....").via("a run cut in the middle")
 @example(None, "a" * 60 + " b").via("a fused word cut in the middle")
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_pieces_are_estimated_as_if_alone(data: st.DataObject | None, text: str) -> None:
     estimates = PieceEstimates(text)
     if data is None:
@@ -169,7 +169,7 @@ def test_pieces_are_estimated_as_if_alone(data: st.DataObject | None, text: str)
 
 
 @given(st.data(), any_text.filter(bool), st.integers(0, 40))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_the_furthest_end_is_the_last_that_fits(data: st.DataObject, text: str, tokens: int) -> None:
     estimates = PieceEstimates(text)
     start = data.draw(st.integers(0, len(text) - 1))

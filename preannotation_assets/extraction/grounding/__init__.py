@@ -13,7 +13,7 @@ from preannotation_assets.extraction.spans import (
 
 from .assignment import assign
 from .candidates import Candidate, Finding, find
-from .order import Spot, chain_costs
+from .order import Spot, Stop, chain_costs
 from .page import Page
 from .quotes import PreparedQuote, prepare
 
@@ -48,8 +48,13 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
         written: find(page, quote, wanted[written]) if quote.letters else _NOWHERE
         for written, quote in prepared.items()
     }
-    answers = _thinned([findings[quote.text].candidates for quote in quotes])
-    costs = chain_costs([[Spot(c.start, c.end, c.cost) for c in candidates] for candidates in answers])
+    answers = _thinned(quotes, _contenders(quotes, findings))
+    costs = chain_costs(
+        [
+            Stop(quote.label, [Spot(c.start, c.end, c.cost) for c in candidates])
+            for quote, candidates in zip(quotes, answers, strict=True)
+        ]
+    )
     places = assign(
         [
             {(quote.label, c.start, c.end): cost for c, cost in zip(candidates, own, strict=True)}
@@ -72,7 +77,18 @@ def _copies(quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]) -> d
     return wanted
 
 
-def _thinned(answers: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candidate]]:
+def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> list[Sequence[Candidate]]:
+    """The candidates of every quote; none for the copies of a quote that are more than its places."""
+    copies: Counter[Quote] = Counter()
+    answers: list[Sequence[Candidate]] = []
+    for quote in quotes:
+        candidates = findings[quote.text].candidates
+        answers.append(candidates if copies[quote] < len(candidates) else ())
+        copies[quote] += 1
+    return answers
+
+
+def _thinned(quotes: Sequence[Quote], answers: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candidate]]:
     """All candidates, or, where those are too many, for every answer a stretch around its own rank.
 
     Thousands of copies of one answer on thousands of places would cost their product; each of them needs
@@ -81,16 +97,15 @@ def _thinned(answers: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candid
     total = sum(len(candidates) for candidates in answers)
     if total <= _MOST_PAIRS:
         return answers
-    copies = Counter(id(candidates) for candidates in answers)
-    ranks: Counter[int] = Counter()
+    copies = Counter(quotes)
+    ranks: Counter[Quote] = Counter()
     thinned: list[Sequence[Candidate]] = []
-    for candidates in answers:
-        key = id(candidates)
+    for quote, candidates in zip(quotes, answers, strict=True):
         width = max(_FEWEST_PLACES, len(candidates) * _MOST_PAIRS // total)
-        middle = (2 * ranks[key] + 1) * len(candidates) // (2 * copies[key])
+        middle = (2 * ranks[quote] + 1) * len(candidates) // (2 * copies[quote])
         first = max(0, min(middle - width // 2, len(candidates) - width))
         thinned.append(candidates[first : first + width])
-        ranks[key] += 1
+        ranks[quote] += 1
     return thinned
 
 

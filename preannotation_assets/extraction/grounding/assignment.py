@@ -50,7 +50,7 @@ class _Solver:
         costs = self._costs[answer]
         if not costs:
             return
-        cheapest = min(costs, key=lambda place: costs[place] + self._price.get(place, 0.0))
+        cheapest = min(costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner))
         if cheapest not in self._owner:
             self._owner[cheapest] = answer
             self.chosen[answer] = cheapest

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from preannotation_assets.extraction.spans import Match
 
+from .cores import core_hits
+from .gaps import gap_hits
 from .hits import Hit, exact_hits, inner_hits, similar_hits
+from .intervals import Intervals
 from .page import Page
-from .parts import core_hits, gap_hits
 from .quotes import PreparedQuote
 from .search import Pattern, pattern
 from .surfaces import cuts_number, dress, same_values, surface_price
@@ -21,6 +23,10 @@ _BAND = 0.6
 _DOUBTFUL = 0.5
 _SURFACE_SIMILARITY = 0.1
 _ACRONYM = 3
+_SHORT_PAGE = 40
+# Beyond this product of a quote's and a page's letters (a quote of 2,000 on a page of 100,000) quotes
+# are only found by their exact letters: the states of one search would take 25 MB and more.
+_MOST_CELLS = 200_000_000
 
 
 class Candidate(NamedTuple):
@@ -54,8 +60,8 @@ def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
     if len(sure) >= wanted:
         return Finding(sure, False)
     candidates = exact.candidates
-    if len(candidates) >= wanted:
-        return Finding(candidates, False)
+    if len(candidates) >= wanted or _is_too_long(page, quote):
+        return Finding(candidates, exact.refused)
     searched = pattern(page, quote.letters)
     similar = similar_hits(page, quote, searched, wanted, bool(candidates))
     best = min((hit.price for hit in similar.hits), default=_DOUBTFUL) if not candidates else 0.0
@@ -67,13 +73,18 @@ def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
     return Finding(candidates, exact.refused or similar.value_changed)
 
 
+def _is_too_long(page: Page, quote: PreparedQuote) -> bool:
+    length, available = len(quote.letters), len(page.letters)
+    return length > 2 * available + _SHORT_PAGE or length * available > _MOST_CELLS
+
+
 def _parts(page: Page, quote: PreparedQuote, searched: Pattern) -> list[Candidate]:
     found = [
         _candidate(page, quote, dress(page.text, quote, *page.offsets(hit.first, hit.last)), hit.price, 0.0)
         for hit in gap_hits(page, quote, searched)
     ]
-    for part in core_hits(page, quote):
-        found.extend(_candidates(page, part.core, [part.hit]).candidates)
+    for core in core_hits(page, quote):
+        found.extend(_candidates(page, core.quote, [core.hit]).candidates)
     return found
 
 
@@ -129,8 +140,6 @@ def _candidate(
 
 def _merged(first: Iterable[Candidate], more: Iterable[Candidate]) -> list[Candidate]:
     """Candidates of both, the cheaper of overlapping ones, in the order of their places."""
-    kept: list[Candidate] = []
-    for candidate in sorted([*first, *more], key=lambda c: (c.cost, c.start, c.end)):
-        if all(candidate.end <= other.start or other.end <= candidate.start for other in kept):
-            kept.append(candidate)
-    return sorted(kept, key=lambda c: (c.start, c.end))
+    taken = Intervals()
+    cheapest_first = sorted([*first, *more], key=lambda candidate: (candidate.cost, candidate))
+    return sorted(candidate for candidate in cheapest_first if taken.add(candidate.start, candidate.end))

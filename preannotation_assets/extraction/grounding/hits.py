@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from .intervals import Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
@@ -21,7 +22,7 @@ _FIXED_LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
 _STRICT_LIMIT_PER_LETTER = 0.07
 _LOWER_CASE = 0.5
-_SPLIT = 0.2
+_SPLIT = 0.3
 _FEWEST_INNER_LETTERS = 4
 _INNER = 0.3
 _GLUED = 0.35
@@ -170,8 +171,5 @@ def _limit(length: int, alone: bool) -> float:
 
 def _apart(hits: Sequence[Hit]) -> list[Hit]:
     """The cheapest hits that do not overlap: overlapping ones are one mention."""
-    kept: list[Hit] = []
-    for hit in sorted(hits, key=lambda hit: (hit.price, hit.first)):
-        if all(hit.last <= other.first or other.last <= hit.first for other in kept):
-            kept.append(hit)
-    return kept
+    taken = Intervals()
+    return [hit for hit in sorted(hits, key=lambda hit: (hit.price, hit)) if taken.add(hit.first, hit.last)]

@@ -1,19 +1,22 @@
 """The order of the answers as evidence: models mostly answer in reading order.
 
-The answers form a chain. Going forward on the page from one answer to the next is free; going back, or
-into the span just left, has a cost. What a place costs an answer is the cost of the cheapest chain
-through it (its min-marginal), found by one pass forward and one backward. Answers that stand at one
-place only are anchors for the others. An order that is none (shuffled answers) costs every place
-about the same, and answers with one place never change it.
+The answers form a chain. Going forward on the page from one answer to the next is free; going back has
+a cost that grows with the way up to a limit, and so has going into the span just left. What a place
+costs an answer is the cost of the cheapest chain through it (its min-marginal), found by one pass
+forward and one backward. Answers that stand at one place only are anchors for the others. An order that
+is none (shuffled answers) costs every place about the same, and an answer with one place never moves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = ["Spot", "chain_costs"]
+__all__ = ["Spot", "Stop", "chain_costs"]
 
-_STEP_BACK = 1.0
-_OVERLAP = 0.3
+_STEP_BACK = 0.4
+_WAY_BACK = 1.0
+_LONG_WAY = 400
+_NESTED = 0.3
+_NESTED_IN_ITS_LABEL = 0.8
 _INFINITY = float("inf")
 
 
@@ -25,53 +28,81 @@ class Spot(NamedTuple):
     cost: float
 
 
-def chain_costs(answers: Sequence[Sequence[Spot]]) -> list[list[float]]:
+class Stop(NamedTuple):
+    """An answer in the chain: its label, and its spots in ascending order."""
+
+    label: str
+    spots: Sequence[Spot]
+
+
+def chain_costs(answers: Sequence[Stop]) -> list[list[float]]:
     """The cost of every spot of every answer, in the chain of all answers.
 
-    The spots of an answer must be in ascending order; an answer without spots is skipped. The cheapest
-    spot of an answer keeps its own cost, the others cost more by what they would cost the chain.
+    An answer without spots is skipped. The cheapest spot of an answer keeps its own cost, the others
+    cost more by what they would cost the chain.
     """
-    chain = [spots for spots in answers if spots]
+    chain = [stop for stop in answers if stop.spots]
     forward = _pass(chain)
-    backward = _pass([[Spot(-spot.end, -spot.start, spot.cost) for spot in reversed(spots)] for spots in reversed(chain)])
-    linked = iter(zip(chain, forward, reversed(backward), strict=True))
-    return [_through(*next(linked)) if spots else [] for spots in answers]
+    backward = _pass([_mirrored(stop) for stop in reversed(chain)])
+    linked = zip(chain, forward, reversed(backward), strict=True)
+    return [_through(linked) if stop.spots else [] for stop in answers]
 
 
-def _through(spots: Sequence[Spot], ahead: Sequence[float], behind: Sequence[float]) -> list[float]:
-    if len(spots) == 1:
-        return [spots[0].cost]
-    through = [a + b - spot.cost for spot, a, b in zip(spots, ahead, reversed(behind), strict=True)]
-    offset = min(spot.cost for spot in spots) - min(through)
+def _mirrored(stop: Stop) -> Stop:
+    return Stop(stop.label, [Spot(-end, -start, cost) for start, end, cost in reversed(stop.spots)])
+
+
+def _through(linked: Iterator[tuple[Stop, Sequence[float], Sequence[float]]]) -> list[float]:
+    stop, ahead, behind = next(linked)
+    if len(stop.spots) == 1:
+        return [stop.spots[0].cost]
+    through = [a + b - spot.cost for spot, a, b in zip(stop.spots, ahead, reversed(behind), strict=True)]
+    offset = min(spot.cost for spot in stop.spots) - min(through)
     return [cost + offset for cost in through]
 
 
-def _pass(answers: Sequence[Sequence[Spot]]) -> list[list[float]]:
+def _pass(chain: Sequence[Stop]) -> list[list[float]]:
     """For every spot the cost of the cheapest chain that ends in it."""
     result: list[list[float]] = []
-    before: Sequence[Spot] = ()
-    totals: list[float] = [0.0]
-    for spots in answers:
-        totals = _next_totals(before, totals, spots)
-        result.append(totals)
-        before = spots
+    for stop in chain:
+        if result:
+            result.append(_next_totals(before, result[-1], stop))
+        else:
+            result.append([spot.cost for spot in stop.spots])
+        before = stop
     return result
 
 
-def _next_totals(before: Sequence[Spot], totals: Sequence[float], spots: Sequence[Spot]) -> list[float]:
-    from_ahead = min(totals) + _STEP_BACK if before else totals[0]
-    from_behind = _INFINITY
+def _next_totals(before: Stop, totals: Sequence[float], stop: Stop) -> list[float]:
+    nested = _NESTED_IN_ITS_LABEL if before.label == stop.label else _NESTED
+    far_back = min(totals) + _STEP_BACK + _WAY_BACK
+    near_back = _cheapest_ahead(before.spots, totals)
+    behind = _INFINITY
     passed = 0
+    count = len(totals)
     here: list[float] = []
-    for start, end, cost in spots:
-        while passed < len(before) and before[passed].end <= start:
-            from_behind = min(from_behind, totals[passed])
+    for start, end, cost in stop.spots:
+        while passed < count and before.spots[passed].end <= start:
+            behind = min(behind, totals[passed])
             passed += 1
-        best = min(from_behind, from_ahead)
+        best = min(behind, far_back)
         around = passed
-        while around < len(before) and before[around].start <= start:
-            if before[around].start < start or before[around].end != end:
-                best = min(best, totals[around] + _OVERLAP)
+        while around < count and before.spots[around].start <= start:
+            if before.label != stop.label or before.spots[around][:2] != (start, end):
+                best = min(best, totals[around] + nested)
             around += 1
+        if around < count:
+            best = min(best, near_back[around] - _WAY_BACK * start / _LONG_WAY)
         here.append(cost + best)
     return here
+
+
+def _cheapest_ahead(spots: Sequence[Spot], totals: Sequence[float]) -> list[float]:
+    """For every spot the least cost of going back from it or a later one, to be lessened by the goal's."""
+    cheapest: list[float] = []
+    least = _INFINITY
+    for spot, total in zip(reversed(spots), reversed(totals), strict=True):
+        least = min(least, total + _STEP_BACK + _WAY_BACK * spot.start / _LONG_WAY)
+        cheapest.append(least)
+    cheapest.reverse()
+    return cheapest

@@ -106,6 +106,11 @@ class Page:
             end += 1
         return self._origins[first], end
 
+    def written(self, first: int, last: int) -> str:
+        """The text between two boundaries."""
+        start, end = self.offsets(first, last)
+        return self.text[start:end]
+
     def origin(self, letter: int) -> int:
         """The code point that a letter was folded from."""
         return self._origins[letter]

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?![\d]|[
 _LONGEST_NUMBER = 24
 
 _LAYOUT = 0.02
-_CASE = 1.2
+_CASE = 0.8
 _SYMBOL = 0.15
 _SYMBOLS_MOST = 0.9
 

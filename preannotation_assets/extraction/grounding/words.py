@@ -92,8 +92,15 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
     return words
 
 
-def abbreviates(short: str, long: str) -> bool:
-    """Whether one word may be an abbreviation of the other: Prof, Dr, Mme, and MM for several."""
+def abbreviates(written: str, quoted: str) -> bool:
+    """Whether one of two folded words abbreviates the other: Prof, Dr, Mme, v for von, MM for several.
+
+    The page may abbreviate to one letter, the quote may not.
+    """
+    return _shortens(written, quoted) or (len(quoted) > 1 and _shortens(quoted, written))
+
+
+def _shortens(short: str, long: str) -> bool:
     if len(short) >= len(long) or len(short) > _ABBREVIATION or short[:1] != long[:1]:
         return False
     if len(short) == 1:

@@ -1,0 +1,127 @@
+"""Quotes with words added at their edges: a title, an article, a legal form, the country of a town.
+
+What is left without them, the core, must stand on the page, and it must carry the quote.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .hits import Hit, exact_hits, inner_hits, similar_hits
+from .page import Page
+from .quotes import PreparedQuote, prepare
+from .search import pattern
+from .words import FUNCTION_WORDS, Word, abbreviates, split_words
+
+__all__ = ["Core", "core_hits"]
+
+_MOST_ADDED = 3
+_MOST_WORDS = 60
+_MOST_PRICE = 1.9
+_ABBREVIATED = 0.2
+# A core that needs repairs of its own is weak evidence.
+_REPAIRED = 0.3
+_REPAIR_PER_LETTER = 0.1
+_FEWEST_REPAIRED_LETTERS = 5
+_FEWEST_LETTERS = 2
+_SHORT_CORE = 3
+
+_OPENING = frozenset("([«“\"„")
+_CLOSING = frozenset(".)]»”\"")
+
+
+class Core(NamedTuple):
+    """What is left of a quote, and a place of it."""
+
+    quote: PreparedQuote
+    hit: Hit
+
+
+class _Cut(NamedTuple):
+    """One way to take words from the edges of a quote."""
+
+    core: PreparedQuote
+    before: Sequence[Word]
+    after: Sequence[Word]
+
+
+def core_hits(page: Page, quote: PreparedQuote) -> Iterator[Core]:
+    """The places of a quote without up to three added words at either edge."""
+    for cut in _cuts(page, quote):
+        for hit in _hits(page, cut):
+            priced = _with_added_words(page, hit, cut)
+            if priced is not None and priced.price <= _MOST_PRICE:
+                yield Core(cut.core, priced)
+
+
+def _cuts(page: Page, quote: PreparedQuote) -> Iterator[_Cut]:
+    words = split_words(quote.text, page.table)
+    count = len(words)
+    if not 1 < count <= _MOST_WORDS:
+        return
+    for before in range(min(count, _MOST_ADDED + 1)):
+        for after in range(min(count - before, _MOST_ADDED + 1)):
+            kept = words[before : count - after]
+            cut = words[:before], words[count - after :]
+            if (before or after) and _may_carry(kept) and _may_be_added(*cut):
+                yield _Cut(prepare(_core_text(quote.text, words, before, after), page.table), *cut)
+
+
+def _may_carry(words: Sequence[Word]) -> bool:
+    letters = sum(len(word.letters) for word in words)
+    return letters >= _FEWEST_LETTERS and any(word.letters not in FUNCTION_WORDS for word in words)
+
+
+def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
+    """Whether words may be left out; one without a price only where its abbreviation may stand, next to the core."""
+    if any(word.price is None for word in (*before[:-1], *after[1:])):
+        return False
+    return sum(word.price or 0.0 for word in (*before, *after)) <= _MOST_PRICE
+
+
+def _core_text(text: str, words: Sequence[Word], before: int, after: int) -> str:
+    """The quote without its added words, but with the symbols that belong to what is left."""
+    start = 0
+    end = len(text)
+    if before:
+        start = words[before].start
+        while text[start - 1] in _OPENING:
+            start -= 1
+    if after:
+        end = words[len(words) - after - 1].end
+        while text[end] in _CLOSING:
+            end += 1
+    return text[start:end]
+
+
+def _hits(page: Page, cut: _Cut) -> list[Hit]:
+    core = cut.core
+    hits = exact_hits(page, core.letters)
+    if len(core.letters) <= _SHORT_CORE:
+        return [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
+    if hits or any(word.price is None for word in (*cut.before, *cut.after)):
+        return hits
+    similar = similar_hits(page, core, pattern(page, core.letters), 1, False)
+    most = _REPAIR_PER_LETTER * len(core.letters) if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else 0.0
+    repaired = [hit for hit in similar.hits if hit.price <= most] or inner_hits(page, core, similar.begun)
+    return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in repaired]
+
+
+def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
+    """The hit with the price of the added words; one that stands abbreviated next to the core is taken in."""
+    first, last, price = hit
+    dropped = [*cut.before, *cut.after]
+    if cut.before:
+        start, end = page.word_before(first)
+        if abbreviates(page.letters[start:end], cut.before[-1].letters):
+            first, price = start, price + _ABBREVIATED
+            dropped.remove(cut.before[-1])
+    if cut.after:
+        start, end = page.word_after(last)
+        if abbreviates(page.letters[start:end], cut.after[0].letters):
+            last, price = end, price + _ABBREVIATED
+            dropped.remove(cut.after[0])
+    for word in dropped:
+        if word.price is None:
+            return None
+        price += word.price
+    return Hit(first, last, price)
