@@ -23,7 +23,7 @@ demo: set-up-runtime
 	$(BIN)/preannotate demo
 
 dev: set-up-runtime
-	DAGSTER_HOME='$(CURDIR)' $(BIN)/dagster dev
+	$(BIN)/preannotate dev
 
 test: set-up-dev
 	$(BIN)/pytest -q

@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit status: 0, 1 for a failure told in one line, 2 for bad usage."""
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.command
+    if threading.current_thread() is threading.main_thread():
+        # What ends a container ends a run as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return command(parsed)
     except PreannotationError as error:
@@ -84,8 +89,8 @@ def _open_store() -> "ObjectStore":
 def _run(arguments: argparse.Namespace) -> int:
     from preannotation_assets.running import RunRequest, run_dataset
 
-    ensure_dagster_home(os.environ, Path.cwd())
     settings = Settings.from_environment(os.environ)
+    ensure_dagster_home(os.environ, Path.cwd())
     doc_ids = str(Path(arguments.doc_ids).absolute()) if arguments.doc_ids else ""
     return run_dataset(settings, RunRequest(arguments.dataset, doc_ids, arguments.refresh))
 

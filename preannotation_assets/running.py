@@ -1,16 +1,23 @@
 """Materializes one dataset in the Dagster instance, as the command line does it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
 
-from dagster import DagsterInstance, ExecuteInProcessResult, RunConfig
+from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunConfig
+from yaml import YAMLError
 
-from preannotation_assets import errors
+from preannotation_assets.assets.chunks import chunk_limits
 from preannotation_assets.assets.pages import PagesConfig, read_doc_ids
 from preannotation_assets.assets.raw_model_outputs import RawModelOutputsConfig
 from preannotation_assets.definitions import build_definitions
-from preannotation_assets.errors import BatchError, PreannotationError
+from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
+from preannotation_assets.extraction.prompt import build_prompt
+from preannotation_assets.instance import dataset_lock
 from preannotation_assets.jobs import preannotate
 from preannotation_assets.lake import open_store
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
@@ -23,6 +30,10 @@ from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
 
 __all__ = ["RunRequest", "find_problems", "run_dataset"]
 
+_INTERRUPTED: Final = "UNEXPECTED_TERMINATION"
+# As Python's traceback writes the name of an exception before its message.
+_OWN_ERRORS: Final = f"{PreannotationError.__module__}."
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -34,22 +45,22 @@ class RunRequest:
 
 
 def run_dataset(settings: Settings, request: RunRequest) -> int:
-    """Checks that everything is there, materializes the dataset, prints the account; the exit status."""
+    """Checks that everything is there, materializes the dataset, prints the account; the exit status.
+
+    Raises:
+        PreannotationError: Dagster's instance cannot be used, or the dataset is in work already.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the run is marked as failed.
+    """
     validate_dataset(request.dataset)
-    definitions = build_definitions(settings)
     problems = find_problems(settings, request)
     for problem in problems:
         sys.stderr.write(f"preannotate: error: {problem}\n")
     if problems:
         return 1
-    with DagsterInstance.get() as instance:
-        add_dataset(instance, request.dataset)
-        result = definitions.resolve_job_def(preannotate.name).execute_in_process(
-            run_config=_run_config(request),
-            instance=instance,
-            partition_key=request.dataset,
-            raise_on_error=False,
-        )
+    with _open_instance() as instance:
+        result = _materialize(instance, settings, request)
+    if _was_interrupted(result):
+        raise KeyboardInterrupt
     if not result.success:
         sys.stderr.write(f"preannotate: error: {_failure(result)}\n")
         return 1
@@ -57,16 +68,64 @@ def run_dataset(settings: Settings, request: RunRequest) -> int:
     return 0 if _checks_passed(result) else 1
 
 
+@contextmanager
+def _open_instance() -> Iterator[DagsterInstance]:
+    """Dagster's instance. Its own errors may repeat what is in its configuration."""
+    try:
+        instance = DagsterInstance.get()
+    except (DagsterError, YAMLError) as error:
+        raise SettingsError(
+            f"Dagster's instance cannot be opened ({type(error).__name__})", "check DAGSTER_HOME/dagster.yaml"
+        ) from None
+    with instance:
+        yield instance
+
+
+def _materialize(
+    instance: DagsterInstance, settings: Settings, request: RunRequest
+) -> ExecuteInProcessResult:
+    run_id = str(uuid4())
+    with dataset_lock(Path(instance.root_directory), request.dataset, run_id) as before:
+        _end_dead_run(instance, before)
+        add_dataset(instance, request.dataset)
+        return (
+            build_definitions(settings)
+            .resolve_job_def(preannotate.name)
+            .execute_in_process(
+                run_config=_run_config(request),
+                instance=instance,
+                partition_key=request.dataset,
+                raise_on_error=False,
+                run_id=run_id,
+            )
+        )
+
+
+def _end_dead_run(instance: DagsterInstance, run_id: str) -> None:
+    """Marks a run whose process was killed as failed, or it would block Dagster's queue forever."""
+    run = instance.get_run_by_id(run_id) if run_id else None
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, "the process of this run has died")
+
+
 def find_problems(settings: Settings, request: RunRequest) -> list[str]:
     """Everything that would stop the run, one line each, found before anything is started."""
     label_scheme = LabelSchemeResource(path=settings.labels)
     warehouse = WarehouseResource(database=settings.database, batch_condition=settings.batch_condition)
-    ollama = OllamaResource(endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT], model=settings.model)
+    ollama = OllamaResource(
+        endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
+        model=settings.model,
+        num_ctx=settings.num_ctx,
+        num_predict=settings.num_predict,
+        chunk_tokens=settings.chunk_tokens,
+        overlap_tokens=settings.overlap_tokens,
+    )
     steps: list[Callable[[], object]] = [
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(warehouse, request.dataset),
         lambda: open_store(settings.location()).check_writable(),
-        label_scheme.load,
+        lambda: ollama.require_room(build_prompt(label_scheme.load())),
+        lambda: chunk_limits(ollama, calibration=1.0),
         ollama.identify,
     ]
     problems = []
@@ -94,13 +153,22 @@ def _run_config(request: RunRequest) -> RunConfig:
     )
 
 
+def _was_interrupted(result: ExecuteInProcessResult) -> bool:
+    return any(
+        event.is_job_failure
+        and event.job_failure_data.failure_reason is not None
+        and event.job_failure_data.failure_reason.value == _INTERRUPTED
+        for event in result.all_events
+    )
+
+
 def _failure(result: ExecuteInProcessResult) -> str:
     """The first failure in one line. The message of an exception that is not ours may hold anything."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             cause = error.cause if error and error.cause else error
-            if cause and cause.cls_name in errors.__all__:
+            if cause and cause.message.startswith(_OWN_ERRORS):
                 return " ".join(cause.message.split(": ", 1)[-1].split())
             kind = cause.cls_name if cause else "an error"
             return f"{event.step_key} failed with {kind}; run {result.run_id} in Dagster says more"

@@ -132,12 +132,12 @@ def _is_ipv6(address: str) -> bool:
 def _split_address(address: str) -> SplitResult:
     try:
         parts = urlsplit(address)
-        good = parts.scheme in {"http", "https"} and _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2])
-        good = good and parts.netloc != "" and parts.port != 0 and not _SPACE.search(parts.path)
+        place = parts.netloc.rpartition("@")[2]
+        good = place != "" and _HOST_AND_PORT.fullmatch(place) is not None and parts.port != 0
     except ValueError:
         # Half a bracket, or a port above 65535.
         good = False
-    if not good:
+    if not good or parts.scheme not in {"http", "https"} or _SPACE.search(parts.path):
         raise SettingsError(
             "an Ollama endpoint is not an http(s) address",
             "write HOST, HOST:PORT or http(s)://HOST:PORT in OLLAMA_HOST or PREANNOTATION_OLLAMA_ENDPOINTS",
@@ -182,7 +182,7 @@ def _absolute(path: str) -> str:
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError:
-        raise SettingsError(f"the home folder in the path {path!r} is unknown", "write the whole path") from None
+        raise SettingsError(f"nobody knows the home folder in {path!r}", "write the whole path") from None
 
 
 def _parse_s3_endpoint(value: str) -> str | None:

@@ -21,7 +21,7 @@ from preannotation_assets.resources.spark import SparkResource, run_tasks
 from preannotation_assets.resources.storage import StorageResource
 from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
 
-__all__ = ["chunks"]
+__all__ = ["chunk_limits", "chunks"]
 
 # Part of the chunks' version: raise it when other borders come out of the same text.
 _CHUNKING_VERSION: Final = "1"
@@ -77,7 +77,16 @@ def _limits(store: ObjectStore, ollama: OllamaResource, present: ChunksManifest 
         calibration = present.calibration
     else:
         learned = read_manifest(store, calibration_key(ollama.model), Calibration)
-        calibration = learned.factor if learned else 1.0
+        calibration = learned.factor if learned and learned.model == ollama.model else 1.0
+    return chunk_limits(ollama, calibration)
+
+
+def chunk_limits(ollama: OllamaResource, calibration: float) -> ChunkLimits:
+    """The limits of a chunk in tokens.
+
+    Raises:
+        SettingsError: chunks are too small for their overlap.
+    """
     try:
         return ChunkLimits(ollama.chunk_tokens, ollama.overlap_tokens, calibration)
     except ValueError as error:

@@ -54,6 +54,8 @@ def pages(
     began = time.monotonic()
     store = storage.open()
     store.check_writable()
+    if not store.supports_conditional_writes():
+        context.log.warning("the store ignores conditional writes: never publish from two places at once")
     layout = DatasetLayout(context.partition_key)
     doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
     with warehouse.open() as source:
@@ -86,7 +88,8 @@ def read_doc_ids(path: str) -> list[str]:
         SettingsError: the file cannot be read, or holds no id.
     """
     try:
-        lines = Path(path).read_text("utf-8").split("\n")
+        # Windows programs begin a file with a byte order mark.
+        lines = Path(path).read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the file of doc_ids {path} cannot be read ({type(error).__name__})") from None
     doc_ids = list(dict.fromkeys(line.strip("\r") for line in lines if line.strip()))

@@ -25,6 +25,8 @@ MIN_SPLIT_CODE_POINTS: Final = 200
 
 # How far from the place of equal size a border may stand, as a share of the piece.
 _REACH: Final = 0.15
+# How far pieces are filled when they are counted: a border before the limit must not leave a small rest.
+_FILLED: Final = 0.95
 # How far beyond the wanted overlap a piece may reach back for a better border, as a share of it.
 _OVERLAP_REACH: Final = 0.5
 # A run of joined code points longer than twice this is cut anywhere. Unicode's stream-safe text has
@@ -174,7 +176,7 @@ def _pieces(text: str, estimates: PieceEstimates, budget: int, overlap: int) -> 
     """Yields start and end of pieces; every piece ends behind the one before it."""
     start = end = 0
     while (rest := estimates.estimate(start, len(text))) > budget and end < len(text) - 1:
-        count = max(2, math.ceil((rest - overlap) / max(1, budget - overlap)))
+        count = max(2, math.ceil((rest - overlap) / max(1, math.floor(budget * _FILLED) - overlap)))
         wanted = min(budget, math.ceil((rest + (count - 1) * overlap) / count))
         end = _end_of_piece(text, estimates, start, end + 1, _Sizes(wanted, budget, overlap))
         yield start, end

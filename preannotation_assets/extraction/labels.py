@@ -1,16 +1,22 @@
 """The label scheme: what the experts mark, as a YAML file they can edit."""
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from preannotation_assets.errors import LabelSchemeError
 
-__all__ = ["Example", "Label", "LabelScheme", "parse_label_scheme"]
+__all__ = ["MOST_QUOTE_CHARACTERS", "Example", "Label", "LabelScheme", "parse_label_scheme"]
+
+MOST_QUOTE_CHARACTERS: Final = 300
+"""The longest quote, in code points: the model may not answer a longer one."""
 
 _LabelName = Annotated[str, StringConstraints(pattern=r"^[^\s:]([^:\n]{0,98}[^\s:])?$")]
 _Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+_Quote = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_QUOTE_CHARACTERS)
+]
 
 
 class _Strict(BaseModel):
@@ -29,16 +35,22 @@ class Label(_Strict):
 class Example(_Strict):
     """A text the model is shown with its right answer: one-key mappings in reading order."""
 
-    text: Annotated[str, StringConstraints(min_length=1)]
-    spans: tuple[dict[str, _Prose], ...]
+    text: Annotated[str, StringConstraints(pattern=r"\S")]
+    spans: tuple[dict[str, _Quote], ...]
 
     @model_validator(mode="after")
     def _quotes_are_verbatim(self) -> Self:
+        reached = 0
         for number, span in enumerate(self.spans, start=1):
             if len(span) != 1:
                 raise ValueError(f"span {number} must be one label with its quote")
-            if next(iter(span.values())) not in self.text:
+            quote = next(iter(span.values()))
+            if quote not in self.text:
                 raise ValueError(f"the quote of span {number} is not in the example's text")
+            # The earliest place that keeps the order; an entity may be nested in the one before it.
+            reached = self.text.find(quote, reached)
+            if reached < 0:
+                raise ValueError(f"span {number} is not in reading order")
         return self
 
 
@@ -78,10 +90,18 @@ def parse_label_scheme(source: str, name: str) -> LabelScheme:
     """
     try:
         document = yaml.safe_load(source)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark else "somewhere"
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}" if mark else "the whole file"
         raise LabelSchemeError(f"{name} is not YAML", f"look at {place}") from None
+    except yaml.reader.ReaderError as error:
+        raise LabelSchemeError(
+            f"{name} has a control character", f"look at character {error.position + 1}"
+        ) from None
+    except (ValueError, RecursionError):
+        raise LabelSchemeError(
+            f"{name} has a value that is neither a date nor a number nor text", "put dates into quotation marks"
+        ) from None
     try:
         return LabelScheme.model_validate(document)
     except ValidationError as error:

@@ -23,6 +23,8 @@ from preannotation_assets.extraction.spans import Span
 
 __all__ = ["DropReason", "Dropped", "Merged", "merge"]
 
+_Rank = tuple[float, float, int, int, int, int]
+
 # Weights are integers, so that sums are exact and ties are ties on every machine.
 _CONFIDENCE_STEPS = 1_000_000
 
@@ -80,7 +82,9 @@ def merge(spans: Sequence[Span], overlaps_allowed: bool, page_length: int) -> Me
         kept = _heaviest_without_overlap(kept, dropped)
     return Merged(
         kept=tuple(sorted(kept, key=_position)),
-        dropped=tuple(sorted(dropped, key=lambda drop: (_position(drop.span), _rank(drop.span), drop.reason))),
+        dropped=tuple(
+            sorted(dropped, key=lambda drop: (_position(drop.span), _rank(drop.span), drop.reason))
+        ),
     )
 
 
@@ -125,6 +129,8 @@ def _overlapping_clusters(places: Iterable[_Place]) -> list[list[_Place]]:
 
 
 def _resolve_cluster(cluster: Sequence[_Place], dropped: list[Dropped]) -> list[_Place]:
+    if frozenset.intersection(*(place.chunks for place in cluster)):
+        return list(cluster)  # one chunk answered them all: they are nested, not seen twice
     kept: list[_Place] = []
     for place in sorted(cluster, key=_entity_rank):
         winner = next((other for other in kept if _same_entity(place, other)), None)
@@ -142,7 +148,7 @@ def _same_entity(one: _Place, other: _Place) -> bool:
 
 
 def _heaviest_without_overlap(spans: Iterable[Span], dropped: list[Dropped]) -> list[Span]:
-    """Weighted interval scheduling: the exact optimum in O(n log n); of equal sets, the one with fewer spans."""
+    """Weighted interval scheduling, exact, in O(n log n); of equally heavy sets one with the fewest spans."""
     ordered = sorted(spans, key=lambda span: (span.end, span.start, span.label))
     ends = [span.end for span in ordered]
     best: list[tuple[int, int]] = [(0, 0)]
@@ -180,13 +186,20 @@ def _chunk(span: Span) -> tuple[int, int]:
     return span.chunk_start, span.chunk_end
 
 
-def _rank(span: Span) -> tuple[float, float, int, int, int]:
+def _rank(span: Span) -> _Rank:
     """Best first: the higher confidence, the higher similarity, the earlier answer, the earlier chunk."""
     confidence = -1.0 if span.confidence is None else span.confidence
-    return -confidence, -span.similarity, span.answered_at, span.chunk_start, span.chunk_end
+    return (
+        -confidence,
+        -span.similarity,
+        span.answered_at,
+        span.chunk_start,
+        span.chunk_end,
+        span.answer_index,
+    )
 
 
-def _entity_rank(place: _Place) -> tuple[bool, int, tuple[float, float, int, int, int], int]:
+def _entity_rank(place: _Place) -> tuple[bool, int, _Rank, int]:
     span = place.span
     return not place.seen_whole, span.start - span.end, _rank(span), span.start
 

@@ -11,7 +11,7 @@ from importlib import resources
 from string import Template
 from typing import Final
 
-from preannotation_assets.extraction.labels import Label, LabelScheme
+from preannotation_assets.extraction.labels import MOST_QUOTE_CHARACTERS, Label, LabelScheme
 from preannotation_assets.extraction.tokens import estimate_tokens
 
 __all__ = ["Message", "Prompt", "build_prompt"]
@@ -19,7 +19,6 @@ __all__ = ["Message", "Prompt", "build_prompt"]
 _TEMPLATE: Final = "spans-1"
 # Ollama honours maxLength and maxItems only up to 2000 and answers 400 to exactly 2000.
 _MAX_SPANS: Final = 800
-_MAX_QUOTE: Final = 300
 # What a chat template adds for a message: role header and end mark.
 _TOKENS_A_MESSAGE: Final = 6
 
@@ -92,7 +91,7 @@ def _describe(label: Label) -> str:
 
 def _answer_schema(labels: tuple[str, ...]) -> dict[str, object]:
     """One-key objects in reading order: no key order for Ollama's jinja path to change."""
-    quote = {"type": "string", "minLength": 1, "maxLength": _MAX_QUOTE}
+    quote = {"type": "string", "minLength": 1, "maxLength": MOST_QUOTE_CHARACTERS}
     span = {
         "anyOf": [
             {

@@ -150,9 +150,9 @@ _LONG_WORD: Final = 16
 _FUSED_UNITS: Final = _UNITS // 7
 
 
-def _class_of_code_point() -> NDArray[np.uint8]:
+def _class_of_code_point() -> NDArray[np.uint16]:
     """Returns the class of every code point of the Basic Multilingual Plane and one above it."""
-    classes = np.full(_BMP + 1, _PUNCTUATION, dtype=np.uint8)
+    classes = np.full(_BMP + 1, _PUNCTUATION, dtype=np.uint16)
     for index in reversed(range(len(_SCRIPT_COSTS))):
         first, last, _ = _SCRIPT_COSTS[index]
         classes[first : last + 1] = _SCRIPTS + index
@@ -184,7 +184,7 @@ def _letter_costs() -> NDArray[np.float64]:
     return costs
 
 
-def _cost_of_pair() -> NDArray[np.int64]:
+def _cost_of_pair() -> NDArray[np.int32]:
     """Returns the cost of a code point in 1/1024 token, ``[class before, class]`` flattened."""
     small = slice(_SMALL, _SMALL + _LETTER_CLASSES)
     capital = slice(_CAPITAL, _CAPITAL + _LETTER_CLASSES)
@@ -208,7 +208,7 @@ def _cost_of_pair() -> NDArray[np.int64]:
         costs[:, _SCRIPTS + index] = cost
     costs[:, _ASTRAL] = _ASTRAL_COST
     costs[_SPACE, _SCRIPTS:] += _SPACE_BEFORE_SCRIPT
-    return np.ceil(costs * _UNITS).astype(np.int64).ravel()
+    return np.ceil(costs * _UNITS).astype(np.int32).ravel()
 
 
 _CLASS_OF_CODE_POINT: Final = _class_of_code_point()
@@ -224,35 +224,35 @@ class _Costs:
     ``runs`` the same with the discount of long runs, ``fused`` what letters of fused words cost more.
     """
 
-    classes: NDArray[np.intp]
-    pairs: NDArray[np.int64]
-    runs: NDArray[np.int64]
-    fused: NDArray[np.int64]
+    classes: NDArray[np.uint16]
+    pairs: NDArray[np.int32]
+    runs: NDArray[np.int32]
+    fused: NDArray[np.int32]
 
 
 def _costs(text: str) -> _Costs:
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    classes = _CLASS_OF_CODE_POINT[np.minimum(points, _BMP)].astype(np.intp)
+    classes = _CLASS_OF_CODE_POINT.take(points, mode="clip")
     before = np.empty_like(classes)
     before[:1] = _BREAK
     before[1:] = classes[:-1]
-    pairs = _COST_OF_PAIR[before * _CLASSES + classes]
+    pairs = _COST_OF_PAIR[before * np.uint16(_CLASSES) + classes]
     return _Costs(classes, pairs, _discount_runs(points, classes, pairs), _charge_fused(classes))
 
 
-def _charge_fused(classes: NDArray[np.intp]) -> NDArray[np.int64]:
+def _charge_fused(classes: NDArray[np.uint16]) -> NDArray[np.int32]:
     """Returns the surcharge of letters that follow a whole long word of letters."""
-    letters = np.zeros(len(classes) + 1, dtype=np.int64)
+    letters = np.zeros(len(classes) + 1, dtype=np.int32)
     np.cumsum(classes < _DIGIT, out=letters[1:])
-    charges = np.zeros(len(classes), dtype=np.int64)
+    charges = np.zeros(len(classes), dtype=np.int32)
     in_one_word = letters[_LONG_WORD + 1 :] - letters[: -_LONG_WORD - 1] == _LONG_WORD + 1
     charges[_LONG_WORD:] = in_one_word * _FUSED_UNITS
     return charges
 
 
 def _discount_runs(
-    points: NDArray[np.uint32], classes: NDArray[np.intp], pairs: NDArray[np.int64]
-) -> NDArray[np.int64]:
+    points: NDArray[np.uint32], classes: NDArray[np.uint16], pairs: NDArray[np.int32]
+) -> NDArray[np.int32]:
     """Returns the costs, lower for the third and later of equal signs in a row."""
     same = points[1:] == points[:-1]
     third = np.flatnonzero(same[1:] & same[:-1]) + 2
@@ -274,7 +274,7 @@ def estimate_tokens(text: str) -> int:
         Tokens, 0 for the empty string, without the tokens that open and close a prompt.
     """
     costs = _costs(text)
-    return _tokens(int(costs.runs.sum() + costs.fused.sum()))
+    return _tokens(int(costs.runs.sum(dtype=np.int64) + costs.fused.sum(dtype=np.int64)))
 
 
 def _tokens(units: int) -> int:
@@ -282,7 +282,7 @@ def _tokens(units: int) -> int:
     return -(-units // _UNITS)
 
 
-def _running_sum(units: NDArray[np.int64]) -> NDArray[np.int64]:
+def _running_sum(units: NDArray[np.int32]) -> NDArray[np.int64]:
     """Returns the sums of the first 0, 1, 2 ... entries."""
     running = np.zeros(len(units) + 1, dtype=np.int64)
     np.cumsum(units, out=running[1:])
@@ -306,7 +306,7 @@ class PieceEstimates:
         # What the first two code points of a piece cost more for want of the ones before them: the
         # first has lost its pair, and a run begins anew.
         self._first = _COST_OF_PAIR[_BREAK * _CLASSES + costs.classes] - costs.runs
-        self._second = np.zeros(len(text), dtype=np.int64)
+        self._second = np.zeros(len(text), dtype=np.int32)
         self._second[:-1] = (costs.pairs - costs.runs)[1:]
 
     def estimate(self, start: int, end: int) -> int:

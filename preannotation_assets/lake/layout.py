@@ -8,7 +8,8 @@ from preannotation_assets.errors import BatchError
 
 __all__ = ["DatasetLayout", "calibration_key", "part_key", "validate_dataset"]
 
-_DATASET: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,198}")
+# Names in the work area that begin with _ are no dataset's.
+_DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,198}")
 
 
 def validate_dataset(dataset: str) -> str:
@@ -16,12 +17,13 @@ def validate_dataset(dataset: str) -> str:
 
     Raises:
         BatchError: it is empty, too long, has other characters than letters, digits, ``.``, ``_`` and
-            ``-``, or contains ``..`` (Dagster's range separator is ``...``).
+            ``-``, begins with another than a letter or digit, or contains ``..`` (Dagster's range separator
+            is ``...``).
     """
     if not _DATASET.fullmatch(dataset) or ".." in dataset:
         raise BatchError(
             f"{dataset[:80]!r} cannot be a dataset name",
-            "use letters, digits, single dots, _ and -, at most 199 of them",
+            "use letters, digits, single dots, _ and -, at most 199 of them, and begin with a letter or digit",
         )
     return dataset
 

@@ -1,14 +1,18 @@
 """The suggestions on their pages as one HTML file. It shows page text, so it stays in the working data."""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
-from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+from preannotation_assets.publishing.publisher import rows_of
 
 __all__ = ["MOST_PAGES", "render_page", "write_preview"]
 
@@ -16,6 +20,9 @@ MOST_PAGES: Final = 200
 _HUES_A_TURN: Final = 137.508  # The golden angle in degrees: neighbouring labels get distant hues.
 
 Row = Mapping[str, Any]
+Spans = dict[tuple[str, int], list[Row]]
+
+_SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 
 _STYLE: Final = """
 body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}
@@ -37,16 +44,32 @@ def write_preview(store: ObjectStore, dataset: str) -> str:
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    spans: dict[tuple[str, int], list[Row]] = defaultdict(list)
-    columns = ("doc_id", "page_num", "label", "start", "end", "confidence")
-    for row in read_table(store, layout.published_suggestions, columns).to_pylist():
-        spans[row["doc_id"], row["page_num"]].append(row)
     folder = layout.stage("pages", pages.version)
-    rows = iterate_rows(store, folder, len(pages.part_rows), ("doc_id", "page_num", "text"))
-    html = "".join(_document(manifest, pages.pages, rows, spans))
-    # A lone surrogate cannot be in a page: the lake holds UTF-8.
+    rows = iterate_rows(store, folder, len(pages.part_rows), ("doc_id", "page_num", "text", "text_sha256"))
+    shown = list(islice(rows, MOST_PAGES))
+    html = "".join(_document(manifest, pages.pages, shown, _published_spans(store, layout, shown)))
     store.write(layout.preview, html.encode("utf-8"))
     return store.uri(layout.preview)
+
+
+def _published_spans(store: ObjectStore, layout: DatasetLayout, shown: Sequence[Row]) -> Spans:
+    """The published rows of these pages, if they are of the present text; both are sorted alike."""
+    versions = {_page_key(page): page["text_sha256"] for page in shown}
+    spans: Spans = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="preannotation-preview-") as folder:
+        path = Path(folder) / "suggestions.parquet"
+        store.download(layout.published_suggestions, path)
+        for row in rows_of(path, _SPAN_COLUMNS):
+            key = _page_key(row)
+            if not shown or key > _page_key(shown[-1]):
+                break
+            if versions.get(key) == row["text_sha256"]:
+                spans[key].append(row)
+    return spans
+
+
+def _page_key(row: Row) -> tuple[str, int]:
+    return row["doc_id"], row["page_num"]
 
 
 def render_page(text: str, spans: Sequence[Row], colours: Mapping[str, str]) -> str:
@@ -66,22 +89,22 @@ def render_page(text: str, spans: Sequence[Row], colours: Mapping[str, str]) -> 
 def _document(
     manifest: SuggestionsManifest,
     total: int,
-    pages: Iterator[Row],
-    spans: Mapping[tuple[str, int], Sequence[Row]],
+    pages: Sequence[Row],
+    spans: Spans,
 ) -> Iterator[str]:
-    labels = sorted(manifest.spans_by_label)
+    labels = sorted(manifest.spans_by_label.keys() | {row["label"] for rows in spans.values() for row in rows})
     colours = {label: f"hsl({index * _HUES_A_TURN % 360:.0f} 75% 82%)" for index, label in enumerate(labels)}
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(manifest.dataset)}</title>'
     yield f"<style>{_STYLE}</style><h1>{escape(manifest.dataset)}: {manifest.rows} suggestions</h1>"
     yield f'<p class="note">{escape(manifest.model)} · {escape(manifest.model_version)} · '
-    yield f"{min(total, MOST_PAGES)} of {total} pages shown</p>"
+    yield f"{len(pages)} of {total} pages shown</p>"
     yield '<p class="legend">'
     for label in labels:
-        count = manifest.spans_by_label[label]
+        count = manifest.spans_by_label.get(label, 0)
         yield f'<span style="background:{colours[label]}">{escape(label)}<small>{count}</small></span>'
     yield "</p>"
-    for page, _ in zip(pages, range(MOST_PAGES), strict=False):
-        found = spans.get((page["doc_id"], page["page_num"]), [])
+    for page in pages:
+        found = spans.get(_page_key(page), [])
         yield f"<h2>{escape(page['doc_id'])} · page {page['page_num']} · {len(found)} suggestions</h2>"
         yield f'<div class="text">{render_page(page["text"], found, colours)}</div>'
     yield "</html>\n"

@@ -12,19 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preannotation_assets.contracts import SUGGESTIONS
-from preannotation_assets.errors import StorageError, VerificationError
+from preannotation_assets.errors import ConflictError, StorageError, VerificationError
 from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
 from preannotation_assets.publishing.verification import VerificationReport, schema_differences, verify_rows
 
-__all__ = ["Publication", "publish", "verify_dataset"]
+__all__ = ["Publication", "publish", "rows_of", "verify_dataset"]
 
 _GROUP_ROWS: Final = 50_000
+_BATCH_ROWS: Final = 5_000
 _VERIFIED_COLUMNS: Final = [
     name for name in SUGGESTIONS.names if name not in {"model", "model_version", "generated_at"}
 ]
@@ -62,7 +64,8 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="preannotation-publish-") as folder:
         merged = Path(folder) / "suggestions.parquet"
         rows = _merge(store, part_keys, merged)
-        report = verify_rows(_rows_of(merged), pages, labels, overlaps_allowed=overlaps_allowed)
+        merged_rows = rows_of(merged, _VERIFIED_COLUMNS)
+        report = verify_rows(merged_rows, pages, labels, overlaps_allowed=overlaps_allowed)
         if not report.passed or report.rows != rows:
             raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
         content_hash = _sha256(merged)
@@ -78,6 +81,7 @@ def publish(
         update={"rows": rows, "bytes": size, "content_hash": content_hash, "parquet_etag": etag}
     )
     if published is None or _lasting(published) != _lasting(manifest):
+        _require_in_place(store, layout, etag)
         write_manifest(store, layout.published_manifest, manifest)
         return Publication(manifest, changed=not unchanged)
     return Publication(published, changed=False)
@@ -90,8 +94,8 @@ def verify_dataset(
 
     Raises:
         BatchError: there is no snapshot, or nothing is published.
-        VerificationError: the Parquet has other columns than the contract, or is not the one that the
-            manifest names.
+        VerificationError: the Parquet cannot be read, has other columns than the contract, or is not the
+            one that the manifest names.
     """
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
@@ -104,13 +108,46 @@ def verify_dataset(
                 f"the manifest of {dataset} does not name the published Parquet",
                 "materialize suggestions again",
             )
-        differences = schema_differences(pq.read_schema(path))
-        if differences:
-            raise VerificationError(
-                f"the published Parquet of {dataset} breaks the contract", "; ".join(differences)
-            )
+        _verify_file(path, manifest)
         rows = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows))
-        return verify_rows(_rows_of(path), rows, labels, overlaps_allowed=overlaps_allowed)
+        return verify_rows(rows_of(path, _VERIFIED_COLUMNS), rows, labels, overlaps_allowed=overlaps_allowed)
+
+
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a local Parquet file with these columns; 5,000 are held at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+            yield from batch.to_pylist()
+
+
+def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
+    """Makes sure that the file is what the contract and its manifest say, before its rows are read."""
+    try:
+        with pq.ParquetFile(path) as file:
+            differences, rows = schema_differences(file.schema_arrow), file.metadata.num_rows
+    except (pa.ArrowException, OSError):
+        raise VerificationError(
+            f"the published object of {manifest.dataset} is no Parquet", "materialize suggestions again"
+        ) from None
+    if differences:
+        raise VerificationError(
+            f"the published Parquet of {manifest.dataset} breaks the contract", "; ".join(differences)
+        )
+    if rows != manifest.rows or _sha256(path) != manifest.content_hash:
+        raise VerificationError(
+            f"the manifest of {manifest.dataset} has other rows or another hash than the published Parquet",
+            "materialize suggestions again",
+        )
+
+
+def _require_in_place(store: ObjectStore, layout: DatasetLayout, etag: str) -> None:
+    """Makes sure that the Parquet is still ours, so that the manifest names the one beside it."""
+    present = store.stat(layout.published_suggestions)
+    if present is None or present.etag != etag:
+        raise ConflictError(
+            f"the suggestions of {layout.dataset} were published by somebody else meanwhile",
+            "materialize suggestions again",
+        )
 
 
 def _merge(store: ObjectStore, part_keys: Sequence[str], path: Path) -> int:
@@ -124,12 +161,6 @@ def _merge(store: ObjectStore, part_keys: Sequence[str], path: Path) -> int:
             writer.write_table(table, row_group_size=_GROUP_ROWS)
             rows += table.num_rows
     return rows
-
-
-def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=5000, columns=_VERIFIED_COLUMNS):
-            yield from batch.to_pylist()
 
 
 def _sha256(path: Path) -> str:

@@ -41,7 +41,7 @@ class Summary:
         quotes = sum(published.quotes_by_outcome.values())
         kept = published.quotes_by_outcome.get("kept", 0)
         return [
-            f"dataset    {published.dataset}",
+            f"dataset    {published.dataset}{self._narrowed()}",
             f"pages      {published.pages_processed + failed}: {published.pages_with_spans} with spans, "
             f"{len(published.pages_without_spans)} without, {failed} failed",
             f"requests   {self.outputs.answered + self.outputs.failed} for {self.chunks.chunks} chunks: "
@@ -56,6 +56,15 @@ class Summary:
             f"failed     {page.doc_id} page {page.page_num}: {page.reason}"
             for page in published.failed_pages[:_FAILURES_SHOWN]
         ]
+
+    def _narrowed(self) -> str:
+        """What part of the dataset this is."""
+        if self.pages.narrowed_to_doc_ids is None:
+            return ""
+        return (
+            f", narrowed to {self.pages.narrowed_to_doc_ids} doc_ids, "
+            f"of which {self.pages.doc_ids_not_found} were not found"
+        )
 
 
 def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:

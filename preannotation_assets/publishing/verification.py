@@ -70,15 +70,17 @@ class VerificationReport:
 
 def schema_differences(schema: pa.Schema) -> list[str]:
     """How a Parquet's columns differ from the twelve of the contract; empty where they do not."""
-    differences = []
     if schema.names != SUGGESTIONS.names:
-        differences.append(f"columns are {', '.join(schema.names)}")
-    differences += [
-        f"{column.name} is {schema.field(column.name).type}, not {column.type}"
-        for column in SUGGESTIONS
-        if column.name in schema.names and schema.field(column.name).type != column.type
+        return [f"columns are {', '.join(schema.names)}"]
+    return [
+        f"{wanted.name} is {_shown(found)}, not {_shown(wanted)}"
+        for found, wanted in zip(schema, SUGGESTIONS, strict=True)
+        if (found.type, found.nullable) != (wanted.type, wanted.nullable)
     ]
-    return differences
+
+
+def _shown(column: pa.Field) -> str:
+    return f"{column.type} that may be null" if column.nullable else str(column.type)
 
 
 def verify_rows(

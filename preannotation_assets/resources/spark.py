@@ -124,7 +124,8 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
     Dagster. A worker that dies, and an exception of any other kind than ours, is tried again by Spark;
     ``work`` must bear being done twice.
 
-    When this call is interrupted, the tasks are killed before the interruption goes on.
+    When this call is interrupted, the tasks are cancelled before the interruption goes on; Spark ends
+    their Python workers within 2 to 3 seconds, without running their ``finally``.
 
     Raises:
         PreannotationError: What ``work`` raised, for the first task in order that did; it is not tried
@@ -219,8 +220,8 @@ def _launch_environment(settings: Mapping[str, str]) -> Iterator[None]:
     }
     if python := settings.get("spark.pyspark.python"):
         wanted["PYSPARK_PYTHON"] = python
-    if address := settings.get("spark.driver.bindAddress"):
-        wanted["SPARK_LOCAL_IP"] = address
+    if settings.get("spark.driver.bindAddress") == _LOOPBACK:
+        wanted["SPARK_LOCAL_IP"] = _LOOPBACK
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

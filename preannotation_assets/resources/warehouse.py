@@ -28,6 +28,13 @@ _INTEGER_TYPES: Final = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 )
 _COLUMNS: Final = ("doc_id", "page_num", "text", "text_sha256")
+# Their messages are about statements and files, not about values.
+_TELLING_ERRORS: Final = (
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.IOException,
+)
 _TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
 
 # The dataset itself, or the dataset followed by something that cannot be the rest of a longer name:
@@ -77,6 +84,9 @@ class WarehouseResource(DuckDBResource):
                 config={
                     "custom_user_agent": "preannotation_assets",
                     "memory_limit": self.memory_limit,
+                    # Every thread pins memory of its own while sorting: with 4 of them 1 GB is too little
+                    # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
+                    "threads": 1,
                     "temp_directory": spill,
                     **self.connection_config,
                 }
@@ -85,7 +95,7 @@ class WarehouseResource(DuckDBResource):
             view = f'"{_attach(connection, self.database)}".main.vw_argilla_pages'
             _check_columns(connection, view)
             # A column may compare its strings in a way of its own, as COLLATE NOCASE does.
-            view = f"(SELECT * REPLACE (doc_id COLLATE C AS doc_id) FROM {view})"
+            view = f"(SELECT * REPLACE (doc_id COLLATE C AS doc_id) FROM {view})"  # noqa: S608
             yield Warehouse(
                 connection, view, self.batch_condition or _DEFAULT_CONDITION, self.dataset_pattern
             )
@@ -231,17 +241,17 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, view: str) -> None:
 
 @contextmanager
 def _named_errors(problem: str) -> Iterator[None]:
-    """Turns DuckDB's errors into ours. A conversion error quotes the value, so only its kind is told."""
+    """Turns DuckDB's errors into ours. A conversion error quotes the value, so only its kind is told.
+
+    What goes wrong after the first rows reaches us as an error of Arrow's reader.
+    """
     try:
         yield
-    except (
-        duckdb.CatalogException,
-        duckdb.BinderException,
-        duckdb.ParserException,
-        duckdb.IOException,
-    ) as error:
+    except _TELLING_ERRORS as error:
         raise WarehouseError(problem, _one_line(error)) from None
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if "Out of Memory" in str(error):
+            raise WarehouseError(problem, "sorting needs more than the warehouse's memory_limit") from None
         raise WarehouseError(problem, f"DuckDB says {type(error).__name__}") from None
 
 

@@ -46,6 +46,12 @@ FORM = (
     "CALL SIGN: A8BC5\nMMSI: 636012345\nLOA/BEAM/DRAFT: 224.9 M / 32.2 M / 14.1 M\n"
     "LAST DRYDOCK: 14.06.2021 SHANGHAI\nNEXT SPECIAL SURVEY DUE: 30.09.2025\n"
 )
+FINNISH = (
+    "Alus lähti Helsingin satamasta kahdentenatoista maaliskuuta kohti Rotterdamia lastinaan sementtiä\n"
+    "ja koneita. Päällikkö ilmoitti varustamolle, että kovan tuulen vuoksi nopeus on laskettu\n"
+    "kahdeksaan solmuun ja saapuminen on odotettavissa kahdeskymmenes päivä. Rungon vakuutus on\n"
+    "voimassa vuoden loppuun, ja luokituslaitos suorittaa katsastuksen seuraavassa satamassa.\n"
+)
 GREEK = "Το πλοίο απέπλευσε από τον Πειραιά με προορισμό τη Μασσαλία, μεταφέροντας φορτίο τσιμέντου. "
 RUSSIAN = "Судно вышло из порта Мурманск двенадцатого марта и направилось в Роттердам с грузом. "
 ARABIC = "غادرت السفينة ميناء الإسكندرية في الثاني عشر من شهر مارس متجهة إلى ميناء روتردام. "
@@ -62,6 +68,7 @@ TEXTS = {
     "english": ENGLISH,
     "german": GERMAN,
     "french": FRENCH,
+    "finnish": FINNISH * 2,
     "form": FORM * 2,
     "english capitals": ENGLISH.upper(),
     "german capitals": GERMAN.upper(),
@@ -89,6 +96,7 @@ TRUE_TOKENS = {
     "english": 103,
     "german": 134,
     "french": 123,
+    "finnish": 270,
     "form": 306,
     "english capitals": 151,
     "german capitals": 199,

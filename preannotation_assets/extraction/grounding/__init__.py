@@ -88,7 +88,9 @@ def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> lis
     return answers
 
 
-def _thinned(quotes: Sequence[Quote], answers: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candidate]]:
+def _thinned(
+    quotes: Sequence[Quote], answers: Sequence[Sequence[Candidate]]
+) -> Sequence[Sequence[Candidate]]:
     """All candidates, or, where those are too many, for every answer a stretch around its own rank.
 
     Thousands of copies of one answer on thousands of places would cost their product; each of them needs

@@ -28,7 +28,9 @@ def assign(options: Sequence[Mapping[Place, float]]) -> list[Place | None]:
         The place of every answer; None for an answer that others leave no place.
     """
     numbers: dict[Place, int] = {}
-    costs = [{numbers.setdefault(place, len(numbers)): cost for place, cost in own.items()} for own in options]
+    costs = [
+        {numbers.setdefault(place, len(numbers)): cost for place, cost in own.items()} for own in options
+    ]
     solver = _Solver(costs)
     for answer in range(len(costs)):
         solver.add(answer)
@@ -50,7 +52,9 @@ class _Solver:
         costs = self._costs[answer]
         if not costs:
             return
-        cheapest = min(costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner))
+        cheapest = min(
+            costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner)
+        )
         if cheapest not in self._owner:
             self._owner[cheapest] = answer
             self.chosen[answer] = cheapest

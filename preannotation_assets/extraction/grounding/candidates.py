@@ -1,6 +1,6 @@
 """Where on the page a quote may stand, and what each place costs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,20 +17,24 @@ from .surfaces import cuts_number, dress, same_values, surface_price
 
 __all__ = ["Candidate", "Finding", "find"]
 
+# A letter weighs twice as much as anything that folding hides, and as a long step back in the order.
 _REPAIR_WEIGHT = 2.0
-_SURE = 0.1
-_BAND = 0.6
-_DOUBTFUL = 0.5
 _SURFACE_SIMILARITY = 0.1
+# Up to this cost a place is as good as the exact one: it differs in its layout only.
+_SURE = 0.1
+# From this price on it is worth looking whether only a part of the quote stands on the page.
+_DOUBTFUL = 0.5
+_BAND = 0.6
 _ACRONYM = 3
+_AROUND = 2
 _SHORT_PAGE = 40
-# Beyond this product of a quote's and a page's letters (a quote of 2,000 on a page of 100,000) quotes
-# are only found by their exact letters: the states of one search would take 25 MB and more.
+# Beyond this product of a quote's and a page's letters (a quote of 2,000 on a page of 100,000) quotes are
+# only found by their exact letters: the states of one search would take 25 MB and more.
 _MOST_CELLS = 200_000_000
 
 
 class Candidate(NamedTuple):
-    """A place for a quote: ``text[start:end]``, how it matches, and what taking it costs.
+    """A place for a quote: ``text[start:end]``, what taking it costs, how it matches.
 
     ``similarity`` is 1.0 for an exact match and less for every repair.
     """
@@ -51,26 +55,27 @@ class Finding:
 
 
 def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
-    """Finds the places of a quote: as it is written, then with repairs, then in parts.
+    """Finds the places of a quote: as it is written, with repairs, inside words, in parts.
 
-    A way that needs more repairs is only gone when those before it have not given ``wanted`` places.
+    Each of these is only tried when those before it have not given ``wanted`` places.
     """
-    exact = _candidates(page, quote, exact_hits(page, quote.letters))
-    sure = [candidate for candidate in exact.candidates if candidate.cost <= _SURE]
+    exact = exact_hits(page, quote.letters)
+    candidates = _grounded(page, quote, exact)
+    sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
     if len(sure) >= wanted:
         return Finding(sure, False)
-    candidates = exact.candidates
+    value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or _is_too_long(page, quote):
-        return Finding(candidates, exact.refused)
+        return Finding(candidates, value_changed)
     searched = pattern(page, quote.letters)
     similar = similar_hits(page, quote, searched, wanted, bool(candidates))
-    best = min((hit.price for hit in similar.hits), default=_DOUBTFUL) if not candidates else 0.0
-    candidates = _merged(candidates, _candidates(page, quote, similar.hits).candidates)
+    price = 0.0 if candidates else min((hit.price for hit in similar.hits), default=_DOUBTFUL)
+    candidates = _united(candidates, _grounded(page, quote, similar.hits))
     if len(candidates) < wanted:
-        candidates = _merged(candidates, _candidates(page, quote, inner_hits(page, quote, similar.begun)).candidates)
-    if not candidates or best >= _DOUBTFUL:
-        candidates = _near_best(_merged(candidates, _parts(page, quote, searched)))
-    return Finding(candidates, exact.refused or similar.value_changed)
+        candidates = _united(candidates, _grounded(page, quote, inner_hits(page, quote, similar.begun)))
+    if not candidates or price >= _DOUBTFUL:
+        candidates = _near_best(_united(candidates, _parts(page, quote, searched)))
+    return Finding(candidates, value_changed or similar.value_changed)
 
 
 def _is_too_long(page: Page, quote: PreparedQuote) -> bool:
@@ -78,45 +83,17 @@ def _is_too_long(page: Page, quote: PreparedQuote) -> bool:
     return length > 2 * available + _SHORT_PAGE or length * available > _MOST_CELLS
 
 
-def _parts(page: Page, quote: PreparedQuote, searched: Pattern) -> list[Candidate]:
-    found = [
-        _candidate(page, quote, dress(page.text, quote, *page.offsets(hit.first, hit.last)), hit.price, 0.0)
-        for hit in gap_hits(page, quote, searched)
-    ]
-    for core in core_hits(page, quote):
-        found.extend(_candidates(page, core.quote, [core.hit]).candidates)
-    return found
-
-
-def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:
-    best = min((candidate.cost for candidate in candidates), default=0.0)
-    return [candidate for candidate in candidates if candidate.cost <= best + _BAND]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    candidates: list[Candidate]
-    refused: bool
-
-
-def _candidates(page: Page, quote: PreparedQuote, hits: Iterable[Hit]) -> _Candidates:
+def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit]) -> list[Candidate]:
+    """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
-    refused = False
     for hit in hits:
         start, end = page.offsets(hit.first, hit.last)
         written = page.text[start:end]
-        if quote.has_digits and (
-            cuts_number(page.text, start, end)
-            or not same_values(quote.core, written, page.text[max(0, start - 2) : end + 2], page.table)
-        ):
-            refused = True
-            continue
-        if _is_common_word(quote, written):
+        if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
         surface = surface_price(quote.core, written)
-        place = dress(page.text, quote, start, end)
-        found.append(_candidate(page, quote, place, hit.price, surface))
-    return _Candidates(found, refused)
+        found.append(_candidate(page, quote, dress(page.text, quote, start, end), hit.price, surface))
+    return found
 
 
 def _is_common_word(quote: PreparedQuote, written: str) -> bool:
@@ -124,22 +101,44 @@ def _is_common_word(quote: PreparedQuote, written: str) -> bool:
     return len(quote.letters) <= _ACRONYM and quote.core.isupper() and written.islower()
 
 
+def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
+    if cuts_number(page.text, start, end):
+        return False
+    around = page.text[max(0, start - _AROUND) : end + _AROUND]
+    return same_values(quote, page.text[start:end], around, page.table)
+
+
 def _candidate(
     page: Page, quote: PreparedQuote, place: tuple[int, int], price: float, surface: float
 ) -> Candidate:
     start, end = place
-    if price:
-        match = Match.FUZZY
-    else:
-        match = Match.EXACT if page.text[start:end] == quote.text else Match.FOLDED
+    exact = not price and page.text[start:end] == quote.text
+    folded_or_fuzzy = Match.FUZZY if price else Match.FOLDED
     length = len(quote.letters)
-    weight = price + _SURFACE_SIMILARITY * surface
-    similarity = 1.0 if match is Match.EXACT else length / (length + weight)
-    return Candidate(start, end, _REPAIR_WEIGHT * price + surface, match, similarity)
+    return Candidate(
+        start=start,
+        end=end,
+        cost=_REPAIR_WEIGHT * price + surface,
+        match=Match.EXACT if exact else folded_or_fuzzy,
+        similarity=1.0 if exact else length / (length + price + _SURFACE_SIMILARITY * surface),
+    )
 
 
-def _merged(first: Iterable[Candidate], more: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates of both, the cheaper of overlapping ones, in the order of their places."""
+def _parts(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Candidate]:
+    for hit in gap_hits(page, quote, searched):
+        start, end = page.offsets(hit.first, hit.last)
+        yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
+    for core in core_hits(page, quote):
+        yield from _grounded(page, core.quote, [core.hit])
+
+
+def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:
+    best = min((candidate.cost for candidate in candidates), default=0.0)
+    return [candidate for candidate in candidates if candidate.cost <= best + _BAND]
+
+
+def _united(candidates: Iterable[Candidate], more: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates of both, the cheapest of overlapping ones, in the order of their places."""
     taken = Intervals()
-    cheapest_first = sorted([*first, *more], key=lambda candidate: (candidate.cost, candidate))
+    cheapest_first = sorted([*candidates, *more], key=lambda candidate: (candidate.cost, candidate))
     return sorted(candidate for candidate in cheapest_first if taken.add(candidate.start, candidate.end))

@@ -25,8 +25,8 @@ _FEWEST_REPAIRED_LETTERS = 5
 _FEWEST_LETTERS = 2
 _SHORT_CORE = 3
 
-_OPENING = frozenset("([«“\"„")
-_CLOSING = frozenset(".)]»”\"")
+_OPENING = frozenset('([«“"„')
+_CLOSING = frozenset('.)]»”"')
 
 
 class Core(NamedTuple):
@@ -72,7 +72,7 @@ def _may_carry(words: Sequence[Word]) -> bool:
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
-    """Whether words may be left out; one without a price only where its abbreviation may stand, next to the core."""
+    """Whether words may be left out; one without a price only beside the core, perhaps abbreviated."""
     if any(word.price is None for word in (*before[:-1], *after[1:])):
         return False
     return sum(word.price or 0.0 for word in (*before, *after)) <= _MOST_PRICE

@@ -19,10 +19,11 @@ __all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "me
 
 SEPARATOR = " "
 _INVISIBLE = ""
+_VARIATION_SELECTORS = frozenset(chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 
 # Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
 _PLAIN_LETTERS: Mapping[str, str] = {
-    "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i",
+    "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "\u0131": "i",
     "ŋ": "n", "ŧ": "t", "ĸ": "k", "ꝛ": "r", "ƒ": "f",
 }  # fmt: skip
 
@@ -96,7 +97,9 @@ def fold(text: str, table: FoldTable) -> FoldedText:
 
 def mended(text: str) -> str:
     """The text with letters in place of the symbols that print leaves for them inside words."""
-    return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text) if _HAS_SYMBOL.search(text) else text
+    if not _HAS_SYMBOL.search(text):
+        return text
+    return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
 
 
 @lru_cache(maxsize=8192)
@@ -106,7 +109,7 @@ def fold_character(character: str) -> str:
     if category[0] in "LN":
         folded = _fold_letter(character)
         return folded or SEPARATOR
-    if category == "Cf" or 0xFE00 <= ord(character) <= 0xFE0F:
+    if category == "Cf" or character in _VARIATION_SELECTORS:
         return _INVISIBLE
     if category[0] == "M":
         # Vowel signs of Indic scripts (class 0) are letters to a reader, accents are not.

@@ -97,9 +97,10 @@ class _GapSearch:
             if end == start and left_out in FUNCTION_WORDS:
                 yield from self._joined(cut, end, start, resumed, _ADDED_FUNCTION_WORD)
             end = _last_member_before(ends, start)
-            if end >= 0 and self.page.words_between(end, start) == 1:
-                if abbreviates(self.page.letters[end:start], left_out):
-                    yield from self._joined(cut, end, start, resumed, _ABBREVIATED)
+            if end < 0 or self.page.words_between(end, start) != 1:
+                continue
+            if abbreviates(self.page.letters[end:start], left_out):
+                yield from self._joined(cut, end, start, resumed, _ABBREVIATED)
 
     def _gap_price(self, left: int, end: int, start: int) -> float:
         between = self.page.letters[end:start]
@@ -118,7 +119,7 @@ class _GapSearch:
         return _GAP + _ELIDED_LETTER * (start - end)
 
     def _joined(self, cut: int, end: int, start: int, resumed: int, price: float) -> Iterator[Hit]:
-        """The hit whose first part ends at ``end`` and whose rest starts at ``start``, if both are good enough."""
+        """The hit whose first part ends at ``end`` and whose other starts at ``start``, if both are good."""
         first = _cheapest_start(self.page, self.quote.letters[:cut], end)
         last = _cheapest_end(self.page, self.quote.letters[resumed:], start)
         price += first[0] + last[0]
@@ -178,7 +179,9 @@ def _side_price(letters: str, written: str) -> float:
     if len(letters) < _FEWEST_REPAIRED_LETTERS:
         return _INFINITY
     fixed = repair(letters, written, (len(letters),))
-    return fixed.total if not fixed.digits and fixed.total < _SIDE_LIMIT_PER_LETTER * len(letters) else _INFINITY
+    return (
+        fixed.total if not fixed.digits and fixed.total < _SIDE_LIMIT_PER_LETTER * len(letters) else _INFINITY
+    )
 
 
 def _cheapest(sides: Iterable[tuple[float, int]]) -> tuple[float, int]:

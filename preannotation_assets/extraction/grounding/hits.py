@@ -1,4 +1,4 @@
-"""Stretches of the page's letters that match a whole quote: exactly, or after repairs."""
+"""Stretches of the page that match a whole quote: exactly, after repairs, or inside longer words."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,23 +10,38 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
 from .search import Pattern, first_level, next_level
+from .words import is_roman_numeral
 
 __all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
 
-_MOST_ERRORS = 8
-_ERROR = 0.45
-# The letters of a word and the price that its repairs may have; longer words see _limit.
+# The price that the repairs of a word of 0 to 5 letters may have, in company and alone: a short word alone
+# has little to show, one letter must be right.
 _SHORT_WORD_LIMITS = (0.0, 0.0, 0.5, 0.6, 1.0, 1.0)
-_LONE_WORD_LIMITS = (0.0, 0.0, 0.25, 0.5, 0.5, 1.0)
-_FIXED_LIMIT = 0.2
+_LONE_WORD_LIMITS = (0.0, 0.0, 0.25, 0.3, 0.5, 1.0)
+# The same for longer words and for whole quotes.
+_LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
+# Where the quote also stands unrepaired, another place must be nearly the same.
 _STRICT_LIMIT_PER_LETTER = 0.07
+_ROMAN_LIMIT = 0.3
+
+# A name that stands without its capital, or in more or fewer words, is likely another word.
 _LOWER_CASE = 0.5
 _SPLIT = 0.3
+
+_ERROR = 0.45
+_LETTERS_PER_ERROR = 5
+_MOST_ERRORS = 8
+_CHANGED_VALUE_LIMIT = 0.2
+
 _FEWEST_INNER_LETTERS = 4
 _INNER = 0.3
 _GLUED = 0.35
 _INNER_LETTER = 0.03
+_SHORT_INNER_LETTERS = 5
+_SHORT_TAIL = 2
+_LONG_TAIL = 8
+_TAIL_PER_LETTER = 0.6
 
 
 class Hit(NamedTuple):
@@ -38,9 +53,10 @@ class Hit(NamedTuple):
 
 
 class SimilarHits(NamedTuple):
-    """The hits of a search with repairs, and whether one was refused for its digits only.
+    """The hits of a search with repairs.
 
-    ``begun`` are the boundaries where the quote ends without errors, inside words too.
+    ``value_changed`` says that a place was refused for its digits only; ``begun`` are the boundaries where
+    the quote ends, look-alikes allowed, when it begins with a word, whether it ends with one or not.
     """
 
     hits: Sequence[Hit]
@@ -50,38 +66,48 @@ class SimilarHits(NamedTuple):
 
 def exact_hits(page: Page, letters: str) -> list[Hit]:
     """All places of the letters, just so, between the borders of words."""
-    return [Hit(first, last, 0.0) for first, last in page.find(letters) if page.starts_at(first) and page.ends_at(last)]
+    return [
+        Hit(first, last, 0.0)
+        for first, last in page.find(letters)
+        if page.starts_at(first) and page.ends_at(last)
+    ]
 
 
-def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, strict: bool) -> SimilarHits:
-    """The places of a quote with repairs, between the borders of words, best first, none overlapping.
+def similar_hits(
+    page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, strict: bool
+) -> SimilarHits:
+    """The places of a quote with repairs, between the borders of words, the cheapest of overlapping ones.
 
-    The search goes level by level and ends with the level that has given as many hits as are wanted.
+    The search goes on to more errors until it has given as many hits as are wanted.
+
+    Args:
+        page: the page.
+        quote: the quote.
+        searched: the pattern of the quote's letters.
+        wanted: how many places are wanted.
+        strict: whether only what is nearly the same counts.
     """
-    letters = quote.letters
-    limit = _limit(len(letters), len(quote.words) == 1)
+    length = len(quote.letters)
+    limit = _limit(length, len(quote.words) == 1)
     if strict:
-        limit = min(limit, _STRICT_LIMIT_PER_LETTER * len(letters))
-    errors = min(int(limit / _ERROR), 1 + len(letters) // 5, _MOST_ERRORS)
-    if quote.has_digits:
-        errors = max(errors, 1)
+        limit = min(limit, _STRICT_LIMIT_PER_LETTER * length)
     states = first_level(searched, page.starts)
     begun = states[-1]
     hits: list[Hit] = []
     seen = 0
     value_changed = False
-    for level in range(errors + 1):
-        if level:
+    for errors in range(_most_errors(quote, limit) + 1):
+        if errors:
             states = next_level(searched, states)
         ends = states[-1] & page.ends & ~seen
         seen |= ends
         for end in members(ends):
-            first, fixed = _best_start(page, quote, end, page.starts_between(*_start_range(end, len(letters), level)))
+            first, fixed = _best_start(page, quote, end, errors)
             if fixed is None:
                 continue
             if fixed.digits:
-                value_changed |= fixed.total <= _FIXED_LIMIT and 2 * fixed.digits <= len(letters)
-            elif _acceptable(page, quote, first, end, fixed, limit):
+                value_changed |= fixed.total <= _CHANGED_VALUE_LIMIT and 2 * fixed.digits <= length
+            elif _is_acceptable(page, quote, Hit(first, end, fixed.total), fixed, limit):
                 hits.append(Hit(first, end, fixed.total))
         hits = _apart(hits)
         if len(hits) >= wanted:
@@ -92,44 +118,52 @@ def similar_hits(page: Page, quote: PreparedQuote, searched: Pattern, wanted: in
 def inner_hits(page: Page, quote: PreparedQuote, begun: int) -> Iterator[Hit]:
     """The places of a quote inside longer words: inflected, compounded, or glued to what is before it.
 
-    Args:
-        page: the page.
-        quote: the quote.
-        begun: the boundaries where the quote ends, look-alikes allowed, when it begins with a word.
+    ``begun`` is that of the search with repairs.
     """
     length = len(quote.letters)
-    if length < _FEWEST_INNER_LETTERS or len(quote.words[-1]) < _FEWEST_INNER_LETTERS:
+    if not quote.words or len(quote.words[-1]) < _FEWEST_INNER_LETTERS:
         return
     limit = _limit(length, True)
     for end in members(begun & ~page.ends):
-        tail = page.tail(end)
-        if _may_be_tail(length, tail) and not page.letters[end - 1 : end + 1].isdigit():
-            first, fixed = _best_start(page, quote, end, page.starts_between(*_start_range(end, length, 0)))
-            if fixed and not fixed.digits and _acceptable(page, quote, first, end, fixed, limit):
-                yield Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
+        tail = _tail(page, end, length)
+        if tail is not None:
+            first, fixed = _best_start(page, quote, end, 0)
+            if fixed and not fixed.digits:
+                hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
+                if _is_acceptable(page, quote, hit, fixed, limit):
+                    yield hit
     for first, last in page.find(quote.letters):
         if page.is_glued(first) and not page.starts_at(first):
-            tail = page.tail(last)
-            if _may_be_tail(length, tail) and (not tail or not page.letters[last - 1 : last + 1].isdigit()):
+            tail = _tail(page, last, length)
+            if tail is not None:
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
 
 
-def _may_be_tail(length, tail):
-    return tail <= (2 if length < 5 else min(8, 0.6 * length))
+def _tail(page: Page, end: int, length: int) -> int | None:
+    """The letters of a word behind a quote of some length; None if they make it another word or number."""
+    if page.ends_at(end):
+        return 0
+    tail = page.tail(end)
+    longest = (
+        _SHORT_TAIL if length < _SHORT_INNER_LETTERS else min(_LONG_TAIL, int(_TAIL_PER_LETTER * length))
+    )
+    return None if tail > longest or page.letters[end - 1 : end + 1].isdigit() else tail
 
 
-def _start_range(end, length, errors):
-    slack = errors + 1 + length // 8
-    return end - length - slack, min(end - 1, end - length + slack)
+def _most_errors(quote: PreparedQuote, limit: float) -> int:
+    errors = min(int(limit / _ERROR), 1 + len(quote.letters) // _LETTERS_PER_ERROR, _MOST_ERRORS)
+    # One error shows the digit that has changed, even where no repair is allowed.
+    return max(errors, 1) if quote.has_digits else errors
 
 
-def _best_start(page: Page, quote: PreparedQuote, end: int, allowed: Sequence[int]) -> tuple[int, Repair | None]:
+def _best_start(page: Page, quote: PreparedQuote, end: int, errors: int) -> tuple[int, Repair | None]:
     """Where a match that ends at a boundary begins, and its repairs; None if it is too different."""
     letters = quote.letters
     length = len(letters)
+    slack = errors + 1 + length // 8
     nearest = 1 + 2 * length // (3 if quote.has_digits else 5)
     starts: list[int] = []
-    for start in allowed:
+    for start in page.starts_between(end - length - slack, min(end - 1, end - length + slack)):
         distance = Levenshtein.distance(letters, page.letters[start:end], score_cutoff=nearest)
         if distance < nearest:
             starts, nearest = [start], distance
@@ -144,29 +178,28 @@ def _best_start(page: Page, quote: PreparedQuote, end: int, allowed: Sequence[in
     return best_start, best
 
 
-def _acceptable(page: Page, quote: PreparedQuote, first: int, last: int, fixed: Repair, limit: float) -> bool:
+def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, limit: float) -> bool:
     if not fixed.total:
         return True
-    total = fixed.total
-    written = page.text[page.origin(first)]
-    if quote.core[0].isupper() and written.islower():
+    total = fixed.total + _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
+    if quote.core[0].isupper() and page.text[page.origin(hit.first)].islower():
         total += _LOWER_CASE
-    total += _SPLIT * abs(page.words_between(first, last) - len(quote.words))
-    if total > limit:
-        return False
-    start = 0
-    for price, end in zip(fixed.prices, quote.word_ends, strict=True):
-        if price > _limit(end - start, len(quote.words) == 1):
-            return False
-        start = end
-    return True
+    return total <= limit and all(
+        not price or price <= _word_limit(quote, word)
+        for word, price in zip(quote.words, fixed.prices, strict=True)
+    )
+
+
+def _word_limit(quote: PreparedQuote, word: str) -> float:
+    if is_roman_numeral(word.upper()) and word.upper() in quote.core:
+        return _ROMAN_LIMIT
+    return _limit(len(word), len(quote.words) == 1 or quote.has_digits)
 
 
 def _limit(length: int, alone: bool) -> float:
-    """The price that repairs of so many letters may have; a short word alone has little to show."""
     if length < len(_SHORT_WORD_LIMITS):
         return (_LONE_WORD_LIMITS if alone else _SHORT_WORD_LIMITS)[length]
-    return _FIXED_LIMIT + _LIMIT_PER_LETTER * length
+    return _LIMIT + _LIMIT_PER_LETTER * length
 
 
 def _apart(hits: Sequence[Hit]) -> list[Hit]:

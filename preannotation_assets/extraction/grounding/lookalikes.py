@@ -4,14 +4,12 @@ The tables speak of printed letters and European spelling in general, both cases
 are closed under exchange: it does not matter whether the page or the model is right.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 __all__ = ["BROKEN_LETTERS", "CLOSE", "LOOKALIKES", "LOOKALIKE_GROUPS"]
 
 # Single letters that differ by a hair line, a dot or a broken stroke.
-_CLOSE_PAIRS = (
-    "il i1 l1 ij lj lt it ft fs ce co eo o0 ao ae nu uv vy hb hk rt br s5 b8 b6 z2 gq g9 q9 g6"
-).split()
+_CLOSE_PAIRS = "il i1 l1 ij lj lt it ft fs ce co eo o0 ao ae nu uv vy hb hk rt br s5 b8 b6 z2 gq g9 q9 g6"
 
 # Single letters that share their main strokes in some case of some common typeface.
 _PAIRS = (
@@ -23,13 +21,13 @@ _PAIRS = (
     " nr nm nh mh un uo vr vw wm iy xz xk xs kr kx hm hi wn"
     # bows, bars and tails
     " bp bd bs pn pf pr pq ef ec er sz s8 z7 fp tf te lc ck rv yg ty dg"
-).split()
+)
 
 # One letter that falls apart into two, the commonest ways.
 _BROKEN = (
     "m-rn m-in m-ni m-nn m-iu n-ri n-ii n-il n-li u-ii u-li u-il h-li h-ii h-il d-cl d-ol b-lo w-vv w-iv w-vi"
     " k-lc y-ij f-ph"
-).split()
+)
 
 # More groups of letters with the same strokes when they touch or break, and spellings of one sound.
 _GROUPS = (
@@ -47,20 +45,20 @@ _GROUPS = (
     " ff-ss fi-ss fi-st fl-st fi-si fi-ni ch-eb ch-th ck-el cl-el tz-fz ce-oe"
     # spelling
     " t-th o-oe a-ae u-ue s-ss s-sz ss-sz c-ck k-ck x-ks x-cs oe-ae g-gh k-qu c-qu z-tz c-ch k-ch r-rh y-ie"
-).split()
+)
 
 
-def _letter_table(pairs: Iterable[str]) -> dict[str, str]:
+def _letter_table(pairs: str) -> dict[str, str]:
     others: dict[str, set[str]] = {}
-    for one, other in pairs:
-        others.setdefault(one, set()).add(other)
-        others.setdefault(other, set()).add(one)
+    for pair in pairs.split():
+        others.setdefault(pair[0], set()).add(pair[1])
+        others.setdefault(pair[1], set()).add(pair[0])
     return {letter: "".join(sorted(found)) for letter, found in others.items()}
 
 
-def _group_table(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def _group_table(pairs: str) -> dict[str, tuple[str, ...]]:
     others: dict[str, set[str]] = {}
-    for pair in pairs:
+    for pair in pairs.split():
         one, other = pair.split("-")
         others.setdefault(one, set()).add(other)
         others.setdefault(other, set()).add(one)
@@ -68,6 +66,6 @@ def _group_table(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 CLOSE: Mapping[str, str] = _letter_table(_CLOSE_PAIRS)
-LOOKALIKES: Mapping[str, str] = _letter_table([*_CLOSE_PAIRS, *_PAIRS])
+LOOKALIKES: Mapping[str, str] = _letter_table(_CLOSE_PAIRS + " " + _PAIRS)
 BROKEN_LETTERS: Mapping[str, tuple[str, ...]] = _group_table(_BROKEN)
-LOOKALIKE_GROUPS: Mapping[str, tuple[str, ...]] = _group_table([*_BROKEN, *_GROUPS])
+LOOKALIKE_GROUPS: Mapping[str, tuple[str, ...]] = _group_table(_BROKEN + " " + _GROUPS)

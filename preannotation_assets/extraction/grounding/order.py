@@ -1,13 +1,14 @@
 """The order of the answers as evidence: models mostly answer in reading order.
 
 The answers form a chain. Going forward on the page from one answer to the next is free; going back has
-a cost that grows with the way up to a limit, and so has going into the span just left. What a place
+a cost that grows with the way up to a limit, and staying in the span just left has one too. What a place
 costs an answer is the cost of the cheapest chain through it (its min-marginal), found by one pass
 forward and one backward. Answers that stand at one place only are anchors for the others. An order that
 is none (shuffled answers) costs every place about the same, and an answer with one place never moves.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 __all__ = ["Spot", "Stop", "chain_costs"]
@@ -63,13 +64,9 @@ def _through(linked: Iterator[tuple[Stop, Sequence[float], Sequence[float]]]) ->
 
 def _pass(chain: Sequence[Stop]) -> list[list[float]]:
     """For every spot the cost of the cheapest chain that ends in it."""
-    result: list[list[float]] = []
-    for stop in chain:
-        if result:
-            result.append(_next_totals(before, result[-1], stop))
-        else:
-            result.append([spot.cost for spot in stop.spots])
-        before = stop
+    result = [[spot.cost for spot in stop.spots] for stop in chain[:1]]
+    for before, stop in pairwise(chain):
+        result.append(_next_totals(before, result[-1], stop))
     return result
 
 
@@ -86,19 +83,19 @@ def _next_totals(before: Stop, totals: Sequence[float], stop: Stop) -> list[floa
             behind = min(behind, totals[passed])
             passed += 1
         best = min(behind, far_back)
-        around = passed
-        while around < count and before.spots[around].start <= start:
-            if before.label != stop.label or before.spots[around][:2] != (start, end):
-                best = min(best, totals[around] + nested)
-            around += 1
-        if around < count:
-            best = min(best, near_back[around] - _WAY_BACK * start / _LONG_WAY)
+        ahead = passed
+        while ahead < count and before.spots[ahead].start < end:
+            if before.label != stop.label or before.spots[ahead][:2] != (start, end):
+                best = min(best, totals[ahead] + nested)
+            ahead += 1
+        if ahead < count:
+            best = min(best, near_back[ahead] - _WAY_BACK * end / _LONG_WAY)
         here.append(cost + best)
     return here
 
 
 def _cheapest_ahead(spots: Sequence[Spot], totals: Sequence[float]) -> list[float]:
-    """For every spot the least cost of going back from it or a later one, to be lessened by the goal's."""
+    """For every spot the least cost of going back from it or a later one to the start of the page."""
     cheapest: list[float] = []
     least = _INFINITY
     for spot, total in zip(reversed(spots), reversed(totals), strict=True):

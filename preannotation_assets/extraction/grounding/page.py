@@ -60,7 +60,7 @@ class Page:
         return found
 
     def stand_ins(self, group: str) -> Sequence[tuple[int, int, int]]:
-        """What stands on the page for a letter or two: their number, the places, and how many letters there."""
+        """What stands on the page for a letter or two: how many they are, where, and how many stand there."""
         found = self._stand_ins.get(group)
         if found is None:
             swapped = () if len(group) == 1 or group[0] == group[1] else (group[::-1],)

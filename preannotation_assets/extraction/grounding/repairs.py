@@ -67,15 +67,15 @@ def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:
     A single equal letter between two differences does not part them: it may be one that changed places.
     """
     quote_from = quote_to = written_from = written_to = -1
-    for tag, quote_start, quote_end, written_start, written_end in Levenshtein.opcodes(quote, written):
-        if tag == "equal":
+    for step in Levenshtein.opcodes(quote, written):
+        if step.tag == "equal":
             continue
-        if quote_from >= 0 and quote_start - quote_to <= 1:
-            quote_to, written_to = quote_end, written_end
-            continue
-        if quote_from >= 0:
+        if quote_from >= 0 and step.src_start - quote_to > 1:
             yield quote_from, quote[quote_from:quote_to], written[written_from:written_to]
-        quote_from, quote_to, written_from, written_to = quote_start, quote_end, written_start, written_end
+            quote_from = -1
+        if quote_from < 0:
+            quote_from, written_from = step.src_start, step.dest_start
+        quote_to, written_to = step.src_end, step.dest_end
     if quote_from >= 0:
         yield quote_from, quote[quote_from:quote_to], written[written_from:written_to]
 

@@ -10,16 +10,16 @@ from .quotes import PreparedQuote
 
 __all__ = ["cuts_number", "dress", "same_values", "surface_price"]
 
-_QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′")  # noqa: RUF001 - typographic marks are the point
+# Typographic marks are what this is about: they are not mistaken for the plain ones.
+_QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′")  # noqa: RUF001
 _DASHES = frozenset("-‐‑‒–—―−¬⸗=~")  # noqa: RUF001
-_STOPS = frozenset(".,")
-_ENCLOSING = _QUOTATION_MARKS | frozenset("()[]{}<>")
 _GROUPING_MARKS = frozenset(".,'’·")  # noqa: RUF001
+_STOPS = frozenset(".,")
 _GROUP_OF_DIGITS = 3
 _NEAR_EDGE = 2
 
 # A word broken at the end of a line; the sign that breaks it is one of many in old print.
-_LINE_BREAK = re.compile(r"[-‐¬⸗=\u00ad]\s*\n\s*")
+_LINE_BREAK = re.compile(r"[-\u2010¬⸗=\u00ad]\s*\n\s*")
 _SPACE = re.compile(r"\s+")
 # One number with its grouping or decimal marks; with more marks it may be a date or a reference.
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?![\d]|[.,]\d)")
@@ -83,24 +83,26 @@ def _one_line(written: str) -> str:
     return _SPACE.sub(" ", _LINE_BREAK.sub("", written)) if "\n" in written else written
 
 
-def same_values(quoted: str, written: str, around: str, table: FoldTable) -> bool:
-    """Whether equal digits mean equal values: the same grouping, and no other currency.
+def same_values(quote: PreparedQuote, written: str, around: str, table: FoldTable) -> bool:
+    """Whether equal digits mean equal values: grouped alike, and in no other currency.
 
     Args:
-        quoted: the quote, from its first to its last letter or with its edges.
-        written: the same part of the page.
-        around: the written form with what stands next to it.
+        quote: the quote.
+        written: what stands on the page, from the first to the last letter.
+        around: the same with what stands next to it.
         table: the fold table of the page.
     """
-    currencies = _currencies(quoted)
+    currencies = _currencies(quote.text)
     others = _currencies(around)
     if currencies and others and not currencies & others:
         return False
-    return quoted == written or _same_grouping(_separators(quoted, table), _separators(written, table))
+    return quote.core == written or _same_grouping(
+        _separators(quote.core, table), _separators(written, table)
+    )
 
 
 def cuts_number(text: str, start: int, end: int) -> bool:
-    """Whether ``text[start:end]`` begins or ends inside a number: 219 in 219,079, but not 1889 in 12.3.1889."""
+    """Whether ``text[start:end]`` is a part of a number: 219 in 219,079, but not 1889 in 12.3.1889."""
     if not text[end - 1].isdigit() and not text[start].isdigit():
         return False
     for number in _NUMBER.finditer(text, max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER):
@@ -147,7 +149,10 @@ def _same_grouping(quoted: list[tuple[str, str]], written: list[tuple[str, str]]
 
 
 def _groups_thousands(marks: str, letters: list[tuple[str, str]], index: int) -> bool:
+    following = letters[index + 1 : index + _GROUP_OF_DIGITS + 1]
     group = 1
-    while index + group < len(letters) and not letters[index + group][1] and letters[index + group][0].isdigit():
+    for letter, symbols in following:
+        if symbols or not letter.isdigit():
+            break
         group += 1
     return marks in _GROUPING_MARKS and group == _GROUP_OF_DIGITS

@@ -4,46 +4,51 @@ A name carries a quote; articles, titles, legal forms and places of a place come
 quotes. A word with a digit can never be left out.
 """
 
+import re
 from dataclasses import dataclass
 
 from .folding import SEPARATOR, FoldTable
 
-__all__ = ["FUNCTION_WORDS", "Word", "abbreviates", "split_words"]
+__all__ = ["FUNCTION_WORDS", "Word", "abbreviates", "is_roman_numeral", "split_words"]
 
-# Articles, prepositions and conjunctions, folded, in the languages of European print.
-FUNCTION_WORDS = frozenset(
-    (
-        "the a an of and at in on to for from by with"
-        " la le les l d du de des un une et en au aux a par pour sur"
-        " die der das den dem des ein eine und im am an in von vom zu zum zur bei mit auf aus"
-        " het een van te op aan bij met voor"
-        " el los las y e con por il lo gli i di da del della dei delle nel al o os as do dos das em no na"
-    ).split()
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Articles, prepositions and conjunctions in the languages of European print, folded.
+FUNCTION_WORDS = _listed(
+    """
+    the a an of and at in on to for from by with la le les l d du de des un une et en au aux par pour
+    sur die der das den dem ein eine und im am von vom zu zum zur bei mit auf aus het een van te op aan
+    bij met voor el los las y e con por il lo gli i di da del della dei delle nel al o os as do dos em
+    no na
+    """
 )
 
-# Titles, forms of address, generations, legal forms and kinds of places and ships, folded.
-_DESIGNATIONS = frozenset(
-    (
-        "mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend father brother sister"
-        " bishop pastor hon esq esquire king queen prince princess duke duchess earl count countess viscount baron"
-        " president minister senator governor mayor consul judge justice"
-        " capt captain col colonel gen general lt lieut lieutenant maj major sgt sergeant admiral commodore commander"
-        " master chief mate officer saint st san santa sankt sainte ste"
-        " m mm mme mmes mlle mlles monsieur messieurs madame mesdames mademoiselle maitre me sieur docteur"
-        " professeur capitaine commandant comte comtesse vicomte duc duchesse marquis roi reine prefet ministre juge"
-        " abbe pere soeur veuve"
-        " herr herrn hr hrn frau fr fraulein frl doktor graf grafin freiherr ritter furst prinz prinzessin herzog"
-        " konig konigin kaiser kapitan oberst hauptmann leutnant burgermeister direktor prasident witwe gebruder"
-        " dhr mevr mevrouw meneer kapitein sig signor signora signore don dona senor senora sr sra capitan capitano"
-        " jr jun junior sen senior fils filho der jungere altere"
-        " co comp company cie compagnie ltd ltda limited inc corp corporation plc llc lp gmbh ag kg ohg sa sarl sas"
-        " spa srl nv bv ab as oy aps kk pte pty sdn bhd sohn sohne sons bros brothers gebr freres ste societe"
-        " gesellschaft firma firm maison fa messrs"
-        " city town county state stadt dorf ville canton kanton port hafen harbour harbor street strasse rue island"
-        " insel republic province"
-        " ss hms uss mv mt ms mts vessel ship steamer schooner brig barque bark sloop"
-    ).split()
+# Titles, forms of address, generations, legal forms and kinds of places and ships, in the same languages,
+# folded.
+_DESIGNATIONS = _listed(
+    """
+    mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend father brother
+    sister bishop pastor hon esq esquire king queen prince princess duke duchess earl count countess
+    viscount baron president minister senator governor mayor consul judge justice capt captain col
+    colonel gen general lt lieut lieutenant maj major sgt sergeant admiral commodore commander master
+    chief mate officer saint st san santa sankt sainte ste m mm mme mmes mlle mlles monsieur messieurs
+    madame mesdames mademoiselle maitre me sieur docteur professeur capitaine commandant comte comtesse
+    vicomte duc duchesse marquis roi reine prefet ministre juge abbe pere soeur veuve herr herrn hr hrn
+    frau fr fraulein frl doktor graf grafin freiherr ritter furst prinz prinzessin herzog konig konigin
+    kaiser kapitan oberst hauptmann leutnant burgermeister direktor prasident witwe gebruder dhr mevr
+    mevrouw meneer kapitein sig signor signora signore don dona senor senora sr sra capitan capitano jr
+    jun junior sen senior fils filho der jungere altere co comp company cie compagnie ltd ltda limited
+    inc corp corporation plc llc lp gmbh ag kg ohg sa sarl sas spa srl nv bv ab as oy aps kk pte pty sdn
+    bhd sohn sohne sons bros brothers gebr freres societe gesellschaft firma firm maison fa messrs city
+    town county state stadt dorf ville canton kanton port hafen harbour harbor street strasse rue island
+    insel republic province ss hms uss mv mt mts vessel ship steamer schooner brig barque bark sloop
+    """
 )
+
+_ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 
 _FUNCTION_WORD = 0.35
 _BRACKETED = 0.3
@@ -57,6 +62,7 @@ _LETTER = 0.05
 _APPOSITION_WORDS = 2
 _INITIALS = 2
 _ACRONYM = 3
+_ARTICLE = 3
 _ABBREVIATION = 5
 
 
@@ -84,7 +90,15 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
         if table[ord(symbol)] == SEPARATOR:
             if start >= 0:
                 letters = text[start:position].translate(table)
-                words.append(Word(letters, start, position, _price(text, start, position, letters, depth > 0, -1 < comma < start)))
+                price = _price(text, start, position, letters)
+                if not _is_number(text[start:position]):
+                    if depth > 0:
+                        price = _BRACKETED
+                    elif price is None and -1 < comma < start:
+                        price = _APPOSITION
+                words.append(
+                    Word(letters, start, position, None if price is None else price + _LETTER * len(letters))
+                )
                 start = -1
             depth += (symbol in "([") - (symbol in ")]")
         elif start < 0 and table[ord(symbol)]:
@@ -103,6 +117,8 @@ def abbreviates(written: str, quoted: str) -> bool:
 def _shortens(short: str, long: str) -> bool:
     if len(short) >= len(long) or len(short) > _ABBREVIATION or short[:1] != long[:1]:
         return False
+    if is_roman_numeral(short.upper()) and is_roman_numeral(long.upper()):
+        return False
     if len(short) == 1:
         return long in _DESIGNATIONS or long in FUNCTION_WORDS
     if short in FUNCTION_WORDS or long in FUNCTION_WORDS:
@@ -114,30 +130,31 @@ def _shortens(short: str, long: str) -> bool:
 
 
 def _last_comma(text: str) -> int:
-    """Where the last comma stands, if letters and nothing but one short apposition follow it."""
+    """Where the last comma stands, if nothing but a short apposition follows it; else -1."""
     comma = text.rfind(", ")
     return comma if len(text[comma + 1 :].split()) <= _APPOSITION_WORDS else -1
 
 
-def _price(text: str, start: int, end: int, letters: str, bracketed: bool, apposed: bool) -> float | None:
-    if any(letter.isdigit() for letter in letters):
-        return None
-    price = _BRACKETED if bracketed else _price_of_kind(text, start, end, letters)
-    if price is None and apposed:
-        price = _APPOSITION
-    return None if price is None else price + _LETTER * len(letters)
+def is_roman_numeral(written: str) -> bool:
+    """Whether a word is a Roman numeral of more than one figure, in capitals."""
+    return len(written) > 1 and _ROMAN_NUMERAL.fullmatch(written) is not None
 
 
-def _price_of_kind(text: str, start: int, end: int, letters: str) -> float | None:
-    if letters in FUNCTION_WORDS and (len(letters) <= 3 or text[start].islower()):
-        return _FUNCTION_WORD
-    if letters in _DESIGNATIONS:
-        return _DESIGNATION
-    if _is_glued(text, start, end):
-        return None
+def _is_number(written: str) -> bool:
+    return any(letter.isdigit() for letter in written) or is_roman_numeral(written)
+
+
+def _price(text: str, start: int, end: int, letters: str) -> float | None:
+    """What leaving out the word ``text[start:end]`` costs for its kind; None if that is not allowed."""
     written = text[start:end]
-    dotted = text[end : end + 1] == "."
-    if (dotted and _INITIALS <= len(letters) <= _ABBREVIATION) or (written.isupper() and len(letters) == _ACRONYM):
+    if letters in FUNCTION_WORDS and (len(letters) <= _ARTICLE or written[0].islower()):
+        return _FUNCTION_WORD
+    if letters in _DESIGNATIONS and text[end : end + 1] != "-":
+        return _DESIGNATION
+    if _is_number(written) or _is_glued(text, start, end):
+        return None
+    dotted = text[end : end + 1] == "." and _INITIALS <= len(letters) <= _ABBREVIATION
+    if dotted or (written.isupper() and len(letters) == _ACRONYM):
         return _SHORT
     if len(letters) <= _INITIALS:
         return _INITIAL

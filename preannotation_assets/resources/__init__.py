@@ -1,0 +1,1 @@
+"""The outside world as Dagster resources, one a file."""

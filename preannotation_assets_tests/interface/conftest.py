@@ -1,0 +1,67 @@
+"""One Dagster and one browser for all tests of the interface."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from interface.polling import wait_for
+from interface.serving import Interface, Run, serve_interface
+
+CHROMIUM = Path("/usr/bin/chromium")
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+_CLICK_MILLISECONDS = 30_000
+
+
+@pytest.fixture(scope="package")
+def interface(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
+    """Dagster with three small datasets, of which one's name begins like another's."""
+    folder = tmp_path_factory.mktemp("interface")
+    with serve_interface(folder) as serving:
+        for dataset, pages in (("vessels_ocr_1", 3), ("vessels_ocr_10", 2)):
+            serving.warehouse.add(dataset, pages)
+        yield serving
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Packages, not sessions: while it runs, nobody can call ``asyncio.run``."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}: install Debian's package chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """A window; how it looked last is kept in the test's folder."""
+    window = browser.new_page(viewport={"width": 1900, "height": 1100})
+    window.set_default_timeout(_CLICK_MILLISECONDS)
+    yield window
+    window.screenshot(path=tmp_path / "last.png")
+    window.close()
+
+
+@pytest.fixture(scope="package")
+def materialized(interface: Interface, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """vessels_ocr_1, added as a partition and materialized by clicking."""
+    window = browser.new_page(viewport={"width": 1900, "height": 1100})
+    window.set_default_timeout(_CLICK_MILLISECONDS)
+    window.goto(f"{interface.url}/asset-groups")
+    window.get_by_role("button", name="Materialize all").click()
+    window.get_by_role("button", name="Add a partition").click()
+    question = window.get_by_role("dialog").filter(has_text="Partition name")
+    question.get_by_role("textbox").fill("vessels_ocr_1")
+    question.get_by_role("button", name="Save").click()
+    before = interface.run_ids()
+    window.get_by_role("button", name="Launch 1 run").click()
+    started = wait_for(lambda: interface.run_ids() - before, "the run", 30)
+    window.screenshot(path=tmp_path_factory.mktemp("materialized") / "last.png")
+    window.close()
+    return interface.wait_for_end(started.pop())

@@ -1,0 +1,243 @@
+"""Dagster's web server and daemon as ``preannotate dev`` starts them, and what its interface asks them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from interface.polling import wait_for
+from interface.warehouse_file import WarehouseFile
+from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
+
+__all__ = ["ENDED", "Interface", "Run", "Tick", "serve_interface"]
+
+ENDED: Final = frozenset(("SUCCESS", "FAILURE", "CANCELED"))
+
+_PROJECT: Final = Path(__file__).parents[2]
+_START_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 60.0
+_RUN_SECONDS: Final = 150.0
+_DEV: Final = "import sys; from preannotation_assets.cli import main; sys.exit(main(['dev', '--port', '0']))"
+_LOCATION: Final = {"repositoryLocationName": "preannotation_assets", "repositoryName": "__repository__"}
+_LOADED: Final = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
+_RUNS: Final = (
+    "{ runsOrError { ... on Runs { results { runId status parentRunId tags { key value } assets { id } } } } }"
+)
+_MESSAGES: Final = """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
+    ... on MessageEvent { message } ... on ErrorEvent { error { message } } } } } }"""
+_PARTITIONS: Final = """{ assetNodeOrError(assetKey: {path: ["pages"]}) { ... on AssetNode { partitionKeys } } }"""
+_TICKS: Final = """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
+    sensorState { ticks(limit: 20) { tickId status timestamp runIds skipReason cursor } } } } }"""
+_LAUNCH: Final = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
+    __typename ... on LaunchRunSuccess { run { runId } } } }"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the list of runs has it."""
+
+    run_id: str
+    status: str
+    parent: str | None
+    tags: Mapping[str, str]
+
+    @property
+    def dataset(self) -> str:
+        """Its partition."""
+        return self.tags.get("dagster/partition", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """An evaluation of the sensor; ``timestamp`` is in seconds since the Unix epoch."""
+
+    number: str
+    status: str
+    timestamp: float
+    run_ids: Sequence[str]
+    skip_reason: str | None
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A running web interface. ``session`` is the process session of all that belongs to it."""
+
+    url: str
+    home: Path
+    root: Path
+    output: Path
+    warehouse: WarehouseFile
+    simulator: RunningSimulator
+    session: int
+
+    def graphql(self, query: str, **variables: object) -> Any:
+        """Asks as the browser does."""
+        body = {"query": query, "variables": variables}
+        reply = httpx.post(f"{self.url}/graphql", json=body, timeout=60).raise_for_status().json()
+        assert "errors" not in reply, reply["errors"]
+        return reply["data"]
+
+    def runs(self) -> list[Run]:
+        """All runs, the latest first."""
+        return [
+            Run(
+                found["runId"],
+                found["status"],
+                found["parentRunId"],
+                {tag["key"]: tag["value"] for tag in found["tags"]},
+            )
+            for found in self.graphql(_RUNS)["runsOrError"]["results"]
+        ]
+
+    def run_ids(self) -> set[str]:
+        """The ids of all runs."""
+        return {run.run_id for run in self.runs()}
+
+    def wait_for_end(self, run_id: str) -> Run:
+        """A run, when it has ended."""
+        return wait_for(
+            lambda: next((run for run in self.runs() if run.run_id == run_id and run.status in ENDED), None),
+            f"the end of run {run_id}",
+            _RUN_SECONDS,
+        )
+
+    def launch(self, assets: Sequence[str], dataset: str, resources: Mapping[str, object]) -> str:
+        """Starts a run with other resources, as the launchpad does; returns its id."""
+        selector = {
+            **_LOCATION,
+            "jobName": "preannotate",
+            "assetSelection": [{"path": [name]} for name in assets],
+            "assetCheckSelection": [],
+        }
+        run = {
+            "selector": selector,
+            "runConfigData": {
+                "resources": {name: {"config": config} for name, config in resources.items()}
+            },
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": dataset}]},
+        }
+        launched = self.graphql(_LAUNCH, run=run)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def messages(self, run_id: str) -> list[str]:
+        """What the events of a run say."""
+        events = self.graphql(_MESSAGES, run=run_id)["logsForRun"]["events"]
+        return [event["message"] for event in events if event.get("message")]
+
+    def partitions(self) -> list[str]:
+        """The datasets Dagster knows."""
+        return list(self.graphql(_PARTITIONS)["assetNodeOrError"]["partitionKeys"])
+
+    def add_partition(self, dataset: str) -> None:
+        """Makes a dataset a partition."""
+        added = self.graphql(
+            """mutation($location: RepositorySelector!, $key: String!) { addDynamicPartition(
+            repositorySelector: $location, partitionsDefName: "datasets", partitionKey: $key) {
+            __typename } }""",
+            location=_LOCATION,
+            key=dataset,
+        )["addDynamicPartition"]
+        assert added["__typename"] in {"AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"}, added
+
+    def ticks(self) -> list[Tick]:
+        """The sensor's evaluations that have ended, the latest first."""
+        sensor = {**_LOCATION, "sensorName": "new_datasets"}
+        found = self.graphql(_TICKS, sensor=sensor)["sensorOrError"]["sensorState"]["ticks"]
+        return [
+            Tick(
+                tick["tickId"],
+                tick["status"],
+                tick["timestamp"],
+                tick["runIds"],
+                tick["skipReason"],
+                tick["cursor"],
+            )
+            for tick in found
+            if tick["status"] != "STARTED"
+        ]
+
+
+@contextmanager
+def serve_interface(folder: Path) -> Iterator[Interface]:
+    """Starts everything in ``folder``, and ends it by its process group."""
+    home, output = folder / "home", folder / "output.txt"
+    home.mkdir()
+    shutil.copy(_PROJECT / "dagster.yaml", home)
+    warehouse = WarehouseFile(folder / "pages.duckdb")
+    with RunningSimulator(SimulatorSettings(slots=4)) as simulator, output.open("wb") as log:
+        environment = os.environ | {
+            "DAGSTER_HOME": str(home),
+            "PREANNOTATION_DATABASE": str(warehouse.path),
+            "PREANNOTATION_ROOT": str(folder / "lake"),
+            "PREANNOTATION_OLLAMA_ENDPOINTS": simulator.url,
+            "PYTHONUNBUFFERED": "1",
+        }
+        with subprocess.Popen(
+            [sys.executable, "-c", _DEV],
+            cwd=_PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                url = wait_for(lambda: _address(process, output), "the address", _START_SECONDS)
+                interface = Interface(
+                    url, home, folder / "lake", output, warehouse, simulator, process.pid
+                )
+                wait_for(lambda: _is_loaded(interface), "the code location", _START_SECONDS)
+                yield interface
+            finally:
+                _end(process)
+
+
+def _address(process: subprocess.Popen[bytes], output: Path) -> str | None:
+    written = output.read_text("utf-8", "replace")
+    assert process.poll() is None, written[-4000:]
+    match = re.search(r"Dagster will be on (http://127\.0\.0\.1:\d+)", written)
+    return match.group(1) if match else None
+
+
+def _is_loaded(interface: Interface) -> bool:
+    try:
+        entries = interface.graphql(_LOADED)["workspaceOrError"]["locationEntries"]
+    except httpx.TransportError:
+        return False
+    return [(entry["name"], entry["loadStatus"]) for entry in entries] == [("preannotation_assets", "LOADED")]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Tells the command to end, as Ctrl-C or a service manager would; nothing of it may be left."""
+    process.terminate()
+    try:
+        wait_for(lambda: not _processes(process.pid), "the end of Dagster's processes", _STOP_SECONDS)
+    finally:
+        if _processes(process.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _processes(session: int) -> list[int]:
+    """The processes of a session that are alive."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The second field is the name in parentheses, which may hold blanks.
+            state, _, _, owner = status.read_text("utf-8", "replace").rpartition(")")[2].split()[:4]
+            if int(owner) == session and state != "Z":
+                found.append(int(status.parent.name))
+    return found

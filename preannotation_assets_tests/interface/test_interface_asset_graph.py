@@ -1,0 +1,36 @@
+"""What a user sees before anything has run."""
+
+from playwright.sync_api import Page, expect
+
+from interface.serving import Interface
+
+ASSETS = ("pages", "chunks", "raw_model_outputs", "suggestions")
+
+
+def test_the_graph_shows_the_four_assets_and_their_kinds(interface: Interface, page: Page) -> None:
+    page.goto(f"{interface.url}/asset-groups")
+    for asset in ASSETS:
+        expect(page.get_by_text(asset, exact=True).last).to_be_visible()
+    for kind in ("DuckDB", "PySpark", "Parquet", "ollama"):
+        expect(page.get_by_text(kind, exact=True).first).to_be_visible()
+
+
+def test_nobody_is_asked_for_an_email_address(interface: Interface, page: Page) -> None:
+    page.goto(f"{interface.url}/asset-groups")
+    expect(page.get_by_role("button", name="Materialize all")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_an_asset_says_what_it_is_and_whose(interface: Interface, page: Page) -> None:
+    for asset, words in (
+        ("pages", "The pages of the batch as the warehouse has them now"),
+        ("chunks", "Every page in pieces of a bounded number of tokens"),
+        ("raw_model_outputs", "Every chunk with the model's answer"),
+        ("suggestions", "The published spans"),
+    ):
+        page.goto(f"{interface.url}/assets/{asset}?view=overview")
+        expect(page.get_by_text(words)).to_be_visible()
+        expect(page.get_by_text("Owners", exact=True)).to_be_visible()
+        # The owners, and the group of the same name.
+        expect(page.get_by_text("preannotation", exact=True)).to_have_count(2)
+        expect(page.get_by_text("doc_id", exact=True).first).to_be_visible()

@@ -1,0 +1,28 @@
+"""Several datasets at once."""
+
+from playwright.sync_api import Page
+
+from interface.polling import wait_for
+from interface.serving import Interface
+
+
+def test_a_backfill_makes_one_run_a_dataset_and_one_asks_at_a_time(interface: Interface, page: Page) -> None:
+    datasets = ["vessels_ocr_1", "vessels_ocr_10"]
+    for dataset in datasets:
+        interface.add_partition(dataset)
+    before = interface.run_ids()
+    page.goto(f"{interface.url}/asset-groups")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_role("dialog").get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name="Launch backfill").click()
+
+    def runs_of_the_backfill() -> list[str] | None:
+        found = [run.run_id for run in interface.runs() if run.run_id not in before]
+        return found if len(found) >= len(datasets) else None
+
+    started = wait_for(runs_of_the_backfill, "the runs of the backfill", 60)
+    ended = [interface.wait_for_end(run_id) for run_id in started]
+    assert sorted(run.dataset for run in ended) == datasets
+    assert {run.status for run in ended} == {"SUCCESS"}
+    assert all("dagster/backfill" in run.tags for run in ended)
+    assert not interface.run_ids() - before - set(started)

@@ -1,0 +1,68 @@
+"""A run whose process is killed."""
+
+import os
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+
+from interface.polling import wait_for
+from interface.serving import Interface, Run
+from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatorSettings
+
+DATASET = "vessels_ocr_30"
+PAGES = 24
+FLUSH_SECONDS = 0.5
+SLOTS = 2
+# 24 answers of about 150 tokens take some 10 s of asking.
+SPEED = 12.0
+
+
+def _process_of(interface: Interface, run_id: str) -> int | None:
+    for message in interface.messages(run_id):
+        started = re.search(r"Started process for run \(pid: (\d+)\)", message)
+        if started:
+            return int(started.group(1))
+    return None
+
+
+def _asked(simulator: RunningSimulator) -> list[RequestRecord]:
+    return [record for record in simulator.requests() if record.prompt_sha256 and not record.is_load_only]
+
+
+def _retry_of(interface: Interface, run_id: str) -> Run | None:
+    return next((run for run in interface.runs() if run.parent == run_id), None)
+
+
+def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface: Interface) -> None:
+    interface.warehouse.add(DATASET, PAGES)
+    interface.add_partition(DATASET)
+    journal = interface.root / "argilla" / "work" / DATASET / "answers"
+    with RunningSimulator(SimulatorSettings(slots=SLOTS, speed=SPEED)) as slow:
+        ollama = {"endpoints": [slow.url], "model": "llama3.3:70b", "flush_seconds": FLUSH_SECONDS}
+        run_id = interface.launch(["pages", "chunks", "raw_model_outputs"], DATASET, {"ollama": ollama})
+        wait_for(lambda: _files(journal) >= 2, "answers on disk", 120)
+        process = _process_of(interface, run_id)
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+        before = _asked(slow)
+        assert interface.wait_for_end(run_id).status == "FAILURE"
+        retry = wait_for(lambda: _retry_of(interface, run_id), "the retry", 60)
+        assert interface.wait_for_end(retry.run_id).status == "SUCCESS"
+        asked = _asked(slow)
+
+    killed_at = max(record.arrived_at for record in before)
+    prompts = Counter(record.prompt_sha256 for record in asked)
+    assert len(prompts) == PAGES
+    kept = {
+        record.prompt_sha256
+        for record in before
+        if record.ended_at is not None and record.ended_at < killed_at - 2 * FLUSH_SECONDS
+    }
+    assert kept, "the run was killed before anything could be kept"
+    assert not {prompt for prompt, times in prompts.items() if times > 1} & kept
+    assert max(prompts.values()) <= 2
+
+
+def _files(folder: Path) -> int:
+    return len(list(folder.glob("*.parquet")))
