@@ -22,8 +22,8 @@ __all__ = [
 class Chunk:
     """A piece of a page: ``page_text[start:end]`` is its text.
 
-    ``estimated_tokens`` is the estimate the piece was cut by, never below the true count on the text
-    it was measured on (docs/chunking.md).
+    ``estimated_tokens`` is the calibrated estimate it was cut by; how far estimates are off is in
+    docs/chunking.md.
     """
 
     start: int

@@ -126,7 +126,8 @@ def test_an_entity_shorter_than_the_overlap_is_whole_in_some_piece(
     of_page: list[str], separators: list[str], overlaps_a_piece: int
 ) -> None:
     entity = "Norddeutsche Reederei H. Möller"
-    page = [entity if index % 4 == 0 else word for index, word in enumerate(of_page)]
+    # No sentence ends, so that borders have to be inside entities.
+    page = [entity if index % 3 == 0 else word.strip(".") for index, word in enumerate(of_page)]
     text = "".join(map("".join, zip(page, itertools.cycle(separators), strict=False)))
     overlap = estimate_tokens(" " + entity) + 1
     chunks = chunk_page(text, ChunkLimits(overlaps_a_piece * overlap, overlap))
@@ -148,7 +149,7 @@ def test_borders_of_spaced_text_are_word_borders(of_page: list[str], max_tokens:
 def test_pieces_are_about_equal(of_page: list[str], max_tokens: int, overlap: int) -> None:
     text = " ".join(of_page)
     sizes = [chunk.estimated_tokens for chunk in chunk_page(text, ChunkLimits(max_tokens, overlap))]
-    assert min(sizes) >= 0.5 * max(sizes)
+    assert min(sizes) >= 0.4 * max(sizes)
 
 
 @given(words, st.integers(10, 40))

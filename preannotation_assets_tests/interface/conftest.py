@@ -4,17 +4,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from interface.polling import wait_for
 from interface.serving import Interface, Run, serve_interface
 
 CHROMIUM = Path("/usr/bin/chromium")
 _FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-_CLICK_MILLISECONDS = 30_000
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# Longer than the sensor waits for a locked database.
+_WAIT_MILLISECONDS = 30_000
 
 
 @pytest.fixture(scope="package")
@@ -32,6 +38,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium. Packages, not sessions: while it runs, nobody can call ``asyncio.run``."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}: install Debian's package chromium")
+    expect.set_options(timeout=_WAIT_MILLISECONDS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield chromium
@@ -42,7 +49,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """A window; how it looked last is kept in the test's folder."""
     window = browser.new_page(viewport={"width": 1900, "height": 1100})
-    window.set_default_timeout(_CLICK_MILLISECONDS)
+    window.set_default_timeout(_WAIT_MILLISECONDS)
     yield window
     window.screenshot(path=tmp_path / "last.png")
     window.close()
@@ -52,7 +59,7 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
 def materialized(interface: Interface, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """vessels_ocr_1, added as a partition and materialized by clicking."""
     window = browser.new_page(viewport={"width": 1900, "height": 1100})
-    window.set_default_timeout(_CLICK_MILLISECONDS)
+    window.set_default_timeout(_WAIT_MILLISECONDS)
     window.goto(f"{interface.url}/asset-groups")
     window.get_by_role("button", name="Materialize all").click()
     window.get_by_role("button", name="Add a partition").click()

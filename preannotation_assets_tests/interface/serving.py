@@ -29,12 +29,16 @@ _RUN_SECONDS: Final = 150.0
 _DEV: Final = "import sys; from preannotation_assets.cli import main; sys.exit(main(['dev', '--port', '0']))"
 _LOCATION: Final = {"repositoryLocationName": "preannotation_assets", "repositoryName": "__repository__"}
 _LOADED: Final = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
-_RUNS: Final = (
-    "{ runsOrError { ... on Runs { results { runId status parentRunId tags { key value } assets { id } } } } }"
-)
+_RUNS: Final = """{ runsOrError { ... on Runs { results {
+    runId status parentRunId startTime endTime tags { key value } } } } }"""
 _MESSAGES: Final = """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
     ... on MessageEvent { message } ... on ErrorEvent { error { message } } } } } }"""
-_PARTITIONS: Final = """{ assetNodeOrError(assetKey: {path: ["pages"]}) { ... on AssetNode { partitionKeys } } }"""
+_PARTITIONS: Final = (
+    '{ assetNodeOrError(assetKey: {path: ["pages"]}) { ... on AssetNode { partitionKeys } } }'
+)
+_POOLS: Final = "{ instance { concurrencyLimits { concurrencyKey slotCount } } }"
+_ADD_PARTITION: Final = """mutation($location: RepositorySelector!, $key: String!) { addDynamicPartition(
+    repositorySelector: $location, partitionsDefName: "datasets", partitionKey: $key) { __typename } }"""
 _TICKS: Final = """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
     sensorState { ticks(limit: 20) { tickId status timestamp runIds skipReason cursor } } } } }"""
 _LAUNCH: Final = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
@@ -43,11 +47,13 @@ _LAUNCH: Final = """mutation($run: ExecutionParams!) { launchRun(executionParams
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the list of runs has it."""
+    """A run as the list of runs has it; times are seconds since the Unix epoch."""
 
     run_id: str
     status: str
     parent: str | None
+    started_at: float | None
+    ended_at: float | None
     tags: Mapping[str, str]
 
     @property
@@ -94,6 +100,8 @@ class Interface:
                 found["runId"],
                 found["status"],
                 found["parentRunId"],
+                found["startTime"],
+                found["endTime"],
                 {tag["key"]: tag["value"] for tag in found["tags"]},
             )
             for found in self.graphql(_RUNS)["runsOrError"]["results"]
@@ -121,9 +129,7 @@ class Interface:
         }
         run = {
             "selector": selector,
-            "runConfigData": {
-                "resources": {name: {"config": config} for name, config in resources.items()}
-            },
+            "runConfigData": {"resources": {name: {"config": config} for name, config in resources.items()}},
             "mode": "default",
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": dataset}]},
         }
@@ -142,14 +148,13 @@ class Interface:
 
     def add_partition(self, dataset: str) -> None:
         """Makes a dataset a partition."""
-        added = self.graphql(
-            """mutation($location: RepositorySelector!, $key: String!) { addDynamicPartition(
-            repositorySelector: $location, partitionsDefName: "datasets", partitionKey: $key) {
-            __typename } }""",
-            location=_LOCATION,
-            key=dataset,
-        )["addDynamicPartition"]
-        assert added["__typename"] in {"AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"}, added
+        added = self.graphql(_ADD_PARTITION, location=_LOCATION, key=dataset)["addDynamicPartition"]
+        assert added["__typename"] == "AddDynamicPartitionSuccess", added
+
+    def pool_limits(self) -> dict[str, int]:
+        """How many runs of a pool may go on at once."""
+        limits = self.graphql(_POOLS)["instance"]["concurrencyLimits"]
+        return {limit["concurrencyKey"]: limit["slotCount"] for limit in limits}
 
     def ticks(self) -> list[Tick]:
         """The sensor's evaluations that have ended, the latest first."""
@@ -195,9 +200,7 @@ def serve_interface(folder: Path) -> Iterator[Interface]:
         ) as process:
             try:
                 url = wait_for(lambda: _address(process, output), "the address", _START_SECONDS)
-                interface = Interface(
-                    url, home, folder / "lake", output, warehouse, simulator, process.pid
-                )
+                interface = Interface(url, home, folder / "lake", output, warehouse, simulator, process.pid)
                 wait_for(lambda: _is_loaded(interface), "the code location", _START_SECONDS)
                 yield interface
             finally:

@@ -34,3 +34,7 @@ def test_an_asset_says_what_it_is_and_whose(interface: Interface, page: Page) ->
         # The owners, and the group of the same name.
         expect(page.get_by_text("preannotation", exact=True)).to_have_count(2)
         expect(page.get_by_text("doc_id", exact=True).first).to_be_visible()
+
+
+def test_one_run_at_a_time_asks_the_model_from_the_first_run_on(interface: Interface) -> None:
+    assert interface.pool_limits() == {"ollama": 1}

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 from playwright.sync_api import Page, expect
 
-from interface.serving import Interface
+from interface.serving import Interface, Run
 
 
 def _shown_failure(interface: Interface, page: Page, run_id: str) -> str:
@@ -18,8 +18,7 @@ def _shown_failure(interface: Interface, page: Page, run_id: str) -> str:
     return page.locator("body").inner_text().split("The above exception was caused by")[1].split("Stack")[0]
 
 
-def test_a_missing_view_is_named(interface: Interface, page: Page, tmp_path: Path) -> None:
-    interface.add_partition("vessels_ocr_1")
+def test_a_missing_view_is_named(interface: Interface, materialized: Run, page: Page, tmp_path: Path) -> None:
     database = tmp_path / "empty.duckdb"
     duckdb.connect(str(database)).close()
     run_id = interface.launch(["pages"], "vessels_ocr_1", {"warehouse": {"database": str(database)}})
@@ -27,10 +26,10 @@ def test_a_missing_view_is_named(interface: Interface, page: Page, tmp_path: Pat
     assert "WarehouseError: there is no usable view md_raw_ocr.main.vw_argilla_pages: create it" in shown
 
 
-def test_a_missing_ollama_is_named_and_not_retried(interface: Interface, page: Page) -> None:
-    interface.add_partition("vessels_ocr_1")
+def test_a_missing_ollama_is_named_and_not_retried(
+    interface: Interface, materialized: Run, page: Page
+) -> None:
     nobody = {"endpoints": ["http://127.0.0.1:9"], "model": "llama3.3:70b"}
-    interface.wait_for_end(interface.launch(["pages", "chunks"], "vessels_ocr_1", {}))
     run_id = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"ollama": nobody})
     shown = _shown_failure(interface, page, run_id)
     assert "EndpointError: http://127.0.0.1:9 cannot be reached" in shown

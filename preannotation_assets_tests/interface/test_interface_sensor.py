@@ -2,68 +2,66 @@
 
 import json
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from interface.polling import wait_for
-from interface.serving import Interface, Tick
+from interface.serving import Interface, Run, Tick
 
-NEW = ("vessels_ocr_2", "vessels_ocr_20")
-_TICK_SECONDS = 90
-
-
-def _latest_tick(interface: Interface, after: float) -> Tick | None:
-    return next((tick for tick in interface.ticks() if tick.timestamp > after), None)
+NEW = "vessels_ocr_2"
+# The sensor is evaluated once a minute.
+TICK_SECONDS = 90
 
 
-def _open_sensor(interface: Interface, page: Page) -> None:
-    page.goto(f"{interface.url}/locations/preannotation_assets/sensors/new_datasets")
-    expect(page.get_by_role("row", name="Running")).to_be_visible()
+def _tick_after(interface: Interface, timestamp: float) -> Tick | None:
+    return next((tick for tick in interface.ticks() if tick.timestamp > timestamp), None)
 
 
 def _preview_tick(page: Page) -> Locator:
+    """What the sensor would do now."""
     page.get_by_role("button", name="Preview tick result").click()
     page.get_by_role("dialog").get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Try again")).to_be_visible()
     return page.get_by_role("dialog")
 
 
-@pytest.fixture(scope="module")
-def first_tick(interface: Interface, browser: object) -> None:
-    """See the test."""
-
-
-def test_the_sensor_follows_the_warehouse(interface: Interface, page: Page) -> None:
-    for dataset in NEW:
-        interface.warehouse.add(dataset, 1)
-    _open_sensor(interface, page)
+def test_the_sensor_follows_the_warehouse(interface: Interface, materialized: Run, page: Page) -> None:
+    interface.warehouse.add(NEW, 1)
+    page.goto(f"{interface.url}/locations/preannotation_assets/sensors/new_datasets")
     page.get_by_role("row", name="Running").locator("label").click()
 
-    # New datasets become partitions, and get one run each.
-    first = wait_for(lambda: _latest_tick(interface, 0), "the first tick", _TICK_SECONDS)
+    # A new dataset becomes a partition; every dataset that the sensor meets for the first time gets a run.
+    first = wait_for(lambda: _tick_after(interface, 0), "the first tick", TICK_SECONDS)
     assert first.status == "SUCCESS"
-    assert set(NEW) <= set(interface.partitions())
-    requested = [run for run in interface.runs() if run.run_id in first.run_ids]
+    assert NEW in interface.partitions()
     known = json.loads(first.cursor or "{}")
+    assert {"vessels_ocr_1", "vessels_ocr_10", NEW} <= set(known)
+    requested = [interface.wait_for_end(run_id) for run_id in first.run_ids]
     assert sorted(run.dataset for run in requested) == sorted(known)
-    assert {"vessels_ocr_1", "vessels_ocr_10", *NEW} <= set(known)
+    assert {run.status for run in requested} == {"SUCCESS"}
     before = interface.run_ids()
-
-    # Nothing has changed, so nothing is requested.
-    assert "none of them new or changed" in _preview_tick(page).inner_text()
-    page.get_by_role("button", name="Close").click()
-
-    for run_id in first.run_ids:
-        assert interface.wait_for_end(run_id).status == "SUCCESS"
 
     # A warehouse that is not there is not an empty one.
     with interface.warehouse.missing():
-        skipped = wait_for(
-            lambda: _latest_tick(interface, wait_for(lambda: interface.ticks(), "a tick", 1)[0].timestamp),
-            "a tick without the warehouse",
-            _TICK_SECONDS,
-        )
+        last = interface.ticks()[0].timestamp
+        skipped = wait_for(lambda: _tick_after(interface, last), "a tick", TICK_SECONDS)
     assert skipped.status == "SKIPPED"
     assert "there is no DuckDB file" in (skipped.skip_reason or "")
     assert json.loads(skipped.cursor or "{}") == known
+    with interface.warehouse.locked():
+        expect(_preview_tick(page)).to_contain_text("is open for writing elsewhere")
+        page.get_by_role("button", name="Close").click()
+
+    # It is back as it was: nothing to do.
+    expect(_preview_tick(page)).to_contain_text(f"{len(known)} datasets, none of them new or changed")
+    page.get_by_role("button", name="Close").click()
     assert interface.run_ids() == before
+
+    # A changed page: one run, which asks about this page only.
+    asked = interface.simulator.summary().requests
+    interface.warehouse.change("vessels_ocr_1", 2)
+    _preview_tick(page).get_by_role("button", name="commit tick result").click()
+    started = wait_for(lambda: interface.run_ids() - before, "the run for the changed page", 30)
+    run = interface.wait_for_end(started.pop())
+    assert (run.dataset, run.status) == ("vessels_ocr_1", "SUCCESS")
+    assert interface.run_ids() == before | {run.run_id}
+    assert interface.simulator.summary().requests == asked + 1

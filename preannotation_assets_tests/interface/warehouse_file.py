@@ -57,6 +57,12 @@ class WarehouseFile:
             )
 
     @contextmanager
+    def locked(self) -> Iterator[None]:
+        """The file is open for writing here, for a while."""
+        with duckdb.connect(str(self.path)):
+            yield
+
+    @contextmanager
     def missing(self) -> Iterator[None]:
         """The file is not where it was, for a while."""
         elsewhere = self.path.with_suffix(".elsewhere")

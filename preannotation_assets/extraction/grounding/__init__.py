@@ -13,7 +13,7 @@ from preannotation_assets.extraction.spans import (
 
 from .assignment import assign
 from .candidates import Candidate, Finding, find
-from .order import Spot, Stop, chain_costs
+from .order import Stop, chain_costs
 from .page import Page
 from .quotes import PreparedQuote, prepare
 
@@ -50,10 +50,7 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
     }
     answers = _thinned(quotes, _contenders(quotes, findings))
     costs = chain_costs(
-        [
-            Stop(quote.label, [Spot(c.start, c.end, c.cost) for c in candidates])
-            for quote, candidates in zip(quotes, answers, strict=True)
-        ]
+        [Stop(quote.label, candidates) for quote, candidates in zip(quotes, answers, strict=True)]
     )
     places = assign(
         [
@@ -79,12 +76,13 @@ def _copies(quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]) -> d
 
 def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> list[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
-    copies: Counter[Quote] = Counter()
+    copies: Counter[tuple[str, str]] = Counter()
     answers: list[Sequence[Candidate]] = []
     for quote in quotes:
+        key = quote.label, quote.text
         candidates = findings[quote.text].candidates
-        answers.append(candidates if copies[quote] < len(candidates) else ())
-        copies[quote] += 1
+        answers.append(candidates if copies[key] < len(candidates) else ())
+        copies[key] += 1
     return answers
 
 

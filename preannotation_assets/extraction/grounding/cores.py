@@ -72,10 +72,11 @@ def _may_carry(words: Sequence[Word]) -> bool:
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
-    """Whether words may be left out; one without a price only beside the core, perhaps abbreviated."""
-    if any(word.price is None for word in (*before[:-1], *after[1:])):
-        return False
-    return sum(word.price or 0.0 for word in (*before, *after)) <= _MOST_PRICE
+    """Whether words may be left out; one without a price only by itself: it may stand abbreviated."""
+    added = (*before, *after)
+    if any(word.price is None for word in added):
+        return len(added) == 1
+    return sum(word.price or 0.0 for word in added) <= _MOST_PRICE
 
 
 def _core_text(text: str, words: Sequence[Word], before: int, after: int) -> str:

@@ -8,7 +8,7 @@ the code point it came from and whether a word starts or ends there.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,10 +36,7 @@ _UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
 
 # Symbols that are a broken letter when letters stand on both sides of them.
 _SYMBOLS: Mapping[str, str] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
-_HAS_SYMBOL = re.compile(r"[!|€$@¢]")
 _SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
-
-_FIRST_UNSPACED = chr(_UNSPACED_BLOCKS[0][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +67,24 @@ class FoldTable(dict[int, str]):
         return folded
 
 
-def fold(text: str, table: FoldTable) -> FoldedText:
+def fold(text: str) -> FoldedText:
     """Folds a text to its letters."""
-    spaced = mended(text).translate(table)
-    codes = _code_points(spaced)
+    codes, origins = _folded(_code_points(mended(text)))
     is_letter = codes != ord(SEPARATOR)
-    origins = _origins(text, table)
     starts = is_letter.copy()
     starts[1:] &= ~is_letter[:-1]
     ends = is_letter.copy()
     ends[:-1] &= ~is_letter[1:]
-    if max(spaced, default="") >= _FIRST_UNSPACED:
+    if codes.max(initial=0) >= _UNSPACED_BLOCKS[0][0]:
         unspaced = _unspaced(codes)
         starts |= unspaced
         starts[1:] |= unspaced[:-1] & is_letter[1:]
         ends |= unspaced
         ends[:-1] |= unspaced[1:] & is_letter[:-1]
+    codes = codes[is_letter]
     return FoldedText(
-        letters=spaced.replace(SEPARATOR, ""),
-        codes=codes[is_letter],
+        letters=codes.tobytes().decode("utf-32-le", "surrogatepass"),
+        codes=codes,
         origins=origins[is_letter],
         starts=starts[is_letter],
         ends=ends[is_letter],
@@ -97,7 +93,7 @@ def fold(text: str, table: FoldTable) -> FoldedText:
 
 def mended(text: str) -> str:
     """The text with letters in place of the symbols that print leaves for them inside words."""
-    if not _HAS_SYMBOL.search(text):
+    if not any(symbol in text for symbol in _SYMBOLS):
         return text
     return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
 
@@ -129,17 +125,45 @@ def _fold_letter(character: str) -> str:
     return "".join(part for part in plain if part.isalnum())
 
 
-def _origins(text: str, table: FoldTable) -> NDArray[np.int64]:
-    positions = np.arange(len(text), dtype=np.int64)
-    if text.isascii():
-        return positions
-    codes = _code_points(text)
-    lengths = np.ones(max(int(codes.max()) + 1, len(_COMMON)), dtype=np.int8)
-    lengths[: len(_COMMON)] = _COMMON_LENGTHS
-    for code in table.keys() - _COMMON.keys():
-        if code < len(lengths):
-            lengths[code] = len(table[code])
-    return np.repeat(positions, lengths[codes])
+def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The folded code points of a text, and the place in the text that each of them comes from."""
+    folds = _COMMON_FOLDS
+    rare = codes >= len(folds.lengths)
+    if rare.any():
+        others = np.unique(codes[rare])
+        codes = codes.copy()
+        codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
+        folds = folds.extended([fold_character(chr(code)) for code in others.tolist()])
+    lengths = folds.lengths[codes]
+    firsts = folds.firsts[codes]
+    places = np.arange(len(codes), dtype=np.int64)
+    if (lengths == 1).all():
+        return folds.written[firsts], places
+    before = np.cumsum(lengths) - lengths
+    origins = np.repeat(places, lengths)
+    return folds.written[(firsts - before)[origins] + np.arange(len(origins))], origins
+
+
+@dataclass(frozen=True, slots=True)
+class _Folds:
+    """What many characters fold to, one after the other: where each begins, and how long it is."""
+
+    written: NDArray[np.uint32]
+    firsts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    @staticmethod
+    def of(folded: Sequence[str]) -> "_Folds":
+        lengths = np.array([len(letters) for letters in folded], dtype=np.int64)
+        return _Folds(_code_points("".join(folded)), np.cumsum(lengths) - lengths, lengths)
+
+    def extended(self, folded: Sequence[str]) -> "_Folds":
+        more = _Folds.of(folded)
+        return _Folds(
+            np.concatenate([self.written, more.written]),
+            np.concatenate([self.firsts, more.firsts + len(self.written)]),
+            np.concatenate([self.lengths, more.lengths]),
+        )
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
@@ -153,6 +177,6 @@ def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return unspaced
 
 
-# Latin letters and their neighbours: folded once, to be copied into every table.
+# Folded once: Latin letters to be copied into every table, and the first blocks up to the symbols.
 _COMMON: Mapping[int, str] = {code: fold_character(chr(code)) for code in range(0x250)}
-_COMMON_LENGTHS: NDArray[np.int8] = np.array([len(folded) for folded in _COMMON.values()], dtype=np.int8)
+_COMMON_FOLDS = _Folds.of([fold_character(chr(code)) for code in range(0x2500)])

@@ -9,7 +9,7 @@ from .intervals import Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
-from .search import Pattern, first_level, next_level
+from .search import Pattern, first_level, next_level, swapped_places
 from .words import is_roman_numeral
 
 __all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
@@ -96,9 +96,12 @@ def similar_hits(
     hits: list[Hit] = []
     seen = 0
     value_changed = False
+    swapped: Sequence[int] = ()
     for errors in range(_most_errors(quote, limit) + 1):
+        if errors == 1:
+            swapped = swapped_places(searched)
         if errors:
-            states = next_level(searched, states)
+            states = next_level(searched, swapped, states)
         ends = states[-1] & page.ends & ~seen
         seen |= ends
         for end in members(ends):

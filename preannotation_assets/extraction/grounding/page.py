@@ -7,7 +7,8 @@ letters has the boundaries 0 to ``n``. Shifts and bitwise operators then work on
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +19,22 @@ from .lookalikes import BROKEN_LETTERS, CLOSE
 __all__ = ["Page", "members"]
 
 
+Value = TypeVar("Value")
+
+
 class Page:
-    """A page's text and letters; the places of a letter are worked out when first asked for.
+    """A page's text and letters, and where they are.
 
     ``starts`` and ``ends`` are the boundary sets where words start and end, ``word_starts`` and
-    ``word_ends`` the same as ascending lists.
+    ``word_ends`` the same as ascending lists. ``places`` has the letter set of every letter, ``alike``
+    that of a letter and of those that look much like it. ``stand_ins`` says what may stand for one letter
+    or two: how many those are, the letter set where others begin that look like them, how many those are.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.table = FoldTable()
-        folded = fold(text, self.table)
+        folded = fold(text)
         self.letters = folded.letters
         self.starts = _bits(folded.starts)
         self.ends = _bits(folded.ends) << 1
@@ -37,43 +43,28 @@ class Page:
         self._start_flags = folded.starts.tobytes()
         self._end_flags = folded.ends.tobytes()
         self._codes = folded.codes
-        self._origins: list[int] = folded.origins.tolist()
-        self._places: dict[str, int] = {}
-        self._alike: dict[str, int] = {}
-        self._stand_ins: dict[str, Sequence[tuple[int, int, int]]] = {}
+        self._origins = folded.origins
+        self.places: Mapping[str, int] = _Lazy(self._find_places)
+        self.alike: Mapping[str, int] = _Lazy(self._find_alike)
+        self.stand_ins: Mapping[str, Sequence[tuple[int, int, int]]] = _Lazy(self._find_stand_ins)
 
-    def places(self, letter: str) -> int:
-        """The letter set of one letter."""
-        found = self._places.get(letter)
-        if found is None:
-            found = self._places[letter] = _bits(self._codes == ord(letter))
+    def _find_places(self, letter: str) -> int:
+        return _bits(self._codes == ord(letter))
+
+    def _find_alike(self, letter: str) -> int:
+        found = self.places[letter]
+        for other in CLOSE.get(letter, ""):
+            found |= self.places[other]
         return found
 
-    def alike(self, letter: str) -> int:
-        """The letter set of a letter and of those that look much like it."""
-        found = self._alike.get(letter)
-        if found is None:
-            found = self.places(letter)
-            for other in CLOSE.get(letter, ""):
-                found |= self.places(other)
-            self._alike[letter] = found
-        return found
+    def _find_stand_ins(self, group: str) -> Sequence[tuple[int, int, int]]:
+        others = ((self._find_sequence(other), len(other)) for other in BROKEN_LETTERS.get(group, ()))
+        return tuple((len(group), places, width) for places, width in others if places)
 
-    def stand_ins(self, group: str) -> Sequence[tuple[int, int, int]]:
-        """What stands on the page for a letter or two: how many they are, where, and how many stand there."""
-        found = self._stand_ins.get(group)
-        if found is None:
-            swapped = () if len(group) == 1 or group[0] == group[1] else (group[::-1],)
-            written = (*BROKEN_LETTERS.get(group, ()), *swapped)
-            others = ((self._sequence(other), len(other)) for other in written)
-            found = tuple((len(group), places, width) for places, width in others if places)
-            self._stand_ins[group] = found
-        return found
-
-    def _sequence(self, letters: str) -> int:
-        found = self.places(letters[0])
+    def _find_sequence(self, letters: str) -> int:
+        found = self.places[letters[0]]
         for offset, letter in enumerate(letters[1:], start=1):
-            found &= self.places(letter) >> offset
+            found &= self.places[letter] >> offset
         return found
 
     def find(self, letters: str) -> Iterator[tuple[int, int]]:
@@ -101,10 +92,10 @@ class Page:
 
     def offsets(self, first: int, last: int) -> tuple[int, int]:
         """The code points between two boundaries: start and exclusive end, trailing accents included."""
-        end = self._origins[last - 1] + 1
+        end = int(self._origins[last - 1]) + 1
         while end < len(self.text) and unicodedata.combining(self.text[end]):
             end += 1
-        return self._origins[first], end
+        return int(self._origins[first]), end
 
     def written(self, first: int, last: int) -> str:
         """The text between two boundaries."""
@@ -113,7 +104,7 @@ class Page:
 
     def origin(self, letter: int) -> int:
         """The code point that a letter was folded from."""
-        return self._origins[letter]
+        return int(self._origins[letter])
 
     def starts_between(self, low: int, high: int) -> Sequence[int]:
         """The boundaries from ``low`` to ``high``, both included, where a word starts."""
@@ -142,6 +133,18 @@ class Page:
         if index == len(self.word_starts):
             return boundary, boundary
         return self.word_starts[index], self.word_ends[index]
+
+
+class _Lazy(dict[str, Value]):
+    """Values that are worked out when they are first asked for."""
+
+    def __init__(self, work_out: Callable[[str], Value]) -> None:
+        super().__init__()
+        self._work_out = work_out
+
+    def __missing__(self, key: str) -> Value:
+        value = self[key] = self._work_out(key)
+        return value
 
 
 def members(places: int) -> Iterator[int]:

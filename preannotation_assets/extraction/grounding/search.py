@@ -3,16 +3,18 @@
 The automaton of Wu and Manber ("Fast text searching allowing errors", 1992), turned around: the state
 after a prefix of the pattern is the set of all boundaries on the page where that prefix may end, held
 in one integer, so that one step costs a handful of big-integer operations for the whole page. Close
-look-alikes are free; a level says how many other errors (a letter more, less or another) a match may
-have. What a match is worth is decided by its price in ``repairs``, not here.
+look-alikes are free; a level says how many other errors a match may have: a letter more, less or
+another, or two swapped. What a match is worth is decided by its price in ``repairs``, not here.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from .lookalikes import BROKEN_LETTERS
 from .page import Page
 
-__all__ = ["Pattern", "first_level", "next_level", "pattern", "suffix_starts"]
+__all__ = ["Pattern", "first_level", "next_level", "pattern", "suffix_starts", "swapped_places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,12 @@ class Pattern:
 
 def pattern(page: Page, letters: str) -> Pattern:
     """Looks up the places of the letters and of their look-alikes."""
-    places = [page.alike(letter) for letter in letters]
-    jumps = [page.stand_ins(letters[:1])]
-    for position in range(1, len(letters)):
-        pair = letters[position - 1 : position + 1]
-        jumps.append((*page.stand_ins(letters[position]), *page.stand_ins(pair)))
+    places = [page.alike[letter] for letter in letters]
+    jumps = [page.stand_ins[letter] for letter in letters]
+    for position, pair in enumerate(pairwise(letters), start=1):
+        group = "".join(pair)
+        if group in BROKEN_LETTERS:
+            jumps[position] = (*jumps[position], *page.stand_ins[group])
     return Pattern(places, jumps)
 
 
@@ -50,14 +53,21 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
     return states
 
 
-def next_level(wanted: Pattern, before: Sequence[int]) -> list[int]:
-    """The states with one error more than those given."""
+def swapped_places(wanted: Pattern) -> list[int]:
+    """For every letter but the first, the places where it stands before the letter that it follows."""
+    return [after & (before >> 1) for before, after in pairwise(wanted.places)]
+
+
+def next_level(wanted: Pattern, swapped: Sequence[int], before: Sequence[int]) -> list[int]:
+    """The states with one error more than those given; ``swapped`` are the pattern's swapped places."""
     state = before[0] | before[0] << 1
     states = [state]
     jumps = wanted.jumps
     for position, places in enumerate(wanted.places):
         fewer = before[position]
         state = (((state & places) | fewer | before[position + 1]) << 1) | fewer
+        if position:
+            state |= (before[position - 1] & swapped[position - 1]) << 2
         for back, group, width in jumps[position]:
             state |= (states[position + 1 - back] & group) << width
         states.append(state)

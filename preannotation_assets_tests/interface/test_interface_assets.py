@@ -28,9 +28,7 @@ def test_the_run_succeeds(interface: Interface, materialized: Run, page: Page) -
     expect(page.get_by_text("5 checks")).to_be_visible()
 
 
-def test_only_the_pages_of_the_dataset_were_read(
-    interface: Interface, materialized: Run, page: Page
-) -> None:
+def test_only_the_pages_of_the_dataset_were_read(interface: Interface, materialized: Run, page: Page) -> None:
     _open_partition(page, interface, "pages")
     assert _value(page, "dagster/row_count") == "3"
     assert _value(page, "failed_pages") == "0"
