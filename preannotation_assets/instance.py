@@ -57,7 +57,9 @@ def dataset_lock(home: Path, dataset: str, run_id: str) -> Iterator[str]:
         path.parent.mkdir(exist_ok=True)
         stream = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written ({type(error).__name__})", "check DAGSTER_HOME") from None
+        raise SettingsError(
+            f"{path} cannot be written ({type(error).__name__})", "check DAGSTER_HOME"
+        ) from None
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

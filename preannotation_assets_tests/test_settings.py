@@ -1,4 +1,3 @@
-import pickle
 from pathlib import Path
 
 import pytest
@@ -73,13 +72,27 @@ def test_every_variable_is_read() -> None:
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
-    names = (
-        "PREANNOTATION_DATABASE PREANNOTATION_ROOT PREANNOTATION_LABELS PREANNOTATION_OLLAMA_ENDPOINTS"
-        " OLLAMA_HOST PREANNOTATION_MODEL PREANNOTATION_MAX_IN_FLIGHT PREANNOTATION_SPARK_MASTER"
-        " PREANNOTATION_BATCH_CONDITION PREANNOTATION_DATASET_PATTERN PREANNOTATION_CHUNK_TOKENS"
-        " PREANNOTATION_OVERLAP_TOKENS PREANNOTATION_NUM_CTX PREANNOTATION_NUM_PREDICT PREANNOTATION_STREAM"
-        " AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_REGION AWS_DEFAULT_REGION"
-    ).split()
+    names = [
+        "PREANNOTATION_DATABASE",
+        "PREANNOTATION_ROOT",
+        "PREANNOTATION_LABELS",
+        "PREANNOTATION_OLLAMA_ENDPOINTS",
+        "OLLAMA_HOST",
+        "PREANNOTATION_MODEL",
+        "PREANNOTATION_MAX_IN_FLIGHT",
+        "PREANNOTATION_SPARK_MASTER",
+        "PREANNOTATION_BATCH_CONDITION",
+        "PREANNOTATION_DATASET_PATTERN",
+        "PREANNOTATION_CHUNK_TOKENS",
+        "PREANNOTATION_OVERLAP_TOKENS",
+        "PREANNOTATION_NUM_CTX",
+        "PREANNOTATION_NUM_PREDICT",
+        "PREANNOTATION_STREAM",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ]
     assert read(**dict.fromkeys(names, " ")) == read()
 
 
@@ -203,8 +216,8 @@ def test_secrets_are_no_settings() -> None:
 def test_any_address_is_a_base_url_or_refused(address: str) -> None:
     try:
         url = parse_endpoint(address)
-    except SettingsError as error:
-        assert pickle.loads(pickle.dumps(error)).args == error.args
+    except SettingsError:
+        return
     else:
         assert url.startswith(("http://", "https://"))
         assert not url.endswith("/")

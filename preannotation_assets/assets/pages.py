@@ -59,7 +59,7 @@ def pages(
     layout = DatasetLayout(context.partition_key)
     doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
     with warehouse.open() as source:
-        manifest = _snapshot(source, store, layout, context.run_id, doc_ids)
+        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids)
     seconds = time.monotonic() - began
     context.log.info(
         f"{manifest.pages} pages, {len(manifest.failed_pages)} left out, "

@@ -3,9 +3,10 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
@@ -25,8 +26,12 @@ from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.extraction.tokens import calibration_factor
 from preannotation_assets.inference.asking import Asking
+from preannotation_assets.inference.board import Progress
+from preannotation_assets.inference.endpoints import EndpointState
 from preannotation_assets.inference.journal import AnswerIndex, IndexedAnswer, Piece
-from preannotation_assets.inference.permits import PermitServer, Progress, RunStoppedError
+from preannotation_assets.inference.lease import DatasetLease
+from preannotation_assets.inference.permit_server import PermitServer
+from preannotation_assets.inference.permits import RunStoppedError
 from preannotation_assets.inference.planning import (
     ChunkRow,
     WantedChunk,
@@ -112,24 +117,62 @@ def raw_model_outputs(
     ollama.require_room(prompt)
     identity = ollama.identify()
     batch = _Batch(store, storage, layout, cut, ollama.template(identity, prompt), context.run_id)
-    since = int(time.time() * _MICROSECONDS) if config.refresh else 0
-    index = AnswerIndex.read(store, layout.journal, since=since)
-    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
-    requests = sum(len(chunk.pieces) for chunk in wanted)
-    context.log.info(
-        f"{requests} requests to make for {len(batch.rows)} chunks, model {identity.digest[:12]}"
-    )
-    progress = None
-    if wanted:
-        progress = _ask(context, batch, wanted, requests, spark, ollama)
-        index = AnswerIndex.read(store, layout.journal, since=since)
-    manifest, parts = _collect(batch, identity, index, spark)
-    if wanted:
+    since = _started_at(context) if config.refresh else 0
+    switch = _StopSwitch()
+    with DatasetLease(store, f"{layout.work}/lease.json", context.run_id, switch):
+        progress = _ask_what_is_open(context, batch, since, switch, spark, ollama)
+        manifest, parts = _collect(
+            batch, identity, AnswerIndex.read(store, layout.journal, since=since), spark
+        )
+    if progress:
         _learn_calibration(batch, parts)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
         metadata=_metadata(batch, manifest, parts, progress, time.monotonic() - began),
     )
+
+
+@dataclass
+class _StopSwitch:
+    """Ends the asking from outside: called with the reason, from any thread."""
+
+    server: PermitServer | None = None
+    message: str | None = None
+
+    def __call__(self, message: str) -> None:
+        self.message = message
+        if self.server:
+            self.server.stop(message)
+
+
+def _started_at(context: AssetExecutionContext) -> int:
+    """When this run, or the first one it is a retry of, was started: microseconds since the Unix epoch.
+
+    A retry of a run that asks everything again goes on with what that run has asked.
+    """
+    first = context.run.root_run_id or context.run_id
+    started = context.instance.get_run_stats(first).start_time
+    return int((started or time.time()) * _MICROSECONDS)
+
+
+def _ask_what_is_open(
+    context: AssetExecutionContext,
+    batch: _Batch,
+    since: int,
+    switch: _StopSwitch,
+    spark: SparkResource,
+    ollama: OllamaResource,
+) -> Progress | None:
+    """Asks about the chunks without an answer; None where there are none."""
+    index = AnswerIndex.read(batch.store, batch.layout.journal, since=since)
+    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
+    requests = sum(len(chunk.pieces) for chunk in wanted)
+    digest = batch.template.digest[:12]
+    context.log.info(f"{requests} requests to make for {len(batch.rows)} chunks, model {digest}")
+    progress = _ask(context, batch, wanted, requests, switch, spark, ollama) if wanted else None
+    if switch.message:
+        raise InferenceError(switch.message, "the answers so far are kept")
+    return progress
 
 
 def _chunk_rows(store: ObjectStore, folder: str, parts: int) -> Iterator[ChunkRow]:
@@ -144,6 +187,7 @@ def _ask(
     batch: _Batch,
     wanted: Sequence[WantedChunk],
     requests: int,
+    switch: _StopSwitch,
     spark: SparkResource,
     ollama: OllamaResource,
 ) -> Progress:
@@ -155,13 +199,16 @@ def _ask(
     addresses = ollama.addresses()
     with PermitServer(
         addresses,
-        ollama.max_in_flight,
+        ollama.limits(),
         bind_host=conf.get("spark.driver.bindAddress", driver_host),
         advertised_host=driver_host,
+        slot_folder=Path(context.instance.storage_directory()) / "ollama_slots",
     ) as server:
+        switch.server = server
         asking = Asking(
             template=batch.template,
             policy=ollama.retry_policy(),
+            timeouts=ollama.timeouts(),
             permits=server.address,
             askers=min(requests, len(addresses) * ollama.max_in_flight),
             overlap_tokens=batch.chunks.overlap_tokens,
@@ -170,10 +217,9 @@ def _ask(
         tasks = [
             AskModel(
                 location=batch.storage.location(),
-                journal=batch.layout.journal,
+                journal=f"{batch.layout.journal}/{batch.run_id}",
                 parts=_parts_to_ask(batch, share),
                 asking=asking,
-                timeouts=ollama.timeouts(),
                 stream=ollama.stream,
                 flush_seconds=ollama.flush_seconds,
             )
@@ -272,9 +318,7 @@ def _collect_part(batch: _Batch, part: int, placed: Sequence[_Placed], folder: s
         chunks_key=part_key(batch.chunks_folder, part),
         outputs_key=part_key(folder, part),
         pieces=[[piece for piece, _ in chunk.leaves] for chunk in placed],
-        files={
-            piece.request_key: answer.file for chunk in placed for piece, answer in chunk.leaves if answer
-        },
+        answers={piece.request_key: answer for chunk in placed for piece, answer in chunk.leaves if answer},
         run_id=batch.run_id,
     )
 
@@ -315,10 +359,16 @@ def _metadata(
         "resumed_from_earlier": manifest.answered - asked,
         "repeated": dict(progress.repeated) if progress else {},
         "split": progress.split if progress else 0,
-        "most_in_flight": dict(progress.most_in_flight) if progress else {},
+        "most_in_flight": _by_endpoint(progress, lambda state: state.most_in_flight),
+        "in_flight_limit": _by_endpoint(progress, lambda state: state.limit),
+        "lowest_in_flight_limit": _by_endpoint(progress, lambda state: state.lowest_limit),
+        "endpoint_rests": _by_endpoint(progress, lambda state: state.rests),
+        "answer_tokens_per_second_by_endpoint": _token_rates(progress),
         "slot_hours": round(progress.busy_seconds / 3600, 4) if progress else 0.0,
         "latency_p50_seconds": percentile(latencies, 50),
         "latency_p95_seconds": percentile(latencies, 95),
+        "latency_p99_seconds": percentile(latencies, 99),
+        "queue_p50_seconds": percentile(queue_times, 50),
         "queue_p95_seconds": percentile(queue_times, 95),
         "prompt_tokens": prompt_tokens,
         "answer_tokens": answer_tokens,
@@ -331,4 +381,17 @@ def _metadata(
         "location": MetadataValue.path(
             batch.store.uri(batch.layout.stage("raw_model_outputs", manifest.version))
         ),
+    }
+
+
+def _by_endpoint(progress: Progress | None, value: Callable[[EndpointState], int]) -> dict[str, int]:
+    return {address: value(state) for address, state in progress.endpoints.items()} if progress else {}
+
+
+def _token_rates(progress: Progress | None) -> dict[str, float | None]:
+    if progress is None:
+        return {}
+    return {
+        address: per_second(totals.answer_tokens, progress.seconds)
+        for address, totals in progress.totals.items()
     }

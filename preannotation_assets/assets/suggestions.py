@@ -118,7 +118,7 @@ def suggestions(
     publication = _published_already(store, inputs)
     if publication is None:
         parts = _ground(inputs, storage, spark)
-        publication = _publish(store, inputs, parts, context.run_id)
+        publication = _publish(store, inputs, parts, context.run.run_id)
         sweep_stage(store, f"{layout.work}/suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(

@@ -100,7 +100,8 @@ def parse_label_scheme(source: str, name: str) -> LabelScheme:
         ) from None
     except (ValueError, RecursionError):
         raise LabelSchemeError(
-            f"{name} has a value that is neither a date nor a number nor text", "put dates into quotation marks"
+            f"{name} has a value that is neither a date nor a number nor text",
+            "put dates into quotation marks",
         ) from None
     try:
         return LabelScheme.model_validate(document)

@@ -65,12 +65,11 @@ def check_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow | PageFault]:
     that differ are a fault, because nobody can say which of them the experts see.
     """
     for (doc_id, page_num), group in groupby(rows, key=lambda row: (row.doc_id, row.page_num)):
-        first = next(group)
-        same = [row == first for row in group]
-        if page_num is not None and not all(same):
+        versions = list(group)
+        if page_num is not None and any(version != versions[0] for version in versions):
             yield PageFault(doc_id, page_num, TextFault.CONFLICTING_VERSIONS)
         else:
-            yield _check_page(first, copies=1 + len(same))
+            yield _check_page(versions[0], copies=len(versions))
 
 
 def _check_page(row: SourceRow, copies: int) -> PageRow | PageFault:

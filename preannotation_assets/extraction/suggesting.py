@@ -58,14 +58,17 @@ def suggest(
     """
     found = [item for answer in answers for item in _ground_chunk(page_text, answer, labels)]
     merged = merge([span for _, span in found if span], overlaps_allowed, len(page_text))
-    dropped = {(drop.span.chunk_start, drop.span.answer_index): drop.reason.value for drop in merged.dropped}
+    dropped = {_origin(drop.span): drop.reason.value for drop in merged.dropped}
     outcomes = tuple(
-        outcome
-        if span is None
-        else replace(outcome, outcome=dropped.get((span.chunk_start, span.answer_index), KEPT))
+        outcome if span is None else replace(outcome, outcome=dropped.get(_origin(span), KEPT))
         for outcome, span in found
     )
     return PageSuggestions(merged.kept, outcomes)
+
+
+def _origin(span: Span) -> tuple[int, int, int]:
+    """The answer a span comes from, and its place in it; two chunks may begin at the same place."""
+    return span.chunk_start, span.chunk_end, span.answer_index
 
 
 def _ground_chunk(

@@ -12,18 +12,27 @@ from preannotation_assets.extraction.chunking import split_chunk
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.inference.backlog import Backlog, PieceToAsk
-from preannotation_assets.inference.client import ChatClient
-from preannotation_assets.inference.journal import JournalWriter
+from preannotation_assets.inference.client import ChatClient, Exchange, Timeouts, judge_exchange
+from preannotation_assets.inference.journal_writer import JournalWriter, Row
 from preannotation_assets.inference.outcomes import (
     Answered,
     Outcome,
+    Reason,
+    Refused,
     RetryPolicy,
     Stop,
     TooLong,
     Unavailable,
     Unusable,
 )
-from preannotation_assets.inference.permits import PermitAddress, PermitLine, PermitReport, RunStoppedError
+from preannotation_assets.inference.pace import Pace
+from preannotation_assets.inference.permits import (
+    PermitAddress,
+    PermitLine,
+    PermitReport,
+    RunStoppedError,
+    Trouble,
+)
 from preannotation_assets.inference.protocol import ChatReply, RequestTemplate, request_key
 
 __all__ = ["Asker", "Asking", "ask_all"]
@@ -37,6 +46,7 @@ class Asking:
 
     template: RequestTemplate
     policy: RetryPolicy
+    timeouts: Timeouts
     permits: PermitAddress
     askers: int
     overlap_tokens: int
@@ -58,7 +68,7 @@ async def ask_all(
         RunStoppedError: the driver hands out no more permits.
         PreannotationError: no request can succeed before somebody acts, or no answer can be kept.
     """
-    asker = Asker(asking, client, journal, Backlog(groups))
+    asker = Asker(asking, client, journal, Backlog(groups, low=2 * asking.askers))
     ended = await asyncio.gather(*(asker.work() for _ in range(asking.askers)), return_exceptions=True)
     errors = [error for error in ended if error is not None]
     for error in errors:
@@ -66,6 +76,28 @@ async def ask_all(
             raise error
     if errors:
         raise errors[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A piece and the exchange about it, on the line whose permit it had."""
+
+    piece: PieceToAsk
+    exchange: Exchange
+    line: PermitLine
+
+    def served(self, outcome: str, reason: Reason | None = None) -> PermitReport:
+        """What an endpoint that did its part is reported with."""
+        return PermitReport(
+            outcome,
+            available=True,
+            reason=reason.value if reason else None,
+            latency_seconds=self.exchange.seconds,
+        )
+
+    def not_served(self, outcome: str, reason: Reason) -> PermitReport:
+        """The other report; an exchange that brought no reply was told of as a trouble before."""
+        return PermitReport(outcome, False if self.exchange.is_reply else None, reason.value)
 
 
 class Asker:
@@ -85,6 +117,7 @@ class Asker:
         self._backlog = backlog
         self._clock = clock
         self._random = random.Random()  # noqa: S311
+        self._pace = Pace(asking.timeouts.shortest_total, asking.timeouts.total)
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
@@ -97,77 +130,73 @@ class Asker:
             await self._backlog.close()
 
     async def _ask(self, piece: PieceToAsk, line: PermitLine) -> None:
-        endpoint = await line.acquire()
+        template = self._asking.template
         variation = min(piece.unusable, self._asking.policy.variations)
-        began = time.monotonic()
-        attempt = await self._client.ask(endpoint, self._asking.template, piece.text, variation)
-        seconds = time.monotonic() - began
-        await self._settle(piece, endpoint, attempt.outcome, seconds, line)
+        await self._journal.room()
+        endpoint = await line.acquire()
+        sending = self._client.send(endpoint, template, piece.text, variation, self._allowed_seconds(piece))
+        exchange = await line.while_held(asyncio.create_task(sending))
+        if exchange.is_reply:
+            await line.release()
+            outcome = judge_exchange(exchange, template.model)
+        else:
+            outcome = judge_exchange(exchange, template.model)
+            await line.release(certain=exchange.lost is None, trouble=_trouble(outcome))
+        await self._settle(_Asked(piece, exchange, line), outcome)
 
-    async def _settle(
-        self, piece: PieceToAsk, endpoint: str, outcome: Outcome, seconds: float, line: PermitLine
-    ) -> None:
+    def _allowed_seconds(self, piece: PieceToAsk) -> float:
+        if piece.unavailable:
+            return self._asking.timeouts.total
+        template = self._asking.template
+        prompt_tokens = template.prompt.estimate_tokens(piece.estimated_tokens)
+        return self._pace.total_seconds(prompt_tokens, template.options.num_predict)
+
+    async def _settle(self, asked: _Asked, outcome: Outcome) -> None:
+        policy = self._asking.policy
         match outcome:
             case Answered(reply):
-                self._journal.add(self._row(piece, AnswerStatus.ANSWERED, endpoint, seconds, reply=reply))
-                await line.release(_report("answered", seconds, reply))
+                self._pace.observe(reply)
+                self._journal.add(self._row(asked, AnswerStatus.ANSWERED, reply=reply))
+                await asked.line.report(_with_tokens(asked, "answered", reply))
                 await self._backlog.finish()
             case TooLong(reason, reply):
-                await self._split_or_fail(piece, endpoint, reason.value, seconds, reply, line)
+                await self._split_or_fail(asked, reason, reply)
+            case Refused(reason):
+                await self._fail(asked, reason, available=True)
             case Unusable(reason):
-                tried = replace(piece, unusable=piece.unusable + 1)
-                if tried.unusable <= self._asking.policy.variations:
-                    await line.release(PermitReport("again", available=True, reason=reason.value))
+                tried = replace(asked.piece, unusable=asked.piece.unusable + 1)
+                if tried.unusable <= policy.variations:
+                    await asked.line.report(asked.served("again", reason))
                     self._later(tried, 0.0)
                 else:
-                    await self._split_or_fail(tried, endpoint, reason.value, seconds, None, line)
+                    await self._split_or_fail(asked, reason, None)
             case Unavailable(reason, retry_after):
-                tried = replace(piece, unavailable=piece.unavailable + 1)
-                if tried.unavailable < self._asking.policy.attempts:
-                    await line.release(PermitReport("again", available=False, reason=reason.value))
-                    delay = self._asking.policy.delay(tried.unavailable, retry_after, self._random)
-                    self._later(tried, delay)
+                tried = replace(asked.piece, unavailable=asked.piece.unavailable + 1)
+                if tried.unavailable < policy.attempts:
+                    await asked.line.report(asked.not_served("again", reason))
+                    self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
-                    await self._fail(tried, endpoint, reason.value, seconds, line, available=False)
+                    await self._fail(asked, reason, available=False)
             case Stop(error):
-                await line.release(PermitReport("stop", available=True, message=str(error)))
                 raise error
 
-    async def _split_or_fail(
-        self,
-        piece: PieceToAsk,
-        endpoint: str,
-        reason: str,
-        seconds: float,
-        reply: ChatReply | None,
-        line: PermitLine,
-    ) -> None:
-        parts = self._split(piece)
+    async def _split_or_fail(self, asked: _Asked, reason: Reason, reply: ChatReply | None) -> None:
+        parts = self._split(asked.piece)
         if not parts:
-            await self._fail(piece, endpoint, reason, seconds, line, available=True)
+            await self._fail(asked, reason, available=True)
             return
-        row = self._row(piece, AnswerStatus.SPLIT, endpoint, seconds, reason=reason, reply=reply)
+        row = self._row(asked, AnswerStatus.SPLIT, reason=reason, reply=reply)
         row["pieces"] = [
             {"start": part.start, "end": part.end, "request_key": part.request_key} for part in parts
         ]
         self._journal.add(row)
-        await line.release(_report("split", seconds, reply))
+        await asked.line.report(_with_tokens(asked, "split", reply))
         await self._backlog.replace(parts)
 
-    async def _fail(
-        self,
-        piece: PieceToAsk,
-        endpoint: str,
-        reason: str,
-        seconds: float,
-        line: PermitLine,
-        *,
-        available: bool,
-    ) -> None:
-        self._journal.add(self._row(piece, AnswerStatus.FAILED, endpoint, seconds, reason=reason))
-        await line.release(
-            PermitReport("failed", available=available, reason=reason, latency_seconds=seconds)
-        )
+    async def _fail(self, asked: _Asked, reason: Reason, *, available: bool) -> None:
+        self._journal.add(self._row(asked, AnswerStatus.FAILED, reason=reason))
+        report = asked.served("failed", reason) if available else asked.not_served("failed", reason)
+        await asked.line.report(report)
         await self._backlog.finish()
 
     def _split(self, piece: PieceToAsk) -> list[PieceToAsk]:
@@ -192,21 +221,14 @@ class Asker:
         task.add_done_callback(self._waiting.discard)
 
     def _row(
-        self,
-        piece: PieceToAsk,
-        status: str,
-        endpoint: str,
-        seconds: float,
-        *,
-        reason: str | None = None,
-        reply: ChatReply | None = None,
-    ) -> dict[str, object]:
+        self, asked: _Asked, status: str, *, reason: Reason | None = None, reply: ChatReply | None = None
+    ) -> Row:
         """A row of contracts.ANSWERS."""
-        prompt = self._asking.template.prompt
+        piece, prompt = asked.piece, self._asking.template.prompt
         return {
             "request_key": piece.request_key,
             "status": status,
-            "reason": reason,
+            "reason": reason.value if reason else None,
             "answer": reply.content if reply else None,
             "token_lengths": reply.token_lengths if reply else None,
             "token_logprobs": reply.token_logprobs if reply else None,
@@ -214,8 +236,8 @@ class Asker:
             "answer_tokens": reply.answer_tokens if reply else None,
             "estimated_prompt_tokens": prompt.estimate_tokens(piece.estimated_tokens),
             "attempts": piece.attempts,
-            "endpoint": endpoint,
-            "latency_seconds": seconds,
+            "endpoint": asked.exchange.endpoint,
+            "latency_seconds": asked.exchange.seconds,
             "queue_seconds": reply.queue_seconds if reply else None,
             "answered_at": int(self._clock() * _MICROSECONDS),
             "run_id": self._asking.run_id,
@@ -223,11 +245,23 @@ class Asker:
         }
 
 
-def _report(outcome: str, seconds: float, reply: ChatReply | None) -> PermitReport:
-    return PermitReport(
-        outcome,
-        available=True,
-        latency_seconds=seconds,
-        prompt_tokens=reply.prompt_tokens if reply else None,
-        answer_tokens=reply.answer_tokens if reply else None,
+def _with_tokens(asked: _Asked, outcome: str, reply: ChatReply | None) -> PermitReport:
+    report = asked.served(outcome)
+    if reply is None:
+        return report
+    return replace(
+        report,
+        queue_seconds=reply.queue_seconds,
+        prompt_tokens=reply.prompt_tokens,
+        answer_tokens=reply.answer_tokens,
     )
+
+
+def _trouble(outcome: Outcome) -> Trouble | None:
+    match outcome:
+        case Unavailable(reason, retry_after):
+            return Trouble(reason is Reason.OVERLOADED, retry_after)
+        case Stop(error):
+            return Trouble(stop_message=str(error))
+        case _:
+            return None

@@ -18,6 +18,7 @@ __all__ = [
     "Answered",
     "Outcome",
     "Reason",
+    "Refused",
     "RetryPolicy",
     "Stop",
     "TooLong",
@@ -40,6 +41,8 @@ class Reason(StrEnum):
     NOT_DONE = "not_done"
     EMPTY_ANSWER = "empty_answer"
     INVALID_ANSWER = "invalid_answer"
+    ENDLESS_ANSWER = "endless_answer"
+    REFUSED = "refused"
     CONTEXT_EXCEEDED = "context_exceeded"
     ANSWER_TOO_LONG = "answer_too_long"
 
@@ -78,21 +81,37 @@ class TooLong:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The endpoint does not accept this request, whenever it is sent; others may be accepted."""
+
+    reason: Reason = Reason.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No request can succeed before somebody acts."""
 
     error: InferenceError
 
 
-Outcome = Answered | Unavailable | Unusable | TooLong | Stop
+Outcome = Answered | Unavailable | Unusable | TooLong | Refused | Stop
 
 _OVERLOADED: Final = frozenset((429, 503))
 _LOGIN: Final = frozenset((301, 302, 303, 307, 308))
 _DENIED: Final = frozenset((401, 403))
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
+# No request gets past these, whatever it holds.
+_FOR_ALL: Final = _DENIED | {_NOT_FOUND, 405}
 _SERVER_ERRORS: Final = 500
+_REQUEST_TIMEOUT: Final = 408
 _LONGEST_RETRY_AFTER: Final = 3600.0
+_MOST_DOUBLINGS: Final = 30
+# What a 400 says when every request would get it: schema, model, or a setting all requests share.
+_WRONG_FOR_ALL: Final = re.compile("schema|grammar|think|keep_alive|invalid model|option", re.IGNORECASE)
+# An answer that ends in this many code points of one pattern was not going to end.
+_RUN_LENGTH: Final = 600
+_LONGEST_PATTERN: Final = 120
 
 
 def judge_reply(reply: ChatReply | None) -> Outcome:
@@ -102,11 +121,21 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if not reply.done:
         return Unusable(Reason.NOT_DONE)
     if reply.done_reason == "length":
+        if _is_endless(reply.content):
+            return Unusable(Reason.ENDLESS_ANSWER)
         return TooLong(Reason.ANSWER_TOO_LONG, reply)
-    if reply.done_reason not in {"stop", None}:
+    if reply.done_reason != "stop":
         return Unusable(Reason.NOT_DONE)
     parsed = parse_answer(reply.content)
     return Answered(reply) if parsed.fault is None else Unusable(Reason(parsed.fault.value))
+
+
+def _is_endless(content: str) -> bool:
+    """Whether an answer that was cut off ends in a run of one short pattern, or of white space."""
+    tail = content[-_RUN_LENGTH:]
+    if len(tail) < _RUN_LENGTH:
+        return not content.strip(" \t\r\n{")
+    return any(tail[step:] == tail[:-step] for step in range(1, _LONGEST_PATTERN + 1))
 
 
 def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
@@ -118,9 +147,11 @@ def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, st
     error = _error_text(body)
     if error is not None and "exceed_context_size" in error:
         return TooLong(Reason.CONTEXT_EXCEEDED)
-    if status in _OVERLOADED or status >= _SERVER_ERRORS:
+    if status in _OVERLOADED or status >= _SERVER_ERRORS or status == _REQUEST_TIMEOUT:
         reason = Reason.OVERLOADED if status in _OVERLOADED else Reason.SERVER_ERROR
         return Unavailable(reason, parse_retry_after(headers.get("retry-after")))
+    if status >= _BAD_REQUEST and status not in _FOR_ALL and error and not _WRONG_FOR_ALL.search(error):
+        return Refused()
     return Stop(_refusal(endpoint, model, status, error))
 
 
@@ -170,7 +201,7 @@ def parse_retry_after(value: str | None, now: datetime | None = None) -> float |
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -194,6 +225,8 @@ class RetryPolicy:
 
         The formula is AWS's "full jitter": uniform between 0 and min(cap, base * 2^n).
         """
-        ceiling = min(self.longest_backoff, self.first_backoff * 2 ** max(0, failures - 1))
+        ceiling = min(
+            self.longest_backoff, self.first_backoff * 2.0 ** min(max(0, failures - 1), _MOST_DOUBLINGS)
+        )
         jittered = random_source.uniform(0.0, ceiling)
         return max(jittered, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))

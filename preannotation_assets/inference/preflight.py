@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
-from preannotation_assets.inference.client import Timeouts
+from preannotation_assets.inference.client import Timeouts, find_digest
 from preannotation_assets.inference.outcomes import Stop, judge_error
 from preannotation_assets.inference.protocol import RequestTemplate
 
@@ -69,7 +70,7 @@ def identify_model(
 def preload(
     endpoints: Sequence[str], template: RequestTemplate, headers: Mapping[str, str], timeouts: Timeouts
 ) -> None:
-    """Loads the model on every endpoint and waits for it.
+    """Loads the model on all endpoints at once and waits for them.
 
     A client that gives up while a model loads makes Ollama abandon the load, so the time-out is long.
 
@@ -78,14 +79,21 @@ def preload(
         AccessDeniedError: a login page or a refusal stands before it.
     """
     timeout = httpx.Timeout(timeouts.connect, read=timeouts.load)
-    with httpx.Client(headers=dict(headers), follow_redirects=False, timeout=timeout) as client:
-        for endpoint in endpoints:
-            try:
-                response = client.post(f"{endpoint}/api/chat", json=template.preload_body())
-            except httpx.TransportError as error:
-                raise _unreachable(endpoint, error) from None
-            if response.status_code != _OK:
-                _raise_for(endpoint, template.model, response)
+    with (
+        httpx.Client(headers=dict(headers), follow_redirects=False, timeout=timeout) as client,
+        ThreadPoolExecutor(len(endpoints)) as loaders,
+    ):
+        for _ in loaders.map(lambda endpoint: _load_model(client, endpoint, template), endpoints):
+            pass
+
+
+def _load_model(client: httpx.Client, endpoint: str, template: RequestTemplate) -> None:
+    try:
+        response = client.post(f"{endpoint}/api/chat", json=template.preload_body())
+    except httpx.TransportError as error:
+        raise _unreachable(endpoint, error) from None
+    if response.status_code != _OK:
+        _raise_for(endpoint, template.model, response)
 
 
 def _read_version(client: httpx.Client, endpoint: str) -> str:
@@ -103,23 +111,14 @@ def _read_version(client: httpx.Client, endpoint: str) -> str:
 
 
 def _read_digest(client: httpx.Client, endpoint: str, model: str) -> str:
-    models = _get_object(client, endpoint, "/api/tags").get("models")
-    wanted = _with_tag(model)
-    for entry in models if isinstance(models, list) else []:
-        names = {entry.get("name"), entry.get("model")} if isinstance(entry, dict) else set()
-        if wanted in names or model in names:
-            digest = entry.get("digest")
-            if isinstance(digest, str) and re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
-                return digest.removeprefix("sha256:")
-            raise ModelError(
-                f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
-            )
-    raise ModelError(f"{endpoint} has no model {model}", f"run: ollama pull {model}")
-
-
-def _with_tag(model: str) -> str:
-    """Ollama's default tag is ``latest``."""
-    return model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"
+    digest = find_digest(_get_object(client, endpoint, "/api/tags"), model)
+    if digest is None:
+        raise ModelError(f"{endpoint} has no model {model}", f"run: ollama pull {model}")
+    if not re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
+        raise ModelError(
+            f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
+        )
+    return digest
 
 
 def _get_object(client: httpx.Client, endpoint: str, path: str) -> dict[str, object]:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from preannotation_assets.inference.permits import PermitServer, Progress
+from preannotation_assets.inference.board import Progress
+from preannotation_assets.inference.permit_server import PermitServer
 
 __all__ = ["describe_progress", "reported_progress"]
 
@@ -18,7 +19,9 @@ def describe_progress(progress: Progress, total: int) -> str:
     rate = done / progress.seconds if progress.seconds else 0.0
     tokens = progress.answer_tokens / progress.seconds if progress.seconds else 0.0
     left = max(0, total - done) / rate if rate else None
-    in_flight = ", ".join(f"{count} at {endpoint}" for endpoint, count in progress.in_flight.items())
+    in_flight = ", ".join(
+        f"{state.in_flight} of {state.limit} at {endpoint}" for endpoint, state in progress.endpoints.items()
+    )
     repeated = sum(progress.repeated.values())
     return (
         f"{done} of {total} requests done, {rate:.2f} a second, {tokens:.0f} answer tokens a second, "

@@ -116,7 +116,8 @@ class ChatReply:
 
     Durations are seconds, counts are tokens; each is None where the server left it out.
     ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to exactly
-    the content. ``prompt_tokens`` includes cached ones since Ollama 0.30.1.
+    the content. ``prompt_tokens`` includes cached ones since Ollama 0.30.1; ``prompt_seconds`` and
+    ``answer_seconds`` are for the tokens the model read and wrote.
     """
 
     content: str
@@ -126,6 +127,8 @@ class ChatReply:
     answer_tokens: int | None
     total_seconds: float | None
     load_seconds: float | None
+    prompt_seconds: float | None
+    answer_seconds: float | None
     queue_seconds: float | None
     token_lengths: tuple[int, ...] | None
     token_logprobs: tuple[float, ...] | None
@@ -148,6 +151,8 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
         answer_tokens=_count(payload.get("eval_count")),
         total_seconds=_seconds(payload.get("total_duration")),
         load_seconds=_seconds(payload.get("load_duration")),
+        prompt_seconds=_seconds(payload.get("prompt_eval_duration")),
+        answer_seconds=_seconds(payload.get("eval_duration")),
         queue_seconds=_queue_seconds(payload),
         token_lengths=lengths,
         token_logprobs=logprobs,

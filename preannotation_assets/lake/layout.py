@@ -23,7 +23,7 @@ def validate_dataset(dataset: str) -> str:
     if not _DATASET.fullmatch(dataset) or ".." in dataset:
         raise BatchError(
             f"{dataset[:80]!r} cannot be a dataset name",
-            "use letters, digits, single dots, _ and -, at most 199 of them, and begin with a letter or digit",
+            "use letters, digits, single dots, _ and -, at most 199, and begin with a letter or digit",
         )
     return dataset
 

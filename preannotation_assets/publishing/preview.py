@@ -4,7 +4,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +25,14 @@ Spans = dict[tuple[str, int], list[Row]]
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 
 _STYLE: Final = """
-body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}
+body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;
+color:#1c1c1c;background:#fff}
 h1{font-size:1.4rem} h2{font-size:1rem;margin:2.2rem 0 .4rem;border-top:1px solid #ddd;padding-top:1rem}
 .text{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.7 ui-monospace,monospace;background:#fafafa;
 border:1px solid #e6e6e6;border-radius:6px;padding:.8rem 1rem}
-mark{border-radius:3px;padding:1px 2px;color:inherit} mark small,.legend small{font:600 10px system-ui;opacity:.75;
-margin-left:4px;white-space:nowrap} .legend span{display:inline-block;border-radius:3px;padding:1px 6px;margin:2px 6px 2px 0}
+mark{border-radius:3px;padding:1px 2px;color:inherit}
+mark small,.legend small{font:600 10px system-ui;opacity:.75;margin-left:4px;white-space:nowrap}
+.legend span{display:inline-block;border-radius:3px;padding:1px 6px;margin:2px 6px 2px 0}
 .note{color:#666}
 """
 
@@ -75,13 +77,18 @@ def _page_key(row: Row) -> tuple[str, int]:
 def render_page(text: str, spans: Sequence[Row], colours: Mapping[str, str]) -> str:
     """The text with its spans marked; spans that overlap are cut where another begins or ends."""
     borders = sorted({0, len(text), *(span["start"] for span in spans), *(span["end"] for span in spans)})
+    waiting = sorted(spans, key=lambda span: -span["start"])
+    covering: list[Row] = []
     pieces = []
-    for start, end in zip(borders, borders[1:], strict=False):
-        covering = [span for span in spans if span["start"] <= start and end <= span["end"]]
+    for start, end in pairwise(borders):
+        while waiting and waiting[-1]["start"] <= start:
+            covering.append(waiting.pop())
+        covering = [span for span in covering if span["end"] > start]
         piece = escape(text[start:end])
         for span in covering:
             name = f"<small>{escape(span['label'])}</small>" if span["end"] == end else ""
-            piece = f'<mark style="background:{colours[span["label"]]}" title="{_title(span)}">{piece}{name}</mark>'
+            style = f"background:{colours[span['label']]}"
+            piece = f'<mark style="{style}" title="{_title(span)}">{piece}{name}</mark>'
         pieces.append(piece)
     return "".join(pieces)
 
@@ -92,7 +99,9 @@ def _document(
     pages: Sequence[Row],
     spans: Spans,
 ) -> Iterator[str]:
-    labels = sorted(manifest.spans_by_label.keys() | {row["label"] for rows in spans.values() for row in rows})
+    labels = sorted(
+        manifest.spans_by_label.keys() | {row["label"] for rows in spans.values() for row in rows}
+    )
     colours = {label: f"hsl({index * _HUES_A_TURN % 360:.0f} 75% 82%)" for index, label in enumerate(labels)}
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(manifest.dataset)}</title>'
     yield f"<style>{_STYLE}</style><h1>{escape(manifest.dataset)}: {manifest.rows} suggestions</h1>"

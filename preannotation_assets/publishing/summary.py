@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow.compute as pc
-
 from preannotation_assets.contracts import AnswerStatus
 from preannotation_assets.lake import ObjectStore, read_table
 from preannotation_assets.lake.batch import require_manifest
@@ -24,14 +22,19 @@ _FAILURES_SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The manifests of a dataset, and the latencies (seconds) of the answers it was made of."""
+    """The manifests of a dataset, and what its requests came to.
+
+    Chunks with the same text share one request. ``latencies`` are seconds, sorted.
+    """
 
     pages: PagesManifest
     chunks: ChunksManifest
     outputs: RawModelOutputsManifest
     suggestions: SuggestionsManifest
     latencies: Sequence[float]
-    asked_now: int
+    answered_now: int
+    answered_before: int
+    failed: int
 
     def lines(self) -> list[str]:
         """The account; counts, ids and times only."""
@@ -42,13 +45,17 @@ class Summary:
         kept = published.quotes_by_outcome.get("kept", 0)
         return [
             f"dataset    {published.dataset}{self._narrowed()}",
-            f"pages      {published.pages_processed + failed}: {published.pages_with_spans} with spans, "
-            f"{len(published.pages_without_spans)} without, {failed} failed",
-            f"requests   {self.outputs.answered + self.outputs.failed} for {self.chunks.chunks} chunks: "
-            f"{self.asked_now} answered in this run, {self.outputs.answered - self.asked_now} before, "
-            f"{self.outputs.failed} failed",
+            (
+                f"pages      {published.pages_processed + failed}: {published.pages_with_spans} with spans, "
+                f"{len(published.pages_without_spans)} without, {failed} failed"
+            ),
+            (
+                f"requests   {self.answered_now + self.answered_before + self.failed} for "
+                f"{self.chunks.chunks} chunks: {self.answered_now} answered in this run, "
+                f"{self.answered_before} before, {self.failed} failed"
+            ),
             f"latency    p50 {_seconds(self.latencies, 0.50)}, p95 {_seconds(self.latencies, 0.95)}",
-            f"quotes     {quotes}: {kept} became suggestions, {quotes - kept} repeated, overlapping or not found",
+            f"quotes     {quotes}: {kept} became suggestions, {quotes - kept} repeated, overlapping, not found",
             f"rows       {published.rows} ({published.bytes:,} bytes)",
             "spans      " + ", ".join(f"{label} {count}" for label, count in labels),
             f"model      {published.model} {published.model_version}",
@@ -81,16 +88,21 @@ def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:
         dataset,
         "raw_model_outputs",
     )
-    latencies: list[float] = []
-    asked_now: set[str] = set()
+    answers: dict[str, float | None] = {}
+    answered_now: set[str] = set()
+    failed: set[str] = set()
     folder = layout.stage("raw_model_outputs", outputs.version)
     for part in range(len(outputs.part_rows)):
         table = read_table(
             store, part_key(folder, part), ("request_key", "status", "latency_seconds", "run_id")
         )
-        answered = table.filter(pc.equal(table["status"], AnswerStatus.ANSWERED))
-        latencies += [value for value in answered["latency_seconds"].to_pylist() if value is not None]
-        asked_now.update(answered.filter(pc.equal(answered["run_id"], run_id))["request_key"].to_pylist())
+        for row in table.to_pylist():
+            if row["status"] != AnswerStatus.ANSWERED:
+                failed.add(row["request_key"])
+                continue
+            answers[row["request_key"]] = row["latency_seconds"]
+            if row["run_id"] == run_id:
+                answered_now.add(row["request_key"])
     return Summary(
         pages=require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages"),
         chunks=require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, dataset, "chunks"),
@@ -98,8 +110,10 @@ def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:
         suggestions=require_manifest(
             store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions"
         ),
-        latencies=sorted(latencies),
-        asked_now=len(asked_now),
+        latencies=sorted(latency for latency in answers.values() if latency is not None),
+        answered_now=len(answered_now),
+        answered_before=len(answers) - len(answered_now),
+        failed=len(failed),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from preannotation_assets.errors import LabelSchemeError, SettingsError
 from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
 from preannotation_assets.extraction.prompt import Prompt
+from preannotation_assets.inference.board import Limits
 from preannotation_assets.inference.client import Timeouts, access_headers
 from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.preflight import ModelIdentity, identify_model, preload
@@ -43,9 +44,10 @@ class LabelSchemeResource(ConfigurableResource[Any]):
 class OllamaResource(ConfigurableResource[Any]):
     """One or several Ollama servers with the same model.
 
-    ``max_in_flight`` holds for every endpoint over all Spark tasks of a run; it should not exceed the
-    server's OLLAMA_NUM_PARALLEL. ``num_ctx`` and ``num_predict`` are tokens and the same in every
-    request, because a request that differs in num_ctx makes Ollama load the model anew.
+    ``max_in_flight`` holds for every endpoint over all Spark tasks, and over all runs of one Dagster
+    instance on one machine; it should not exceed the server's OLLAMA_NUM_PARALLEL. ``num_ctx`` and
+    ``num_predict`` are tokens and the same in every request, because a request that differs in num_ctx
+    makes Ollama load the model anew.
     """
 
     endpoints: list[str] = Field(default=[DEFAULT_ENDPOINT], description="Base URLs of the servers.")
@@ -59,7 +61,14 @@ class OllamaResource(ConfigurableResource[Any]):
     stream: str = Field(default="auto", description="auto streams over https only; always; never.")
     attempts: int = Field(default=6, ge=1, description="Attempts at a request that no server serves.")
     first_backoff: float = Field(default=1.0, gt=0, description="Longest first wait, seconds.")
+    min_in_flight: int = Field(default=1, ge=1, description="As few as that when the server is overloaded.")
+    max_failure_rate: float = Field(
+        default=0.3, gt=0, le=1, description="Of the last 100 chunks; above it the run stops early."
+    )
     read_timeout: float = Field(default=900.0, gt=0, description="Longest silence of a server, seconds.")
+    shortest_timeout: float = Field(
+        default=300.0, gt=0, description="What an answer may take however fast the model is, seconds."
+    )
     flush_seconds: float = Field(
         default=3.0, gt=0, description="Answers are durable after this many seconds."
     )
@@ -77,7 +86,19 @@ class OllamaResource(ConfigurableResource[Any]):
 
     def timeouts(self) -> Timeouts:
         """The time-outs of every request."""
-        return Timeouts(read=self.read_timeout)
+        return Timeouts(
+            first_token=self.read_timeout,
+            total=2 * self.read_timeout,
+            shortest_total=min(self.shortest_timeout, self.read_timeout),
+        )
+
+    def limits(self) -> Limits:
+        """How hard the endpoints are pushed, and when a run gives up."""
+        return Limits(
+            max_in_flight=self.max_in_flight,
+            min_in_flight=min(self.min_in_flight, self.max_in_flight),
+            max_failure_rate=self.max_failure_rate,
+        )
 
     def retry_policy(self) -> RetryPolicy:
         """How often a request is repeated."""
@@ -105,8 +126,8 @@ class OllamaResource(ConfigurableResource[Any]):
         needed = prompt.estimate_tokens(self.chunk_tokens) + self.num_predict
         if needed > self.num_ctx:
             raise SettingsError(
-                f"instructions, a chunk of {self.chunk_tokens} tokens and an answer of {self.num_predict} need"
-                f" {needed} tokens, but num_ctx is {self.num_ctx}",
+                f"instructions, a chunk of {self.chunk_tokens} tokens and an answer of {self.num_predict}"
+                f" need {needed} tokens, but num_ctx is {self.num_ctx}",
                 "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
             )
 

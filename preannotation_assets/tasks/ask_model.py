@@ -5,13 +5,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from preannotation_assets.errors import ModelError
 from preannotation_assets.inference.asking import Asking, ask_all
 from preannotation_assets.inference.backlog import PieceToAsk
-from preannotation_assets.inference.client import ChatClient, Timeouts, access_headers
-from preannotation_assets.inference.journal import JournalWriter, Piece
+from preannotation_assets.inference.client import ChatClient, access_headers
+from preannotation_assets.inference.journal import AnswerIndex, Piece
+from preannotation_assets.inference.journal_writer import JournalWriter
+from preannotation_assets.inference.protocol import RequestTemplate
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
 
-__all__ = ["AskModel", "ChunksToAsk", "ask_model"]
+__all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +29,12 @@ class ChunksToAsk:
 
 @dataclass(frozen=True, slots=True)
 class AskModel:
-    """The share of one task."""
+    """The share of one task. ``journal`` is the folder of this run in the journal."""
 
     location: StoreLocation
     journal: str
     parts: Sequence[ChunksToAsk]
     asking: Asking
-    timeouts: Timeouts
     stream: str
     flush_seconds: float
 
@@ -38,7 +42,8 @@ class AskModel:
 def ask_model(task: AskModel) -> None:
     """Asks everything of a share; returns when every piece has a row in the journal.
 
-    The headers for Cloudflare Access come from this process's own environment, so that no secret
+    What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
+    died. The headers for Cloudflare Access come from this process's own environment, so that no secret
     passes through Spark.
 
     Raises:
@@ -51,25 +56,56 @@ def ask_model(task: AskModel) -> None:
 
 async def _ask(task: AskModel) -> None:
     store = open_store(task.location)
-    headers = access_headers(os.environ)
-    async with (
-        JournalWriter(store, task.journal, task.flush_seconds) as journal,
-        ChatClient(task.timeouts, headers, task.stream, task.asking.askers) as client,
-    ):
-        await ask_all(task.asking, client, journal, _groups(store, task.parts))
+    asking, headers = task.asking, access_headers(os.environ)
+    done = await asyncio.to_thread(AnswerIndex.read, store, task.journal)
+    async with ChatClient(asking.timeouts, headers, task.stream) as client:
+
+        async def approve(endpoints: Sequence[str]) -> None:
+            await require_same_digest(client, asking.template, endpoints)
+
+        async with JournalWriter(store, task.journal, task.flush_seconds, approve) as journal:
+            await ask_all(asking, client, journal, _groups(store, task.parts, done))
 
 
-def _groups(store: ObjectStore, parts: Sequence[ChunksToAsk]) -> Iterator[list[PieceToAsk]]:
-    """The pieces of one part at a time, the longest first: what is left at the end is short."""
+async def require_same_digest(
+    client: ChatClient, template: RequestTemplate, endpoints: Sequence[str]
+) -> None:
+    """Makes sure that the endpoints still have the model the run began with.
+
+    Called after answers came and before they are kept, so that none is kept under a wrong digest. An
+    endpoint that cannot be asked now has not been seen to change.
+
+    Raises:
+        ModelError: one has another model under the name now.
+    """
+    digests = await asyncio.gather(*(client.digest(endpoint, template) for endpoint in endpoints))
+    for endpoint, digest in zip(endpoints, digests, strict=True):
+        if digest is not None and digest != template.digest:
+            raise ModelError(
+                f"{template.model} changed on {endpoint} during the run "
+                f"({template.digest[:12]} is now {digest[:12]})",
+                "run again; all is asked anew, because other weights give other answers",
+            )
+
+
+def _groups(
+    store: ObjectStore, parts: Sequence[ChunksToAsk], done: AnswerIndex
+) -> Iterator[list[PieceToAsk]]:
+    """The pieces of one part at a time, without those that are done."""
     for part in parts:
-        chunks = read_table(store, part.chunks_key, ("start", "text", "estimated_tokens"))
-        pieces = [
-            _piece_to_ask(piece, chunks["start"][row].as_py(), chunks["text"][row].as_py(), tokens)
-            for row, wanted in part.pieces.items()
-            for tokens in [chunks["estimated_tokens"][row].as_py()]
-            for piece in wanted
+        wanted = {
+            row: [leaf for piece in pieces for leaf in done.unasked(piece)]
+            for row, pieces in part.pieces.items()
+        }
+        rows = [row for row, pieces in wanted.items() if pieces]
+        chunks = read_table(store, part.chunks_key, ("start", "text", "estimated_tokens")).take(
+            pa.array(rows, pa.int64())
+        )
+        yield [
+            _piece_to_ask(piece, chunk["start"], chunk["text"], chunk["estimated_tokens"])
+            for row, chunk in zip(rows, chunks.to_pylist(), strict=True)
+            for piece in wanted[row]
         ]
-        yield sorted(pieces, key=lambda piece: -piece.estimated_tokens)
 
 
 def _piece_to_ask(piece: Piece, chunk_start: int, chunk_text: str, chunk_tokens: int) -> PieceToAsk:

@@ -8,7 +8,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, AnswerStatus
-from preannotation_assets.inference.journal import Piece, read_answers
+from preannotation_assets.errors import StorageError
+from preannotation_assets.inference.journal import IndexedAnswer, Piece, read_answers
 from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
@@ -20,14 +21,14 @@ _PAIRS_A_PART: Final = 2000
 class CollectAnswers:
     """For every row of the chunks part, the pieces that stand for it.
 
-    ``files`` says in which file of the journal the row of a request is.
+    ``answers`` says where in the journal the row of a request is.
     """
 
     location: StoreLocation
     chunks_key: str
     outputs_key: str
     pieces: Sequence[Sequence[Piece]]
-    files: Mapping[str, str]
+    answers: Mapping[str, IndexedAnswer]
     run_id: str
 
 
@@ -59,7 +60,10 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     """
     store = open_store(task.location)
     chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
-    answers = {row["request_key"]: row for row in read_answers(store, task.files).to_pylist()}
+    answers = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
+    missing = sum(piece.request_key not in answers for pieces in task.pieces for piece in pieces)
+    if missing:
+        raise StorageError(f"the journal lacks {missing} answers", "materialize raw_model_outputs again")
     rows = [
         {**chunk, **answers[piece.request_key], "start": piece.start, "end": piece.end}
         for chunk, pieces in zip(chunks.to_pylist(), task.pieces, strict=True)

@@ -1,7 +1,5 @@
 """What an expert would see go wrong: a text, what a model quotes from it, and where that stands."""
 
-# ruff: noqa: RUF001 - characters that look like others are what is tested
-
 import json
 from collections.abc import Callable, Sequence
 
@@ -102,6 +100,8 @@ def test_finds_what_was_meant(text: str, quote: str, place: str | None) -> None:
         ("King Haakon VII", "King Haakon VI"),
         ("on 3 Jun 1911", "3 Jan 1911"),
         ("IMO 9312076", "Andersen"),
+        ("signed by Mr. Olsen", "Mr. poinsett"),
+        ("a Pro forma invoice", "Pro-\nvidence"),
         ("some text", "\u241f"),
         ("some text", "—"),
         ("", "Bergen"),

@@ -4,11 +4,14 @@ import itertools
 import random
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets.extraction.merging import Dropped, DropReason, merge
 from preannotation_assets.extraction.spans import Span
+
+# A loaded machine makes no test wrong.
+unhurried = settings(deadline=None)
 
 PAGE_LENGTH = 200
 FIRST, SECOND, THIRD = (0, 100), (80, 160), (140, 200)
@@ -44,6 +47,7 @@ def spans(draw: st.DrawFn) -> Span:
     )
 
 
+@unhurried
 @given(st.lists(spans(), max_size=12), st.booleans(), st.randoms(use_true_random=False))
 def test_every_span_is_kept_or_dropped_whatever_their_order(
     found: list[Span], overlaps_allowed: bool, shuffling: random.Random
@@ -60,6 +64,7 @@ def test_every_span_is_kept_or_dropped_whatever_their_order(
     assert positions == sorted(set(positions))
 
 
+@unhurried
 @given(st.lists(spans(), max_size=12))
 def test_no_overlap_stays_where_none_is_allowed(found: list[Span]) -> None:
     kept = merge(found, False, PAGE_LENGTH).kept
@@ -71,6 +76,7 @@ def _weight(chosen: tuple[Span, ...]) -> float:
     return sum((one.end - one.start) * (1 + (one.confidence or 0.0)) for one in chosen)
 
 
+@unhurried
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20), st.sampled_from([None, 0.5])), max_size=7))
 def test_the_heaviest_set_agrees_with_brute_force(found: list[tuple[int, int, float | None]]) -> None:
     # One label a place: only overlaps are left to resolve.

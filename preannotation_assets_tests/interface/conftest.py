@@ -1,6 +1,7 @@
 """One Dagster and one browser for all tests of the interface."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,30 +46,39 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """A window; how it looked last is kept in the test's folder."""
+@contextmanager
+def _window(browser: Browser, folder: Path) -> Iterator[Page]:
+    """A window; how it looked last is kept in ``folder``."""
     window = browser.new_page(viewport={"width": 1900, "height": 1100})
     window.set_default_timeout(_WAIT_MILLISECONDS)
-    yield window
-    window.screenshot(path=tmp_path / "last.png")
-    window.close()
+    try:
+        yield window
+    finally:
+        window.screenshot(path=folder / "last.png")
+        window.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """A window of the test's own."""
+    with _window(browser, tmp_path) as window:
+        yield window
 
 
 @pytest.fixture(scope="package")
 def materialized(interface: Interface, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """vessels_ocr_1, added as a partition and materialized by clicking."""
-    window = browser.new_page(viewport={"width": 1900, "height": 1100})
-    window.set_default_timeout(_WAIT_MILLISECONDS)
-    window.goto(f"{interface.url}/asset-groups")
-    window.get_by_role("button", name="Materialize all").click()
-    window.get_by_role("button", name="Add a partition").click()
-    question = window.get_by_role("dialog").filter(has_text="Partition name")
-    question.get_by_role("textbox").fill("vessels_ocr_1")
-    question.get_by_role("button", name="Save").click()
-    before = interface.run_ids()
-    window.get_by_role("button", name="Launch 1 run").click()
-    started = wait_for(lambda: interface.run_ids() - before, "the run", 30)
-    window.screenshot(path=tmp_path_factory.mktemp("materialized") / "last.png")
-    window.close()
+    with _window(browser, tmp_path_factory.mktemp("materialized")) as window:
+        window.goto(f"{interface.url}/asset-groups")
+        window.get_by_role("button", name="Materialize all").click()
+        window.get_by_role("button", name="Add a partition").click()
+        question = window.get_by_role("dialog").filter(has_text="Partition name")
+        question.get_by_role("textbox").fill("vessels_ocr_1")
+        question.get_by_role("button", name="Save").click()
+        expect(question).to_be_hidden()
+        before = interface.run_ids()
+        # The new partition is selected already, unless the dialog was still loading when it was opened.
+        window.get_by_role("dialog").get_by_role("button", name="All", exact=True).click()
+        window.get_by_role("button", name="Launch 1 run").click()
+        started = wait_for(lambda: interface.run_ids() - before, "the run", 30)
     return interface.wait_for_end(started.pop())

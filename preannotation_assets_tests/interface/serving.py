@@ -18,7 +18,7 @@ from interface.polling import wait_for
 from interface.warehouse_file import WarehouseFile
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
-__all__ = ["ENDED", "Interface", "Run", "Tick", "serve_interface"]
+__all__ = ["ENDED", "Interface", "Run", "Tick", "descendants", "is_alive", "serve_interface"]
 
 ENDED: Final = frozenset(("SUCCESS", "FAILURE", "CANCELED"))
 
@@ -76,7 +76,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A running web interface. ``session`` is the process session of all that belongs to it."""
+    """A running web interface."""
 
     url: str
     home: Path
@@ -84,7 +84,6 @@ class Interface:
     output: Path
     warehouse: WarehouseFile
     simulator: RunningSimulator
-    session: int
 
     def graphql(self, query: str, **variables: object) -> Any:
         """Asks as the browser does."""
@@ -200,7 +199,7 @@ def serve_interface(folder: Path) -> Iterator[Interface]:
         ) as process:
             try:
                 url = wait_for(lambda: _address(process, output), "the address", _START_SECONDS)
-                interface = Interface(url, home, folder / "lake", output, warehouse, simulator, process.pid)
+                interface = Interface(url, home, folder / "lake", output, warehouse, simulator)
                 wait_for(lambda: _is_loaded(interface), "the code location", _START_SECONDS)
                 yield interface
             finally:
@@ -236,11 +235,37 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _processes(session: int) -> list[int]:
     """The processes of a session that are alive."""
-    found = []
+    return [entry.process for entry in _process_table() if entry.session == session]
+
+
+def descendants(process: int) -> set[int]:
+    """The living processes that a process has started, and they in turn."""
+    table = _process_table()
+    found = {process}
+    while more := {entry.process for entry in table if entry.parent in found} - found:
+        found |= more
+    return found - {process}
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process has not ended."""
+    return any(entry.process == process for entry in _process_table())
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    process: int
+    parent: int
+    session: int
+
+
+def _process_table() -> list[_Entry]:
+    """All processes but those that have ended and wait to be asked how (Linux: proc_pid_stat(5))."""
+    table = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # The second field is the name in parentheses, which may hold blanks.
-            state, _, _, owner = status.read_text("utf-8", "replace").rpartition(")")[2].split()[:4]
-            if int(owner) == session and state != "Z":
-                found.append(int(status.parent.name))
-    return found
+            state, parent, _, session = status.read_text("utf-8", "replace").rpartition(")")[2].split()[:4]
+            if state != "Z":
+                table.append(_Entry(int(status.parent.name), int(parent), int(session)))
+    return table

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from interface.polling import wait_for
-from interface.serving import Interface, Run
+from interface.serving import Interface, Run, descendants, is_alive
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatorSettings
 
 DATASET = "vessels_ocr_30"
@@ -44,10 +44,13 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface:
         wait_for(lambda: _files(journal) >= 2, "answers on disk", 120)
         process = _process_of(interface, run_id)
         assert process is not None
+        started = descendants(process)
+        assert started, "no JVM"
         os.kill(process, signal.SIGKILL)
         before = _asked(slow)
         assert interface.wait_for_end(run_id).status == "FAILURE"
         retry = wait_for(lambda: _retry_of(interface, run_id), "the retry", 60)
+        wait_for(lambda: not any(map(is_alive, started)), "the end of the killed run's JVM and workers", 60)
         assert interface.wait_for_end(retry.run_id).status == "SUCCESS"
         asked = _asked(slow)
 
@@ -65,4 +68,4 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface:
 
 
 def _files(folder: Path) -> int:
-    return len(list(folder.glob("*.parquet")))
+    return len(list(folder.rglob("*.parquet")))

@@ -1,5 +1,4 @@
 import hashlib
-import os
 import subprocess
 import sys
 import time
@@ -170,7 +169,9 @@ def test_a_view_that_cannot_serve_is_told_in_one_line(
     assert named in problem(database(tmp_path, statements))
 
 
-@pytest.mark.parametrize("condition", ["doc_id =", "nothing = 1", "doc_id = 'a' -- x", "1", "doc_id = '$dataset'"])
+@pytest.mark.parametrize(
+    "condition", ["doc_id =", "nothing = 1", "doc_id = 'a' -- x", "1", "doc_id = '$dataset'"]
+)
 def test_a_wrong_condition_is_told_in_one_line(tmp_path: Path, condition: str) -> None:
     path = database(tmp_path, [TABLE, VIEW], [(DATASET, 1, "a", "h")])
     if condition == "1":
@@ -208,8 +209,8 @@ def test_motherduck_needs_a_token_and_no_answer_repeats_it(monkeypatch: pytest.M
 def test_an_error_in_the_middle_never_quotes_a_page(tmp_path: Path, column: str) -> None:
     rows = [(DATASET, page, f"CONFIDENTIAL{page}", "h") for page in range(3000)]
     broken = {
-        "page_num": "SELECT doc_id, CASE WHEN page_num > 2500 THEN text::INTEGER ELSE page_num END AS page_num,"
-        " text, text_sha256 FROM t",
+        "page_num": "SELECT doc_id, CASE WHEN page_num > 2500 THEN text::INTEGER ELSE page_num END"
+        " AS page_num, text, text_sha256 FROM t",
         "text": "SELECT doc_id, page_num, CASE WHEN page_num > 2500 THEN error(text) ELSE text END AS text,"
         " text_sha256 FROM t",
     }[column]
@@ -270,7 +271,7 @@ def test_reading_changes_nothing_and_bears_other_readers(tmp_path: Path) -> None
         with pytest.raises(duckdb.InvalidInputException, match="read-only"):
             one._connection.execute("INSERT INTO md_raw_ocr.main.t VALUES ('x', 1, 'x', 'x')")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-    assert os.listdir(tmp_path) == [path.name]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("kind", [pa.ArrowInvalid, OSError, duckdb.ConversionException])
@@ -293,7 +294,9 @@ with WarehouseResource(database=sys.argv[1], memory_limit="450MB").open() as sou
 
 
 def test_a_batch_streams_in_bounded_memory(tmp_path: Path) -> None:
-    fill = f"INSERT INTO t SELECT '{DATASET}/' || (i * 7919 % {PAGES}), 1, repeat(md5(i::VARCHAR), 94), 'h' FROM range({PAGES}) r(i)"
+    fill = f"""
+        INSERT INTO t SELECT '{DATASET}/' || (i * 7919 % {PAGES}), 1, repeat(md5(i::VARCHAR), 94), 'h'
+        FROM range({PAGES}) r(i)"""
     path = database(tmp_path, [TABLE, VIEW, fill])
     done = subprocess.run(
         [sys.executable, "-c", STREAM, str(path)], capture_output=True, text=True, check=True, timeout=120
@@ -305,7 +308,9 @@ def test_a_batch_streams_in_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:
-    fill = f"INSERT INTO t SELECT '{DATASET}/' || i, 1, repeat(md5(i::VARCHAR), 94), 'h' FROM range(20000) r(i)"
+    fill = (
+        f"INSERT INTO t SELECT '{DATASET}/' || i, 1, repeat(md5(i::VARCHAR), 94), 'h' FROM range(20000) r(i)"
+    )
     path = database(tmp_path, [TABLE, VIEW, fill])
     with (
         WarehouseResource(database=str(path), memory_limit="20MB").open() as source,

@@ -43,11 +43,7 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
     """
     page = Page(text)
     prepared = {written: prepare(written, page.table) for written in {quote.text for quote in quotes}}
-    wanted = _copies(quotes, prepared)
-    findings = {
-        written: find(page, quote, wanted[written]) if quote.letters else _NOWHERE
-        for written, quote in prepared.items()
-    }
+    findings = _findings(page, quotes, prepared)
     answers = _thinned(quotes, _contenders(quotes, findings))
     costs = chain_costs(
         [Stop(quote.label, candidates) for quote, candidates in zip(quotes, answers, strict=True)]
@@ -64,14 +60,19 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
     ]
 
 
-def _copies(quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]) -> dict[str, int]:
-    """How many places each text needs: as many as its letters are answered under one label."""
+def _findings(
+    page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]
+) -> dict[str, Finding]:
+    """The places of every text: as many as its letters are answered under one label, if there are."""
     copies = Counter((quote.label, prepared[quote.text].letters) for quote in quotes)
     wanted: dict[str, int] = {}
     for quote in quotes:
         count = copies[quote.label, prepared[quote.text].letters]
         wanted[quote.text] = max(wanted.get(quote.text, 0), count)
-    return wanted
+    return {
+        written: find(page, quote, wanted[written]) if quote.letters else _NOWHERE
+        for written, quote in prepared.items()
+    }
 
 
 def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> list[Sequence[Candidate]]:

@@ -20,11 +20,15 @@ __all__ = ["Candidate", "Finding", "find"]
 # A letter weighs twice as much as anything that folding hides, and as a long step back in the order.
 _REPAIR_WEIGHT = 2.0
 _SURFACE_SIMILARITY = 0.1
+_NOT_VERBATIM = 0.1
 # Up to this cost a place is as good as the exact one: it differs in its layout only.
 _SURE = 0.1
 # From this price on it is worth looking whether only a part of the quote stands on the page.
 _DOUBTFUL = 0.5
 _BAND = 0.6
+# Where the quote also stands unrepaired, another place must be nearly the same.
+_COPY_PER_LETTER = 0.07
+_UNLIMITED = float("inf")
 _ACRONYM = 3
 _AROUND = 2
 _SHORT_PAGE = 40
@@ -55,20 +59,23 @@ class Finding:
 
 
 def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
-    """Finds the places of a quote: as it is written, with repairs, inside words, in parts.
+    """Finds the places of a quote: verbatim, folded, with repairs, inside words, in parts.
 
-    Each of these is only tried when those before it have not given ``wanted`` places.
+    Each of these is only tried, and its places only offered, when those before it are fewer than wanted.
     """
     exact = exact_hits(page, quote.letters)
     candidates = _grounded(page, quote, exact)
+    verbatim = [candidate for candidate in candidates if candidate.match is Match.EXACT]
     sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
-    if len(sure) >= wanted:
-        return Finding(sure, False)
+    for best in (verbatim, sure):
+        if len(best) >= wanted:
+            return Finding(best, False)
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or _is_too_long(page, quote):
         return Finding(candidates, value_changed)
     searched = pattern(page, quote.letters)
-    similar = similar_hits(page, quote, searched, wanted, bool(candidates))
+    most = _COPY_PER_LETTER * len(quote.letters) if candidates else _UNLIMITED
+    similar = similar_hits(page, quote, searched, wanted, most)
     price = 0.0 if candidates else min((hit.price for hit in similar.hits), default=_DOUBTFUL)
     candidates = _united(candidates, _grounded(page, quote, similar.hits))
     if len(candidates) < wanted:
@@ -92,7 +99,8 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit]) -> list[Can
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
         surface = surface_price(quote.core, written)
-        found.append(_candidate(page, quote, dress(page.text, quote, start, end), hit.price, surface))
+        place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
+        found.append(_candidate(page, quote, place, hit.price, surface))
     return found
 
 
@@ -112,16 +120,12 @@ def _candidate(
     page: Page, quote: PreparedQuote, place: tuple[int, int], price: float, surface: float
 ) -> Candidate:
     start, end = place
-    exact = not price and page.text[start:end] == quote.text
-    folded_or_fuzzy = Match.FUZZY if price else Match.FOLDED
+    if not price and page.text[start:end] == quote.text:
+        return Candidate(start, end, surface, Match.EXACT, 1.0)
+    match = Match.FUZZY if price else Match.FOLDED
     length = len(quote.letters)
-    return Candidate(
-        start=start,
-        end=end,
-        cost=_REPAIR_WEIGHT * price + surface,
-        match=Match.EXACT if exact else folded_or_fuzzy,
-        similarity=1.0 if exact else length / (length + price + _SURFACE_SIMILARITY * surface),
-    )
+    similarity = length / (length + price + _SURFACE_SIMILARITY * (surface + _NOT_VERBATIM))
+    return Candidate(start, end, _REPAIR_WEIGHT * price + surface, match, similarity)
 
 
 def _parts(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Candidate]:

@@ -6,11 +6,13 @@ What is left without them, the core, must stand on the page, and it must carry t
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from rapidfuzz.distance import Levenshtein
+
 from .hits import Hit, exact_hits, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import pattern
-from .words import FUNCTION_WORDS, Word, abbreviates, split_words
+from .words import Word, abbreviates, is_common, is_roman_numeral, split_words
 
 __all__ = ["Core", "core_hits"]
 
@@ -18,6 +20,9 @@ _MOST_ADDED = 3
 _MOST_WORDS = 60
 _MOST_PRICE = 1.9
 _ABBREVIATED = 0.2
+_DAMAGED = 0.2
+_DAMAGED_LETTER = 0.2
+_LETTERS_PER_DAMAGE = 3
 # A core that needs repairs of its own is weak evidence.
 _REPAIRED = 0.3
 _REPAIR_PER_LETTER = 0.1
@@ -68,7 +73,7 @@ def _cuts(page: Page, quote: PreparedQuote) -> Iterator[_Cut]:
 
 def _may_carry(words: Sequence[Word]) -> bool:
     letters = sum(len(word.letters) for word in words)
-    return letters >= _FEWEST_LETTERS and any(word.letters not in FUNCTION_WORDS for word in words)
+    return letters >= _FEWEST_LETTERS and not all(is_common(word.letters) for word in words)
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
@@ -101,28 +106,46 @@ def _hits(page: Page, cut: _Cut) -> list[Hit]:
         return [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
     if hits or any(word.price is None for word in (*cut.before, *cut.after)):
         return hits
-    similar = similar_hits(page, core, pattern(page, core.letters), 1, False)
     most = _REPAIR_PER_LETTER * len(core.letters) if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else 0.0
-    repaired = [hit for hit in similar.hits if hit.price <= most] or inner_hits(page, core, similar.begun)
+    similar = similar_hits(page, core, pattern(page, core.letters), 1, most)
+    repaired = similar.hits or inner_hits(page, core, similar.begun)
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in repaired]
 
 
 def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
-    """The hit with the price of the added words; one that stands abbreviated next to the core is taken in."""
+    """The hit with the price of the added words.
+
+    A word that stands next to the core, abbreviated or damaged, has not been added: it is taken in.
+    """
     first, last, price = hit
     dropped = [*cut.before, *cut.after]
     if cut.before:
         start, end = page.word_before(first)
-        if abbreviates(page.letters[start:end], cut.before[-1].letters):
-            first, price = start, price + _ABBREVIATED
+        form = _other_form(page.letters[start:end], cut.before[-1].letters)
+        if form is not None:
+            first, price = start, price + form
             dropped.remove(cut.before[-1])
     if cut.after:
         start, end = page.word_after(last)
-        if abbreviates(page.letters[start:end], cut.after[0].letters):
-            last, price = end, price + _ABBREVIATED
+        form = _other_form(page.letters[start:end], cut.after[0].letters)
+        if form is not None:
+            last, price = end, price + form
             dropped.remove(cut.after[0])
     for word in dropped:
         if word.price is None:
             return None
         price += word.price
     return Hit(first, last, price)
+
+
+def _other_form(written: str, quoted: str) -> float | None:
+    """The price of one word for the other; None if they are different words."""
+    if abbreviates(written, quoted):
+        return _ABBREVIATED
+    if len(quoted) < _FEWEST_LETTERS or is_common(quoted):
+        return None
+    if not (written + quoted).isalpha() or is_roman_numeral(quoted.upper()):
+        return None
+    most = max(1, len(quoted) // _LETTERS_PER_DAMAGE)
+    damage = Levenshtein.distance(written, quoted, score_cutoff=most)
+    return _DAMAGED + _DAMAGED_LETTER * damage if damage <= most else None

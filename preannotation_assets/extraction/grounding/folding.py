@@ -36,6 +36,7 @@ _UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
 
 # Symbols that are a broken letter when letters stand on both sides of them.
 _SYMBOLS: Mapping[str, str] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
+_SYMBOL = re.compile(r"[!|€$@¢]")
 _SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
 
 
@@ -93,7 +94,7 @@ def fold(text: str) -> FoldedText:
 
 def mended(text: str) -> str:
     """The text with letters in place of the symbols that print leaves for them inside words."""
-    if not any(symbol in text for symbol in _SYMBOLS):
+    if not _SYMBOL.search(text):
         return text
     return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
 

@@ -21,16 +21,16 @@ _LONE_WORD_LIMITS = (0.0, 0.0, 0.25, 0.3, 0.5, 1.0)
 # The same for longer words and for whole quotes.
 _LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
-# Where the quote also stands unrepaired, another place must be nearly the same.
-_STRICT_LIMIT_PER_LETTER = 0.07
+# Letters that look alike are many: where several differ they prove less than one that is plainly wrong.
+_MANY_LIMIT_PER_LETTER = 0.12
 _ROMAN_LIMIT = 0.3
 
 # A name that stands without its capital, or in more or fewer words, is likely another word.
-_LOWER_CASE = 0.5
+_LOWER_CASE = 0.8
 _SPLIT = 0.3
 
 _ERROR = 0.45
-_LETTERS_PER_ERROR = 5
+_LETTERS_PER_ERROR = 7
 _MOST_ERRORS = 8
 _CHANGED_VALUE_LIMIT = 0.2
 
@@ -66,15 +66,11 @@ class SimilarHits(NamedTuple):
 
 def exact_hits(page: Page, letters: str) -> list[Hit]:
     """All places of the letters, just so, between the borders of words."""
-    return [
-        Hit(first, last, 0.0)
-        for first, last in page.find(letters)
-        if page.starts_at(first) and page.ends_at(last)
-    ]
+    return [Hit(first, last, 0.0) for first, last in page.find(letters) if page.is_bordered(first, last)]
 
 
 def similar_hits(
-    page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, strict: bool
+    page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, most: float
 ) -> SimilarHits:
     """The places of a quote with repairs, between the borders of words, the cheapest of overlapping ones.
 
@@ -85,12 +81,10 @@ def similar_hits(
         quote: the quote.
         searched: the pattern of the quote's letters.
         wanted: how many places are wanted.
-        strict: whether only what is nearly the same counts.
+        most: the price that the repairs may have, at most that which is usual for the quote's length.
     """
     length = len(quote.letters)
-    limit = _limit(length, len(quote.words) == 1)
-    if strict:
-        limit = min(limit, _STRICT_LIMIT_PER_LETTER * length)
+    limit = min(most, _limit(length, len(quote.words) == 1))
     states = first_level(searched, page.starts)
     begun = states[-1]
     hits: list[Hit] = []
@@ -185,6 +179,8 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     if not fixed.total:
         return True
     total = fixed.total + _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
+    if fixed.letters > 1:
+        limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
     if quote.core[0].isupper() and page.text[page.origin(hit.first)].islower():
         total += _LOWER_CASE
     return total <= limit and all(

@@ -98,7 +98,7 @@ def _pass(chain: Sequence[Stop]) -> list[list[float]]:
 def _next_totals(before: Stop, totals: Sequence[float], stop: Stop) -> list[float]:
     nested = _NESTED_IN_ITS_LABEL if before.label == stop.label else _NESTED
     far_back = min(totals) + _STEP_BACK + _WAY_BACK
-    near_back = _cheapest_ahead(before.spots, totals)
+    near_back: Sequence[float] | None = None
     behind = _INFINITY
     passed = 0
     count = len(totals)
@@ -119,6 +119,7 @@ def _next_totals(before: Stop, totals: Sequence[float], stop: Stop) -> list[floa
                 best = min(best, totals[ahead] + nested)
             ahead += 1
         if ahead < count:
+            near_back = near_back or _cheapest_ahead(before.spots, totals)
             best = min(best, near_back[ahead] - _WAY_BACK * end / _LONG_WAY)
         here.append(spot.cost + best)
     return here

@@ -83,6 +83,10 @@ class Page:
         """Whether a word ends at a boundary."""
         return self._end_flags[boundary - 1] != 0
 
+    def is_bordered(self, first: int, last: int) -> bool:
+        """Whether a word starts at the one boundary and one ends at the other."""
+        return self._start_flags[first] != 0 and self._end_flags[last - 1] != 0
+
     def is_glued(self, boundary: int) -> bool:
         """Whether a word begins inside a run of letters, by its capital or after a number."""
         if boundary == 0:

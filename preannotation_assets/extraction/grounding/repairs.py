@@ -28,11 +28,12 @@ _GROUP_WIDTHS = (1, 2)
 class Repair(NamedTuple):
     """What turning a quote's letters into the page's costs, for each word of the quote and in total.
 
-    ``digits`` counts the changed digits; they are not in the prices.
+    ``letters`` counts the letters that differ, and ``digits`` the changed digits, which have no price.
     """
 
     prices: Sequence[float]
     total: float
+    letters: int
     digits: int
 
 
@@ -45,7 +46,7 @@ def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
         word_ends: where in the quote its words end.
     """
     prices = [0.0] * len(word_ends)
-    digits = 0
+    letters = digits = 0
     word = 0
     for first, quoted, found in _differences(quote, written):
         after = first + len(quoted)
@@ -54,11 +55,12 @@ def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
             changed = int(price // _DIGIT)
             digits += changed
             price -= changed * _DIGIT
+        letters += max(len(quoted), len(found))
         middle = first + len(quoted) // 2
         while word_ends[word] <= middle and word < len(word_ends) - 1:
             word += 1
         prices[word] += price
-    return Repair(prices, sum(prices), digits)
+    return Repair(prices, sum(prices), letters, digits)
 
 
 def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:

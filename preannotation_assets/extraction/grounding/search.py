@@ -44,32 +44,28 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
     """The states without errors, one for every prefix of the pattern; ``starts`` is that of the empty one."""
     states = [starts]
     state = starts
-    jumps = wanted.jumps
-    for position, places in enumerate(wanted.places):
+    for places, groups in zip(wanted.places, wanted.jumps, strict=True):
         state = (state & places) << 1
-        for back, group, width in jumps[position]:
-            state |= (states[position + 1 - back] & group) << width
+        for back, group, width in groups:
+            state |= (states[-back] & group) << width
         states.append(state)
     return states
 
 
 def swapped_places(wanted: Pattern) -> list[int]:
-    """For every letter but the first, the places where it stands before the letter that it follows."""
-    return [after & (before >> 1) for before, after in pairwise(wanted.places)]
+    """For every letter the places where it stands before the one that it follows; none for the first."""
+    return [0, *(after & (before >> 1) for before, after in pairwise(wanted.places))]
 
 
 def next_level(wanted: Pattern, swapped: Sequence[int], before: Sequence[int]) -> list[int]:
     """The states with one error more than those given; ``swapped`` are the pattern's swapped places."""
     state = before[0] | before[0] << 1
     states = [state]
-    jumps = wanted.jumps
-    for position, places in enumerate(wanted.places):
-        fewer = before[position]
-        state = (((state & places) | fewer | before[position + 1]) << 1) | fewer
-        if position:
-            state |= (before[position - 1] & swapped[position - 1]) << 2
-        for back, group, width in jumps[position]:
-            state |= (states[position + 1 - back] & group) << width
+    steps = zip(wanted.places, wanted.jumps, swapped, (0, *before), before, before[1:], strict=False)
+    for places, groups, swap, two_fewer, fewer, other in steps:
+        state = (((state & places) | fewer | other | ((two_fewer & swap) << 1)) << 1) | fewer
+        for back, group, width in groups:
+            state |= (states[-back] & group) << width
         states.append(state)
     return states
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .folding import SEPARATOR, FoldTable
 
-__all__ = ["FUNCTION_WORDS", "Word", "abbreviates", "is_roman_numeral", "split_words"]
+__all__ = ["FUNCTION_WORDS", "Word", "abbreviates", "is_common", "is_roman_numeral", "split_words"]
 
 
 def _listed(words: str) -> frozenset[str]:
@@ -49,6 +49,8 @@ _DESIGNATIONS = _listed(
 )
 
 _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+
+_HYPHENS = frozenset("-\u2010\u00ac\u2e17=")
 
 _FUNCTION_WORD = 0.35
 _BRACKETED = 0.3
@@ -106,11 +108,18 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
     return words
 
 
+def is_common(letters: str) -> bool:
+    """Whether a folded word is one that models add: an article, a title, a legal form."""
+    return letters in FUNCTION_WORDS or letters in _DESIGNATIONS
+
+
 def abbreviates(written: str, quoted: str) -> bool:
     """Whether one of two folded words abbreviates the other: Prof, Dr, Mme, v for von, MM for several.
 
-    The page may abbreviate to one letter, the quote may not.
+    The page may abbreviate to one letter, the quote may not; a title is only short for a title.
     """
+    if len(written) > 1 and is_common(quoted) and not is_common(written):
+        return False
     return _shortens(written, quoted) or (len(quoted) > 1 and _shortens(quoted, written))
 
 
@@ -162,7 +171,9 @@ def _price(text: str, start: int, end: int, letters: str) -> float | None:
 
 
 def _is_glued(text: str, start: int, end: int) -> bool:
-    """Whether a word hangs together with another, as after a hyphen."""
+    """Whether a word hangs together with another, as at a hyphen, broken lines included."""
     before = text[start - 1 : start]
     after = text[end : end + 1]
+    if text[:start].rstrip()[-1:] in _HYPHENS:
+        return True
     return not (before.isspace() or before in ".,") or not (after.isspace() or after in ".,")

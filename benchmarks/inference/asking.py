@@ -1,0 +1,122 @@
+"""The two ways of asking that are compared: the pipeline's, and a bare loop with the same cap."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pyarrow as pa
+
+from preannotation_assets.contracts import CHUNKS
+from preannotation_assets.extraction.labels import parse_label_scheme
+from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.extraction.prompt import build_prompt
+from preannotation_assets.extraction.tokens import estimate_tokens
+from preannotation_assets.inference.asking import Asking
+from preannotation_assets.inference.board import Limits
+from preannotation_assets.inference.client import Timeouts
+from preannotation_assets.inference.journal import AnswerIndex
+from preannotation_assets.inference.outcomes import RetryPolicy
+from preannotation_assets.inference.permit_server import PermitServer
+from preannotation_assets.inference.planning import ChunkRow, WantedChunk, share_out, wanted_chunks
+from preannotation_assets.inference.preflight import identify_model, preload
+from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
+from preannotation_assets.lake import StoreLocation, open_store, write_table
+from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
+
+__all__ = ["Batch", "RunTasks", "ask_bare", "ask_with_pipeline", "prepare"]
+
+RunTasks = Callable[[Sequence[AskModel]], None]
+
+_MODEL = "llama3.3:70b"
+_CHUNKS = "chunks/part-00000.parquet"
+_JOURNAL = "answers"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts in a lake, and the request they are asked with."""
+
+    texts: Sequence[str]
+    rows: Sequence[ChunkRow]
+    template: RequestTemplate
+    folder: Path
+
+    @property
+    def location(self) -> StoreLocation:
+        """The lake."""
+        return StoreLocation(str(self.folder))
+
+
+def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path) -> Batch:
+    """Writes the texts into a new lake and loads the model everywhere."""
+    scheme = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
+    digest = identify_model(urls, _MODEL, {}, Timeouts()).digest
+    template = RequestTemplate(
+        _MODEL, digest, build_prompt(parse_label_scheme(scheme, "vessels")), ModelOptions(24_576, 3_072)
+    )
+    preload(urls, template, {}, Timeouts())
+    rows = [
+        ChunkRow(0, row, 0, len(text), text_sha256(text), estimate_tokens(text))
+        for row, text in enumerate(texts)
+    ]
+    table = [
+        {
+            "doc_id": f"d{row.row}",
+            "page_num": 1,
+            "chunk_index": 0,
+            "start": 0,
+            "end": row.end,
+            "text": text,
+            "chunk_sha256": row.chunk_sha256,
+            "estimated_tokens": row.estimated_tokens,
+        }
+        for row, text in zip(rows, texts, strict=True)
+    ]
+    batch = Batch(texts, rows, template, folder / uuid4().hex)
+    write_table(open_store(batch.location), _CHUNKS, pa.Table.from_pylist(table, schema=CHUNKS))
+    return batch
+
+
+def ask_with_pipeline(batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks) -> int:
+    """Asks everything as the asset does, in that many tasks; returns how many have an answer."""
+    store = open_store(batch.location)
+    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, AnswerIndex({})))
+    with PermitServer(urls, Limits(cap), slot_folder=batch.folder / "slots") as server:
+        asking = Asking(
+            batch.template, RetryPolicy(), Timeouts(), server.address, cap * len(urls), 200, "run"
+        )
+        run_tasks([_task(batch, share, asking) for share in share_out(wanted, tasks)])
+        answered = server.progress().answered
+    index = AnswerIndex.read(store, _JOURNAL)
+    kept = sum(index.get(chunk.pieces[0].request_key) is not None for chunk in wanted)
+    if not answered == kept == len(wanted):
+        raise RuntimeError(f"{answered} answered and {kept} kept of {len(wanted)}")
+    return kept
+
+
+def _task(batch: Batch, share: Sequence[WantedChunk], asking: Asking) -> AskModel:
+    parts = [ChunksToAsk(_CHUNKS, {chunk.row: chunk.pieces for chunk in share})]
+    return AskModel(batch.location, f"{_JOURNAL}/run", parts, asking, "never", 3.0)
+
+
+def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:
+    """Workers on one queue, as many for each server as its cap; nothing is kept."""
+    asyncio.run(_ask_bare(batch, urls, cap))
+
+
+async def _ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:
+    queue = iter(sorted(batch.texts, key=len, reverse=True))
+    limits = httpx.Limits(max_connections=cap * len(urls))
+    async with httpx.AsyncClient(timeout=900, limits=limits) as client:
+
+        async def work(url: str) -> None:
+            for text in queue:
+                body = batch.template.body(text, stream=False)
+                response = await client.post(f"{url}/api/chat", json=body)
+                response.raise_for_status().json()
+
+        await asyncio.gather(*(work(url) for url in urls for _ in range(cap)))

@@ -1,0 +1,80 @@
+"""Stand-in servers in processes of their own, and what they say about their slots."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+__all__ = ["Load", "Speed", "reset", "serve", "slot_load"]
+
+_SLOTS = 4
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a server is: tokens a second of a slot alone; 0 answers at once."""
+
+    decode_rate: float
+    slots: int = _SLOTS
+
+
+@dataclass(frozen=True)
+class Load:
+    """What servers saw together. ``occupancy`` is of all slots, from the first arrival to the last end."""
+
+    requests: int
+    seconds: float
+    occupancy: float
+    most_in_flight: int
+    mean_seconds: float
+    answer_tokens: int
+
+
+@contextmanager
+def serve(speed: Speed) -> Iterator[str]:
+    """A server for the time of the block; gives its URL."""
+    pace = (
+        ["--speed", "1", "--decode-rate", str(speed.decode_rate)] if speed.decode_rate else ["--speed", "0"]
+    )
+    command = [sys.executable, "-m", "preannotation_assets.simulator", "--port", "0", "--load-seconds", "0"]
+    options = ["--slots", str(speed.slots), "--prefill-rate", "1000000", *pace]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        yield line.split()[-1]
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stdout:
+            process.stdout.close()
+
+
+def reset(urls: Sequence[str]) -> None:
+    """Forgets what the servers have seen."""
+    for url in urls:
+        httpx.post(f"{url}/simulator/reset", timeout=30).raise_for_status()
+
+
+def slot_load(urls: Sequence[str], slots: int = _SLOTS) -> Load:
+    """What the servers saw since the last reset."""
+    records: list[dict[str, Any]] = []
+    most = 0
+    for url in urls:
+        answered = httpx.get(f"{url}/simulator/requests", timeout=60).json()["requests"]
+        records += [record for record in answered if not record["is_load_only"]]
+        most = max(most, httpx.get(f"{url}/simulator/summary", timeout=30).json()["peak_in_flight"])
+    busy = [record["ended_at"] - record["slot_taken_at"] for record in records]
+    began = min(record["arrived_at"] for record in records)
+    seconds = max(record["ended_at"] for record in records) - began
+    return Load(
+        requests=len(records),
+        seconds=seconds,
+        occupancy=sum(busy) / (slots * len(urls) * seconds),
+        most_in_flight=most,
+        mean_seconds=sum(busy) / len(busy),
+        answer_tokens=sum(record["output_tokens"] or 0 for record in records),
+    )

@@ -1,0 +1,95 @@
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.extraction.answers import AnsweredQuote, AnswerFault, parse_answer
+
+strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ['"', "\\", '\\"', "}]}", '"}, {"port": "x', "\u2028", "\x00", "🚢", "\r\n", "spans"]
+)
+spans = st.lists(st.dictionaries(strings, strings, min_size=1, max_size=2), max_size=5)
+layouts = st.fixed_dictionaries(
+    {
+        "ensure_ascii": st.booleans(),
+        "indent": st.none() | st.integers(0, 3) | st.just("\t"),
+        "separators": st.sampled_from([None, (",", ":"), (" , ", " : "), (",\n", ":\n")]),
+    }
+)
+
+
+def members(spans: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [item for span in spans for item in span.items()]
+
+
+def pairs(quotes: tuple[AnsweredQuote, ...]) -> list[tuple[str, str]]:
+    return [(quote.label, quote.text) for quote in quotes]
+
+
+@given(spans, layouts, st.sampled_from(["", " ", "\n"]))
+def test_any_spelling_of_an_answer_is_read(
+    spans: list[dict[str, str]], layout: dict[str, Any], end: str
+) -> None:
+    answer = json.dumps({"spans": spans}, **layout) + end
+    parsed = parse_answer(answer)
+    assert parsed.fault is None
+    assert pairs(parsed.quotes) == members(spans)
+    for quote in parsed.quotes:
+        assert json.loads(f'"{answer[quote.value_start : quote.value_end]}"', strict=False) == quote.text
+        assert answer[quote.value_start - 1] == answer[quote.value_end] == '"'
+
+
+@given(spans, layouts, st.data())
+def test_an_answer_that_was_cut_off_gives_what_was_complete(
+    spans: list[dict[str, str]], layout: dict[str, Any], data: st.DataObject
+) -> None:
+    answer = json.dumps({"spans": spans}, **layout)
+    cut = data.draw(st.integers(0, len(answer) - 1))
+    whole, parsed = parse_answer(answer), parse_answer(answer[:cut])
+    assert parsed.fault is (AnswerFault.INVALID if answer[:cut].strip() else AnswerFault.EMPTY)
+    assert parsed.quotes == tuple(quote for quote in whole.quotes if quote.value_end < cut)
+
+
+@given(st.text(max_size=60) | st.text('{}[]",: spans\\u12d8', max_size=60))
+def test_nothing_makes_it_raise(answer: str) -> None:
+    parsed = parse_answer(answer)
+    assert (parsed.fault is AnswerFault.EMPTY) is (not answer.strip())
+    for quote in parsed.quotes:
+        assert answer[quote.value_start - 1] == '"'
+
+
+@given(spans.filter(len), st.sampled_from(["x", "}", ",", '{"spans": []}', "\n```"]))
+def test_what_follows_an_answer_is_a_fault(spans: list[dict[str, str]], tail: str) -> None:
+    parsed = parse_answer(json.dumps({"spans": spans}) + tail)
+    assert parsed.fault is AnswerFault.INVALID
+    assert pairs(parsed.quotes) == members(spans)
+
+
+def test_what_is_no_answer() -> None:
+    for answer in ("null", "[]", "{}", '{"spans": null}', '{"spans": {}}', '"spans"', '{"x": []}', "Sure! {"):
+        assert parse_answer(answer) == parse_answer("x")
+    for item in ('{"port": 12}', '{"port": null}', '{"port": ["x"]}', '"port"', "{}", "[]", "12"):
+        parsed = parse_answer(f'{{"spans": [{{"port": "Hull"}}, {item}]}}')
+        assert pairs(parsed.quotes) == [("port", "Hull")]
+        assert parsed.fault is AnswerFault.INVALID
+    deep = '{"spans": [' + "[" * 100_000
+    assert parse_answer(deep).fault is AnswerFault.INVALID
+
+
+def test_half_a_pair_becomes_a_replacement_character() -> None:
+    (quote,) = parse_answer(r'{"spans": [{"po\ud83drt": "a\ud83d b\ud83d\udea2"}]}').quotes
+    assert (quote.label, quote.text) == ("po\ufffdrt", "a\ufffd b🚢")
+    quote.text.encode("utf-8")
+
+
+def test_a_raw_line_break_in_a_string_is_read() -> None:
+    (quote,) = parse_answer('{"spans": [{"cargo": "soya\nbeans"}]}').quotes
+    assert quote.text == "soya\nbeans"
+
+
+def test_the_place_of_a_value_is_that_of_its_raw_characters() -> None:
+    answer = r'{"spans": [{"port": "M\u00fcnchen \ud83d\udea2"}]}'
+    (quote,) = parse_answer(answer).quotes
+    assert quote.text == "München 🚢"
+    assert answer[quote.value_start : quote.value_end] == r"M\u00fcnchen \ud83d\udea2"

@@ -1,0 +1,64 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.extraction.confidence import TokenScores, value_confidence
+
+#          {"port":" Ham burg "}
+LENGTHS = [9, 3, 4, 2]
+LOGPROBS = [-9.0, math.log(0.9), math.log(0.4), -7.0]
+
+
+def test_only_the_tokens_of_the_value_count() -> None:
+    scores = TokenScores(LENGTHS, LOGPROBS)
+    assert scores.between(9, 16) == LOGPROBS[1:3]
+    assert value_confidence(scores, 9, 16, 1.0) == pytest.approx(math.sqrt(0.9 * 0.4))
+    assert value_confidence(scores, 9, 12, 1.0) == pytest.approx(0.9)
+    assert value_confidence(scores, 12, 16, 0.5) == pytest.approx(0.4 * 0.5)
+
+
+def test_a_token_that_reaches_over_the_border_counts() -> None:
+    scores = TokenScores(LENGTHS, LOGPROBS)
+    assert scores.between(8, 16) == LOGPROBS[:3]
+    assert scores.between(9, 17) == LOGPROBS[1:]
+    assert scores.between(13, 14) == [LOGPROBS[2]]
+
+
+def test_a_token_of_no_characters_counts_inside_the_value_only() -> None:
+    scores = TokenScores([0, 2, 0, 2, 0, 2], [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0])
+    assert scores.between(0, 4) == [-2.0, -3.0, -4.0]
+    assert scores.between(2, 4) == [-4.0]
+
+
+@pytest.mark.parametrize("logprob", [math.nan, math.inf, -math.inf])
+def test_unknown_is_none(logprob: float) -> None:
+    assert value_confidence(None, 0, 5, 1.0) is None
+    assert value_confidence(TokenScores([], []), 0, 5, 1.0) is None
+    assert value_confidence(TokenScores(LENGTHS, LOGPROBS), 18, 25, 1.0) is None
+    assert value_confidence(TokenScores(LENGTHS, LOGPROBS), 9, 9, 1.0) is None
+    assert value_confidence(TokenScores([5, 5], [-0.1, logprob]), 0, 10, 1.0) is None
+
+
+def test_a_positive_logprob_is_no_more_than_certain() -> None:
+    assert value_confidence(TokenScores([5], [0.3]), 0, 5, 1.0) == 1.0
+
+
+tokens = st.lists(st.tuples(st.integers(0, 5), st.floats(-1e308, 1.0)), max_size=12)
+
+
+@given(tokens, st.integers(0, 30), st.integers(0, 30), st.floats(0, 1))
+def test_it_is_a_probability_and_agrees_with_a_plain_count(
+    tokens: list[tuple[int, float]], one: int, other: int, similarity: float
+) -> None:
+    start, end = min(one, other), max(one, other)
+    wanted, place = [], 0
+    for length, logprob in tokens:
+        if place < end and place + length > start:
+            wanted.append(logprob)
+        place += length
+    scores = TokenScores([length for length, _ in tokens], [logprob for _, logprob in tokens])
+    assert scores.between(start, end) == wanted
+    confidence = value_confidence(scores, start, end, similarity)
+    assert confidence is None if not wanted else (confidence is None or 0.0 <= confidence <= 1.0)

@@ -1,0 +1,113 @@
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.extraction.suggesting import KEPT, UNKNOWN_LABEL, ChunkAnswer, suggest
+
+LABELS = ("vessel_name", "port")
+PAGE = "🚢 The Marie-Louise left Hamburg for Hull. The Marie-Louise is lost."
+
+
+def answer(
+    *spans: tuple[str, str], start: int = 0, end: int = len(PAGE), at: int = 7, **scores: Any
+) -> ChunkAnswer:
+    text = json.dumps({"spans": [{label: quote} for label, quote in spans]}, ensure_ascii=False)
+    return ChunkAnswer(start, end, text, scores.get("lengths"), scores.get("logprobs"), at)
+
+
+def test_quotes_become_spans_of_the_page() -> None:
+    found = suggest(
+        PAGE, [answer(("vessel_name", "Marie-Louise"), ("port", "Hull"))], LABELS, overlaps_allowed=False
+    )
+    assert [(span.label, PAGE[span.start : span.end], span.answered_at) for span in found.spans] == [
+        ("vessel_name", "Marie-Louise", 7),
+        ("port", "Hull", 7),
+    ]
+    assert [outcome.outcome for outcome in found.outcomes] == [KEPT, KEPT]
+    assert all(span.confidence is None for span in found.spans)
+
+
+def test_offsets_of_a_chunk_are_those_of_the_page() -> None:
+    second = PAGE.index("for Hull")
+    answers = [
+        answer(("vessel_name", "Marie-Louise"), end=second),
+        answer(("vessel_name", "Marie-Louise"), start=second),
+    ]
+    found = suggest(PAGE, answers, LABELS, overlaps_allowed=False)
+    assert [span.start for span in found.spans] == [PAGE.index("Marie"), PAGE.rindex("Marie")]
+
+
+def test_an_entity_in_the_overlap_of_two_chunks_is_one_span() -> None:
+    answers = [answer(("port", "Hamburg"), end=40), answer(("port", "Hamburg"), start=20)]
+    found = suggest(PAGE, answers, LABELS, overlaps_allowed=True)
+    assert [PAGE[span.start : span.end] for span in found.spans] == ["Hamburg"]
+    assert sorted(outcome.outcome for outcome in found.outcomes) == [KEPT, "seen_by_two_chunks"]
+
+
+def test_answers_that_begin_at_the_same_place_are_told_apart() -> None:
+    answers = [answer(("port", "Hamburg"), end=40), answer(("port", "Hamburg"))]
+    found = suggest(PAGE, answers, LABELS, overlaps_allowed=True)
+    assert len(found.spans) == 1
+    assert sorted(outcome.outcome for outcome in found.outcomes) == [KEPT, "seen_by_two_chunks"]
+
+
+def test_every_quote_has_an_outcome() -> None:
+    spans = [
+        ("port", "Hull"),
+        ("harbour", "Hull"),
+        ("port", "Atlantis"),
+        ("vessel_name", "Hull"),
+        ("port", ""),
+    ]
+    found = suggest(PAGE, [answer(*spans)], LABELS, overlaps_allowed=False)
+    outcomes = {(item.label, item.quote): item.outcome for item in found.outcomes}
+    assert len(found.outcomes) == len(spans)
+    assert outcomes["harbour", "Hull"] == UNKNOWN_LABEL
+    assert outcomes["port", "Atlantis"] == "not_found"
+    assert outcomes["port", ""] == "empty"
+    assert sorted((outcomes["port", "Hull"], outcomes["vessel_name", "Hull"])) == [KEPT, "overlap"]
+    assert len(found.spans) == 1
+
+
+def test_the_confidence_is_of_the_tokens_of_the_value() -> None:
+    spans = [("vessel_name", "Marie-Louise"), ("port", "Hull")]
+    text = answer(*spans).answer
+    place = text.index("Hull")
+    scores = {"lengths": [place, 4, len(text) - place - 4], "logprobs": [-1.0, -0.5, -9.0]}
+    found = suggest(PAGE, [answer(*spans, **scores)], LABELS, overlaps_allowed=False)
+    assert [span.confidence for span in found.spans] == pytest.approx([2.718281828**-1.0, 2.718281828**-0.5])
+
+
+@pytest.mark.parametrize("text", ["", "no", '{"spans": [{"port": "Hu'])
+def test_an_answer_that_says_nothing_marks_nothing(text: str) -> None:
+    found = suggest(PAGE, [ChunkAnswer(0, len(PAGE), text, None, None, 1)], LABELS, overlaps_allowed=False)
+    assert found == suggest(PAGE, [], LABELS, overlaps_allowed=False)
+
+
+texts = st.text(st.sampled_from("Hul mbrg🚢é\r\n-&0"), max_size=60)
+
+
+@given(texts, st.data(), st.booleans())
+def test_spans_are_on_the_page_sorted_and_apart(
+    page: str, data: st.DataObject, overlaps_allowed: bool
+) -> None:
+    cut = data.draw(st.integers(0, len(page)))
+    quotes = st.lists(
+        st.tuples(st.sampled_from([*LABELS, "x"]), st.text("Hul mbrg🚢é", max_size=6)), max_size=6
+    )
+    answers = [
+        answer(*data.draw(quotes), start=start, end=end)
+        for start, end in ((0, cut), (max(0, cut - 5), len(page)))
+    ]
+    found = suggest(page, answers, LABELS, overlaps_allowed=overlaps_allowed)
+    assert len(found.outcomes) == sum(item.answer.count("{") - 1 for item in answers)
+    assert sum(outcome.outcome == KEPT for outcome in found.outcomes) == len(found.spans)
+    places = [(span.start, span.end, span.label) for span in found.spans]
+    assert places == sorted(set(places))
+    assert all(0 <= start < end <= len(page) for start, end, _ in places)
+    if not overlaps_allowed:
+        assert all(one[1] <= other[0] for one, other in pairwise(places))

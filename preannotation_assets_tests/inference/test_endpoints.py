@@ -1,0 +1,137 @@
+"""Where requests go, and how many: the cap, rests, probes and what backing off does."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.inference.endpoints import EndpointPool, Feedback
+
+A, B = "http://a", "http://b"
+OK = Feedback(available=True, latency=1.0, queue=0.0)
+DOWN = Feedback(available=False)
+BUSY = Feedback(available=False, overloaded=True)
+
+
+def _fill(pool: EndpointPool, now: float) -> list[str]:
+    taken = []
+    while (endpoint := pool.acquire(now)) is not None:
+        taken.append(endpoint)
+    return taken
+
+
+def test_requests_go_where_fewest_are_and_never_above_the_cap() -> None:
+    pool = EndpointPool([A, B], 3)
+    assert sorted(_fill(pool, 0.0)) == [A] * 3 + [B] * 3
+    pool.release(B)
+    assert pool.acquire(0.0) == B
+    assert pool.acquire(0.0) is None
+
+
+def test_of_equals_the_quicker_endpoint_is_first() -> None:
+    pool = EndpointPool([A, B], 2)
+    pool.record(A, Feedback(available=True, latency=2.0), 0.0)
+    pool.record(B, Feedback(available=True, latency=0.5), 0.0)
+    assert pool.acquire(0.0) == B
+
+
+def test_an_endpoint_that_fails_rests_is_probed_by_one_request_and_comes_back() -> None:
+    pool = EndpointPool([A], 4)
+    for _ in range(3):
+        pool.record(A, DOWN, 100.0)
+    assert _fill(pool, 101.9) == []
+    assert pool.next_return(101.0) == 1.0
+    assert _fill(pool, 102.1) == [A]
+    pool.release(A)
+    pool.record(A, DOWN, 103.0)
+    assert _fill(pool, 106.9) == []
+    assert _fill(pool, 107.1) == [A]
+    pool.release(A)
+    pool.record(A, OK, 108.0)
+    assert len(_fill(pool, 108.0)) == 4
+    assert pool.next_return(108.0) is None
+
+
+def test_rests_grow_but_end() -> None:
+    pool = EndpointPool([A], 4)
+    for _ in range(40):
+        pool.record(A, DOWN, 0.0)
+    assert _fill(pool, 59.0) == []
+    assert _fill(pool, 61.0) == [A]
+
+
+def test_retry_after_keeps_everybody_away_until_then() -> None:
+    pool = EndpointPool([A, B], 2)
+    pool.record(A, Feedback(available=False, overloaded=True, retry_after=30.0), 10.0)
+    assert _fill(pool, 39.0) == [B, B]
+    assert _fill(pool, 40.5)[0] == A
+
+
+def test_refusals_for_load_halve_the_limit_once_for_requests_sent_together_and_it_recovers() -> None:
+    pool = EndpointPool([A], 8)
+    pool.record(A, OK, 100.0)
+    for _ in range(2):
+        pool.record(A, BUSY, 200.0)
+    assert pool.states()[A].limit == 4
+    for second in range(80):
+        pool.record(A, OK, 201.0 + second)
+    state = pool.states()[A]
+    assert (state.limit, state.lowest_limit) == (8, 4)
+
+
+def test_a_server_with_fewer_slots_than_the_cap_is_given_about_as_many_requests_as_it_has_slots() -> None:
+    for slots in (1, 2, 3):
+        pool = EndpointPool([A], 4)
+        limits = []
+        for step in range(300):
+            limit = pool.states()[A].limit
+            waiting = max(0, limit - slots) / limit
+            pool.record(A, Feedback(available=True, latency=2.0, queue=2.0 * waiting), 10.0 * step)
+            limits.append(limit)
+        assert min(limits[50:]) >= slots
+        assert sum(limits[50:]) / len(limits[50:]) < slots + 1.2
+
+
+def test_the_limit_stays_at_the_cap_as_long_as_nothing_waits() -> None:
+    pool = EndpointPool([A], 4)
+    for step in range(100):
+        pool.record(A, OK, float(step))
+    state = pool.states()[A]
+    assert (state.limit, state.lowest_limit, state.rests) == (4, 4, 0)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["acquire", "release", "record"]),
+        st.builds(
+            Feedback,
+            available=st.booleans(),
+            overloaded=st.booleans(),
+            retry_after=st.none() | st.floats(0, 100),
+            latency=st.none() | st.floats(0, 100),
+            queue=st.none() | st.floats(0, 200),
+        ),
+        st.floats(0, 5),
+    ),
+    max_size=60,
+)
+
+
+@given(events=EVENTS, cap=st.integers(1, 5), least=st.integers(1, 7))
+def test_whatever_happens_the_cap_holds_and_work_can_go_on(
+    events: list[tuple[str, Feedback, float]], cap: int, least: int
+) -> None:
+    pool = EndpointPool([A, B], cap, least)
+    now, out = 0.0, []
+    for action, feedback, seconds in events:
+        now += seconds
+        if action == "acquire" and (endpoint := pool.acquire(now)):
+            out.append(endpoint)
+        elif action == "release" and out:
+            pool.release(out.pop())
+        elif action == "record":
+            pool.record(A, feedback, now)
+        for address, state in pool.states().items():
+            assert state.in_flight == out.count(address) <= cap
+            assert min(least, cap) <= state.limit <= cap
+    for endpoint in out:
+        pool.release(endpoint)
+    assert {A, B} <= set(_fill(pool, now + 4000.0))

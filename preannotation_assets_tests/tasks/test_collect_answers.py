@@ -1,0 +1,94 @@
+"""Answers are put beside their chunks, in order, and counted."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from preannotation_assets.contracts import ANSWERS, CHUNKS, RAW_MODEL_OUTPUTS, AnswerStatus
+from preannotation_assets.errors import StorageError
+from preannotation_assets.inference.journal import AnswerIndex, IndexedAnswer, Piece
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
+from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_answers
+
+CHUNKS_KEY, OUTPUTS_KEY, JOURNAL = "chunks/part-00000.parquet", "outputs/part-00000.parquet", "answers"
+
+
+def _chunk(number: int, start: int, end: int) -> dict[str, Any]:
+    return {
+        "doc_id": f"d{number}",
+        "page_num": 1,
+        "chunk_index": 0,
+        "start": start,
+        "end": end,
+        "text": "x" * (end - start),
+        "chunk_sha256": "s",
+        "estimated_tokens": 5,
+    }
+
+
+def _answer(key: str, status: str = AnswerStatus.ANSWERED, run: str = "now", **more: Any) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(ANSWERS.names),
+        "request_key": key,
+        "status": status,
+        "estimated_prompt_tokens": 90,
+        "attempts": 1,
+        "answered_at": 7,
+        "run_id": run,
+        **more,
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    store = open_store(StoreLocation(str(tmp_path)))
+    chunks = [_chunk(0, 0, 10), _chunk(1, 0, 100), _chunk(2, 0, 10)]
+    write_table(store, CHUNKS_KEY, pa.Table.from_pylist(chunks, schema=CHUNKS))
+    rows = [
+        _answer("a", answer="A", latency_seconds=2.0, queue_seconds=0.5, prompt_tokens=100, answer_tokens=9),
+        _answer("left", answer="L", run="before", latency_seconds=9.0, prompt_tokens=80, answer_tokens=8),
+        _answer("right", AnswerStatus.FAILED, reason="endless_answer"),
+    ]
+    write_table(store, f"{JOURNAL}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    return store
+
+
+def _task(tmp_path: Path, store: ObjectStore, pieces: list[list[Piece]]) -> CollectAnswers:
+    index = AnswerIndex.read(store, JOURNAL)
+    known = {piece.request_key: index.get(piece.request_key) for row in pieces for piece in row}
+    answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
+    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS_KEY, OUTPUTS_KEY, pieces, answers, "now")
+
+
+PIECES = [[Piece(0, 10, "a")], [Piece(0, 60, "left"), Piece(50, 100, "right")], [Piece(0, 10, "a")]]
+
+
+def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: ObjectStore) -> None:
+    part = collect_answers(_task(tmp_path, store, PIECES))
+    table = read_table(store, OUTPUTS_KEY)
+    assert table.schema.equals(RAW_MODEL_OUTPUTS)
+    shown = [
+        (row["doc_id"], row["start"], row["end"], row["status"], row["answer"]) for row in table.to_pylist()
+    ]
+    assert shown == [
+        ("d0", 0, 10, "answered", "A"),
+        ("d1", 0, 60, "answered", "L"),
+        ("d1", 50, 100, "failed", None),
+        ("d2", 0, 10, "answered", "A"),
+    ]
+    assert (part.rows, part.answered, part.failed, part.resumed) == (4, 3, 1, 1)
+    assert part.failure_reasons == {"endless_answer": 1}
+
+
+def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:
+    part = collect_answers(_task(tmp_path, store, PIECES))
+    assert (part.latencies, part.queue_times) == ([2.0], [0.5])
+    assert (part.prompt_tokens, part.answer_tokens) == (100, 9)
+
+
+def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store: ObjectStore) -> None:
+    with pytest.raises(StorageError, match="lacks"):
+        collect_answers(_task(tmp_path, store, [[Piece(0, 10, "gone")], PIECES[1], PIECES[2]]))
+    assert store.stat(OUTPUTS_KEY) is None

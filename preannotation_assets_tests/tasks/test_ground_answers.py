@@ -1,0 +1,126 @@
+import hashlib
+import json
+import pickle
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS
+from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
+from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers, span_id
+
+TEXTS = ["🚢 The Marie-Louise left Hull.\r\n", "Nothing.", "", "Hansa IV", "Kiel, Kiel", "not asked"]
+ANSWERED_AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
+
+
+def output(page: int, spans: list[dict[str, str]] | None, **changes: Any) -> dict[str, Any]:
+    row = {
+        "doc_id": "doc", "page_num": page, "chunk_index": 0, "start": 0, "end": len(TEXTS[page]),
+        "request_key": f"k{page}", "status": "answered", "reason": None,
+        "answer": None if spans is None else json.dumps({"spans": spans}),
+        "token_lengths": None, "token_logprobs": None, "prompt_tokens": 1, "answer_tokens": 1,
+        "estimated_prompt_tokens": 1, "attempts": 1, "endpoint": "http://x", "latency_seconds": 1.0,
+        "queue_seconds": None, "answered_at": ANSWERED_AT, "run_id": "r",
+    }  # fmt: skip
+    return row | changes
+
+
+def ground(folder: Path, outputs: list[dict[str, Any]]) -> tuple[GroundedPart, ObjectStore]:
+    location = StoreLocation(str(folder))
+    store = open_store(location)
+    pages = [
+        {"doc_id": "doc", "page_num": number, "text": text, "text_sha256": text_sha256(text)}
+        for number, text in enumerate(TEXTS)
+    ]
+    write_table(store, "pages.parquet", pa.Table.from_pylist(pages, schema=PAGES))
+    write_table(store, "outputs.parquet", pa.Table.from_pylist(outputs, schema=RAW_MODEL_OUTPUTS))
+    task = GroundAnswers(
+        location, "pages.parquet", "outputs.parquet", "suggestions.parquet", "groundings.parquet",
+        ("vessel_name", "port"), False, "llama3.3:70b", "sha256:ab/spans-1",
+    )  # fmt: skip
+    return ground_answers(pickle.loads(pickle.dumps(task))), store
+
+
+@pytest.fixture
+def outputs() -> list[dict[str, Any]]:
+    half = TEXTS[4].index("Kiel", 1)
+    return [
+        output(0, [{"vessel_name": "Marie-Louise"}, {"port": "Hull"}, {"port": "Atlantis"}]),
+        output(1, []),
+        output(3, None, status="failed", reason="timed_out"),
+        output(4, [{"port": "Kiel"}], end=half),
+        output(4, None, status="failed", reason="not_done", start=half, chunk_index=1),
+    ]
+
+
+def test_every_page_is_in_exactly_one_state(tmp_path: Path, outputs: list[dict[str, Any]]) -> None:
+    part, _ = ground(tmp_path, outputs)
+    assert part.pages_with_spans == 1
+    assert [page.page_num for page in part.pages_without_spans] == [1, 2]
+    assert {page.page_num: page.text_sha256 for page in part.pages_without_spans} == {
+        number: text_sha256(TEXTS[number]) for number in (1, 2)
+    }
+    # One chunk of page 4 has no answer: half a page is no page.
+    assert [(page.page_num, page.reason) for page in part.failed_pages] == [
+        (3, "timed_out"), (4, "not_done"), (5, "not_asked"),
+    ]  # fmt: skip
+    assert (part.rows, part.spans_by_label) == (2, {"vessel_name": 1, "port": 1})
+    assert part.outcomes == {"kept": 2, "not_found": 1}
+
+
+def test_the_rows_are_as_the_contract_says(tmp_path: Path, outputs: list[dict[str, Any]]) -> None:
+    _, store = ground(tmp_path, outputs)
+    table = read_table(store, "suggestions.parquet")
+    assert table.schema.equals(SUGGESTIONS)
+    start = TEXTS[0].index("Hull")
+    assert table.to_pylist()[1] == {
+        "doc_id": "doc", "page_num": 0, "label": "port", "start": start, "end": start + 4, "text": "Hull",
+        "span_id": f"doc:0:{hashlib.sha1(f'{start}:{start + 4}:port'.encode()).hexdigest()}",
+        "text_sha256": text_sha256(TEXTS[0]), "confidence": None, "model": "llama3.3:70b",
+        "model_version": "sha256:ab/spans-1", "generated_at": ANSWERED_AT,
+    }  # fmt: skip
+    groundings = read_table(store, "groundings.parquet")
+    assert groundings.schema.equals(GROUNDINGS)
+    assert [(row["quote"], row["outcome"], row["start"]) for row in groundings.to_pylist()] == [
+        ("Marie-Louise", "kept", 6), ("Hull", "kept", start), ("Atlantis", "not_found", None),
+    ]  # fmt: skip
+
+
+def test_a_part_without_answers_is_two_empty_tables(tmp_path: Path) -> None:
+    part, store = ground(tmp_path, [])
+    assert read_table(store, "suggestions.parquet").schema.equals(SUGGESTIONS)
+    assert (part.rows, len(part.failed_pages)) == (0, 5)
+
+
+def test_each_row_has_the_time_of_its_own_answer(tmp_path: Path) -> None:
+    later = ANSWERED_AT + timedelta(seconds=1)
+    answers = [
+        output(4, [{"port": "Kiel"}], end=5),
+        output(4, [{"port": "Kiel"}], start=5, chunk_index=1, answered_at=later),
+    ]
+    _, store = ground(tmp_path, answers)
+    assert read_table(store, "suggestions.parquet")["generated_at"].to_pylist() == [ANSWERED_AT, later]
+
+
+def test_ids_keep_apart_what_would_run_together() -> None:
+    assert span_id("d", 1, 1, 123, "port") != span_id("d", 1, 11, 23, "port")
+    assert span_id("d:1", 2, 0, 1, "port") != span_id("d", 12, 0, 1, "port")
+    assert span_id("é🚢", 1, 0, 1, "Schiff №").startswith("é🚢:1:")
+
+
+places = st.tuples(
+    st.text("ab:1", max_size=3), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.text("p:1")
+)
+
+
+@given(places, places)
+def test_two_places_share_no_id(
+    one: tuple[str, int, int, int, str], other: tuple[str, int, int, int, str]
+) -> None:
+    assert (span_id(*one) == span_id(*other)) is (one == other)
