@@ -1,6 +1,6 @@
-"""Ends, on paper, the runs whose processes died together with their code server.
+"""Before the daemon starts: puts the instance in order (``python -m preannotation_assets.recovery``).
 
-Dagster notices when a run's process dies, as long as the code server that started it lives. When both
+Ends, on paper, the runs whose processes died together with their code server. Dagster notices when a run's process dies, as long as the code server that started it lives. When both
 are killed (a machine that is restarted), the run stays STARTED and holds its place in the queue for
 ever. This must run before the code server starts, when no run of it can be alive.
 """
@@ -8,6 +8,8 @@ ever. This must run before the code server starts, when no run of it can be aliv
 import sys
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+from preannotation_assets.jobs import apply_pool_limit
 
 __all__ = ["report_dead_runs"]
 
@@ -32,5 +34,6 @@ def report_dead_runs(instance: DagsterInstance) -> list[str]:
 
 if __name__ == "__main__":
     with DagsterInstance.get() as home:
+        apply_pool_limit(home)
         for run_id in report_dead_runs(home):
             sys.stderr.write(f"run {run_id} had no process any more and counts as failed\n")

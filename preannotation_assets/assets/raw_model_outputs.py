@@ -27,6 +27,7 @@ from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.extraction.tokens import calibration_factor
 from preannotation_assets.inference.asking import Asking
 from preannotation_assets.inference.board import Progress
+from preannotation_assets.inference.compaction import compact_journal
 from preannotation_assets.inference.endpoints import EndpointState
 from preannotation_assets.inference.journal import AnswerIndex, IndexedAnswer, Piece
 from preannotation_assets.inference.lease import DatasetLease
@@ -124,6 +125,7 @@ def raw_model_outputs(
         manifest, parts = _collect(
             batch, identity, AnswerIndex.read(store, layout.journal, since=since), spark
         )
+        compact_journal(store, layout.journal)
     if progress:
         _learn_calibration(batch, parts)
     return MaterializeResult(

@@ -6,6 +6,7 @@ that wrote them, and in ``compacted/`` when small ones were put together.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from preannotation_assets.lake import ObjectStore, read_table
 __all__ = ["AnswerIndex", "IndexedAnswer", "Piece", "read_answers"]
 
 _READERS: Final = 16
-_READINGS: Final = 3
+_READINGS: Final = 10
+_REREAD_SECONDS: Final = 0.2
 _INDEX_COLUMNS: Final = ("request_key", "status", "answered_at", "pieces")
 
 
@@ -61,10 +63,11 @@ class AnswerIndex:
         Raises:
             StorageError: the journal cannot be read.
         """
-        for _ in range(_READINGS - 1):
+        for reading in range(1, _READINGS):
             # A file that is gone was put together with others, whose file the next listing shows.
             with contextlib.suppress(ObjectNotFoundError):
                 return cls(_read_best(store, folder, since))
+            time.sleep(_REREAD_SECONDS * reading)
         return cls(_read_best(store, folder, since))
 
     def get(self, request_key: str) -> IndexedAnswer | None:

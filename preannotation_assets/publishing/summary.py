@@ -55,7 +55,7 @@ class Summary:
                 f"{self.answered_before} before, {self.failed} failed"
             ),
             f"latency    p50 {_seconds(self.latencies, 0.50)}, p95 {_seconds(self.latencies, 0.95)}",
-            f"quotes     {quotes}: {kept} became suggestions, {quotes - kept} repeated, overlapping, not found",
+            f"quotes     {quotes}: {kept} became suggestions, {quotes - kept} did not (repeated, not found)",
             f"rows       {published.rows} ({published.bytes:,} bytes)",
             "spans      " + ", ".join(f"{label} {count}" for label, count in labels),
             f"model      {published.model} {published.model_version}",

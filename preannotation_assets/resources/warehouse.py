@@ -92,6 +92,8 @@ class WarehouseResource(DuckDBResource):
                 }
             ) as connection,
         ):
+            # It would be printed among what the command line says.
+            connection.execute("SET enable_progress_bar = false")
             view = f'"{_attach(connection, self.database)}".main.vw_argilla_pages'
             _check_columns(connection, view)
             # A column may compare its strings in a way of its own, as COLLATE NOCASE does.

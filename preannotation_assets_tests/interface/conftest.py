@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -26,7 +28,7 @@ _WAIT_MILLISECONDS = 30_000
 
 @pytest.fixture(scope="package")
 def interface(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
-    """Dagster with three small datasets, of which one's name begins like another's."""
+    """Dagster with two small datasets; the name of one begins like the other's."""
     folder = tmp_path_factory.mktemp("interface")
     with serve_interface(folder) as serving:
         for dataset, pages in (("vessels_ocr_1", 3), ("vessels_ocr_10", 2)):
@@ -82,3 +84,24 @@ def materialized(interface: Interface, browser: Browser, tmp_path_factory: pytes
         window.get_by_role("button", name="Launch 1 run").click()
         started = wait_for(lambda: interface.run_ids() - before, "the run", 30)
     return interface.wait_for_end(started.pop())
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRuns:
+    """Runs that cannot succeed."""
+
+    without_view: Run
+    without_ollama: Run
+
+
+@pytest.fixture(scope="package")
+def failed_runs(
+    interface: Interface, materialized: Run, tmp_path_factory: pytest.TempPathFactory
+) -> FailedRuns:
+    """A run on a database without the view, and one with nobody at the model's address."""
+    database = tmp_path_factory.mktemp("without_view") / "empty.duckdb"
+    duckdb.connect(str(database)).close()
+    nobody = {"endpoints": ["http://127.0.0.1:9"], "model": "llama3.3:70b"}
+    without_view = interface.launch(["pages"], "vessels_ocr_1", {"warehouse": {"database": str(database)}})
+    without_ollama = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"ollama": nobody})
+    return FailedRuns(interface.wait_for_end(without_view), interface.wait_for_end(without_ollama))

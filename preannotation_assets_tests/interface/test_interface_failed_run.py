@@ -1,38 +1,35 @@
 """A run that cannot succeed says why."""
 
-from pathlib import Path
-
-import duckdb
 from playwright.sync_api import Page, expect
 
+from interface.conftest import FailedRuns
 from interface.serving import Interface, Run
 
 
-def _shown_failure(interface: Interface, page: Page, run_id: str) -> str:
-    assert interface.wait_for_end(run_id).status == "FAILURE"
-    page.goto(f"{interface.url}/runs/{run_id}")
+def _shown_failure(interface: Interface, page: Page, run: Run) -> str:
+    """What is visible between the first red line and the stack trace."""
+    assert run.status == "FAILURE"
+    page.goto(f"{interface.url}/runs/{run.run_id}")
     expect(page.get_by_text("Failure", exact=True)).to_be_visible()
-    cause = page.get_by_text("The above exception was caused by").first
-    expect(cause).to_be_visible()
-    # What is visible without "View full message": our line comes before the stack trace.
+    expect(page.get_by_text("The above exception was caused by").first).to_be_visible()
     return page.locator("body").inner_text().split("The above exception was caused by")[1].split("Stack")[0]
 
 
-def test_a_missing_view_is_named(interface: Interface, materialized: Run, page: Page, tmp_path: Path) -> None:
-    database = tmp_path / "empty.duckdb"
-    duckdb.connect(str(database)).close()
-    run_id = interface.launch(["pages"], "vessels_ocr_1", {"warehouse": {"database": str(database)}})
-    shown = _shown_failure(interface, page, run_id)
+def test_a_missing_view_is_named(interface: Interface, failed_runs: FailedRuns, page: Page) -> None:
+    shown = _shown_failure(interface, page, failed_runs.without_view)
     assert "WarehouseError: there is no usable view md_raw_ocr.main.vw_argilla_pages: create it" in shown
 
 
-def test_a_missing_ollama_is_named_and_not_retried(
-    interface: Interface, materialized: Run, page: Page
-) -> None:
-    nobody = {"endpoints": ["http://127.0.0.1:9"], "model": "llama3.3:70b"}
-    run_id = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"ollama": nobody})
-    shown = _shown_failure(interface, page, run_id)
+def test_a_missing_ollama_is_named(interface: Interface, failed_runs: FailedRuns, page: Page) -> None:
+    shown = _shown_failure(interface, page, failed_runs.without_ollama)
     assert "EndpointError: http://127.0.0.1:9 cannot be reached" in shown
     assert "start Ollama there" in shown
+
+
+def test_a_run_that_failed_with_an_error_is_not_retried(
+    interface: Interface, failed_runs: FailedRuns, page: Page
+) -> None:
+    page.goto(f"{interface.url}/runs/{failed_runs.without_ollama.run_id}")
     expect(page.get_by_text("Not retrying run since it failed due to an asset or op failure")).to_be_visible()
-    assert not any(run.parent == run_id for run in interface.runs())
+    ids = {failed_runs.without_view.run_id, failed_runs.without_ollama.run_id}
+    assert not any(run.parent in ids for run in interface.runs())

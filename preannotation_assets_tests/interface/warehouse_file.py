@@ -56,11 +56,10 @@ class WarehouseFile:
                 [*_text_and_hash(dataset, page_num, "Corrected."), f"{dataset}/registry", page_num],
             )
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """The file is open for writing here, for a while."""
-        with duckdb.connect(str(self.path)):
-            yield
+    def remove(self, dataset: str) -> None:
+        """Takes a dataset out again."""
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("DELETE FROM main.ocr_pages WHERE doc_id = ?", [f"{dataset}/registry"])
 
     @contextmanager
     def missing(self) -> Iterator[None]:

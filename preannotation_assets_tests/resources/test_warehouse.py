@@ -281,6 +281,12 @@ def test_an_error_of_the_stream_is_told_without_its_message(kind: type[Exception
     assert str(raised.value) == f"the pages cannot be read: DuckDB says {kind.__name__}"
 
 
+def test_no_progress_bar_is_printed_among_our_lines(tmp_path: Path) -> None:
+    with WarehouseResource(database=str(database(tmp_path, [TABLE, VIEW]))).open() as source:
+        setting = source._connection.execute("SELECT current_setting('enable_progress_bar')").fetchone()
+    assert setting == (False,)
+
+
 PAGES = 150_000
 STREAM = """
 import resource, sys
