@@ -1,8 +1,9 @@
 """Before the daemon starts: puts the instance in order (``python -m preannotation_assets.recovery``).
 
-Ends, on paper, the runs whose processes died together with their code server. Dagster notices when a run's process dies, as long as the code server that started it lives. When both
-are killed (a machine that is restarted), the run stays STARTED and holds its place in the queue for
-ever. This must run before the code server starts, when no run of it can be alive.
+Ends, on paper, the runs whose processes died together with their code server. Dagster notices when a
+run's process dies, as long as the code server that started it lives. When both are killed (a machine
+that is restarted), the run stays STARTED and holds its place in the queue for ever. This must run before
+the code server starts, when no run of it can be alive.
 """
 
 import sys

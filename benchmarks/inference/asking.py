@@ -1,6 +1,7 @@
 """The two ways of asking that are compared: the pipeline's, and a bare loop with the same cap."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +19,7 @@ from preannotation_assets.extraction.tokens import estimate_tokens
 from preannotation_assets.inference.asking import Asking
 from preannotation_assets.inference.board import Limits
 from preannotation_assets.inference.client import Timeouts
-from preannotation_assets.inference.journal import AnswerIndex
+from preannotation_assets.inference.journal import AnswerIndex, read_answers
 from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.permit_server import PermitServer
 from preannotation_assets.inference.planning import ChunkRow, WantedChunk, share_out, wanted_chunks
@@ -27,7 +28,7 @@ from preannotation_assets.inference.protocol import ModelOptions, RequestTemplat
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 
-__all__ = ["Batch", "RunTasks", "ask_bare", "ask_with_pipeline", "prepare"]
+__all__ = ["Batch", "RunTasks", "ask_bare", "ask_through_faults", "ask_with_pipeline", "prepare"]
 
 RunTasks = Callable[[Sequence[AskModel]], None]
 
@@ -96,6 +97,27 @@ def ask_with_pipeline(batch: Batch, urls: Sequence[str], cap: int, tasks: int, r
     if not answered == kept == len(wanted):
         raise RuntimeError(f"{answered} answered and {kept} kept of {len(wanted)}")
     return kept
+
+
+def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: RunTasks) -> Counter[str]:
+    """Asks everything; counts how the requests ended: answered, or the reason of their failure."""
+    store = open_store(batch.location)
+    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, AnswerIndex({})))
+    # Waits are short, because what is measured is what becomes of requests and not how long it takes.
+    limits = Limits(cap, max_failure_rate=1.0, linger_seconds=0.02, first_rest_seconds=0.02)
+    policy = RetryPolicy(first_backoff=0.02, longest_backoff=0.2)
+    with PermitServer(urls, limits) as server:
+        asking = Asking(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
+        run_tasks([_task(batch, wanted, asking)])
+    index = AnswerIndex.read(store, _JOURNAL)
+    known = {
+        piece.request_key: answer
+        for chunk in wanted
+        for piece in chunk.pieces
+        if (answer := index.get(piece.request_key))
+    }
+    rows = read_answers(store, known).to_pylist()
+    return Counter(str(row["reason"] or row["status"]) for row in rows)
 
 
 def _task(batch: Batch, share: Sequence[WantedChunk], asking: Asking) -> AskModel:

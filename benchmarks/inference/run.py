@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.inference.asking import Batch, RunTasks, ask_bare, ask_with_pipeline, prepare
+from benchmarks.inference.faults import measure_faults
 from benchmarks.inference.pages import load_pages
 from benchmarks.inference.servers import Load, Speed, reset, serve, slot_load
 from preannotation_assets.resources.spark import SparkResource, run_tasks
@@ -26,8 +27,14 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer pages, in under a minute")
-    parser.add_argument("--requests", type=int, help="of the measurement of CPU and memory")
+    parser.add_argument(
+        "--requests", type=int, help="of the measurement of CPU and memory, or of all faults together"
+    )
+    parser.add_argument("--faults", action="store_true", help="only the fault matrix, in some minutes")
     arguments = parser.parse_args()
+    if arguments.faults:
+        measure_faults(arguments.requests or 2_000, 100, _in_this_process)
+        return
     quick = arguments.quick
     pages, many = (40, 300) if quick else (300, 1_500)
     many = arguments.requests or many
@@ -36,7 +43,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="preannotation-bench-") as name, _spark_tasks() as on_spark:
         folder = Path(name)
         tokens = _mean_answer_tokens(texts, folder)
-        print(f"{'':34}{'occupancy':>10}{'bare loop':>10}{'ratio':>8}{'in flight':>10}{'s/request':>10}")
+        print(f"{'':30}{'occupancy':>10}{'bare loop':>10}{'ratio':>7}", end="")
+        print(f"{'cap used':>10}{'bare loop':>10}{'in flight':>10}{'s/request':>10}")
         rate = tokens * _SLOWDOWN / 0.5
         if not quick:
             _compare("requests of about 2 s", texts[:150], folder, [Speed(rate / 4)], on_spark)
@@ -87,8 +95,8 @@ def _compare(
         bare = _measured(urls, lambda: ask_bare(batch, urls, _CAP))
     ratio = ours.occupancy / bare.occupancy
     print(
-        f"{name:34}{ours.occupancy:>10.3f}{bare.occupancy:>10.3f}{ratio:>8.3f}"
-        f"{ours.most_in_flight:>10}{ours.mean_seconds:>10.2f}",
+        f"{name:30}{ours.occupancy:>10.3f}{bare.occupancy:>10.3f}{ratio:>7.3f}"
+        f"{ours.cap_used:>10.3f}{bare.cap_used:>10.3f}{ours.most_in_flight:>10}{ours.mean_seconds:>10.2f}",
         flush=True,
     )
 

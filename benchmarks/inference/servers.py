@@ -24,11 +24,17 @@ class Speed:
 
 @dataclass(frozen=True)
 class Load:
-    """What servers saw together. ``occupancy`` is of all slots, from the first arrival to the last end."""
+    """What servers saw together, from the first arrival to the last end.
+
+    ``occupancy`` is the share of the time that slots were busy, ``cap_used`` the share of the time that
+    requests allowed by the cap were at the server. The difference is the server's own work on a request
+    before it has a slot.
+    """
 
     requests: int
     seconds: float
     occupancy: float
+    cap_used: float
     most_in_flight: int
     mean_seconds: float
     answer_tokens: int
@@ -68,12 +74,14 @@ def slot_load(urls: Sequence[str], slots: int = _SLOTS) -> Load:
         records += [record for record in answered if not record["is_load_only"]]
         most = max(most, httpx.get(f"{url}/simulator/summary", timeout=30).json()["peak_in_flight"])
     busy = [record["ended_at"] - record["slot_taken_at"] for record in records]
+    there = [record["ended_at"] - record["arrived_at"] for record in records]
     began = min(record["arrived_at"] for record in records)
     seconds = max(record["ended_at"] for record in records) - began
     return Load(
         requests=len(records),
         seconds=seconds,
         occupancy=sum(busy) / (slots * len(urls) * seconds),
+        cap_used=sum(there) / (slots * len(urls) * seconds),
         most_in_flight=most,
         mean_seconds=sum(busy) / len(busy),
         answer_tokens=sum(record["output_tokens"] or 0 for record in records),

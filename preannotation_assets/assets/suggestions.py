@@ -243,5 +243,10 @@ def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
     first = part_key(f"{inputs.folder}/rows", 0)
     has_rows = store.stat(first) is not None
     table = read_table(store, first, _PREVIEW_COLUMNS) if has_rows else pa.table({})
-    records = [TableRecord({**row}) for row in table.slice(0, _PREVIEW_ROWS).to_pylist()]
+    rows = table.slice(0, _PREVIEW_ROWS).to_pylist()
+    records = [TableRecord(row | {"confidence": _rounded(row["confidence"])}) for row in rows]
     return MetadataValue.table(records, TableSchema([TableColumn(name) for name in _PREVIEW_COLUMNS]))
+
+
+def _rounded(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence, 3)

@@ -1,17 +1,22 @@
 """A task that asks: what it keeps when it is killed, and what it does not ask again."""
 
+import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.errors import ModelError
@@ -26,6 +31,7 @@ from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.permit_server import PermitServer
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.resources.spark import run_tasks
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -237,3 +243,43 @@ def test_killed_again_and_again_it_repays_only_what_was_in_flight_or_not_yet_wri
         ask_model(undisturbed.task(server, "run"))
     assert work.answers() == undisturbed.answers()
     assert {status for status, _ in work.answers()} == {"answered"}
+
+
+def _tell_pid_and_ask(folder: str, task: AskModel) -> None:
+    (Path(folder) / f"{os.getpid()}.pid").touch()
+    ask_model(task)
+
+
+def test_a_spark_worker_that_is_killed_is_replaced_and_its_answers_are_not_bought_again(
+    new_work: NewWork, tmp_path: Path, spark: SparkSession
+) -> None:
+    work = new_work(40, seconds=0.3)
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    killed: list[float] = []
+
+    def kill_one() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not killed:
+            if work.simulator.summary().requests >= 15:
+                killed.append(time.time())
+                os.kill(int(next(pids.iterdir()).stem), signal.SIGKILL)
+            time.sleep(0.005)
+
+    with PermitServer([work.simulator.url], _limits()) as server:
+        task = work.task(server, "run")
+        chunks = task.parts[0].pieces
+        halves = [
+            replace(task, parts=[ChunksToAsk(CHUNKS_KEY, {row: chunks[row] for row in rows})])
+            for rows in (range(20), range(20, 40))
+        ]
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        run_tasks(spark, halves, partial(_tell_pid_and_ask, str(pids)))
+        killer.join(60)
+    assert len(killed) == 1
+    assert len(list(pids.iterdir())) >= 3
+    assert {status for status, _ in work.answers()} == {"answered"}
+    for record in work.repaid():
+        assert record.ended_at is None or killed[0] - 0.6 < record.ended_at < killed[0] + 2
+    assert work.simulator.summary().peak_in_flight <= CAP
