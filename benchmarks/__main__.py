@@ -2,8 +2,7 @@
 
 import sys
 
-from benchmarks import grounding
-from benchmarks import inference
+from benchmarks import grounding, inference
 
 if __name__ == "__main__":
     sys.exit(grounding.main() or inference.main())

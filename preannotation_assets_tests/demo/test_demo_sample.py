@@ -269,9 +269,11 @@ def test_an_older_sample_is_replaced(tmp_path: Path, change: str) -> None:
     "statements",
     [
         "CREATE TABLE charters(id INTEGER)",
-        "CREATE TABLE ocr_pages AS SELECT 'vessels_ocr_7/a' AS doc_id, 1 AS page_num, '' AS text, "
-        "'' AS text_sha256;"
-        "CREATE VIEW vw_argilla_pages AS SELECT * FROM ocr_pages",
+        (
+            "CREATE TABLE ocr_pages AS SELECT 'vessels_ocr_7/a' AS doc_id, 1 AS page_num, '' AS text, "
+            "'' AS text_sha256;"
+            "CREATE VIEW vw_argilla_pages AS SELECT * FROM ocr_pages"
+        ),
         "CREATE TABLE ocr_pages(doc_id VARCHAR); CREATE VIEW vw_argilla_pages AS SELECT * FROM ocr_pages",
     ],
 )

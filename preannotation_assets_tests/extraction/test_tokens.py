@@ -1,7 +1,5 @@
 """Tests of preannotation_assets.extraction.tokens."""
 
-# ruff: noqa: RUF001 - letters of other scripts are what is tested.
-
 import math
 import random
 import time

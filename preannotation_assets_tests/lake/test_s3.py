@@ -43,7 +43,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("limits", [QUICK, PATIENT], ids=["no retry", "boto3 retries"])
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize("fault", ["lost_replies", "errors_after_work"])
-def test_a_write_whose_reply_was_lost_counts_as_done(  # noqa: PLR0913, PLR0917
+def test_a_write_whose_reply_was_lost_counts_as_done(
     s3_location: StoreLocation, proxy: Proxy, source: Path, limits: RequestLimits, exists: bool, fault: str
 ) -> None:
     store = open_store(s3_location, limits)
