@@ -4,8 +4,6 @@ from typing import Final
 
 from dagster import AssetSelection, DagsterInstance, define_asset_job
 
-from preannotation_assets.partitions import DATASETS
-
 __all__ = ["apply_pool_limit", "preannotate"]
 
 _POOL: Final = "ollama"
@@ -14,7 +12,6 @@ preannotate: Final = define_asset_job(
     "preannotate",
     selection=AssetSelection.groups("preannotation") | AssetSelection.checks_for_assets("suggestions"),
     description="From OCR pages to published suggestions, for one dataset.",
-    partitions_def=DATASETS,
 )
 
 

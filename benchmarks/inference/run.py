@@ -1,6 +1,7 @@
 """The measurements, and one table of them."""
 
 import argparse
+import gc
 import importlib.util
 import resource
 import tempfile
@@ -21,12 +22,14 @@ __all__ = ["main"]
 _CAP = 4
 _SLOWDOWN = 1 + 0.06 * (_CAP - 1)
 _MANY = 64
+_ROUNDS = 5
+_ROUND = 500
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer pages, in under a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer pages, in about a minute")
     parser.add_argument(
         "--requests", type=int, help="of the measurement of CPU and memory, or of all faults together"
     )
@@ -108,19 +111,25 @@ def _measured(urls: Sequence[str], ask: Callable[[], object]) -> Load:
 
 
 def _measure_client(texts: Sequence[str], folder: Path, count: int) -> None:
-    """CPU a request and memory of this process, the permit server included; no Spark."""
+    """CPU a request and memory (Linux) of this process, the permit server included; no Spark."""
     repeated = [f"{texts[number % len(texts)][:2000]}\n{number}" for number in range(count)]
     with serve(Speed(1500.0, slots=_MANY)) as url:
         batch = prepare([url], repeated, folder)
         bare = _cpu_seconds(lambda: ask_bare(batch, [url], _MANY))
         ours = _cpu_seconds(lambda: _ask_here(batch, url))
-        before = _peak_megabytes()
-        longer = prepare([url], [f"{text} again" for text in repeated * 2], folder)
-        _ask_here(longer, url)
-        after = _peak_megabytes()
+        memory = [_resident_megabytes_after_round(number, url, folder) for number in range(_ROUNDS)]
     print(f"\nCPU a request, {count} requests, {_MANY} in flight: {1000 * ours / count:.2f} ms", end="")
     print(f" (bare loop {1000 * bare / count:.2f} ms)")
-    print(f"peak memory after {count} requests {before:.0f} MB, after {2 * count} more {after:.0f} MB")
+    shown = ", ".join(f"{megabytes:.0f}" for megabytes in memory)
+    print(f"resident memory after each of {_ROUNDS} rounds of {_ROUND} requests: {shown} MB")
+
+
+def _resident_megabytes_after_round(number: int, url: str, folder: Path) -> float:
+    texts = [f"Log {number}.{place}: MV OCEAN STAR left Rotterdam, flag Panama." for place in range(_ROUND)]
+    _ask_here(prepare([url], texts, folder), url)
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def _ask_here(batch: Batch, url: str) -> None:
@@ -131,10 +140,6 @@ def _cpu_seconds(ask: Callable[[], object]) -> float:
     before = time.process_time()
     ask()
     return time.process_time() - before
-
-
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _name_peers() -> None:
