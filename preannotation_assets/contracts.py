@@ -59,6 +59,7 @@ class AnswerStatus:
     SPLIT: Final = "split"
 
 
+# A piece of a text that was split; the offsets count from the start of that text.
 _PIECE: Final = pa.struct(
     [
         _required("start", pa.int32()),

@@ -230,7 +230,6 @@ def test_a_run_publishes_what_the_pages_say(
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="pieces of a split text are kept with the offsets of its first page")
 def test_no_stretch_of_a_long_page_is_left_out(
     first_run: tuple[Place, subprocess.CompletedProcess[str]],
 ) -> None:

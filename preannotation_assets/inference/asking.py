@@ -186,8 +186,11 @@ class Asker:
             await self._fail(asked, reason, available=True)
             return
         row = self._row(asked, AnswerStatus.SPLIT, reason=reason, reply=reply)
+        # Relative to the text that was asked about: it may stand on several pages.
+        begins = asked.piece.start
         row["pieces"] = [
-            {"start": part.start, "end": part.end, "request_key": part.request_key} for part in parts
+            {"start": part.start - begins, "end": part.end - begins, "request_key": part.request_key}
+            for part in parts
         ]
         self._journal.add(row)
         await asked.line.report(_with_tokens(asked, "split", reply))

@@ -28,7 +28,7 @@ _INDEX_COLUMNS: Final = ("request_key", "status", "answered_at", "pieces")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of a chunk that was split; offsets are code points of the page."""
+    """A text to ask about, and the request that does; offsets are code points, of the page unless said."""
 
     start: int
     end: int
@@ -37,7 +37,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class IndexedAnswer:
-    """Where the journal keeps the best row of a request. ``pieces`` is empty unless it was split."""
+    """Where the journal keeps the best row of a request.
+
+    ``pieces`` is empty unless the request was split; their offsets count from the start of its text, which
+    may stand on several pages.
+    """
 
     status: str
     answered_at: int
@@ -75,13 +79,16 @@ class AnswerIndex:
         return self._answers.get(request_key)
 
     def leaves(self, piece: Piece) -> Iterator[tuple[Piece, IndexedAnswer | None]]:
-        """The requests that stand for a piece: itself, or what it was split into, in order."""
+        """The requests that stand for a piece: itself, or what it was split into, in order.
+
+        Their offsets are in the same text as those of the piece.
+        """
         answer = self.get(piece.request_key)
         if answer is None or answer.status != AnswerStatus.SPLIT:
             yield piece, answer
             return
         for part in answer.pieces:
-            yield from self.leaves(part)
+            yield from self.leaves(Piece(piece.start + part.start, piece.start + part.end, part.request_key))
 
     def unasked(self, piece: Piece) -> list[Piece]:
         """The requests for a piece that the journal knows nothing of, not even a failure."""
