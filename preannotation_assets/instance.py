@@ -13,7 +13,7 @@ __all__ = ["dataset_lock", "ensure_dagster_home"]
 
 _CONFIGURATION: Final = "dagster.yaml"
 _LOCKS: Final = "preannotate"
-_WITHOUT_CONFIGURATION: Final = "telemetry:\n  enabled: false\n"
+_WITHOUT_CONFIGURATION: Final = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 def ensure_dagster_home(environment: MutableMapping[str, str], folder: Path) -> Path:

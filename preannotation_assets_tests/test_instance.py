@@ -26,7 +26,8 @@ def test_without_a_variable_it_is_here_with_a_copy_of_the_configuration(tmp_path
 def test_telemetry_is_off_where_nobody_says_otherwise(tmp_path: Path, configured: bool) -> None:
     environment = {"DAGSTER_HOME": str(tmp_path / "some" / "home")} if configured else {}
     home = ensure_dagster_home(environment, tmp_path)
-    assert yaml.safe_load((home / "dagster.yaml").read_text()) == {"telemetry": {"enabled": False}}
+    configuration = yaml.safe_load((home / "dagster.yaml").read_text())
+    assert configuration == {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
 
 
 def test_a_configuration_that_is_there_stays(tmp_path: Path) -> None:

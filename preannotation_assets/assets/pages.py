@@ -13,7 +13,12 @@ from preannotation_assets.contracts import PAGES
 from preannotation_assets.errors import BatchError, SettingsError
 from preannotation_assets.extraction.pages import SourceRow, check_pages
 from preannotation_assets.lake import ObjectStore
-from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
+from preannotation_assets.lake.batch import (
+    read_manifest,
+    sweep_dead_writers,
+    sweep_stage,
+    write_manifest,
+)
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
 from preannotation_assets.partitions import DATASETS
@@ -57,6 +62,7 @@ def pages(
     if not store.supports_conditional_writes():
         context.log.warning("the store ignores conditional writes: never publish from two places at once")
     layout = DatasetLayout(context.partition_key)
+    sweep_dead_writers(store, layout)
     doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
     with warehouse.open() as source:
         manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids)

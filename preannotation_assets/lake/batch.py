@@ -7,11 +7,18 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from preannotation_assets.errors import BatchError, StorageError
-from preannotation_assets.lake.layout import part_key
+from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.lake.objects import ObjectStore
 from preannotation_assets.lake.tables import read_json, read_table, write_json
 
-__all__ = ["iterate_rows", "read_manifest", "require_manifest", "sweep_stage", "write_manifest"]
+__all__ = [
+    "iterate_rows",
+    "read_manifest",
+    "require_manifest",
+    "sweep_dead_writers",
+    "sweep_stage",
+    "write_manifest",
+]
 
 Manifest = TypeVar("Manifest", bound=BaseModel)
 
@@ -60,6 +67,13 @@ def iterate_rows(
     for index in range(parts):
         for batch in read_table(store, part_key(folder, index), columns).to_batches(max_chunksize=1000):
             yield from batch.to_pylist()
+
+
+def sweep_dead_writers(store: ObjectStore, layout: DatasetLayout) -> int:
+    """Removes the temporary files of a dataset that killed writers left over a day ago; how many."""
+    oldest = datetime.now(UTC) - _SUPERSEDED_AFTER
+    folders = (f"{layout.work}/", f"{layout.published}/")
+    return sum(store.sweep_unfinished(folder, oldest) for folder in folders)
 
 
 def sweep_stage(store: ObjectStore, stage_folder: str, current_version: str) -> int:

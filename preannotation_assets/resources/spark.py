@@ -130,7 +130,8 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
     Raises:
         PreannotationError: What ``work`` raised, for the first task in order that did; it is not tried
             again, and the other tasks are done before it is raised.
-        pyspark.errors.PySparkException: A task failed in another way, as often as Spark tries.
+        pyspark.errors.PySparkException: A task failed in another way, as often as Spark tries; it tells the
+            kind and the place of the exception, and not its message.
         py4j.protocol.Py4JError: The same, seen from the JVM.
     """
 
@@ -141,6 +142,13 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
             return work(task)
         except PreannotationError as error:
             return error
+        except Exception as error:  # noqa: BLE001
+            # Its message may quote a page, and Dagster stores what the driver is told.
+            place = error.__traceback__
+            while place and place.tb_next:
+                place = place.tb_next
+            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "unknown"
+            raise RuntimeError(f"{type(error).__name__} at {where}") from None
 
     def collect() -> list[R | PreannotationError]:
         spark.sparkContext.setJobGroup(group, f"{len(tasks)} tasks", interruptOnCancel=True)

@@ -6,15 +6,16 @@ import pyarrow as pa
 import pytest
 
 from preannotation_assets.errors import BatchError, StorageError
-from preannotation_assets.lake import ObjectStore, write_table
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.lake.batch import (
     iterate_rows,
     read_manifest,
     require_manifest,
+    sweep_dead_writers,
     sweep_stage,
     write_manifest,
 )
-from preannotation_assets.lake.layout import part_key
+from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import Calibration
 
 CALIBRATION = Calibration(model="llama3.3:70b", factor=1.25, requests=3)
@@ -79,3 +80,19 @@ def test_superseded_versions_are_swept_after_a_day(local_store: ObjectStore, loc
     left = {stat.key for stat in local_store.list("")}
     assert left == {names[1], names[2], others[0], others[2]}
     assert sweep_stage(local_store, "pages", "now") == 0
+
+
+def test_what_killed_writers_left_is_removed_when_it_is_a_day_old(tmp_path: Path) -> None:
+    layout = DatasetLayout("vessels_ocr_1")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    old, new = [], []
+    for folder in (f"{layout.work}/pages/v", layout.published):
+        (tmp_path / folder).mkdir(parents=True)
+        old.append(tmp_path / folder / ".preannotation-old.tmp")
+        new.append(tmp_path / folder / ".preannotation-new.tmp")
+        for path in (old[-1], new[-1]):
+            path.write_bytes(b"half a table")
+        os.utime(old[-1], (two_days_ago, two_days_ago))
+    assert sweep_dead_writers(open_store(StoreLocation(str(tmp_path))), layout) == 2
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in new)

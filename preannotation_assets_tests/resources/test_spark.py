@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from pyspark.sql import SparkSession
 from preannotation_assets.errors import AccessDeniedError
 from preannotation_assets.resources.spark import SparkResource, run_tasks
 
+SECRET = "Golden Horizon"
 DEADLINE_SECONDS = 30.0
 
 
@@ -47,7 +49,7 @@ def killed_once(marks: Path, number: int) -> tuple[int, int]:
 def fail_always(marks: Path, number: int) -> int:
     with (marks / f"{number}").open("a") as attempts:
         attempts.write("x")
-    raise LookupError(number)
+    raise LookupError(f"task {number} was at the words {SECRET}")
 
 
 def wait_for_ever(marks: Path, number: int) -> None:
@@ -93,9 +95,12 @@ def test_a_killed_worker_loses_nothing(spark: SparkSession, tmp_path: Path) -> N
     assert all(pid > 0 for _, pid in results)
 
 
-def test_any_other_exception_is_tried_four_times(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(PySparkException, match="LookupError"):
+def test_any_other_exception_is_tried_four_times_and_its_message_stays_in_the_worker(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    with pytest.raises(PySparkException, match=r"LookupError at .*test_spark\.py:\d+") as raised:
         run_tasks(spark, [7], partial(fail_always, tmp_path))
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
     assert (tmp_path / "7").read_text() == "xxxx"
 
 
