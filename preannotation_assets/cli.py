@@ -128,5 +128,5 @@ def _demo(_: argparse.Namespace) -> int:
 def _dev(arguments: argparse.Namespace) -> int:
     from preannotation_assets.demo.command import run_dev
 
-    ensure_dagster_home(os.environ, Path.cwd())
-    return run_dev(Settings.from_environment(os.environ), arguments.port)
+    home = ensure_dagster_home(os.environ, Path.cwd())
+    return run_dev(Settings.from_environment(os.environ), home, arguments.port)

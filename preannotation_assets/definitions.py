@@ -1,6 +1,7 @@
 """The code location: the only place where assets, resources, checks and sensors are wired."""
 
 import os
+from typing import TypedDict
 
 from dagster import Definitions, in_process_executor
 
@@ -18,7 +19,43 @@ from preannotation_assets.resources.warehouse import WarehouseResource
 from preannotation_assets.sensors import new_datasets
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
 
-__all__ = ["build_definitions", "defs"]
+__all__ = ["Resources", "build_definitions", "build_resources", "defs"]
+
+
+class Resources(TypedDict):
+    """The outside world, by the names that the assets ask for it."""
+
+    warehouse: WarehouseResource
+    storage: StorageResource
+    spark: SparkResource
+    ollama: OllamaResource
+    label_scheme: LabelSchemeResource
+
+
+def build_resources(settings: Settings) -> Resources:
+    """The resources as the settings say."""
+    return {
+        "warehouse": WarehouseResource(
+            database=settings.database,
+            batch_condition=settings.batch_condition,
+            dataset_pattern=settings.dataset_pattern,
+        ),
+        "storage": StorageResource(
+            root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
+        ),
+        "spark": SparkResource(master=settings.spark_master),
+        "ollama": OllamaResource(
+            endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
+            model=settings.model,
+            max_in_flight=settings.max_in_flight,
+            num_ctx=settings.num_ctx,
+            num_predict=settings.num_predict,
+            chunk_tokens=settings.chunk_tokens,
+            overlap_tokens=settings.overlap_tokens,
+            stream=settings.stream,
+        ),
+        "label_scheme": LabelSchemeResource(path=settings.labels),
+    }
 
 
 def build_definitions(settings: Settings) -> Definitions:
@@ -34,28 +71,7 @@ def build_definitions(settings: Settings) -> Definitions:
         sensors=[new_datasets],
         executor=in_process_executor,
         loggers={"console": console_logger},
-        resources={
-            "warehouse": WarehouseResource(
-                database=settings.database,
-                batch_condition=settings.batch_condition,
-                dataset_pattern=settings.dataset_pattern,
-            ),
-            "storage": StorageResource(
-                root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
-            ),
-            "spark": SparkResource(master=settings.spark_master),
-            "ollama": OllamaResource(
-                endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
-                model=settings.model,
-                max_in_flight=settings.max_in_flight,
-                num_ctx=settings.num_ctx,
-                num_predict=settings.num_predict,
-                chunk_tokens=settings.chunk_tokens,
-                overlap_tokens=settings.overlap_tokens,
-                stream=settings.stream,
-            ),
-            "label_scheme": LabelSchemeResource(path=settings.labels),
-        },
+        resources={**build_resources(settings)},
     )
 
 

@@ -5,11 +5,11 @@ import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from preannotation_assets.errors import BatchError, SettingsError
 
-__all__ = ["dataset_lock", "ensure_dagster_home"]
+__all__ = ["dataset_lock", "ensure_dagster_home", "interface_lock"]
 
 _CONFIGURATION: Final = "dagster.yaml"
 _LOCKS: Final = "preannotate"
@@ -52,7 +52,36 @@ def dataset_lock(home: Path, dataset: str, run_id: str) -> Iterator[str]:
         BatchError: another process holds it.
         SettingsError: the folder cannot be written to.
     """
-    path = home / _LOCKS / f"{dataset}.lock"
+    try:
+        with _locked(home / _LOCKS / f"{dataset}.lock") as stream:
+            stream.seek(0)
+            before = stream.read()
+            stream.truncate(0)
+            stream.write(run_id)
+            stream.flush()
+            yield before
+    except BlockingIOError:
+        raise BatchError(f"{dataset} is being materialized by another process", "wait for it") from None
+
+
+@contextmanager
+def interface_lock(home: Path) -> Iterator[None]:
+    """Holds the lock of the web interface: who has it knows that no run of another one is alive.
+
+    Raises:
+        SettingsError: another process holds it, or the folder cannot be written to.
+    """
+    try:
+        # No dataset's name begins with an underscore.
+        with _locked(home / _LOCKS / "_interface.lock"):
+            yield
+    except BlockingIOError:
+        raise SettingsError(f"Dagster is running already on {home}", "use that one, or stop it") from None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[TextIO]:
+    """An open file that only this process holds; raises BlockingIOError where another one does."""
     try:
         path.parent.mkdir(exist_ok=True)
         stream = path.open("a+", encoding="utf-8")
@@ -61,16 +90,8 @@ def dataset_lock(home: Path, dataset: str, run_id: str) -> Iterator[str]:
             f"{path} cannot be written ({type(error).__name__})", "check DAGSTER_HOME"
         ) from None
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BatchError(f"{dataset} is being materialized by another process", "wait for it") from None
-        stream.seek(0)
-        before = stream.read()
-        stream.truncate(0)
-        stream.write(run_id)
-        stream.flush()
-        yield before
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield stream
 
 
 def _copy_configuration(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from preannotation_assets.jobs import apply_pool_limit
 
-__all__ = ["report_dead_runs"]
+__all__ = ["prepare_instance", "report_dead_runs"]
 
 _UNFINISHED = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 # Set by Dagster's own launcher (dagster._core.storage.tags.GRPC_INFO_TAG) on runs that a code server started;
@@ -33,8 +33,13 @@ def report_dead_runs(instance: DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
+def prepare_instance(instance: DagsterInstance) -> None:
+    """Puts the instance in order and says on standard error what was amiss."""
+    apply_pool_limit(instance)
+    for run_id in report_dead_runs(instance):
+        sys.stderr.write(f"run {run_id} had no process any more and counts as failed\n")
+
+
 if __name__ == "__main__":
     with DagsterInstance.get() as home:
-        apply_pool_limit(home)
-        for run_id in report_dead_runs(home):
-            sys.stderr.write(f"run {run_id} had no process any more and counts as failed\n")
+        prepare_instance(home)

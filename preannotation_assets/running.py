@@ -14,7 +14,7 @@ from yaml import YAMLError
 from preannotation_assets.assets.chunks import chunk_limits
 from preannotation_assets.assets.pages import PagesConfig, read_doc_ids
 from preannotation_assets.assets.raw_model_outputs import RawModelOutputsConfig
-from preannotation_assets.definitions import build_definitions
+from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.instance import dataset_lock
@@ -24,9 +24,8 @@ from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
 from preannotation_assets.partitions import add_dataset
 from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.summary import summarize
-from preannotation_assets.resources.ollama import LabelSchemeResource, OllamaResource
 from preannotation_assets.resources.warehouse import WarehouseResource
-from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.settings import Settings
 
 __all__ = ["RunRequest", "find_problems", "run_dataset"]
 
@@ -110,20 +109,12 @@ def _end_dead_run(instance: DagsterInstance, run_id: str) -> None:
 
 def find_problems(settings: Settings, request: RunRequest) -> list[str]:
     """Everything that would stop the run, one line each, found before anything is started."""
-    label_scheme = LabelSchemeResource(path=settings.labels)
-    warehouse = WarehouseResource(database=settings.database, batch_condition=settings.batch_condition)
-    ollama = OllamaResource(
-        endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
-        model=settings.model,
-        num_ctx=settings.num_ctx,
-        num_predict=settings.num_predict,
-        chunk_tokens=settings.chunk_tokens,
-        overlap_tokens=settings.overlap_tokens,
-    )
+    resources = build_resources(settings)
+    ollama, label_scheme = resources["ollama"], resources["label_scheme"]
     steps: list[Callable[[], object]] = [
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
-        lambda: _require_pages(warehouse, request.dataset),
-        lambda: open_store(settings.location()).check_writable(),
+        lambda: _require_pages(resources["warehouse"], request.dataset),
+        lambda: resources["storage"].open().check_writable(),
         lambda: ollama.require_room(build_prompt(label_scheme.load())),
         lambda: chunk_limits(ollama, calibration=1.0),
         ollama.identify,

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from preannotation_assets.errors import BatchError, SettingsError
-from preannotation_assets.instance import dataset_lock, ensure_dagster_home
+from preannotation_assets.instance import dataset_lock, ensure_dagster_home, interface_lock
 
 
 def test_without_a_variable_it_is_here_with_a_copy_of_the_configuration(tmp_path: Path) -> None:
@@ -94,3 +94,15 @@ def test_a_lock_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "preannotate").touch()
     with pytest.raises(SettingsError, match="DAGSTER_HOME"), dataset_lock(tmp_path, "a", "x"):
         pytest.fail("there is no lock")
+
+
+def test_one_web_interface_at_a_time_and_no_dataset_in_its_way(tmp_path: Path) -> None:
+    with (
+        interface_lock(tmp_path),
+        dataset_lock(tmp_path, "vessels_ocr_1", "run 1"),
+        pytest.raises(SettingsError, match="running already"),
+        interface_lock(tmp_path),
+    ):
+        pass
+    with interface_lock(tmp_path):
+        pass

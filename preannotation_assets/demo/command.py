@@ -16,7 +16,8 @@ from dagster import DagsterInstance
 
 from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.jobs import apply_pool_limit
+from preannotation_assets.instance import interface_lock
+from preannotation_assets.recovery import prepare_instance
 from preannotation_assets.running import RunRequest, run_dataset
 from preannotation_assets.settings import Settings
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
@@ -43,20 +44,25 @@ def run_demo(settings: Settings) -> int:
         return run_dataset(complete, RunRequest(SAMPLE_DATASET))
 
 
-def run_dev(settings: Settings, port: int) -> int:
+def run_dev(settings: Settings, home: Path, port: int) -> int:
     """Starts Dagster's web server and daemon until interrupted, with the same defaults as the demo.
 
-    Port 0 takes a free one.
+    ``home`` is Dagster's folder. Port 0 takes a free one. Runs that were killed together with an earlier
+    web interface are marked as failed first, or they would hold the queue for ever.
 
     Raises:
-        SettingsError: the port is in use.
+        SettingsError: the port is in use, or Dagster is running on ``home`` already.
     """
     free_port = _free_port(port)
-    with _with_model(settings) as complete, tempfile.TemporaryDirectory() as folder:
+    with (
+        interface_lock(home),
+        _with_model(settings) as complete,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if not complete.database.startswith("md:") and not Path(complete.database).exists():
             write_sample_database(Path(complete.database))
         with DagsterInstance.get() as instance:
-            apply_pool_limit(instance)
+            prepare_instance(instance)
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(_WORKSPACE, "utf-8")
         environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.endpoints)}
