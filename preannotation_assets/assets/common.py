@@ -12,7 +12,15 @@ from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
 
-__all__ = ["OWNERS", "MetadataValues", "column_schema", "per_second", "percentile", "require_current_pages"]
+__all__ = [
+    "OWNERS",
+    "MetadataValues",
+    "column_schema",
+    "known",
+    "per_second",
+    "percentile",
+    "require_current_pages",
+]
 
 MetadataValues = dict[str, Any]
 
@@ -28,6 +36,11 @@ def column_schema(schema: pa.Schema) -> Mapping[str, Any]:
         for column in schema
     ]
     return {"dagster/column_schema": TableSchema(columns)}
+
+
+def known(values: MetadataValues) -> MetadataValues:
+    """The metadata without what this run does not know, or has nothing of: None and empty mappings."""
+    return {name: value for name, value in values.items() if value is not None and value != {}}
 
 
 def per_second(count: int, seconds: float) -> float | None:

@@ -15,6 +15,7 @@ from preannotation_assets.assets.common import (
     OWNERS,
     MetadataValues,
     column_schema,
+    known,
     per_second,
     percentile,
     require_current_pages,
@@ -117,38 +118,40 @@ def _metadata(
     answer_tokens = sum(part.answer_tokens for part in parts)
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
     asked = len(latencies)
-    return {
-        "dagster/row_count": sum(manifest.part_rows),
-        "answered": manifest.answered,
-        "failed": manifest.failed,
-        "failure_reasons": dict(reasons),
-        "answered_in_this_run": asked,
-        "resumed_from_earlier": manifest.answered - asked,
-        "repeated": dict(progress.repeated) if progress else {},
-        "split": progress.split if progress else 0,
-        "most_in_flight": _by_endpoint(progress, lambda state: state.most_in_flight),
-        "in_flight_limit": _by_endpoint(progress, lambda state: state.limit),
-        "lowest_in_flight_limit": _by_endpoint(progress, lambda state: state.lowest_limit),
-        "endpoint_rests": _by_endpoint(progress, lambda state: state.rests),
-        "answer_tokens_per_second_by_endpoint": _token_rates(progress),
-        "slot_hours": round(progress.busy_seconds / 3600, 4) if progress else 0.0,
-        "latency_p50_seconds": percentile(latencies, 50),
-        "latency_p95_seconds": percentile(latencies, 95),
-        "latency_p99_seconds": percentile(latencies, 99),
-        "queue_p50_seconds": percentile(queue_times, 50),
-        "queue_p95_seconds": percentile(queue_times, 95),
-        "prompt_tokens": prompt_tokens,
-        "answer_tokens": answer_tokens,
-        "answer_tokens_per_second": per_second(answer_tokens, progress.seconds) if progress else None,
-        "requests_per_second": per_second(asked, progress.seconds) if progress else None,
-        "model": manifest.model,
-        "model_digest": manifest.model_digest,
-        "prompt_version": manifest.prompt_version,
-        "seconds": round(seconds, 3),
-        "location": MetadataValue.path(
-            batch.store.uri(batch.layout.stage("raw_model_outputs", manifest.version))
-        ),
-    }
+    return known(
+        {
+            "dagster/row_count": sum(manifest.part_rows),
+            "answered": manifest.answered,
+            "failed": manifest.failed,
+            "failure_reasons": dict(reasons),
+            "answered_in_this_run": asked,
+            "resumed_from_earlier": manifest.answered - asked,
+            "repeated": dict(progress.repeated) if progress else {},
+            "split": progress.split if progress else 0,
+            "most_in_flight": _by_endpoint(progress, lambda state: state.most_in_flight),
+            "in_flight_limit": _by_endpoint(progress, lambda state: state.limit),
+            "lowest_in_flight_limit": _by_endpoint(progress, lambda state: state.lowest_limit),
+            "endpoint_rests": _by_endpoint(progress, lambda state: state.rests),
+            "tokens_per_second_by_endpoint": _token_rates(progress),
+            "slot_hours": round(progress.busy_seconds / 3600, 4) if progress else 0.0,
+            "latency_p50_seconds": percentile(latencies, 50),
+            "latency_p95_seconds": percentile(latencies, 95),
+            "latency_p99_seconds": percentile(latencies, 99),
+            "queue_p50_seconds": percentile(queue_times, 50),
+            "queue_p95_seconds": percentile(queue_times, 95),
+            "prompt_tokens": prompt_tokens,
+            "answer_tokens": answer_tokens,
+            "answer_tokens_per_second": per_second(answer_tokens, progress.seconds) if progress else None,
+            "requests_per_second": per_second(asked, progress.seconds) if progress else None,
+            "model": manifest.model,
+            "model_digest": manifest.model_digest,
+            "prompt_version": manifest.prompt_version,
+            "seconds": round(seconds, 3),
+            "location": MetadataValue.path(
+                batch.store.uri(batch.layout.stage("raw_model_outputs", manifest.version))
+            ),
+        }
+    )
 
 
 def _by_endpoint(progress: Progress | None, value: Callable[[EndpointState], int]) -> dict[str, int]:

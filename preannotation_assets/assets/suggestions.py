@@ -25,6 +25,7 @@ from preannotation_assets.assets.common import (
     OWNERS,
     MetadataValues,
     column_schema,
+    known,
     per_second,
     require_current_pages,
 )
@@ -217,25 +218,27 @@ def _metadata(
 ) -> MetadataValues:
     manifest = publication.manifest
     processed = manifest.pages_processed
-    return {
-        "dagster/row_count": manifest.rows,
-        "parquet_bytes": manifest.bytes,
-        "changed": publication.changed,
-        "pages_processed": processed,
-        "pages_with_spans": manifest.pages_with_spans,
-        "pages_without_spans": len(manifest.pages_without_spans),
-        "failed_pages": len(manifest.failed_pages),
-        "spans_by_label": manifest.spans_by_label,
-        "quotes_by_outcome": manifest.quotes_by_outcome,
-        "groundings_by_match": manifest.groundings_by_match,
-        "model": manifest.model,
-        "model_version": manifest.model_version,
-        "seconds": round(seconds, 3),
-        "pages_per_second": per_second(processed, seconds),
-        "published": MetadataValue.path(store.uri(inputs.layout.published_suggestions)),
-        "manifest": MetadataValue.path(store.uri(inputs.layout.published_manifest)),
-        "preview": _preview(store, inputs),
-    }
+    return known(
+        {
+            "dagster/row_count": manifest.rows,
+            "parquet_bytes": manifest.bytes,
+            "changed": publication.changed,
+            "pages_processed": processed,
+            "pages_with_spans": manifest.pages_with_spans,
+            "pages_without_spans": len(manifest.pages_without_spans),
+            "failed_pages": len(manifest.failed_pages),
+            "spans_by_label": manifest.spans_by_label,
+            "quotes_by_outcome": manifest.quotes_by_outcome,
+            "groundings_by_match": manifest.groundings_by_match,
+            "model": manifest.model,
+            "model_version": manifest.model_version,
+            "seconds": round(seconds, 3),
+            "pages_per_second": per_second(processed, seconds),
+            "published": MetadataValue.path(store.uri(inputs.layout.published_suggestions)),
+            "manifest": MetadataValue.path(store.uri(inputs.layout.published_manifest)),
+            "preview": _preview(store, inputs),
+        }
+    )
 
 
 def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
