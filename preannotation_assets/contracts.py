@@ -14,14 +14,10 @@ __all__ = [
     "GROUNDINGS",
     "PAGES",
     "RAW_MODEL_OUTPUTS",
-    "SOURCE_VIEW",
     "SUGGESTIONS",
     "SUGGESTIONS_SORT",
     "AnswerStatus",
 ]
-
-SOURCE_VIEW: Final = "md_raw_ocr.main.vw_argilla_pages"
-"""The view the pages are read from; a local file is attached under the name ``md_raw_ocr``."""
 
 
 def _required(name: str, data_type: pa.DataType) -> pa.Field:

@@ -72,11 +72,6 @@ class Runner:
         """How many slots are held now."""
         return self.slot_count - len(self._free)
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the runner has crashed."""
-        return self._stopped.is_set()
-
     def retain(self) -> None:
         """Keep the model from being unloaded until ``release``."""
         self.holders += 1
