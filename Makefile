@@ -1,7 +1,7 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev test lint bench lock clean set-up-runtime set-up-dev
+.PHONY: help demo dev test test-argilla lint bench lock clean set-up-runtime set-up-dev set-up-argilla
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo   set up, and run the whole job on a sample batch'
 	@echo 'make dev    set up, and open the Dagster web interface'
 	@echo 'make test   set up, and run all tests'
+	@echo 'make test-argilla   set up, and let Argilla judge what is published'
 	@echo 'make lint   check style, formatting and types'
 	@echo 'make bench  run the benchmarks'
 	@echo 'make lock   lock the dependencies of pyproject.toml'
@@ -28,6 +29,9 @@ dev: set-up-runtime
 test: set-up-dev
 	$(BIN)/pytest -q
 
+test-argilla: set-up-dev set-up-argilla
+	$(BIN)/pytest -q preannotation_assets_tests/argilla
+
 lint: set-up-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -40,7 +44,7 @@ lock: set-up-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile.sh
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-argilla .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up-runtime:
@@ -48,3 +52,6 @@ set-up-runtime:
 
 set-up-dev:
 	@requirements/set-up.sh dev
+
+set-up-argilla:
+	@requirements/set-up.sh argilla

@@ -36,12 +36,22 @@ __all__ = ["suggestion_checks"]
 _RULES: Final = {
     "offsets": (Rule.PAGE, Rule.OFFSETS, Rule.TEXT, Rule.HASH),
     "span_ids": (Rule.SPAN_ID, Rule.UNIQUE),
-    "contract": (Rule.LABEL, Rule.CONFIDENCE, Rule.ORDER, Rule.OVERLAP),
+    "contract": (
+        Rule.LABEL,
+        Rule.CONFIDENCE,
+        Rule.ORDER,
+        Rule.OVERLAP,
+        Rule.AGENT,
+        Rule.ONE_AGENT,
+        Rule.SPANS,
+        Rule.STATE,
+    ),
 }
 _DESCRIPTIONS: Final = {
     "offsets": "Every row's text is exactly page_text[start:end], of the page in the version that was read.",
     "span_ids": "span_ids are made as the contract says, and none occurs twice.",
-    "contract": "The twelve columns and their types, known labels, confidence in [0, 1], order, overlaps.",
+    "contract": "The twelve columns and their types, known labels, confidence in [0, 1], order, overlaps; what "
+    "Argilla takes; every page in one state.",
     "failed_pages": "At most 1 % of the pages failed.",
     "grounded_quotes": "At least 80 % of the model's quotes were found on their page.",
 }
@@ -67,7 +77,7 @@ def _specs() -> list[AssetCheckSpec]:
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
-    """Reads the published rows once and reports on five checks; offenders by id, at most 20."""
+    """Reads the published rows once and reports on five checks; offenders by id, at most 20 a rule."""
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()
@@ -76,8 +86,10 @@ def suggestion_checks(
         broken_contract = ""
     except VerificationError as error:
         report, broken_contract = VerificationReport(), str(error)
+    differences = "; ".join(report.differences)
     for name, rules in _RULES.items():
-        yield _rule_result(name, rules, report, broken_contract)
+        broken = broken_contract or (differences if name == "contract" else "")
+        yield _rule_result(name, rules, report, broken)
     manifest = require_manifest(
         store, DatasetLayout(dataset).published_manifest, SuggestionsManifest, dataset, "suggestions"
     )
@@ -100,6 +112,7 @@ def _rule_result(
         description=broken_contract or None,
         metadata={
             "rows": report.rows,
+            "pages_argilla_marks_shifted": report.shifted_pages,
             **{f"not: {rule}": count for rule, count in offences.items()},
             **({"offenders": _offender_table(offenders)} if offenders else {}),
         },

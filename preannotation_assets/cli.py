@@ -56,12 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--doc-ids", metavar="FILE", default="", help="only these documents, one doc_id a line")
     run.add_argument("--refresh", action="store_true", help="ask the model everything again")
     run.set_defaults(command=_run)
+    _add_try(commands)
     preview = commands.add_parser(
         "preview", help="write an HTML file that shows the suggestions on the pages"
     )
     preview.add_argument("dataset")
     preview.set_defaults(command=_preview)
-    verify = commands.add_parser("verify", help="check every published row against its page")
+    verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
     verify.add_argument("dataset")
     verify.set_defaults(command=_verify)
     demo = commands.add_parser("demo", help="run the main job on the sample batch")
@@ -75,6 +76,28 @@ def _parser() -> argparse.ArgumentParser:
     simulate_ollama.add_arguments(simulate)
     simulate.set_defaults(command=simulate_ollama.run)
     return parser
+
+
+def _add_try(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    trial = commands.add_parser(
+        "try",
+        help="ask about a few pages, show what comes of it, project the time of the batch; keep nothing",
+    )
+    what = trial.add_mutually_exclusive_group(required=True)
+    what.add_argument("dataset", nargs="?", default="")
+    what.add_argument("--text", metavar="FILE", default="", help="a text file instead of a dataset's pages")
+    trial.add_argument("--pages", type=_at_least_one, default=5, metavar="N", help="how many pages (5)")
+    trial.add_argument("--doc-id", metavar="ID", help="pages of this document only")
+    trial.add_argument("--page", type=int, metavar="NUMBER", help="pages with this number only")
+    trial.add_argument("--prompt", action="store_true", help="show the whole prompt and the answer schema")
+    trial.set_defaults(command=_try)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _open_store() -> "ObjectStore":
@@ -95,6 +118,20 @@ def _run(arguments: argparse.Namespace) -> int:
     return run_dataset(settings, RunRequest(arguments.dataset, doc_ids, arguments.refresh))
 
 
+def _try(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.trying.command import TryRequest, try_on_terminal
+
+    request = TryRequest(
+        dataset=arguments.dataset,
+        text_file=arguments.text,
+        pages=arguments.pages,
+        doc_id=arguments.doc_id,
+        page_num=arguments.page,
+        with_prompt=arguments.prompt,
+    )
+    return try_on_terminal(Settings.from_environment(os.environ), request)
+
+
 def _preview(arguments: argparse.Namespace) -> int:
     from preannotation_assets.publishing.preview import write_preview
 
@@ -110,11 +147,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     report = verify_dataset(
         _open_store(), arguments.dataset, scheme.label_names, overlaps_allowed=scheme.overlaps
     )
-    for offender in report.offenders:
-        sys.stdout.write(
-            f"{offender.doc_id} page {offender.page_num} {offender.span_id}: not: {offender.rule.value}\n"
-        )
-    sys.stdout.write(f"{report.rows} rows, {'all right' if report.passed else report.summary()}\n")
+    for line in report.lines():
+        sys.stdout.write(f"{line}\n")
     return 0 if report.passed else 1
 
 

@@ -14,6 +14,8 @@ __all__ = [
     "GROUNDINGS",
     "PAGES",
     "RAW_MODEL_OUTPUTS",
+    "REQUESTS",
+    "SALVAGED",
     "SUGGESTIONS",
     "SUGGESTIONS_SORT",
     "AnswerStatus",
@@ -55,6 +57,9 @@ class AnswerStatus:
     SPLIT: Final = "split"
 
 
+SALVAGED: Final = "salvaged"
+"""The reason of an answer that is the complete part of one that was cut off: see docs/inference.md."""
+
 # A piece of a text that was split; the offsets count from the start of that text.
 _PIECE: Final = pa.struct(
     [
@@ -67,9 +72,9 @@ _PIECE: Final = pa.struct(
 _ANSWER: Final = (
     _required("request_key", pa.string()),
     _required("status", pa.string()),
-    # A reason code where the status is failed or split.
+    # A reason code where the status is failed or split; "salvaged" or null where it is answered.
     pa.field("reason", pa.string()),
-    # The message content, byte for byte as the model gave it.
+    # The message content, byte for byte as the model gave it; of a salvaged one its beginning, closed.
     pa.field("answer", pa.string()),
     # Code points and natural log-probability of every token of the answer, in order.
     pa.field("token_lengths", pa.list_(pa.int32())),
@@ -99,6 +104,34 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
     ]
 )
 """One row a chunk, or a piece of a chunk that was split, with what the model answered."""
+
+REQUESTS: Final = pa.schema(
+    [
+        _required("request_key", pa.string()),
+        _required("run_id", pa.string()),
+        # The number of the Spark task that asked, from 0, and of its attempt at this piece, from 1.
+        _required("task", pa.int32()),
+        _required("attempt", pa.int32()),
+        _required("endpoint", pa.string()),
+        # answered, failed, split, salvaged or again.
+        _required("outcome", pa.string()),
+        pa.field("reason", pa.string()),
+        # Of HTTP; null where no response came.
+        pa.field("status", pa.int32()),
+        _required("started_at", _INSTANT),
+        # From sending to the last byte, or to the loss of the connection.
+        pa.field("latency_seconds", pa.float64()),
+        # What the server reports; it leaves out durations of zero.
+        pa.field("queue_seconds", pa.float64()),
+        pa.field("load_seconds", pa.float64()),
+        pa.field("prompt_seconds", pa.float64()),
+        pa.field("answer_seconds", pa.float64()),
+        pa.field("prompt_tokens", pa.int32()),
+        pa.field("answer_tokens", pa.int32()),
+        pa.field("estimated_prompt_tokens", pa.int32()),
+    ]
+)
+"""Telemetry: one row an attempt. What is answered is in the journal; here the last seconds may be missing."""
 
 GROUNDINGS: Final = pa.schema(
     [

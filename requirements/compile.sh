@@ -16,3 +16,5 @@ compile pyproject.toml "$@" --extra java --constraint requirements/runtime.lock 
 # With the Java runtime, so that the tests can start Spark on it wherever they run.
 compile pyproject.toml "$@" --extra java --group dev --constraint requirements/runtime.lock \
     --output-file requirements/dev.lock
+# Alone: Argilla's server cannot live with the versions of the others.
+compile --group argilla "$@" --output-file requirements/argilla.lock

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from preannotation_assets.inference.planning import ChunkRow, WantedChunk, share
 from preannotation_assets.inference.preflight import identify_model, preload
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
 from preannotation_assets.lake import StoreLocation, open_store, write_table
+from preannotation_assets.lake.layout import part_key
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 
 __all__ = ["Batch", "RunTasks", "ask_bare", "ask_through_faults", "ask_with_pipeline", "prepare"]
@@ -33,7 +35,8 @@ __all__ = ["Batch", "RunTasks", "ask_bare", "ask_through_faults", "ask_with_pipe
 RunTasks = Callable[[Sequence[AskModel]], None]
 
 _MODEL = "llama3.3:70b"
-_CHUNKS = "chunks/part-00000.parquet"
+_CHUNKS = "chunks"
+_PART_ROWS = 2_000
 _JOURNAL = "answers"
 
 
@@ -61,25 +64,29 @@ def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path) -> Batch:
     )
     preload(urls, template, {}, Timeouts())
     rows = [
-        ChunkRow(0, row, 0, len(text), text_sha256(text), estimate_tokens(text))
-        for row, text in enumerate(texts)
-    ]
-    table = [
-        {
-            "doc_id": f"d{row.row}",
-            "page_num": 1,
-            "chunk_index": 0,
-            "start": 0,
-            "end": row.end,
-            "text": text,
-            "chunk_sha256": row.chunk_sha256,
-            "estimated_tokens": row.estimated_tokens,
-        }
-        for row, text in zip(rows, texts, strict=True)
+        ChunkRow(*divmod(place, _PART_ROWS), 0, len(text), text_sha256(text), estimate_tokens(text))
+        for place, text in enumerate(texts)
     ]
     batch = Batch(texts, rows, template, folder / uuid4().hex)
-    write_table(open_store(batch.location), _CHUNKS, pa.Table.from_pylist(table, schema=CHUNKS))
+    store = open_store(batch.location)
+    for part, chunks in groupby(zip(rows, texts, strict=True), key=lambda chunk: chunk[0].part):
+        table = [_chunk(row, text) for row, text in chunks]
+        write_table(store, part_key(_CHUNKS, part), pa.Table.from_pylist(table, schema=CHUNKS))
     return batch
+
+
+def _chunk(row: ChunkRow, text: str) -> dict[str, object]:
+    """A row of CHUNKS."""
+    return {
+        "doc_id": f"d{row.part}.{row.row}",
+        "page_num": 1,
+        "chunk_index": 0,
+        "start": 0,
+        "end": row.end,
+        "text": text,
+        "chunk_sha256": row.chunk_sha256,
+        "estimated_tokens": row.estimated_tokens,
+    }
 
 
 def ask_with_pipeline(batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks) -> int:
@@ -121,7 +128,10 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
 
 
 def _task(batch: Batch, share: Sequence[WantedChunk], asking: Asking) -> AskModel:
-    parts = [ChunksToAsk(_CHUNKS, {chunk.row: chunk.pieces for chunk in share})]
+    parts = [
+        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.pieces for chunk in chunks})
+        for part, chunks in groupby(share, key=lambda chunk: chunk.part)
+    ]
     return AskModel(batch.location, f"{_JOURNAL}/run", parts, asking, "never", 3.0)
 
 

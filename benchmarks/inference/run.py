@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.inference.asking import Batch, RunTasks, ask_bare, ask_with_pipeline, prepare
 from benchmarks.inference.faults import measure_faults
+from benchmarks.inference.memory import measure_memory
 from benchmarks.inference.pages import load_pages
 from benchmarks.inference.servers import Load, Speed, reset, serve, slot_load
 from preannotation_assets.resources.spark import SparkResource, run_tasks
@@ -34,7 +35,11 @@ def main() -> None:
         "--requests", type=int, help="of the measurement of CPU and memory, or of all faults together"
     )
     parser.add_argument("--faults", action="store_true", help="only the fault matrix, in some minutes")
+    parser.add_argument("--memory", action="store_true", help="only memory over 100,000 requests")
     arguments = parser.parse_args()
+    if arguments.memory:
+        measure_memory(arguments.requests or 100_000, _in_this_process)
+        return
     if arguments.faults:
         measure_faults(arguments.requests or 2_000, 100, _in_this_process)
         return

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Load", "Speed", "reset", "serve", "slot_load"]
+__all__ = ["Load", "Speed", "count_requests", "reset", "serve", "slot_load"]
 
 _SLOTS = 4
 
@@ -28,12 +29,16 @@ class Load:
 
     ``occupancy`` is the share of the time that slots were busy, ``cap_used`` the share of the time that
     requests allowed by the cap were at the server. The difference is the server's own work on a request
-    before it has a slot.
+    before it has a slot. What slots were idle is split into the time before the first request of each
+    (``idle_first``), after its last one (``idle_last``), and ``idle_between``.
     """
 
     requests: int
     seconds: float
     occupancy: float
+    idle_first: float
+    idle_between: float
+    idle_last: float
     cap_used: float
     most_in_flight: int
     mean_seconds: float
@@ -65,23 +70,39 @@ def reset(urls: Sequence[str]) -> None:
         httpx.post(f"{url}/simulator/reset", timeout=30).raise_for_status()
 
 
+def count_requests(url: str) -> int:
+    """How many requests a server has seen since the last reset, loads left out."""
+    return int(httpx.get(f"{url}/simulator/summary", timeout=60).json()["requests"])
+
+
 def slot_load(urls: Sequence[str], slots: int = _SLOTS) -> Load:
     """What the servers saw since the last reset."""
     records: list[dict[str, Any]] = []
     most = 0
     for url in urls:
         answered = httpx.get(f"{url}/simulator/requests", timeout=60).json()["requests"]
-        records += [record for record in answered if not record["is_load_only"]]
+        records += [record | {"url": url} for record in answered if not record["is_load_only"]]
         most = max(most, httpx.get(f"{url}/simulator/summary", timeout=30).json()["peak_in_flight"])
     busy = [record["ended_at"] - record["slot_taken_at"] for record in records]
     there = [record["ended_at"] - record["arrived_at"] for record in records]
     began = min(record["arrived_at"] for record in records)
-    seconds = max(record["ended_at"] for record in records) - began
+    ended = max(record["ended_at"] for record in records)
+    every = slots * len(urls)
+    uses = defaultdict[tuple[str, int], list[tuple[float, float]]](list)
+    for record in records:
+        uses[record["url"], record["slot"]].append((record["slot_taken_at"], record["ended_at"]))
+    unused = (every - len(uses)) * (ended - began)
+    first = sum(min(use)[0] - began for use in uses.values()) + unused
+    last = sum(ended - max(end for _, end in use) for use in uses.values())
+    whole = every * (ended - began)
     return Load(
         requests=len(records),
-        seconds=seconds,
-        occupancy=sum(busy) / (slots * len(urls) * seconds),
-        cap_used=sum(there) / (slots * len(urls) * seconds),
+        seconds=ended - began,
+        occupancy=sum(busy) / whole,
+        idle_first=first / whole,
+        idle_between=1 - (sum(busy) + first + last) / whole,
+        idle_last=last / whole,
+        cap_used=sum(there) / whole,
         most_in_flight=most,
         mean_seconds=sum(busy) / len(busy),
         answer_tokens=sum(record["output_tokens"] or 0 for record in records),

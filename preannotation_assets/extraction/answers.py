@@ -1,22 +1,30 @@
-"""Reads the model's answer: quotes with the place of each value in the raw answer.
+"""The format of answers, written and read: ``{"spans":[{LABEL:QUOTE},{LABEL:[QUOTE,QUOTE]},...]}``.
 
-The place is needed to know which tokens, and so which log-probabilities, belong to a value.
+Quotes stand in reading order; neighbours of one label may share a list. docs/answers.md has what this
+costs beside other formats. Reading keeps the place of each value in the raw answer, which tells the
+tokens, and so the log-probabilities, that belong to it.
 """
 
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 from json import JSONDecodeError, JSONDecoder
+from operator import itemgetter
 from typing import Final
 
-__all__ = ["AnswerFault", "AnsweredQuote", "ParsedAnswer", "parse_answer"]
+__all__ = ["AnswerFault", "AnsweredQuote", "ParsedAnswer", "parse_answer", "write_answer"]
 
 # Not strict: a raw line break inside a string harms nobody.
 _DECODER: Final = JSONDecoder(strict=False)
 
 _OPENING: Final = re.compile(r'\s*\{\s*"spans"\s*:\s*\[\s*')
 _ITEM_OPENING: Final = re.compile(r'\{\s*"')
-_COLON: Final = re.compile(r'\s*:\s*"')
+_COLON: Final = re.compile(r'\s*:\s*(?P<list>\[\s*)?"')
+_NEXT_QUOTE: Final = re.compile(r'\s*,\s*"')
+_LIST_CLOSING: Final = re.compile(r"\s*\]")
 _NEXT_MEMBER: Final = re.compile(r'\s*,\s*"')
 _ITEM_CLOSING: Final = re.compile(r"\s*\}\s*")
 _COMMA: Final = re.compile(r",\s*")
@@ -57,8 +65,17 @@ class _MalformedError(Exception):
     """The text is not what the answer schema asks for."""
 
 
+def write_answer(quotes: Iterable[tuple[str, str]]) -> str:
+    """The answer with these labels and quotes, in their order, as the model is asked to write it."""
+    spans = []
+    for label, run in groupby(quotes, key=itemgetter(0)):
+        texts = [text for _, text in run]
+        spans.append({label: texts[0] if len(texts) == 1 else texts})
+    return json.dumps({"spans": spans}, ensure_ascii=False, separators=(",", ":"))
+
+
 def parse_answer(answer: str) -> ParsedAnswer:
-    """Reads ``{"spans": [{LABEL: QUOTE}, ...]}``; never raises, whatever the answer is.
+    """Reads an answer, with blanks in it or without; never raises, whatever the answer is.
 
     An answer that was cut off, or turns wrong on its way, gives the quotes that were complete before
     and a fault. Labels are taken as they come.
@@ -83,12 +100,27 @@ def _read_item(answer: str, position: int, quotes: list[AnsweredQuote]) -> int:
     position = _expect(_ITEM_OPENING, answer, position)
     while True:
         label, position = _read_string(answer, position)
-        value_start = _expect(_COLON, answer, position)
-        text, position = _read_string(answer, value_start)
-        quotes.append(AnsweredQuote(label, text, value_start, position - 1))
+        position = _read_value(answer, position, label, quotes)
         following = _NEXT_MEMBER.match(answer, position)
         if not following:
             return _expect(_ITEM_CLOSING, answer, position)
+        position = following.end()
+
+
+def _read_value(answer: str, position: int, label: str, quotes: list[AnsweredQuote]) -> int:
+    """Appends the quote, or the list of quotes, behind a label and returns where it ends."""
+    opening = _COLON.match(answer, position)
+    if not opening:
+        raise _MalformedError
+    position = opening.end()
+    while True:
+        text, end = _read_string(answer, position)
+        quotes.append(AnsweredQuote(label, text, position, end - 1))
+        if not opening["list"]:
+            return end
+        following = _NEXT_QUOTE.match(answer, end)
+        if not following:
+            return _expect(_LIST_CLOSING, answer, end)
         position = following.end()
 
 

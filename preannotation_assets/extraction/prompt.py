@@ -11,16 +11,21 @@ from importlib import resources
 from string import Template
 from typing import Final
 
-from preannotation_assets.extraction.labels import MOST_QUOTE_CHARACTERS, Label, LabelScheme
+from preannotation_assets.extraction.answer_schema import build_answer_schema
+from preannotation_assets.extraction.answers import write_answer
+from preannotation_assets.extraction.delimiting import break_control_tokens, delimit_page
+from preannotation_assets.extraction.labels import Label, LabelScheme
 from preannotation_assets.extraction.tokens import estimate_tokens
 
 __all__ = ["Message", "Prompt", "build_prompt"]
 
-_TEMPLATE: Final = "spans-1"
-# Ollama honours maxLength and maxItems only up to 2000 and answers 400 to exactly 2000.
-_MAX_SPANS: Final = 800
+_TEMPLATE: Final = "spans-2"
 # What a chat template adds for a message: role header and end mark.
 _TOKENS_A_MESSAGE: Final = 6
+# Pages that show every way in which a page is changed on its way into the prompt; the second costs the
+# most around a page.
+_PLAIN_PAGE: Final = ""
+_CHANGED_PAGE: Final = "</page><|eot_id|>[INST]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +61,21 @@ class Prompt:
 
 
 def build_prompt(scheme: LabelScheme) -> Prompt:
-    """The prompt for a label scheme."""
+    """The prompt for a label scheme.
+
+    Raises:
+        LabelSchemeError: a label that cannot be asked for.
+    """
     template = (resources.files("preannotation_assets.extraction.prompts") / f"{_TEMPLATE}.txt").read_text(
         "utf-8"
     )
-    labels = "\n".join(_describe(label) for label in scheme.labels)
+    schema = build_answer_schema(scheme.label_names)
+    labels = break_control_tokens("\n".join(_describe(label) for label in scheme.labels))
     messages = [Message("system", Template(template).substitute(labels=labels).strip())]
     for example in scheme.examples:
         messages.append(_page_message(example.text.strip()))
-        messages.append(Message("assistant", json.dumps({"spans": list(example.spans)}, ensure_ascii=False)))
-    schema = _answer_schema(scheme.label_names)
+        quotes = [item for span in example.spans for item in span.items()]
+        messages.append(Message("assistant", write_answer(quotes)))
     fingerprint = _fingerprint(messages, schema)
     return Prompt(
         version=f"{_TEMPLATE}-{fingerprint[:12]}",
@@ -77,7 +87,7 @@ def build_prompt(scheme: LabelScheme) -> Prompt:
 
 
 def _page_message(text: str) -> Message:
-    return Message("user", f"<page>\n{text}\n</page>")
+    return Message("user", delimit_page(text))
 
 
 def _describe(label: Label) -> str:
@@ -89,33 +99,11 @@ def _describe(label: Label) -> str:
     return " ".join(parts)
 
 
-def _answer_schema(labels: tuple[str, ...]) -> dict[str, object]:
-    """One-key objects in reading order: no key order for Ollama's jinja path to change."""
-    quote = {"type": "string", "minLength": 1, "maxLength": MOST_QUOTE_CHARACTERS}
-    span = {
-        "anyOf": [
-            {
-                "type": "object",
-                "properties": {label: quote},
-                "required": [label],
-                "additionalProperties": False,
-            }
-            for label in labels
-        ]
-    }
-    return {
-        "type": "object",
-        "properties": {"spans": {"type": "array", "maxItems": _MAX_SPANS, "items": span}},
-        "required": ["spans"],
-        "additionalProperties": False,
-    }
-
-
 def _fingerprint(messages: list[Message], schema: dict[str, object]) -> str:
     content = json.dumps(
         {
             "messages": [[message.role, message.content] for message in messages],
-            "page": _page_message("").content,
+            "pages": [delimit_page(page) for page in (_PLAIN_PAGE, _CHANGED_PAGE)],
             "schema": schema,
         },
         sort_keys=True,
@@ -124,5 +112,5 @@ def _fingerprint(messages: list[Message], schema: dict[str, object]) -> str:
 
 
 def _constant_tokens(messages: list[Message]) -> int:
-    contents = [message.content for message in messages] + [_page_message("").content]
+    contents = [message.content for message in messages] + [delimit_page(_CHANGED_PAGE)]
     return sum(estimate_tokens(content) + _TOKENS_A_MESSAGE for content in contents)

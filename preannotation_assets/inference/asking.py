@@ -5,15 +5,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from preannotation_assets.contracts import AnswerStatus
-from preannotation_assets.extraction.chunking import split_chunk
-from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.extraction.spans import Chunk
+from preannotation_assets.inference.attempts import Attempt
 from preannotation_assets.inference.backlog import Backlog, PieceToAsk
-from preannotation_assets.inference.client import ChatClient, Exchange, Timeouts, judge_exchange
-from preannotation_assets.inference.journal_writer import JournalWriter, Row
+from preannotation_assets.inference.client import ChatClient, Timeouts, judge_exchange
+from preannotation_assets.inference.journal_writer import JournalWriter
 from preannotation_assets.inference.outcomes import (
     Answered,
     Outcome,
@@ -26,23 +23,16 @@ from preannotation_assets.inference.outcomes import (
     Unusable,
 )
 from preannotation_assets.inference.pace import Pace
-from preannotation_assets.inference.permits import (
-    PermitAddress,
-    PermitLine,
-    PermitReport,
-    RunStoppedError,
-    Trouble,
-)
-from preannotation_assets.inference.protocol import ChatReply, RequestTemplate, request_key
+from preannotation_assets.inference.permits import PermitAddress, PermitLine, RunStoppedError, Trouble
+from preannotation_assets.inference.protocol import ChatReply, RequestTemplate
+from preannotation_assets.inference.splitting import SalvagedPiece, Splitter
 
 __all__ = ["Asker", "Asking", "ask_all"]
-
-_MICROSECONDS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How a task asks: what is the same for all of its pieces."""
+    """How a task asks: what is the same for all of its pieces; ``task`` is its number in the run."""
 
     template: RequestTemplate
     policy: RetryPolicy
@@ -51,6 +41,7 @@ class Asking:
     askers: int
     overlap_tokens: int
     run_id: str
+    task: int = 0
 
 
 async def ask_all(
@@ -78,28 +69,6 @@ async def ask_all(
         raise errors[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A piece and the exchange about it, on the line whose permit it had."""
-
-    piece: PieceToAsk
-    exchange: Exchange
-    line: PermitLine
-
-    def served(self, outcome: str, reason: Reason | None = None) -> PermitReport:
-        """What an endpoint that did its part is reported with."""
-        return PermitReport(
-            outcome,
-            available=True,
-            reason=reason.value if reason else None,
-            latency_seconds=self.exchange.seconds,
-        )
-
-    def not_served(self, outcome: str, reason: Reason) -> PermitReport:
-        """The other report; an exchange that brought no reply was told of as a trouble before."""
-        return PermitReport(outcome, False if self.exchange.is_reply else None, reason.value)
-
-
 class Asker:
     """Takes pieces from the backlog and sees each through to a row in the journal."""
 
@@ -117,6 +86,7 @@ class Asker:
         self._backlog = backlog
         self._clock = clock
         self._random = random.Random()  # noqa: S311
+        self._splitter = Splitter(asking.template, asking.overlap_tokens)
         self._pace = Pace(asking.timeouts.shortest_total, asking.timeouts.total)
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -142,7 +112,8 @@ class Asker:
         else:
             outcome = judge_exchange(exchange, template.model)
             await line.release(certain=exchange.lost is None, trouble=_trouble(outcome))
-        await self._settle(_Asked(piece, exchange, line), outcome)
+        attempt = Attempt(piece, exchange, outcome, template, self._asking.run_id, self._asking.task)
+        await self._settle(attempt, line)
 
     def _allowed_seconds(self, piece: PieceToAsk) -> float:
         if piece.unavailable:
@@ -151,113 +122,73 @@ class Asker:
         prompt_tokens = template.prompt.estimate_tokens(piece.estimated_tokens)
         return self._pace.total_seconds(prompt_tokens, template.options.num_predict)
 
-    async def _settle(self, asked: _Asked, outcome: Outcome) -> None:
-        policy = self._asking.policy
-        match outcome:
+    async def _settle(self, attempt: Attempt, line: PermitLine) -> None:
+        policy, piece = self._asking.policy, attempt.piece
+        match attempt.outcome:
             case Answered(reply):
                 self._pace.observe(reply)
-                self._journal.add(self._row(asked, AnswerStatus.ANSWERED, reply=reply))
-                await asked.line.report(_with_tokens(asked, "answered", reply))
+                self._journal.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
+                await line.report(attempt.report("answered", done_tokens=piece.estimated_tokens))
                 await self._backlog.finish()
             case TooLong(reason, reply):
-                await self._split_or_fail(asked, reason, reply)
+                await self._split_or_fail(attempt, line, reason, reply)
             case Refused(reason):
-                await self._fail(asked, reason, available=True)
+                await self._fail(attempt, line, reason)
             case Unusable(reason):
-                tried = replace(asked.piece, unusable=asked.piece.unusable + 1)
+                tried = replace(piece, unusable=piece.unusable + 1)
                 if tried.unusable <= policy.variations:
-                    await asked.line.report(asked.served("again", reason))
+                    await line.report(attempt.report("again", reason))
                     self._later(tried, 0.0)
                 else:
-                    await self._split_or_fail(asked, reason, None)
+                    await self._split_or_fail(attempt, line, reason, None)
             case Unavailable(reason, retry_after):
-                tried = replace(asked.piece, unavailable=asked.piece.unavailable + 1)
+                tried = replace(piece, unavailable=piece.unavailable + 1)
                 if tried.unavailable < policy.attempts:
-                    await asked.line.report(asked.not_served("again", reason))
+                    await line.report(attempt.report("again", reason))
                     self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
-                    await self._fail(asked, reason, available=False)
+                    await self._fail(attempt, line, reason)
             case Stop(error):
                 raise error
 
-    async def _split_or_fail(self, asked: _Asked, reason: Reason, reply: ChatReply | None) -> None:
-        parts = self._split(asked.piece)
+    async def _split_or_fail(
+        self, attempt: Attempt, line: PermitLine, reason: Reason, cut_off: ChatReply | None
+    ) -> None:
+        """Asks about parts instead, without the part that a reply which was cut off answers already."""
+        # In a thread: to find hundreds of quotes takes longer than others may wait.
+        kept = await asyncio.to_thread(self._splitter.salvage, attempt.piece, cut_off) if cut_off else None
+        parts = kept.rest if kept else self._splitter.halves(attempt.piece)
         if not parts:
-            await self._fail(asked, reason, available=True)
+            await self._fail(attempt, line, reason)
             return
-        row = self._row(asked, AnswerStatus.SPLIT, reason=reason, reply=reply)
-        # Relative to the text that was asked about: it may stand on several pages.
-        begins = asked.piece.start
-        row["pieces"] = [
-            {"start": part.start - begins, "end": part.end - begins, "request_key": part.request_key}
-            for part in parts
-        ]
-        self._journal.add(row)
-        await asked.line.report(_with_tokens(asked, "split", reply))
+        self._keep(attempt, reason, kept, parts)
+        left = sum(part.estimated_tokens for part in parts)
+        done_tokens = max(0, attempt.piece.estimated_tokens - left)
+        outcome = "salvaged" if kept else "split"
+        await line.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._backlog.replace(parts)
 
-    async def _fail(self, asked: _Asked, reason: Reason, *, available: bool) -> None:
-        self._journal.add(self._row(asked, AnswerStatus.FAILED, reason=reason))
-        report = asked.served("failed", reason) if available else asked.not_served("failed", reason)
-        await asked.line.report(report)
-        await self._backlog.finish()
+    def _keep(
+        self, attempt: Attempt, reason: Reason, kept: SalvagedPiece | None, parts: Sequence[PieceToAsk]
+    ) -> None:
+        """Adds what was salvaged and what is to be asked to the journal, in one go: it is in one file."""
+        now = self._clock()
+        if kept:
+            self._journal.add(attempt.salvaged_row(now, kept))
+        standing = [kept.piece, *parts] if kept else parts
+        self._journal.add(attempt.split_row(now, reason, standing))
 
-    def _split(self, piece: PieceToAsk) -> list[PieceToAsk]:
-        chunk = Chunk(0, len(piece.text), piece.estimated_tokens)
-        parts = split_chunk(piece.text, chunk, self._asking.overlap_tokens)
-        fingerprint = self._asking.template.fingerprint
-        return [
-            PieceToAsk(
-                request_key=request_key(fingerprint, text_sha256(piece.text[part.start : part.end])),
-                start=piece.start + part.start,
-                end=piece.start + part.end,
-                text=piece.text[part.start : part.end],
-                estimated_tokens=part.estimated_tokens,
-            )
-            for part in parts or ()
-        ]
+    async def _fail(self, attempt: Attempt, line: PermitLine, reason: Reason) -> None:
+        self._journal.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
+        done_tokens = attempt.piece.estimated_tokens
+        await line.report(attempt.report("failed", reason, done_tokens=done_tokens))
+        await self._backlog.finish()
 
     def _later(self, piece: PieceToAsk, delay: float) -> None:
         """Puts a piece back after a while, without a permit and without an asker waiting for it."""
         task = asyncio.create_task(self._backlog.put_back(piece, delay))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
-
-    def _row(
-        self, asked: _Asked, status: str, *, reason: Reason | None = None, reply: ChatReply | None = None
-    ) -> Row:
-        """A row of contracts.ANSWERS."""
-        piece, prompt = asked.piece, self._asking.template.prompt
-        return {
-            "request_key": piece.request_key,
-            "status": status,
-            "reason": reason.value if reason else None,
-            "answer": reply.content if reply else None,
-            "token_lengths": reply.token_lengths if reply else None,
-            "token_logprobs": reply.token_logprobs if reply else None,
-            "prompt_tokens": reply.prompt_tokens if reply else None,
-            "answer_tokens": reply.answer_tokens if reply else None,
-            "estimated_prompt_tokens": prompt.estimate_tokens(piece.estimated_tokens),
-            "attempts": piece.attempts,
-            "endpoint": asked.exchange.endpoint,
-            "latency_seconds": asked.exchange.seconds,
-            "queue_seconds": reply.queue_seconds if reply else None,
-            "answered_at": int(self._clock() * _MICROSECONDS),
-            "run_id": self._asking.run_id,
-            "pieces": None,
-        }
-
-
-def _with_tokens(asked: _Asked, outcome: str, reply: ChatReply | None) -> PermitReport:
-    report = asked.served(outcome)
-    if reply is None:
-        return report
-    return replace(
-        report,
-        queue_seconds=reply.queue_seconds,
-        prompt_tokens=reply.prompt_tokens,
-        answer_tokens=reply.answer_tokens,
-    )
 
 
 def _trouble(outcome: Outcome) -> Trouble | None:

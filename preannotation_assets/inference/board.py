@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from preannotation_assets.inference.endpoints import EndpointPool, EndpointState, Feedback
@@ -36,17 +36,27 @@ class Limits:
 
 @dataclass(slots=True)
 class EndpointTotals:
-    """What one endpoint has done; ``busy_seconds`` is the time its permits were out."""
+    """What one endpoint has done; ``busy_seconds`` is the time its permits were out.
+
+    ``repeated`` counts its attempts that gave nothing, by reason.
+    """
 
     answered: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
     busy_seconds: float = 0.0
+    failed: int = 0
+    repeated: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a run has done so far. ``repeated`` counts attempts that gave nothing, by reason."""
+    """What a run has done so far. ``repeated`` counts attempts that gave nothing, by reason.
+
+    ``split`` counts the answers that did not fit, ``salvaged`` those of them whose complete part was kept.
+    ``added`` is how many requests there are more for that. ``done_tokens`` is the estimate of the text that
+    is answered or failed, without the prompt around it.
+    """
 
     seconds: float
     answered: int
@@ -55,6 +65,9 @@ class Progress:
     repeated: Mapping[str, int]
     endpoints: Mapping[str, EndpointState]
     totals: Mapping[str, EndpointTotals]
+    salvaged: int = 0
+    added: int = 0
+    done_tokens: int = 0
 
     @property
     def prompt_tokens(self) -> int:
@@ -111,6 +124,8 @@ class Board:
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._repeated: Counter[str] = Counter()
+        self._done_tokens = 0
+        self._added = 0
         self._totals = {endpoint: EndpointTotals() for endpoint in endpoints}
         self._settled = _Settled()
 
@@ -177,15 +192,16 @@ class Board:
             seconds=time.monotonic() - self._started,
             answered=self._counts["answered"],
             failed=self._counts["failed"],
-            split=self._counts["split"],
+            split=self._counts["split"] + self._counts["salvaged"],
             repeated=dict(self._repeated),
             endpoints=self.pool.states(),
             totals={
-                address: EndpointTotals(
-                    totals.answered, totals.prompt_tokens, totals.answer_tokens, totals.busy_seconds
-                )
+                address: replace(totals, repeated=totals.repeated.copy())
                 for address, totals in self._totals.items()
             },
+            salvaged=self._counts["salvaged"],
+            added=self._added,
+            done_tokens=self._done_tokens,
         )
 
     def _acquire(self) -> str | None:
@@ -213,10 +229,14 @@ class Board:
         totals = self._totals[endpoint]
         totals.prompt_tokens += report.prompt_tokens or 0
         totals.answer_tokens += report.answer_tokens or 0
+        self._done_tokens += report.done_tokens
+        self._added += max(0, report.parts - 1)
         if report.outcome == "again":
             self._repeated[report.reason or "unknown"] += 1
+            totals.repeated[report.reason or "unknown"] += 1
             return
         totals.answered += report.outcome == "answered"
+        totals.failed += report.outcome == "failed"
         self._counts[report.outcome] += 1
         self._settled.add(report.outcome == "failed", report.reason)
         complaint = self._settled.complaint(self._limits.max_failure_rate)

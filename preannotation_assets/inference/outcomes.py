@@ -4,7 +4,7 @@ import json
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -67,9 +67,13 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The endpoint answered with something that is no answer; the same request would give it again."""
+    """The endpoint answered with something that is no answer; the same request would give it again.
+
+    ``reply`` is what it said, where it could be read: it was paid for.
+    """
 
     reason: Reason
+    reply: ChatReply | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +123,15 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if reply is None:
         return Unusable(Reason.INVALID_ANSWER)
     if not reply.done:
-        return Unusable(Reason.NOT_DONE)
+        return Unusable(Reason.NOT_DONE, reply)
     if reply.done_reason == "length":
         if _is_endless(reply.content):
-            return Unusable(Reason.ENDLESS_ANSWER)
+            return Unusable(Reason.ENDLESS_ANSWER, reply)
         return TooLong(Reason.ANSWER_TOO_LONG, reply)
     if reply.done_reason != "stop":
-        return Unusable(Reason.NOT_DONE)
+        return Unusable(Reason.NOT_DONE, reply)
     parsed = parse_answer(reply.content)
-    return Answered(reply) if parsed.fault is None else Unusable(Reason(parsed.fault.value))
+    return Answered(reply) if parsed.fault is None else Unusable(Reason(parsed.fault.value), reply)
 
 
 def _is_endless(content: str) -> bool:

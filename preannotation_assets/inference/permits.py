@@ -53,10 +53,12 @@ class PermitAddress:
 
 @dataclass(frozen=True, slots=True)
 class PermitReport:
-    """What became of a request: ``outcome`` is answered, failed, split or again.
+    """What became of a request: ``outcome`` is answered, failed, split, salvaged or again.
 
     ``available`` says whether the endpoint served it, None where a ``Trouble`` has said so; ``reason``
-    is a code; times are seconds; tokens are those of an answer that counts.
+    is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
+    read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
+    need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
     """
 
     outcome: str
@@ -66,6 +68,17 @@ class PermitReport:
     queue_seconds: float | None = None
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
+    done_tokens: int = 0
+    parts: int = 0
+    request_key: str | None = None
+    task: int | None = None
+    attempt: int | None = None
+    status: int | None = None
+    started_at: float | None = None
+    load_seconds: float | None = None
+    prompt_seconds: float | None = None
+    answer_seconds: float | None = None
+    estimated_prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,15 @@ from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+from preannotation_assets.publishing.page_states import verify_states
 from preannotation_assets.publishing.verification import VerificationReport, schema_differences, verify_rows
 
 __all__ = ["Publication", "publish", "rows_of", "verify_dataset"]
 
 _GROUP_ROWS: Final = 50_000
 _BATCH_ROWS: Final = 5_000
-_VERIFIED_COLUMNS: Final = [
-    name for name in SUGGESTIONS.names if name not in {"model", "model_version", "generated_at"}
-]
+_VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
+_STATE_COLUMNS: Final = ("doc_id", "page_num", "label")
 _VOLATILE: Final = {"run_id", "published_at"}
 
 
@@ -90,7 +90,7 @@ def publish(
 def verify_dataset(
     store: ObjectStore, dataset: str, labels: Sequence[str], *, overlaps_allowed: bool
 ) -> VerificationReport:
-    """Reads what is published and checks every row against the snapshot of its pages.
+    """Reads what is published and checks every row, and the state of every page, against the snapshot.
 
     Raises:
         BatchError: there is no snapshot, or nothing is published.
@@ -109,8 +109,16 @@ def verify_dataset(
                 "materialize suggestions again",
             )
         _verify_file(path, manifest)
-        rows = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows))
-        return verify_rows(rows_of(path, _VERIFIED_COLUMNS), rows, labels, overlaps_allowed=overlaps_allowed)
+        folder, parts = layout.stage("pages", pages.version), len(pages.part_rows)
+        report = verify_rows(
+            rows_of(path, _VERIFIED_COLUMNS),
+            iterate_rows(store, folder, parts),
+            labels,
+            overlaps_allowed=overlaps_allowed,
+        )
+        keys = iterate_rows(store, folder, parts, ("doc_id", "page_num", "text_sha256"))
+        verify_states(manifest, rows_of(path, _STATE_COLUMNS), keys, report)
+        return report
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -84,18 +84,18 @@ def _write(filled: Filled) -> Iterator[tuple[str, float | None]]:
     elif isinstance(filled, dict):
         yield "{", None
         for position, (name, value) in enumerate(filled.items()):
-            yield (", " if position else "") + json.dumps(name, ensure_ascii=False) + ": ", None
+            yield ("," if position else "") + json.dumps(name, ensure_ascii=False) + ":", None
             yield from _write(value)
         yield "}", None
     elif isinstance(filled, list):
         yield "[", None
         for position, item in enumerate(filled):
             if position:
-                yield ", ", None
+                yield ",", None
             yield from _write(item)
         yield "]", None
     else:
-        yield json.dumps(filled, ensure_ascii=False), None
+        yield json.dumps(filled, ensure_ascii=False, separators=(",", ":")), None
 
 
 def _write_quote(quote: QuotedText) -> Iterator[tuple[str, float | None]]:

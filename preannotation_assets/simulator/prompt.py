@@ -1,9 +1,12 @@
 """The prompt a model sees: rendered turns, counted in tokens, cut when too long.
 
 The turns are set in Llama 3's chat form. The document to answer about is what stands between
-``<page>`` and ``</page>`` in the last user turn, or that whole turn.
+``<page>`` and ``</page>`` (or tags that begin so, ``<page-1f3c9a20>``) in the last user turn, or that
+whole turn.
 """
 
+import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +16,8 @@ from preannotation_assets.simulator.tokens import split_tokens
 
 __all__ = ["FittedPrompt", "Prompt", "document_of", "fit_prompt", "render_prompt"]
 
-_PAGE_START = "<page>"
-_PAGE_END = "</page>"
+_PAGE_START = re.compile(r"<page(?:-\w+)?>")
+_PAGE_END = re.compile(r"</(page(?:-\w+)?)>")
 _ANSWER_TURN = "<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
@@ -76,9 +79,14 @@ def fit_prompt(prompt: Prompt, context: int, truncate: bool, cuts_to_half: bool)
 def document_of(question: str) -> str:
     """The text between ``<page>`` and ``</page>``, or the question itself without them.
 
-    One tag may be missing, as after a cut.
+    The last closing tag counts and the last opening tag of that name before it. One tag may be missing,
+    as after a cut.
     """
-    end = question.rfind(_PAGE_END)
-    text = question if end < 0 else question[:end]
-    start = text.rfind(_PAGE_START)
-    return text if start < 0 else text[start + len(_PAGE_START) :]
+    end = _last(_PAGE_END, question)
+    text = question if end is None else question[: end.start()]
+    start = _last(_PAGE_START if end is None else re.compile(f"<{end[1]}>"), text)
+    return text if start is None else text[start.end() :]
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(iter(deque(pattern.finditer(text), maxlen=1)), None)

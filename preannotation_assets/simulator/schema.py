@@ -173,9 +173,26 @@ class _Filler:
             if value is not None:
                 placed.append(value)
         if placed or not answers:
-            return placed
+            return self._listed(placed, items)
         whole = self.fill(items, answers, depth + 1)
         return [whole] if _quotes(whole) else []
+
+    def _listed(self, placed: list[Filled], items: JsonValue) -> list[Filled]:
+        """Neighbours of one label in one list, where the label may hold a quote or a list of them."""
+        most = {label: _most_in_list(value, self._root) for label, value in _values_in(items, self._root)}
+        listed: list[Filled] = []
+        for item in placed:
+            last = listed[-1] if listed else None
+            if not (isinstance(item, dict) and isinstance(last, dict) and len(item) == 1):
+                listed.append(item)
+                continue
+            (label, quote), (_, held) = *item.items(), next(iter(last.items()))
+            quotes = held if isinstance(held, list) else [held]
+            if list(last) == [label] and len(quotes) < most.get(label, 0):
+                listed[-1] = {label: [*quotes, quote]}
+            else:
+                listed.append(item)
+        return listed
 
     def _place(self, schema: JsonValue, answer: Answer, label: str | None, depth: int) -> Filled:
         """An item of an array that carries one answer, or None."""

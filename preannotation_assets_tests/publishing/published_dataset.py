@@ -12,7 +12,7 @@ from preannotation_assets.contracts import PAGES, SUGGESTIONS
 from preannotation_assets.lake import ObjectStat, ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.lake.batch import iterate_rows, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
-from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+from preannotation_assets.manifests import PagesManifest, PageVersion, SuggestionsManifest
 from preannotation_assets.publishing.publisher import Publication, publish
 
 LAYOUT = DatasetLayout("vessels_ocr_1")
@@ -22,6 +22,9 @@ PAGE_TEXTS = {
     ("vessels_ocr_1/a", 2): "Nothing here.",
     ("vessels_ocr_1/b", 1): "Hansa IV, Hansa V <b>&amp;</b>",
 }
+NOTHING_FOUND = PageVersion(
+    doc_id="vessels_ocr_1/a", page_num=2, text_sha256=hashlib.sha256(b"Nothing here.").hexdigest()
+)
 SPANS = [
     ("vessels_ocr_1/a", 1, 6, 18, "vessel_name"),
     ("vessels_ocr_1/a", 1, 24, 31, "port"),
@@ -135,7 +138,7 @@ class Dataset:
             write_table(self.plain_store, key, pa.Table.from_pylist(list(part), schema=SUGGESTIONS))
         draft = SuggestionsManifest(
             dataset=LAYOUT.dataset, rows=0, bytes=0, pages_processed=3, pages_with_spans=2,
-            pages_without_spans=[], failed_pages=[], spans_by_label={"vessel_name": 3, "port": 1},
+            pages_without_spans=[NOTHING_FOUND], failed_pages=[], spans_by_label={"vessel_name": 3, "port": 1},
             quotes_by_outcome={}, groundings_by_match={}, model="llama3.3:70b", model_version="v",
             prompt_version="p", input_version="i", content_hash="", parquet_etag="", run_id=run_id,
             published_at=datetime.now(UTC),

@@ -1,0 +1,236 @@
+"""What ``preannotate try`` says, as lines for a terminal of 100 columns. Pure."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from preannotation_assets.extraction.prompt import Message, Prompt
+from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
+from preannotation_assets.trying.asking import AskedChunk, TriedPage
+from preannotation_assets.trying.projection import Measure, Projection, Rates, project, rates
+from preannotation_assets.trying.survey import BatchSize
+from preannotation_assets.trying.terminal import Mark, Style, display_width, fit, visible
+
+__all__ = ["Capacity", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
+
+_WIDTH: Final = 100
+_LABEL_WIDTH: Final = 20
+_QUOTE_WIDTH: Final = 40
+_REJECTED_QUOTE_WIDTH: Final = 30
+_HEAD_LINES: Final = 3
+_HOUR: Final = 3600.0
+_MINUTE: Final = 60.0
+_TWO_DIGITS: Final = 10
+_REASONS: Final = {
+    "empty": "the quote is empty",
+    "not_found": "not on the page",
+    "value_changed": "the page has other digits or letters there",
+    "already_taken": "all its places on the page are taken by other quotes",
+    "unknown_label": "no label of the scheme",
+    "exact_duplicate": "the same place was marked twice",
+    "seen_by_two_chunks": "the neighbouring chunk marked it as well",
+    "cut_by_border": "the neighbouring chunk saw it whole",
+    "overlap": "overlaps a mark that weighs more",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a run would have: servers, and requests in flight at each."""
+
+    endpoints: int
+    max_in_flight: int
+
+
+def short_prompt_lines(prompt: Prompt, style: Style) -> Iterator[str]:
+    """The head of the prompt, and how long the rest is."""
+    yield style.heading(_rule("prompt"))
+    messages = prompt.constant_messages
+    first = [line for line in visible(messages[0].content).split("\n") if line.strip()]
+    yield from (fit(line, _WIDTH) for line in first[:_HEAD_LINES])
+    yield style.faint(
+        f"… {prompt.constant_tokens:,} tokens (estimated) in {len(messages)} messages before each page;"
+        " --prompt shows all"
+    )
+
+
+def prompt_lines(prompt: Prompt, style: Style) -> Iterator[str]:
+    """Everything that every request begins with, and the schema that the answer must obey."""
+    yield style.heading(_rule("prompt"))
+    for message in prompt.constant_messages:
+        yield from _message_lines(message, style)
+    yield style.faint("answer schema:")
+    yield json.dumps(prompt.answer_schema, ensure_ascii=False)
+    yield style.faint(f"{prompt.constant_tokens:,} tokens (estimated) before each page")
+
+
+def page_lines(
+    tried: TriedPage, title: str, style: Style, prompt: Prompt, *, with_prompt: bool
+) -> Iterator[str]:
+    """One page: its text with the marks, the raw answers, what became of every quote, tokens and time.
+
+    ``with_prompt`` adds each request's own message.
+    """
+    yield ""
+    yield style.heading(_rule(title))
+    text = tried.page.text
+    if with_prompt:
+        for item in tried.asked:
+            message = prompt.messages(text[item.chunk.start : item.chunk.end])[-1]
+            yield from _message_lines(message, style)
+    found = tried.suggestions
+    spans = found.spans if found else ()
+    yield style.page(text, [Mark(span.start, span.end, span.label) for span in spans])
+    for number, item in enumerate(tried.asked, start=1):
+        yield ""
+        yield from _request_lines(item, number, len(tried.asked), style)
+    yield ""
+    if found is None:
+        yield "A request failed, so in a run the page would have no suggestions and be listed as failed."
+    else:
+        yield from _outcome_lines(found, style)
+
+
+def projection_lines(
+    size: BatchSize,
+    asked: Sequence[AskedChunk],
+    measures: Sequence[Measure],
+    capacity: Capacity,
+    style: Style,
+) -> Iterator[str]:
+    """What the whole batch would take, and how sure that is."""
+    yield ""
+    yield style.heading(_rule("the whole batch"))
+    about = "" if size.is_exact else "about "
+    answered = size.all_requests - size.requests
+    yield f"{_count(size.pages, 'page')}, {about}{_count(size.all_requests, 'request')}"
+    yield (
+        f"{about}{answered:,} answered already, {about}{size.requests:,} to ask"
+        f" with {size.tokens:,} tokens of text (estimated)"
+    )
+    yield f"measured on {_count(len(measures), 'answer')}, one request in flight:"
+    yield f"  {_rate_words(rates(measures))}"
+    failed = len(asked) - len(measures)
+    if failed:
+        yield f"{_count(failed, 'request')} of {len(asked)} failed; their time is not counted"
+    projection = project(measures, size.tokens)
+    if projection is None:
+        yield "no projection: nothing was measured"
+        return
+    yield from _time_lines(projection, len(measures), size, capacity)
+
+
+def _time_lines(projection: Projection, answers: int, size: BatchSize, capacity: Capacity) -> Iterator[str]:
+    """Servers slow down when requests run side by side, and nobody knows by how much: both ends are told."""
+    seconds = projection.seconds
+    slots = max(1, min(size.requests, capacity.endpoints * capacity.max_in_flight))
+    servers = min(slots, capacity.endpoints)
+    where = f"{_count(servers, 'server')} with {_count(slots, 'request')} in flight"
+    yield f"slot time  {_duration(seconds)}{_range_words(projection, answers)}"
+    if slots == servers:
+        yield f"wall time  {_duration(seconds / servers)} on {where}"
+        yield f"GPU time   {_duration(seconds)}, if a server is one GPU"
+        return
+    yield f"wall time  {_duration(seconds / slots)} to {_duration(seconds / servers)} on {where}"
+    yield f"GPU time   {_duration(seconds * servers / slots)} to {_duration(seconds)}, if a server is one GPU"
+    yield "           shorter: requests side by side are as fast as one alone; longer: nothing is gained"
+
+
+def _range_words(projection: Projection, answers: int) -> str:
+    if projection.lowest is None or projection.highest is None:
+        return " (one answer says nothing about the range)"
+    low, high = _duration(projection.lowest), _duration(projection.highest)
+    return f" ({low} to {high}, 90 % interval of {_count(answers, 'answer')})"
+
+
+def _rate_words(speeds: Rates) -> str:
+    words = [
+        None if speeds.reading is None else f"reading {speeds.reading:,.0f} tokens/s",
+        None if speeds.writing is None else f"writing {speeds.writing:,.1f} tokens/s",
+        None if speeds.answer_share is None else f"{speeds.answer_share:.2f} tokens out for each of text",
+    ]
+    return ", ".join(word for word in words if word) or "the server gives no counts"
+
+
+def _message_lines(message: Message, style: Style) -> Iterator[str]:
+    yield style.faint(f"{message.role}:")
+    yield visible(message.content)
+
+
+def _request_lines(item: AskedChunk, number: int, count: int, style: Style) -> Iterator[str]:
+    reply = item.reply
+    which = f" {number} of {count}, characters {item.chunk.start}-{item.chunk.end}" if count > 1 else ""
+    tokens_in = f"{item.chunk.estimated_tokens + item.constant_tokens:,} (estimated)"
+    if reply and reply.prompt_tokens is not None:
+        tokens_in = f"{reply.prompt_tokens:,}"
+    parts = [f"answer{which}", f"{tokens_in} tokens in"]
+    if reply and reply.answer_tokens is not None:
+        parts.append(f"{reply.answer_tokens:,} out")
+    parts.append(f"{item.seconds:.1f} s")
+    if reply and reply.prompt_seconds is not None:
+        parts.append(f"reading {reply.prompt_seconds:.1f} s")
+    if reply and reply.answer_seconds:
+        speed = f", {reply.answer_tokens / reply.answer_seconds:.1f} tokens/s" if reply.answer_tokens else ""
+        parts.append(f"writing {reply.answer_seconds:.1f} s{speed}")
+    yield style.faint(" · ".join(parts))
+    if item.reason:
+        yield f"failed: {item.reason.value}"
+    if reply:
+        yield visible(reply.content)
+
+
+def _outcome_lines(found: PageSuggestions, style: Style) -> Iterator[str]:
+    kept = [outcome for outcome in found.outcomes if outcome.outcome == KEPT]
+    rejected = [outcome for outcome in found.outcomes if outcome.outcome != KEPT]
+    yield style.faint(
+        f"{_count(len(kept), 'suggestion')} · confidence, offsets, label, quote, how it was found"
+    )
+    yield from (_kept_line(outcome, style) for outcome in kept)
+    if rejected:
+        yield style.faint(f"{len(rejected)} rejected · label, quote, why")
+        yield from (_rejected_line(outcome) for outcome in rejected)
+
+
+def _kept_line(outcome: QuoteOutcome, style: Style) -> str:
+    place = outcome.grounding
+    confidence = "   ?" if outcome.confidence is None else f"{outcome.confidence:.2f}"
+    offsets = f"{place.start}-{place.end}" if place else ""
+    how = "" if place is None else place.match.value
+    after_label = " " * max(0, _LABEL_WIDTH - display_width(visible(outcome.label)))
+    return (
+        f"  {confidence}  {offsets:>13}  {style.label(outcome.label)}{after_label}"
+        f"  {_padded(_quote(outcome.quote, _QUOTE_WIDTH), _QUOTE_WIDTH + 2)}  {style.faint(how)}"
+    )
+
+
+def _rejected_line(outcome: QuoteOutcome) -> str:
+    label = _padded(visible(outcome.label), _LABEL_WIDTH)
+    why = _REASONS.get(outcome.outcome, outcome.outcome)
+    return f"  {label}  {_padded(_quote(outcome.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)}  {why}"
+
+
+def _padded(text: str, width: int) -> str:
+    fitting = fit(text, width)
+    return fitting + " " * (width - display_width(fitting))
+
+
+def _quote(quote: str, width: int) -> str:
+    return f"\u201c{fit(visible(quote.replace(chr(10), ' ')), width)}\u201d"
+
+
+def _rule(title: str) -> str:
+    return f"── {visible(title)} ".ljust(_WIDTH, "─")
+
+
+def _duration(seconds: float) -> str:
+    """Two digits, in hours where it is an hour or more; the projection is no better than that."""
+    for unit, length in (("h", _HOUR), ("min", _MINUTE)):
+        if seconds >= length:
+            amount = seconds / length
+            return f"{amount:,.0f} {unit}" if amount >= _TWO_DIGITS else f"{amount:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

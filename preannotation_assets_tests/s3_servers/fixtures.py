@@ -1,0 +1,153 @@
+"""The stores of the tests: a folder, a bucket of moto's server, and one of Ceph's radosgw.
+
+Both servers stand behind a proxy that makes faults. A conftest.py imports the fixtures it needs.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from s3_servers.fault_proxy import FaultProxy
+from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, GatewayError, running_gateway
+
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = [
+    "aws_environment",
+    "bucket",
+    "client",
+    "local_root",
+    "local_store",
+    "moto_address",
+    "plain_client",
+    "proxy",
+    "radosgw_address",
+    "radosgw_location",
+    "radosgw_proxy",
+    "radosgw_store",
+    "s3_location",
+    "s3_store",
+]
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Dummy credentials, and nothing of the user's own configuration."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-configuration"))
+
+
+@pytest.fixture(scope="session")
+def moto_address() -> Iterator[tuple[str, int]]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield host, int(port)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def radosgw_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """Ceph in memory; skips what needs it, and says why, where it cannot run."""
+    try:
+        with running_gateway(tmp_path_factory.mktemp("ceph"), "memstore") as gateway:
+            yield gateway.address
+    except GatewayError as error:
+        pytest.skip(f"no radosgw: {error}")
+
+
+def plain_client(address: tuple[str, int]) -> "S3Client":
+    """Speaks to a server past the proxy and the code under test."""
+    return boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1").client(
+        "s3", endpoint_url=f"http://{address[0]}:{address[1]}"
+    )
+
+
+@pytest.fixture
+def proxy(moto_address: tuple[str, int]) -> Iterator[FaultProxy]:
+    with _serving(moto_address, threading.Lock()) as server:
+        yield server
+
+
+@pytest.fixture
+def radosgw_proxy(radosgw_address: tuple[str, int]) -> Iterator[FaultProxy]:
+    with _serving(radosgw_address, nullcontext()) as server:
+        yield server
+
+
+@contextmanager
+def _serving(
+    address: tuple[str, int], one_at_a_time: AbstractContextManager[object]
+) -> Iterator[FaultProxy]:
+    server = FaultProxy(address, one_at_a_time)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.release()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def client(moto_address: tuple[str, int]) -> "S3Client":
+    return plain_client(moto_address)
+
+
+@pytest.fixture
+def bucket(client: "S3Client") -> str:
+    return _create_bucket(client)
+
+
+def _create_bucket(client: "S3Client") -> str:
+    name = f"lake-{uuid4().hex}"
+    client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def s3_location(proxy: FaultProxy, bucket: str) -> StoreLocation:
+    return StoreLocation(f"s3://{bucket}/some/prefix", proxy.url)
+
+
+@pytest.fixture
+def radosgw_location(radosgw_proxy: FaultProxy, radosgw_address: tuple[str, int]) -> StoreLocation:
+    name = _create_bucket(plain_client(radosgw_address))
+    return StoreLocation(f"s3://{name}/some/prefix", radosgw_proxy.url)
+
+
+@pytest.fixture
+def s3_store(s3_location: StoreLocation) -> ObjectStore:
+    return open_store(s3_location)
+
+
+@pytest.fixture
+def radosgw_store(radosgw_location: StoreLocation) -> ObjectStore:
+    return open_store(radosgw_location)
+
+
+@pytest.fixture
+def local_root(tmp_path: Path) -> Path:
+    return tmp_path / "lake root"
+
+
+@pytest.fixture
+def local_store(local_root: Path) -> ObjectStore:
+    return open_store(StoreLocation(str(local_root)))
