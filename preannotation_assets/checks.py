@@ -50,8 +50,8 @@ _RULES: Final = {
 _DESCRIPTIONS: Final = {
     "offsets": "Every row's text is exactly page_text[start:end], of the page in the version that was read.",
     "span_ids": "span_ids are made as the contract says, and none occurs twice.",
-    "contract": "The twelve columns and their types, known labels, confidence in [0, 1], order, overlaps; what "
-    "Argilla takes; every page in one state.",
+    "contract": "The twelve columns and their types, known labels, confidence in [0, 1], order, overlaps; "
+    "what Argilla takes; every page in one state.",
     "failed_pages": "At most 1 % of the pages failed.",
     "grounded_quotes": "At least 80 % of the model's quotes were found on their page.",
 }

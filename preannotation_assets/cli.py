@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
     verify.add_argument("dataset")
     verify.set_defaults(command=_verify)
+    _add_labels(commands)
     demo = commands.add_parser("demo", help="run the main job on the sample batch")
     demo.set_defaults(command=_demo)
     dev = commands.add_parser("dev", help="start Dagster's web interface and daemon here")
@@ -91,6 +92,18 @@ def _add_try(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     trial.add_argument("--page", type=int, metavar="NUMBER", help="pages with this number only")
     trial.add_argument("--prompt", action="store_true", help="show the whole prompt and the answer schema")
     trial.set_defaults(command=_try)
+
+
+def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    labels = commands.add_parser("labels", help="check a label scheme, or export it for Argilla")
+    actions = labels.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="tell every mistake of a label scheme with its line")
+    check.set_defaults(command=_check_labels)
+    export = actions.add_parser("export", help="write the settings of an Argilla span question as JSON")
+    export.add_argument("--field", default="text", help="the record field that holds the page (text)")
+    export.set_defaults(command=_export_labels)
+    for action in (check, export):
+        action.add_argument("file", nargs="?", default="", help="the scheme's file; without it the setting's")
 
 
 def _at_least_one(text: str) -> int:
@@ -150,6 +163,22 @@ def _verify(arguments: argparse.Namespace) -> int:
     for line in report.lines():
         sys.stdout.write(f"{line}\n")
     return 0 if report.passed else 1
+
+
+def _check_labels(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.label_file import check_file
+
+    passed, account = check_file(arguments.file or Settings.from_environment(os.environ).labels)
+    sys.stdout.write(account)
+    return 0 if passed else 1
+
+
+def _export_labels(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.label_file import exported
+
+    file = arguments.file or Settings.from_environment(os.environ).labels
+    sys.stdout.write(exported(file, arguments.field))
+    return 0
 
 
 def _demo(_: argparse.Namespace) -> int:

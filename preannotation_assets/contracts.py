@@ -147,6 +147,13 @@ GROUNDINGS: Final = pa.schema(
         pa.field("end", pa.int32()),
         pa.field("match", pa.string()),
         pa.field("similarity", pa.float32()),
+        # Of the tokens of the value: the geometric mean of their probabilities, the least, how many.
+        pa.field("token_probability", pa.float32()),
+        pa.field("lowest_token_probability", pa.float32()),
+        pa.field("value_tokens", pa.int32()),
+        # valid or invalid by the label's rule; null where there is none, or it could not tell.
+        pa.field("value_verdict", pa.string()),
+        # What is made of the above; in the suggestions of what is kept.
         pa.field("confidence", pa.float32()),
     ]
 )

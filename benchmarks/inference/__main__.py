@@ -1,6 +1,8 @@
 """Runs the benchmark."""
 
+import sys
+
 from benchmarks.inference.run import main
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -12,25 +12,40 @@ from uuid import uuid4
 import httpx
 import pyarrow as pa
 
-from preannotation_assets.contracts import CHUNKS
+from preannotation_assets.contracts import CHUNKS, AnswerStatus
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.extraction.tokens import estimate_tokens
 from preannotation_assets.inference.asking import Asking
-from preannotation_assets.inference.board import Limits
+from preannotation_assets.inference.board import Limits, Progress
 from preannotation_assets.inference.client import Timeouts
 from preannotation_assets.inference.journal import AnswerIndex, read_answers
 from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.permit_server import PermitServer
-from preannotation_assets.inference.planning import ChunkRow, WantedChunk, share_out, wanted_chunks
+from preannotation_assets.inference.planning import (
+    ChunkRow,
+    WantedChunk,
+    chunk_request,
+    share_out,
+    wanted_chunks,
+)
 from preannotation_assets.inference.preflight import identify_model, preload
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 
-__all__ = ["Batch", "RunTasks", "ask_bare", "ask_through_faults", "ask_with_pipeline", "prepare"]
+__all__ = [
+    "Batch",
+    "RunTasks",
+    "ask_bare",
+    "ask_through_faults",
+    "ask_what_is_open",
+    "ask_with_pipeline",
+    "kept_answers",
+    "prepare",
+]
 
 RunTasks = Callable[[Sequence[AskModel]], None]
 
@@ -89,21 +104,37 @@ def _chunk(row: ChunkRow, text: str) -> dict[str, object]:
     }
 
 
-def ask_with_pipeline(batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks) -> int:
-    """Asks everything as the asset does, in that many tasks; returns how many have an answer."""
-    store = open_store(batch.location)
-    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, AnswerIndex({})))
+def ask_with_pipeline(batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks) -> Progress:
+    """Asks everything as the asset does, in that many tasks; makes sure that all is answered and kept."""
+    progress = ask_what_is_open(batch, urls, cap, tasks, run_tasks)
+    kept, texts = len(kept_answers(batch)), len({row.chunk_sha256 for row in batch.rows})
+    if not progress.answered == kept == texts:
+        raise RuntimeError(f"{progress.answered} answered and {kept} kept of {texts}")
+    return progress
+
+
+def ask_what_is_open(
+    batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks, flush_seconds: float = 3.0
+) -> Progress:
+    """Asks what the journal has no answer to."""
+    known = AnswerIndex.read(open_store(batch.location), _JOURNAL)
+    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, known))
     with PermitServer(urls, Limits(cap), slot_folder=batch.folder / "slots") as server:
         asking = Asking(
-            batch.template, RetryPolicy(), Timeouts(), server.address, cap * len(urls), 200, "run"
+            batch.template, RetryPolicy(), Timeouts(), server.address, cap * len(urls), 200, uuid4().hex
         )
-        run_tasks([_task(batch, share, asking) for share in share_out(wanted, tasks)])
-        answered = server.progress().answered
+        run_tasks([_task(batch, share, asking, flush_seconds) for share in share_out(wanted, tasks)])
+        return server.progress()
+
+
+def kept_answers(batch: Batch) -> dict[str, str]:
+    """The answers in the journal, by request key."""
+    store = open_store(batch.location)
     index = AnswerIndex.read(store, _JOURNAL)
-    kept = sum(index.get(chunk.pieces[0].request_key) is not None for chunk in wanted)
-    if not answered == kept == len(wanted):
-        raise RuntimeError(f"{answered} answered and {kept} kept of {len(wanted)}")
-    return kept
+    keys = [chunk_request(row, batch.template.fingerprint).request_key for row in batch.rows]
+    known = {key: answer for key in keys if (answer := index.get(key))}
+    rows = read_answers(store, known).to_pylist()
+    return {row["request_key"]: row["answer"] for row in rows if row["status"] == AnswerStatus.ANSWERED}
 
 
 def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: RunTasks) -> Counter[str]:
@@ -115,7 +146,7 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
     policy = RetryPolicy(first_backoff=0.02, longest_backoff=0.2)
     with PermitServer(urls, limits) as server:
         asking = Asking(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
-        run_tasks([_task(batch, wanted, asking)])
+        run_tasks([_task(batch, wanted, asking, 3.0)])
     index = AnswerIndex.read(store, _JOURNAL)
     known = {
         piece.request_key: answer
@@ -127,12 +158,13 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
     return Counter(str(row["reason"] or row["status"]) for row in rows)
 
 
-def _task(batch: Batch, share: Sequence[WantedChunk], asking: Asking) -> AskModel:
+def _task(batch: Batch, share: Sequence[WantedChunk], asking: Asking, flush_seconds: float) -> AskModel:
     parts = [
         ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.pieces for chunk in chunks})
         for part, chunks in groupby(share, key=lambda chunk: chunk.part)
     ]
-    return AskModel(batch.location, f"{_JOURNAL}/run", parts, asking, "never", 3.0)
+    journal = f"{_JOURNAL}/{asking.run_id}"
+    return AskModel(batch.location, journal, parts, asking, "never", flush_seconds)
 
 
 def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:

@@ -29,7 +29,7 @@ class Load:
 
     ``occupancy`` is the share of the time that slots were busy, ``cap_used`` the share of the time that
     requests allowed by the cap were at the server. The difference is the server's own work on a request
-    before it has a slot. What slots were idle is split into the time before the first request of each
+    before it has a slot. ``queue_seconds`` are in the order of arrival. What slots were idle is split into the time before the first request of each
     (``idle_first``), after its last one (``idle_last``), and ``idle_between``.
     """
 
@@ -43,6 +43,7 @@ class Load:
     most_in_flight: int
     mean_seconds: float
     answer_tokens: int
+    queue_seconds: Sequence[float]
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def slot_load(urls: Sequence[str], slots: int = _SLOTS) -> Load:
     most = 0
     for url in urls:
         answered = httpx.get(f"{url}/simulator/requests", timeout=60).json()["requests"]
-        records += [record | {"url": url} for record in answered if not record["is_load_only"]]
+        records += [record | {"url": url} for record in answered if record["slot_taken_at"] is not None]
         most = max(most, httpx.get(f"{url}/simulator/summary", timeout=30).json()["peak_in_flight"])
     busy = [record["ended_at"] - record["slot_taken_at"] for record in records]
     there = [record["ended_at"] - record["arrived_at"] for record in records]
@@ -106,4 +107,9 @@ def slot_load(urls: Sequence[str], slots: int = _SLOTS) -> Load:
         most_in_flight=most,
         mean_seconds=sum(busy) / len(busy),
         answer_tokens=sum(record["output_tokens"] or 0 for record in records),
+        queue_seconds=[record["queue_seconds"] for record in sorted(records, key=_arrival)],
     )
+
+
+def _arrival(record: dict[str, Any]) -> float:
+    return float(record["arrived_at"])

@@ -1,22 +1,27 @@
 """How ``raw_model_outputs`` asks: what is open, shared out over Spark tasks, under one permit server."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from dagster import AssetExecutionContext
+from pyspark import SparkConf
 
 from preannotation_assets.assets.outputs_batch import OutputsBatch
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.inference.asking import Asking
 from preannotation_assets.inference.board import Progress
 from preannotation_assets.inference.journal import AnswerIndex
+from preannotation_assets.inference.metrics import RunNames, exported_metrics, watched
 from preannotation_assets.inference.permit_server import PermitServer
 from preannotation_assets.inference.permits import RunStoppedError
 from preannotation_assets.inference.planning import WantedChunk, share_out, wanted_chunks
-from preannotation_assets.inference.progress import reported_progress
+from preannotation_assets.inference.progress import Work, reported_progress
+from preannotation_assets.inference.request_log import RequestLog
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.resources.ollama import OllamaResource
 from preannotation_assets.resources.spark import SparkResource, run_tasks
@@ -52,10 +57,15 @@ def ask_what_is_open(
     """Asks about the chunks without an answer; None where there are none."""
     index = AnswerIndex.read(batch.store, batch.layout.journal, since=since)
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
-    requests = sum(len(chunk.pieces) for chunk in wanted)
+    work = Work(
+        chunks=len(batch.rows),
+        chunks_done=len(batch.rows) - len(wanted),
+        requests=sum(len(chunk.pieces) for chunk in wanted),
+        tokens=sum(chunk.estimated_tokens for chunk in wanted),
+    )
     digest = batch.template.digest[:12]
-    context.log.info(f"{requests} requests to make for {len(batch.rows)} chunks, model {digest}")
-    progress = _ask(context, batch, wanted, requests, switch, spark, ollama) if wanted else None
+    context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
+    progress = _ask(context, batch, wanted, work, switch, spark, ollama) if wanted else None
     if switch.message:
         raise InferenceError(switch.message, "the answers so far are kept")
     return progress
@@ -65,7 +75,7 @@ def _ask(
     context: AssetExecutionContext,
     batch: OutputsBatch,
     wanted: Sequence[WantedChunk],
-    requests: int,
+    work: Work,
     switch: StopSwitch,
     spark: SparkResource,
     ollama: OllamaResource,
@@ -73,23 +83,14 @@ def _ask(
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     ollama.preload(batch.template)
     session = spark.spark_session
-    conf = session.sparkContext.getConf()
-    driver_host = conf.get("spark.driver.host", "127.0.0.1")
-    addresses = ollama.addresses()
-    with PermitServer(
-        addresses,
-        ollama.limits(),
-        bind_host=conf.get("spark.driver.bindAddress", driver_host),
-        advertised_host=driver_host,
-        slot_folder=Path(context.instance.storage_directory()) / "ollama_slots",
-    ) as server:
+    with _permit_server(context, batch, session.sparkContext.getConf(), ollama) as server:
         switch.server = server
         asking = Asking(
             template=batch.template,
             policy=ollama.retry_policy(),
             timeouts=ollama.timeouts(),
             permits=server.address,
-            askers=min(requests, len(addresses) * ollama.max_in_flight),
+            askers=min(work.requests, len(ollama.addresses()) * ollama.max_in_flight),
             overlap_tokens=batch.chunks.overlap_tokens,
             run_id=batch.run_id,
         )
@@ -98,18 +99,44 @@ def _ask(
                 location=batch.storage.location(),
                 journal=f"{batch.layout.journal}/{batch.run_id}",
                 parts=_parts_to_ask(batch, share),
-                asking=asking,
+                asking=replace(asking, task=number),
                 stream=ollama.stream,
                 flush_seconds=ollama.flush_seconds,
             )
-            for share in share_out(wanted, spark.parallelism())
+            for number, share in enumerate(share_out(wanted, spark.parallelism()))
         ]
         try:
-            with reported_progress(server, requests, context.log.info, _PROGRESS_SECONDS):
+            with reported_progress(server, work, context.log.info, _PROGRESS_SECONDS):
                 run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
             raise InferenceError(server.stop_message or str(stopped), "the answers so far are kept") from None
         return server.progress()
+
+
+@contextmanager
+def _permit_server(
+    context: AssetExecutionContext, batch: OutputsBatch, conf: SparkConf, ollama: OllamaResource
+) -> Iterator[PermitServer]:
+    """The permit server of a run, and those who are told of every request."""
+    driver_host = conf.get("spark.driver.host") or "127.0.0.1"
+    names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model)
+    log = RequestLog(batch.store, f"{batch.layout.requests}/{batch.run_id}", batch.run_id)
+    with (
+        log,
+        exported_metrics(os.environ, names, context.log.warning) as metrics,
+        PermitServer(
+            ollama.addresses(),
+            ollama.limits(),
+            bind_host=conf.get("spark.driver.bindAddress") or driver_host,
+            advertised_host=driver_host,
+            slot_folder=Path(context.instance.storage_directory()) / "ollama_slots",
+            observers=(log.observe, metrics.observe),
+        ) as server,
+        watched(metrics, server.progress),
+    ):
+        yield server
+    if log.dropped:
+        context.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
 
 
 def _parts_to_ask(batch: OutputsBatch, share: Sequence[WantedChunk]) -> list[ChunksToAsk]:

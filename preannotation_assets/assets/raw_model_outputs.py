@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
 from pydantic import Field
 
 from preannotation_assets.assets.asking import StopSwitch, ask_what_is_open
+from preannotation_assets.assets.asking_metadata import asking_metadata
 from preannotation_assets.assets.chunks import chunks
 from preannotation_assets.assets.collecting import collect, learn_calibration
 from preannotation_assets.assets.common import (
@@ -16,7 +17,6 @@ from preannotation_assets.assets.common import (
     MetadataValues,
     column_schema,
     known,
-    per_second,
     percentile,
     require_current_pages,
 )
@@ -25,7 +25,6 @@ from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.inference.board import Progress
 from preannotation_assets.inference.compaction import compact_journal
-from preannotation_assets.inference.endpoints import EndpointState
 from preannotation_assets.inference.journal import AnswerIndex
 from preannotation_assets.inference.lease import DatasetLease
 from preannotation_assets.lake.batch import require_manifest
@@ -114,35 +113,24 @@ def _metadata(
 ) -> MetadataValues:
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
-    prompt_tokens = sum(part.prompt_tokens for part in parts)
-    answer_tokens = sum(part.answer_tokens for part in parts)
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
-    asked = len(latencies)
+    # Without parts nothing has changed, and nothing was answered.
+    resumed = sum(part.resumed for part in parts) if parts else manifest.answered
     return known(
         {
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,
             "failed": manifest.failed,
             "failure_reasons": dict(reasons),
-            "answered_in_this_run": asked,
-            "resumed_from_earlier": manifest.answered - asked,
-            "repeated": dict(progress.repeated) if progress else {},
-            "split": progress.split if progress else 0,
-            "most_in_flight": _by_endpoint(progress, lambda state: state.most_in_flight),
-            "in_flight_limit": _by_endpoint(progress, lambda state: state.limit),
-            "lowest_in_flight_limit": _by_endpoint(progress, lambda state: state.lowest_limit),
-            "endpoint_rests": _by_endpoint(progress, lambda state: state.rests),
-            "tokens_per_second_by_endpoint": _token_rates(progress),
-            "slot_hours": round(progress.busy_seconds / 3600, 4) if progress else 0.0,
+            "answered_in_this_run": manifest.answered - resumed,
+            "resumed_from_earlier": resumed,
             "latency_p50_seconds": percentile(latencies, 50),
             "latency_p95_seconds": percentile(latencies, 95),
             "latency_p99_seconds": percentile(latencies, 99),
             "queue_p50_seconds": percentile(queue_times, 50),
             "queue_p95_seconds": percentile(queue_times, 95),
-            "prompt_tokens": prompt_tokens,
-            "answer_tokens": answer_tokens,
-            "answer_tokens_per_second": per_second(answer_tokens, progress.seconds) if progress else None,
-            "requests_per_second": per_second(asked, progress.seconds) if progress else None,
+            "queue_p99_seconds": percentile(queue_times, 99),
+            **(asking_metadata(progress) if progress else {}),
             "model": manifest.model,
             "model_digest": manifest.model_digest,
             "prompt_version": manifest.prompt_version,
@@ -152,16 +140,3 @@ def _metadata(
             ),
         }
     )
-
-
-def _by_endpoint(progress: Progress | None, value: Callable[[EndpointState], int]) -> dict[str, int]:
-    return {address: value(state) for address, state in progress.endpoints.items()} if progress else {}
-
-
-def _token_rates(progress: Progress | None) -> dict[str, float | None]:
-    if progress is None:
-        return {}
-    return {
-        address: per_second(totals.answer_tokens, progress.seconds)
-        for address, totals in progress.totals.items()
-    }

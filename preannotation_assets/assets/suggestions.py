@@ -51,8 +51,8 @@ from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPar
 
 __all__ = ["suggestions"]
 
-# Part of what the published rows depend on: raise it when grounding or merging changes.
-_GROUNDING_VERSION: Final = "1"
+# Part of what the published rows depend on: raise it when grounding, judging or merging changes.
+_GROUNDING_VERSION: Final = "2"
 _PREVIEW_ROWS: Final = 10
 _PREVIEW_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence")
 
@@ -75,6 +75,7 @@ class _Inputs:
             self.outputs.model_dump_json(),
             self.scheme.label_names,
             self.scheme.overlaps,
+            self.scheme.value_rules,
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -154,6 +155,7 @@ def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> 
             groundings_key=part_key(f"{inputs.folder}/groundings", part),
             labels=inputs.scheme.label_names,
             overlaps_allowed=inputs.scheme.overlaps,
+            rules=inputs.scheme.value_rules,
             model=inputs.outputs.model,
             model_version=inputs.outputs.model_version,
         )

@@ -18,8 +18,9 @@ MOST_ITEMS: Final = 800
 MOST_QUOTES_IN_A_LIST: Final = 100
 """The most quotes of one label that may follow one another in one list."""
 
-# Exactly 2000 repetitions are a 400 and more are no limit at all.
-_MOST_REPETITIONS: Final = 1_900
+# Exactly 2000 repetitions are a 400 and more are no limit at all; those of an item count double where its
+# rule brings another one with it.
+_MOST: Final[Mapping[str, int]] = {"Length": 1_900, "Items": 999}
 _DEFINITIONS: Final = "#/$defs/"
 # Keywords that are honoured by the kind of schema they stand in; anything beside them is not.
 _KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
@@ -91,7 +92,7 @@ def lint_answer_schema(schema: Mapping[str, object]) -> list[str]:
 
     Each problem is one line that begins with the place as a JSON pointer; pointers name positions in
     ``properties``, not the properties' names. Asked for are: bounds of at most 1,900 on every string
-    and array, objects of exactly one required key and no others, no keyword beside ``anyOf`` or
+    and 999 on every array, objects of exactly one required key and no others, no keyword beside ``anyOf`` or
     ``$ref``, references to ``$defs`` of the root that do not lead back to themselves, and no other
     keyword at all (patterns, formats, bounds of numbers).
     """
@@ -117,13 +118,13 @@ def _lint(node: object, place: str, definitions: Mapping[str, object]) -> Iterat
     elif "anyOf" in node:
         yield from _only(node, {"anyOf"}, place)
         branches = node["anyOf"]
-        if not isinstance(branches, Sequence) or not branches:
+        if not isinstance(branches, list) or not branches:
             yield f"{place}/anyOf: no alternatives"
             return
         for position, branch in enumerate(branches):
             yield from _lint(branch, f"{place}/anyOf/{position}", definitions)
-    elif (kind := node.get("type")) in _KEYWORDS:
-        yield from _only(node, _KEYWORDS[str(kind)], place)
+    elif (kind := str(node.get("type"))) in _KEYWORDS:
+        yield from _only(node, _KEYWORDS[kind], place)
         yield from _lint_typed(node, place, definitions)
     else:
         yield f"{place}: neither an object, an array, a string, a reference nor alternatives"
@@ -156,8 +157,8 @@ def _lint_bounds(node: Mapping[str, object], unit: str, place: str) -> Iterator[
     least, most = node.get(f"min{unit}", 0), node.get(f"max{unit}")
     if not _is_count(most) or not _is_count(least):
         yield f"{place}: no whole number as max{unit} or min{unit}"
-    elif not least <= most <= _MOST_REPETITIONS or not most:
-        yield f"{place}: max{unit} is not between min{unit}, 1 and {_MOST_REPETITIONS}"
+    elif not least <= most <= _MOST[unit] or not most:
+        yield f"{place}: max{unit} is not between min{unit}, 1 and {_MOST[unit]}"
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -7,9 +7,10 @@ value score very low and say nothing; only tokens that overlap the value's own c
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
-__all__ = ["TokenScores", "value_confidence"]
+__all__ = ["TokenScores", "ValueProbability", "value_confidence", "value_probability"]
 
 
 class TokenScores:
@@ -37,13 +38,35 @@ class TokenScores:
         return scores
 
 
-def value_confidence(scores: TokenScores | None, start: int, end: int, similarity: float) -> float | None:
-    """The geometric mean probability of the value's tokens, times how well the quote matched the page.
+@dataclass(frozen=True, slots=True)
+class ValueProbability:
+    """What the tokens of a value say: ``mean`` is the geometric mean of their probabilities.
 
-    None where the server gave no log-probabilities. The result is in [0, 1].
+    ``lowest`` is the least likely token's probability, ``tokens`` how many there are.
     """
+
+    mean: float
+    lowest: float
+    tokens: int
+
+
+def value_probability(scores: TokenScores | None, start: int, end: int) -> ValueProbability | None:
+    """The probability of the tokens of ``answer[start:end]``; None where the server gave none."""
     logprobs = scores.between(start, end) if scores else []
     if not logprobs or not all(math.isfinite(logprob) for logprob in logprobs):
         return None
-    probability = math.exp(min(0.0, sum(logprobs) / len(logprobs)))
-    return min(1.0, max(0.0, probability * similarity))
+    return ValueProbability(
+        mean=math.exp(min(0.0, sum(logprobs) / len(logprobs))),
+        lowest=math.exp(min(0.0, *logprobs)),
+        tokens=len(logprobs),
+    )
+
+
+def value_confidence(probability: ValueProbability | None, similarity: float) -> float | None:
+    """The mean probability of the value's tokens, times how well the quote matched the page.
+
+    None where the probability is unknown. The result is in [0, 1].
+    """
+    if probability is None:
+        return None
+    return min(1.0, max(0.0, probability.mean * similarity))

@@ -1,19 +1,37 @@
 """One page: from the answers to its chunks to the spans that are suggested."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
-from preannotation_assets.extraction.confidence import TokenScores, value_confidence
+from preannotation_assets.extraction.confidence import (
+    TokenScores,
+    ValueProbability,
+    value_confidence,
+    value_probability,
+)
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.merging import merge
-from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, Rejection, Span
+from preannotation_assets.extraction.spans import Grounding, Quote, Rejection, Span
+from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge
 
-__all__ = ["KEPT", "UNKNOWN_LABEL", "ChunkAnswer", "PageSuggestions", "QuoteOutcome", "suggest"]
+__all__ = [
+    "INVALID_VALUE",
+    "KEPT",
+    "UNKNOWN_LABEL",
+    "ChunkAnswer",
+    "PageSuggestions",
+    "QuoteOutcome",
+    "suggest",
+]
 
 KEPT: Final = "kept"
 UNKNOWN_LABEL: Final = "unknown_label"
+INVALID_VALUE: Final = "invalid_value"
+
+_NO_RULES: Final[Mapping[str, ValueRule]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +48,11 @@ class ChunkAnswer:
 
 @dataclass(frozen=True, slots=True)
 class QuoteOutcome:
-    """What became of one quote: kept, or the reason why it is no suggestion."""
+    """What became of one quote: kept, or the reason why it is no suggestion.
+
+    ``probability``, ``grounding`` and ``verdict`` are the parts that ``confidence`` was made of; each is
+    None where it is unknown.
+    """
 
     chunk_start: int
     answer_index: int
@@ -38,6 +60,8 @@ class QuoteOutcome:
     quote: str
     outcome: str
     grounding: Grounding | None
+    probability: ValueProbability | None
+    verdict: Verdict | None
     confidence: float | None
 
 
@@ -50,13 +74,20 @@ class PageSuggestions:
 
 
 def suggest(
-    page_text: str, answers: Sequence[ChunkAnswer], labels: Collection[str], *, overlaps_allowed: bool
+    page_text: str,
+    answers: Sequence[ChunkAnswer],
+    labels: Collection[str],
+    *,
+    overlaps_allowed: bool,
+    rules: Mapping[str, ValueRule] = _NO_RULES,
 ) -> PageSuggestions:
     """Grounds the quotes of every chunk of a page and merges what they give.
 
-    ``overlaps_allowed`` is the label scheme's word on whether spans may overlap.
+    ``overlaps_allowed`` is the label scheme's word on whether spans may overlap; ``rules`` holds what
+    the values of some labels must satisfy. Values are judged before spans are merged, so that a rejected
+    one takes no place from another.
     """
-    found = [item for answer in answers for item in _ground_chunk(page_text, answer, labels)]
+    found = [item for answer in answers for item in _ground_chunk(page_text, answer, labels, rules)]
     merged = merge([span for _, span in found if span], overlaps_allowed, len(page_text))
     dropped = {_origin(drop.span): drop.reason.value for drop in merged.dropped}
     outcomes = tuple(
@@ -72,7 +103,7 @@ def _origin(span: Span) -> tuple[int, int, int]:
 
 
 def _ground_chunk(
-    page_text: str, answer: ChunkAnswer, labels: Collection[str]
+    page_text: str, answer: ChunkAnswer, labels: Collection[str], rules: Mapping[str, ValueRule]
 ) -> Iterator[tuple[QuoteOutcome, Span | None]]:
     quotes = parse_answer(answer.answer).quotes
     known = [(index, quote) for index, quote in enumerate(quotes) if quote.label in labels]
@@ -82,23 +113,53 @@ def _ground_chunk(
     by_index = {index: result for (index, _), result in zip(known, results, strict=True)}
     scores = _token_scores(answer)
     for index, quote in enumerate(quotes):
-        yield _outcome(answer, index, quote, by_index.get(index), scores)
+        probability = value_probability(scores, quote.value_start, quote.value_end)
+        result = by_index.get(index)
+        if isinstance(result, Grounding):
+            yield _grounded(page_text, answer, index, quote, result, probability, rules.get(quote.label))
+        else:
+            yield _not_grounded(answer, index, quote, result, probability), None
 
 
-def _outcome(
+def _not_grounded(
     answer: ChunkAnswer,
     index: int,
     quote: AnsweredQuote,
-    result: GroundingResult | None,
-    scores: TokenScores | None,
+    rejection: Rejection | None,
+    probability: ValueProbability | None,
+) -> QuoteOutcome:
+    reason = UNKNOWN_LABEL if rejection is None else rejection.reason.value
+    return QuoteOutcome(answer.start, index, quote.label, quote.text, reason, None, probability, None, None)
+
+
+def _grounded(
+    page_text: str,
+    answer: ChunkAnswer,
+    index: int,
+    quote: AnsweredQuote,
+    found: Grounding,
+    probability: ValueProbability | None,
+    rule: ValueRule | None,
 ) -> tuple[QuoteOutcome, Span | None]:
-    if not isinstance(result, Grounding):
-        reason = result.reason.value if isinstance(result, Rejection) else UNKNOWN_LABEL
-        return QuoteOutcome(answer.start, index, quote.label, quote.text, reason, None, None), None
-    grounding = Grounding(
-        result.start + answer.start, result.end + answer.start, result.match, result.similarity
+    grounding = replace(found, start=found.start + answer.start, end=found.end + answer.start)
+    confidence = value_confidence(probability, grounding.similarity)
+    verdict = judge(rule, page_text[grounding.start : grounding.end])
+    rejected = rule is not None and verdict is Verdict.INVALID and rule.on_invalid is OnInvalid.REJECT
+    if rule is not None:
+        confidence = rule.adjusted(confidence, verdict)
+    outcome = QuoteOutcome(
+        chunk_start=answer.start,
+        answer_index=index,
+        label=quote.label,
+        quote=quote.text,
+        outcome=INVALID_VALUE if rejected else KEPT,
+        grounding=grounding,
+        probability=probability,
+        verdict=verdict,
+        confidence=confidence,
     )
-    confidence = value_confidence(scores, quote.value_start, quote.value_end, result.similarity)
+    if rejected:
+        return outcome, None
     span = Span(
         label=quote.label,
         start=grounding.start,
@@ -110,7 +171,7 @@ def _outcome(
         answered_at=answer.answered_at,
         answer_index=index,
     )
-    return QuoteOutcome(answer.start, index, quote.label, quote.text, KEPT, grounding, confidence), span
+    return outcome, span
 
 
 def _token_scores(answer: ChunkAnswer) -> TokenScores | None:

@@ -36,7 +36,9 @@ _LONGEST_MATCH: Final = 0.05
 _MOST_REPEATS: Final = 10_000
 _REPEAT: Final = re.compile(r"(?P<nested>[)}+?*]\s*)?\{(?:(\d+)(?:,(\d*))?|,(\d+))\}")
 # Texts of the longest quote's length on which a pattern that backtracks without end shows itself.
-_PROBES: Final = tuple(unit * (300 // len(unit)) + "!" for unit in ("a", "A", "1", " ", "A1", "a ", "1.", "a-"))
+_PROBES: Final = tuple(
+    unit * (300 // len(unit)) + "!" for unit in ("a", "A", "1", " ", "A1", "a ", "1.", "a-")
+)
 
 # The groups of look-alikes that the grounding holds for close, one digit for each letter.
 _LOOKALIKE_DIGITS: Final = str.maketrans("OoIil|ZzSsbGBgq", "001111225566899")

@@ -8,9 +8,13 @@ __all__ = ["EndpointPool", "EndpointState", "Feedback"]
 
 _FAILURES_BEFORE_REST: Final = 3
 _LONGEST_REST_SECONDS: Final = 60.0
-# With more requests than the server has slots, the others wait in its queue: L requests at S slots wait
-# for (L - S) / L of their time. 0.3 keeps one request waiting for each two slots or more.
-_QUEUE_SHARE: Final = 0.3
+# Kept waiting in the server's queue: one request, so that a slot that becomes free is taken at once.
+_WAITING: Final = 1.0
+_MUCH_WAITING: Final = 1.5
+_LITTLE_WAITING: Final = 0.5
+# Below it what looks like waiting may be the server's own work on a request.
+_QUEUE_SHARE: Final = 0.2
+_FEWEST_SAMPLES: Final = 8
 _SMOOTHING: Final = 0.3
 
 
@@ -43,28 +47,32 @@ class EndpointState:
 @dataclass(slots=True)
 class _Endpoint:
     address: str
-    limit: float
+    limit: int
+    lowest_limit: int
     in_flight: int = 0
     most_in_flight: int = 0
-    lowest_limit: float = 0.0
     failures_in_a_row: int = 0
     rests: int = 0
     rests_until: float = 0.0
     adjusted_at: float = 0.0
     latency: float | None = None
-    queue_share: float = 0.0
+    # Of the requests looked at since the last change: those sent before it (below 0) are passed over.
     samples: int = 0
+    queued_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
 class EndpointPool:
     """Counts the requests in flight at every endpoint and never allows more than the cap.
 
-    Within the cap every endpoint has a limit of its own: a refusal for load halves it, requests that
-    wait in the server's queue lower it by one, and requests that do not raise it by one for as many as
-    it allows (additive increase, multiplicative decrease). An endpoint that failed three times in a row
-    rests, twice as long each time; then one request probes it, and one success brings it back. An
-    endpoint that names a Retry-After rests until then.
+    Within the cap every endpoint has a limit of its own. By Little's law, of L requests in flight that
+    spend a share q of their time in the server's queue, q L wait and the others have slots: beyond that,
+    more requests bring no more throughput. So the limit goes to the number of slots so found and one
+    waiting request; where none waits it rises by one. It is looked at again after each ``limit`` requests,
+    at least 8, that were sent after the last change. A refusal for load halves it. An endpoint that failed
+    three times in a row rests, twice as long each time; then one request probes it, and one success brings
+    it back. An endpoint that names a Retry-After rests until then.
     """
 
     addresses: Sequence[str]
@@ -74,8 +82,8 @@ class EndpointPool:
     _endpoints: dict[str, _Endpoint] = field(init=False)
 
     def __post_init__(self) -> None:
-        cap = float(self.max_in_flight)
-        self._endpoints = {address: _Endpoint(address, cap, lowest_limit=cap) for address in self.addresses}
+        cap = self.max_in_flight
+        self._endpoints = {address: _Endpoint(address, cap, cap) for address in self.addresses}
 
     def acquire(self, now: float, taken: Sequence[str] = ()) -> str | None:
         """The endpoint with the fewest requests, now one fuller; None where none has room.
@@ -108,8 +116,9 @@ class EndpointPool:
             self._take_measure(endpoint, feedback, now)
             return
         endpoint.failures_in_a_row += 1
-        if feedback.overloaded:
-            self._lower(endpoint, endpoint.limit / 2, now)
+        # Requests that were sent together are refused together: that is one sign, not several.
+        if feedback.overloaded and now - endpoint.adjusted_at >= (endpoint.latency or 0.0):
+            self._set_limit(endpoint, endpoint.limit / 2, now)
         again = endpoint.failures_in_a_row - _FAILURES_BEFORE_REST
         if again >= 0:
             endpoint.rests += 1
@@ -129,8 +138,8 @@ class EndpointPool:
             endpoint.address: EndpointState(
                 in_flight=endpoint.in_flight,
                 most_in_flight=endpoint.most_in_flight,
-                limit=int(endpoint.limit),
-                lowest_limit=int(endpoint.lowest_limit),
+                limit=endpoint.limit,
+                lowest_limit=endpoint.lowest_limit,
                 rests=endpoint.rests,
             )
             for endpoint in self._endpoints.values()
@@ -140,7 +149,7 @@ class EndpointPool:
         if endpoint.rests_until > now:
             return False
         probing = endpoint.failures_in_a_row >= _FAILURES_BEFORE_REST
-        return endpoint.in_flight < (1 if probing else int(endpoint.limit))
+        return endpoint.in_flight < (1 if probing else endpoint.limit)
 
     def _take_measure(self, endpoint: _Endpoint, feedback: Feedback, now: float) -> None:
         if not feedback.latency:
@@ -149,21 +158,33 @@ class EndpointPool:
         endpoint.latency = (
             feedback.latency if known is None else known + _SMOOTHING * (feedback.latency - known)
         )
-        share = min(1.0, (feedback.queue or 0.0) / feedback.latency)
-        endpoint.queue_share += _SMOOTHING * (share - endpoint.queue_share)
         endpoint.samples += 1
-        # As many samples as requests, so that the effect of the last change is seen first.
-        if endpoint.samples < 2 * endpoint.limit:
+        if endpoint.samples <= 0:
             return
-        if endpoint.queue_share > _QUEUE_SHARE:
-            self._lower(endpoint, endpoint.limit - 1, now)
-        else:
-            endpoint.limit = min(float(self.max_in_flight), endpoint.limit + 1.0 / max(1.0, endpoint.limit))
+        endpoint.queued_seconds += min(feedback.queue or 0.0, feedback.latency)
+        endpoint.seconds += feedback.latency
+        if endpoint.samples >= max(_FEWEST_SAMPLES, endpoint.limit):
+            self._adjust(endpoint, now)
 
-    def _lower(self, endpoint: _Endpoint, limit: float, now: float) -> None:
-        # Requests that were sent together are refused together: that is one sign, not several.
-        if now - endpoint.adjusted_at < (endpoint.latency or 0.0):
-            return
-        endpoint.limit = max(float(min(self.min_in_flight, self.max_in_flight)), limit)
+    def _adjust(self, endpoint: _Endpoint, now: float) -> None:
+        share = endpoint.queued_seconds / endpoint.seconds
+        waiting = share * endpoint.limit
+        if waiting > _MUCH_WAITING and share > _QUEUE_SHARE:
+            self._set_limit(endpoint, endpoint.limit - waiting + _WAITING, now)
+        elif waiting < _LITTLE_WAITING and endpoint.limit < self.max_in_flight:
+            self._set_limit(endpoint, endpoint.limit + 1, now)
+        else:
+            _forget_samples(endpoint)
+
+    def _set_limit(self, endpoint: _Endpoint, limit: float, now: float) -> None:
+        least = min(self.min_in_flight, self.max_in_flight)
+        endpoint.limit = max(least, min(self.max_in_flight, round(limit)))
         endpoint.lowest_limit = min(endpoint.lowest_limit, endpoint.limit)
-        endpoint.adjusted_at, endpoint.samples = now, 0
+        endpoint.adjusted_at = now
+        _forget_samples(endpoint)
+        # What is in flight now was sent under the old limit.
+        endpoint.samples = -endpoint.in_flight
+
+
+def _forget_samples(endpoint: _Endpoint) -> None:
+    endpoint.samples, endpoint.queued_seconds, endpoint.seconds = 0, 0.0, 0.0

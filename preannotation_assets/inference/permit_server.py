@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -40,6 +40,7 @@ class PermitServer:
 
     ``bind_host`` is the interface to listen on, ``advertised_host`` what tasks connect to. With a
     ``slot_folder`` the cap holds over all runs that are given the same folder of this machine.
+    ``observers`` are told the endpoint and the report of every request; they must not block nor raise.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PermitServer:
         bind_host: str = "127.0.0.1",
         advertised_host: str = "127.0.0.1",
         slot_folder: Path | None = None,
+        observers: Sequence[Callable[[str, PermitReport], None]] = (),
     ) -> None:
         slots = (
             {endpoint: SlotFolder(slot_folder, endpoint, limits.max_in_flight) for endpoint in endpoints}
@@ -57,6 +59,7 @@ class PermitServer:
             else None
         )
         self._board = Board(endpoints, limits, slots)
+        self._observers = tuple(observers)
         self._bind_host = bind_host
         self._advertised_host = advertised_host
         self._secret = secrets.token_hex(16)
@@ -173,7 +176,10 @@ class PermitServer:
         finally:
             seconds = time.monotonic() - granted
             self._board.take_back(endpoint, seconds, certain=certain, trouble=trouble)
-        self._board.record(endpoint, _report(await _read(reader)))
+        report = _report(await _read(reader))
+        self._board.record(endpoint, report)
+        for observe in self._observers:
+            observe(endpoint, report)
 
     async def _wait_for_permit(self, reader: asyncio.StreamReader) -> str:
         board = self._board

@@ -23,7 +23,10 @@ class ChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class WantedChunk:
-    """A chunk of which ``pieces`` are to be asked: the chunk itself, or what it was split into."""
+    """A chunk of which ``pieces`` are to be asked: the chunk itself, or what it was split into.
+
+    ``estimated_tokens`` are those of the pieces together.
+    """
 
     part: int
     row: int
@@ -46,7 +49,9 @@ def wanted_chunks(chunks: Iterable[ChunkRow], fingerprint: str, index: AnswerInd
                 asked.add(piece.request_key)
                 pieces.append(piece)
         if pieces:
-            yield WantedChunk(chunk.part, chunk.row, chunk.estimated_tokens, tuple(pieces))
+            share = sum(piece.end - piece.start for piece in pieces) / max(1, chunk.end - chunk.start)
+            tokens = max(1, round(chunk.estimated_tokens * share))
+            yield WantedChunk(chunk.part, chunk.row, tokens, tuple(pieces))
 
 
 def share_out(wanted: Sequence[WantedChunk], tasks: int) -> list[list[WantedChunk]]:

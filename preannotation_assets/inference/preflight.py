@@ -1,23 +1,27 @@
 """Before the first request: is there an Ollama, may we use it, does it have the model?"""
 
 import json
+import random
 import re
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 import httpx
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.inference.client import Timeouts, find_digest
-from preannotation_assets.inference.outcomes import Stop, judge_error
+from preannotation_assets.inference.outcomes import Reason, RetryPolicy, Stop, Unavailable, judge_error
 from preannotation_assets.inference.protocol import RequestTemplate
 
 __all__ = ["ModelIdentity", "check_model_name", "identify_model", "preload"]
 
 _OLDEST: Final = (0, 12, 6)
 _OK: Final = 200
+_POLICY: Final = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +72,75 @@ def identify_model(
 
 
 def preload(
-    endpoints: Sequence[str], template: RequestTemplate, headers: Mapping[str, str], timeouts: Timeouts
+    endpoints: Sequence[str],
+    template: RequestTemplate,
+    headers: Mapping[str, str],
+    timeouts: Timeouts,
+    policy: RetryPolicy = _POLICY,
 ) -> None:
     """Loads the model on all endpoints at once and waits for them.
 
-    A client that gives up while a model loads makes Ollama abandon the load, so the time-out is long.
+    A client that gives up while a model loads makes Ollama abandon the load, so the time-out is long. A
+    server that is busy, for example because another client makes it load, is asked again until ``load``
+    seconds are over; one that fails is asked as often as the policy says. Both wait as the policy does.
 
     Raises:
         EndpointError: the model could not be loaded.
         AccessDeniedError: a login page or a refusal stands before it.
     """
     timeout = httpx.Timeout(timeouts.connect, read=timeouts.load)
+    given_up = threading.Event()
     with (
         httpx.Client(headers=dict(headers), follow_redirects=False, timeout=timeout) as client,
         ThreadPoolExecutor(len(endpoints)) as loaders,
     ):
-        for _ in loaders.map(lambda endpoint: _load_model(client, endpoint, template), endpoints):
-            pass
+        loading = _Loading(client, template, policy, time.monotonic() + timeouts.load, given_up)
+        try:
+            running = [loaders.submit(loading.load, endpoint) for endpoint in endpoints]
+            for ended in as_completed(running):
+                ended.result()
+        finally:
+            given_up.set()
 
 
-def _load_model(client: httpx.Client, endpoint: str, template: RequestTemplate) -> None:
-    try:
-        response = client.post(f"{endpoint}/api/chat", json=template.preload_body())
-    except httpx.TransportError as error:
-        raise _unreachable(endpoint, error) from None
-    if response.status_code != _OK:
-        _raise_for(endpoint, template.model, response)
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """Loads the model until ``deadline``, or until ``given_up`` says that there is no point any more."""
+
+    client: httpx.Client
+    template: RequestTemplate
+    policy: RetryPolicy
+    deadline: float
+    given_up: threading.Event
+
+    def load(self, endpoint: str) -> None:
+        failures = errors = 0
+        random_source = random.Random()  # noqa: S311
+        while not self.given_up.is_set():
+            response = self._ask(endpoint)
+            if response.status_code == _OK and _is_json(response):
+                return
+            outcome = judge_error(
+                endpoint, self.template.model, response.status_code, response.headers, response.content
+            )
+            if not isinstance(outcome, Unavailable):
+                _raise_for(endpoint, self.template.model, response)
+            failures += 1
+            errors += outcome.reason is not Reason.OVERLOADED
+            delay = self.policy.delay(failures, outcome.retry_after, random_source)
+            if errors >= self.policy.attempts or time.monotonic() + delay > self.deadline:
+                raise EndpointError(
+                    f"{endpoint} could not load {self.template.model} in {failures} attempts"
+                    f" (status {response.status_code})",
+                    "look at the server's log",
+                )
+            self.given_up.wait(delay)
+
+    def _ask(self, endpoint: str) -> httpx.Response:
+        try:
+            return self.client.post(f"{endpoint}/api/chat", json=self.template.preload_body())
+        except httpx.TransportError as error:
+            raise _unreachable(endpoint, error) from None
 
 
 def _read_version(client: httpx.Client, endpoint: str) -> str:
@@ -126,9 +173,7 @@ def _get_object(client: httpx.Client, endpoint: str, path: str) -> dict[str, obj
         response = client.get(f"{endpoint}{path}")
     except httpx.TransportError as error:
         raise _unreachable(endpoint, error) from None
-    if response.status_code != _OK or not response.headers.get("content-type", "").startswith(
-        "application/json"
-    ):
+    if response.status_code != _OK or not _is_json(response):
         _raise_for(endpoint, "", response)
     try:
         payload = json.loads(response.content)
@@ -139,7 +184,11 @@ def _get_object(client: httpx.Client, endpoint: str, path: str) -> dict[str, obj
     return payload
 
 
-def _raise_for(endpoint: str, model: str, response: httpx.Response) -> None:
+def _is_json(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-type", "")).startswith("application/json")
+
+
+def _raise_for(endpoint: str, model: str, response: httpx.Response) -> NoReturn:
     outcome = judge_error(endpoint, model, response.status_code, response.headers, response.content)
     if isinstance(outcome, Stop) and isinstance(outcome.error, AccessDeniedError):
         raise outcome.error

@@ -68,6 +68,11 @@ class DatasetLayout:
         return f"{self.work}/answers"
 
     @property
+    def requests(self) -> str:
+        """The folder of the table of requests, below it one for each run."""
+        return f"{self.work}/requests"
+
+    @property
     def preview(self) -> str:
         """The HTML preview. It shows page text, so it is never below ``published``."""
         return f"{self.work}/preview.html"

@@ -393,4 +393,5 @@ def _bare(etag: str) -> str:
 
 
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    """Return whole seconds, as replies to HEAD have them; radosgw's listings have milliseconds too."""
+    return moment.astimezone(UTC).replace(microsecond=0)

@@ -26,6 +26,13 @@ UNREACHABLE = (NoConnectionError, HTTPClientError, IncompleteReadError)
 """What botocore raises when there is no reply, or one that breaks off."""
 
 _DENIED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+_RIGHTS_CURE = "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+_CURES = {
+    "SignatureDoesNotMatch": "the secret does not fit the access key: check AWS_SECRET_ACCESS_KEY",
+    "InvalidAccessKeyId": "the store does not know the access key: check AWS_ACCESS_KEY_ID",
+    "RequestTimeTooSkewed": "this machine's clock differs from the store's by minutes: set it",
+    "ExpiredToken": "the credentials have expired: get new ones",
+}
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, ProfileNotFound)
 _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 401, 403, 500
 
@@ -78,8 +85,5 @@ def _describe_answer(place: str, code: str, status: int) -> StorageError:
     if code in NO_OBJECT:
         return ObjectNotFoundError(f"there is no object {place} ({code})")
     if code in _DENIED or status in (_UNAUTHORIZED, _FORBIDDEN):
-        return StorageError(
-            f"access to {place} is denied ({code})",
-            "the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket",
-        )
+        return StorageError(f"access to {place} is denied ({code})", _CURES.get(code, _RIGHTS_CURE))
     return StorageError(f"the store failed on {place} ({code})")

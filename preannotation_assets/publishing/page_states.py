@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.argilla_rules import agent_of, is_agent
 from preannotation_assets.publishing.verification import Rule, VerificationReport
 
 __all__ = ["verify_states"]
@@ -53,5 +54,7 @@ def _compare_counts(
         for name, count in expected.items()
         if getattr(manifest, name) != count
     ]
+    if not is_agent(agent_of(manifest.model, manifest.model_version)):
+        report.differences.append("model/model_version of the manifest is no agent that Argilla takes")
     if manifest.spans_by_label != labels:
         report.differences.append("spans_by_label of the manifest is not what the Parquet has")

@@ -109,14 +109,14 @@ def verify_dataset(
                 "materialize suggestions again",
             )
         _verify_file(path, manifest)
-        folder, parts = layout.stage("pages", pages.version), len(pages.part_rows)
+        snapshot, parts = layout.stage("pages", pages.version), len(pages.part_rows)
         report = verify_rows(
             rows_of(path, _VERIFIED_COLUMNS),
-            iterate_rows(store, folder, parts),
+            iterate_rows(store, snapshot, parts),
             labels,
             overlaps_allowed=overlaps_allowed,
         )
-        keys = iterate_rows(store, folder, parts, ("doc_id", "page_num", "text_sha256"))
+        keys = iterate_rows(store, snapshot, parts, ("doc_id", "page_num", "text_sha256"))
         verify_states(manifest, rows_of(path, _STATE_COLUMNS), keys, report)
         return report
 

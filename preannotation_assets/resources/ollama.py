@@ -1,20 +1,20 @@
 """Ollama as a Dagster resource: where the model is, what it is asked with, how hard it is pushed."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from dagster import ConfigurableResource
 from pydantic import Field
 
-from preannotation_assets.errors import LabelSchemeError, SettingsError
-from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.prompt import Prompt
 from preannotation_assets.inference.board import Limits
 from preannotation_assets.inference.client import Timeouts, access_headers
 from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.preflight import ModelIdentity, identify_model, preload
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
+from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.settings import DEFAULT_ENDPOINT, parse_endpoint
 
 __all__ = ["LabelSchemeResource", "OllamaResource"]
@@ -26,19 +26,12 @@ class LabelSchemeResource(ConfigurableResource[Any]):
     path: str = Field(description="The label scheme, a YAML file.")
 
     def load(self) -> LabelScheme:
-        """Reads the scheme.
+        """Reads the scheme; its few-shot examples are grounded as answers are.
 
         Raises:
             LabelSchemeError: the file is missing or not a label scheme.
         """
-        try:
-            source = Path(self.path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LabelSchemeError(
-                f"the label scheme {self.path} cannot be read ({type(error).__name__})",
-                "set PREANNOTATION_LABELS to a YAML file",
-            ) from None
-        return parse_label_scheme(source, self.path)
+        return load_label_scheme(self.path)
 
 
 class OllamaResource(ConfigurableResource[Any]):
@@ -137,4 +130,5 @@ class OllamaResource(ConfigurableResource[Any]):
         Raises:
             InferenceError: it could not be loaded.
         """
-        preload(self.addresses(), template, access_headers(os.environ), self.timeouts())
+        headers = access_headers(os.environ)
+        preload(self.addresses(), template, headers, self.timeouts(), self.retry_policy())

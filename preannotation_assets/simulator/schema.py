@@ -7,6 +7,7 @@ no answer fits gets the least value that is valid.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 from preannotation_assets.simulator.habits import Answer
@@ -168,31 +169,32 @@ class _Filler:
         labels = _labels_in(items, self._root, 0)
         target = {answer.kind: best_label(labels, answer.kind) for answer in answers}
         placed: list[Filled] = []
-        for answer in answers:
-            value = self._place(items, answer, target[answer.kind], depth + 1)
-            if value is not None:
-                placed.append(value)
+        for label, run in groupby(answers, key=lambda answer: target[answer.kind]):
+            placed.extend(self._place_run(items, list(run), label, depth + 1))
         if placed or not answers:
-            return self._listed(placed, items)
+            return placed
         whole = self.fill(items, answers, depth + 1)
         return [whole] if _quotes(whole) else []
 
-    def _listed(self, placed: list[Filled], items: JsonValue) -> list[Filled]:
-        """Neighbours of one label in one list, where the label may hold a quote or a list of them."""
-        most = {label: _most_in_list(value, self._root) for label, value in _values_in(items, self._root)}
-        listed: list[Filled] = []
-        for item in placed:
-            last = listed[-1] if listed else None
-            if not (isinstance(item, dict) and isinstance(last, dict) and len(item) == 1):
-                listed.append(item)
-                continue
-            (label, quote), (_, held) = *item.items(), next(iter(last.items()))
-            quotes = held if isinstance(held, list) else [held]
-            if list(last) == [label] and len(quotes) < most.get(label, 0):
-                listed[-1] = {label: [*quotes, quote]}
-            else:
-                listed.append(item)
-        return listed
+    def _place_run(
+        self, schema: JsonValue, run: Sequence[Answer], label: str | None, depth: int
+    ) -> list[Filled]:
+        """One item with a list of all quotes of ``run`` where the label may hold one, else an item each."""
+        listed = self._place_list(schema, run, label, depth) if label and len(run) > 1 else None
+        if listed is not None:
+            return [listed]
+        items = (self._place(schema, answer, label, depth) for answer in run)
+        return [item for item in items if item is not None]
+
+    def _place_list(self, schema: JsonValue, run: Sequence[Answer], label: str, depth: int) -> Filled:
+        node = resolve(schema, self._root)
+        for branch in branches_of(node, self._root) if depth <= _DEPTH_LIMIT else ():
+            value = self._place_list(branch, run, label, depth + 1)
+            if value is not None:
+                return value
+        properties = _properties(node)
+        held = self._hold_all(properties[label], run, depth) if list(properties) == [label] else None
+        return {label: held} if _quotes(held) == len(run) else None
 
     def _place(self, schema: JsonValue, answer: Answer, label: str | None, depth: int) -> Filled:
         """An item of an array that carries one answer, or None."""

@@ -47,8 +47,6 @@ class CollectedPart:
     failure_reasons: Mapping[str, int]
     latencies: Sequence[float]
     queue_times: Sequence[float]
-    prompt_tokens: int
-    answer_tokens: int
     token_pairs: Sequence[tuple[int, int]]
 
 
@@ -89,7 +87,5 @@ def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
         failure_reasons=dict(Counter(reasons)),
         latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
-        prompt_tokens=sum(row["prompt_tokens"] or 0 for row in now),
-        answer_tokens=sum(row["answer_tokens"] or 0 for row in now),
         token_pairs=pairs[:_PAIRS_A_PART],
     )

@@ -11,6 +11,7 @@ import pyarrow as pa
 from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS, AnswerStatus
 from preannotation_assets.extraction.spans import Span
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
 
@@ -30,6 +31,7 @@ class GroundAnswers:
     groundings_key: str
     labels: Sequence[str]
     overlaps_allowed: bool
+    rules: Mapping[str, ValueRule]
     model: str
     model_version: str
 
@@ -75,7 +77,13 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         if failure:
             failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=failure))
             continue
-        result = suggest(page["text"], _answers(rows), task.labels, overlaps_allowed=task.overlaps_allowed)
+        result = suggest(
+            page["text"],
+            _answers(rows),
+            task.labels,
+            overlaps_allowed=task.overlaps_allowed,
+            rules=task.rules,
+        )
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
         if not result.spans:
@@ -132,7 +140,7 @@ def _suggestion_row(task: GroundAnswers, page: Row, span: Span) -> dict[str, Any
 def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, Any]]:
     """Rows of contracts.GROUNDINGS."""
     for outcome in result.outcomes:
-        place = outcome.grounding
+        place, probability = outcome.grounding, outcome.probability
         yield {
             "doc_id": page["doc_id"],
             "page_num": page["page_num"],
@@ -145,5 +153,9 @@ def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, An
             "end": place.end if place else None,
             "match": place.match.value if place else None,
             "similarity": place.similarity if place else None,
+            "token_probability": probability.mean if probability else None,
+            "lowest_token_probability": probability.lowest if probability else None,
+            "value_tokens": probability.tokens if probability else None,
+            "value_verdict": outcome.verdict,
             "confidence": outcome.confidence,
         }

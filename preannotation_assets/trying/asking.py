@@ -165,9 +165,9 @@ def _read(endpoint: str, outcome: Outcome) -> tuple[ChatReply | None, Reason | N
     match outcome:
         case Answered(reply):
             return reply, None
-        case TooLong(reason, reply):
+        case TooLong(reason, reply) | Unusable(reason, reply):
             return reply, reason
-        case Unusable(reason) | Refused(reason):
+        case Refused(reason):
             return None, reason
         case Unavailable(reason):
             raise EndpointError(f"{endpoint} did not serve the request ({reason.value})", "try again")

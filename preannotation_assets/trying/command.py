@@ -17,11 +17,12 @@ from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.inference.client import ChatClient, access_headers
 from preannotation_assets.inference.journal import AnswerIndex, Piece
 from preannotation_assets.inference.protocol import RequestTemplate, request_key
+from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
-from preannotation_assets.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.resources.ollama import OllamaResource
 from preannotation_assets.resources.warehouse import WarehouseResource
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
 from preannotation_assets.trying.asking import AskedChunk, PageAsker, SharedSlots, measures_of
@@ -104,7 +105,7 @@ def try_pages(settings: Settings, request: TryRequest, out: TextIO) -> None:
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
     ollama = _ollama(settings)
-    scheme = LabelSchemeResource(path=settings.labels).load()
+    scheme = load_label_scheme(settings.labels)
     prompt = build_prompt(scheme)
     ollama.require_room(prompt)
     store = open_store(settings.location())

@@ -7,6 +7,7 @@ from typing import Final
 
 from preannotation_assets.extraction.prompt import Message, Prompt
 from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
+from preannotation_assets.inference.outcomes import Reason
 from preannotation_assets.trying.asking import AskedChunk, TriedPage
 from preannotation_assets.trying.projection import Measure, Projection, Rates, project, rates
 from preannotation_assets.trying.survey import BatchSize
@@ -22,11 +23,17 @@ _HEAD_LINES: Final = 3
 _HOUR: Final = 3600.0
 _MINUTE: Final = 60.0
 _TWO_DIGITS: Final = 10
+_ASKED_AGAIN: Final = "a run would ask again"
+_LATER: Final = {
+    Reason.CONTEXT_EXCEEDED: "a run would ask about smaller pieces",
+    Reason.ANSWER_TOO_LONG: "a run would ask about smaller pieces",
+    Reason.REFUSED: "a run would list the page as failed",
+}
 _REASONS: Final = {
     "empty": "the quote is empty",
     "not_found": "not on the page",
-    "value_changed": "the page has other digits or letters there",
-    "already_taken": "all its places on the page are taken by other quotes",
+    "value_changed": "the page has other characters there",
+    "already_taken": "every place of it is taken",
     "unknown_label": "no label of the scheme",
     "exact_duplicate": "the same place was marked twice",
     "seen_by_two_chunks": "the neighbouring chunk marked it as well",
@@ -87,7 +94,7 @@ def page_lines(
         yield from _request_lines(item, number, len(tried.asked), style)
     yield ""
     if found is None:
-        yield "A request failed, so in a run the page would have no suggestions and be listed as failed."
+        yield "no suggestions, because not every request of the page has a usable answer"
     else:
         yield from _outcome_lines(found, style)
 
@@ -175,7 +182,7 @@ def _request_lines(item: AskedChunk, number: int, count: int, style: Style) -> I
         parts.append(f"writing {reply.answer_seconds:.1f} s{speed}")
     yield style.faint(" · ".join(parts))
     if item.reason:
-        yield f"failed: {item.reason.value}"
+        yield f"no usable answer: {item.reason.value}; {_LATER.get(item.reason, _ASKED_AGAIN)}"
     if reply:
         yield visible(reply.content)
 
@@ -207,7 +214,8 @@ def _kept_line(outcome: QuoteOutcome, style: Style) -> str:
 def _rejected_line(outcome: QuoteOutcome) -> str:
     label = _padded(visible(outcome.label), _LABEL_WIDTH)
     why = _REASONS.get(outcome.outcome, outcome.outcome)
-    return f"  {label}  {_padded(_quote(outcome.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)}  {why}"
+    quote = _padded(_quote(outcome.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)
+    return f"  {label}  {quote}  {why}"
 
 
 def _padded(text: str, width: int) -> str:

@@ -170,7 +170,7 @@ class ColourStyle:
 
     def label(self, name: str) -> str:
         """The name on its background."""
-        return f"{self._background(name)}{visible(name)}{_RESET}"
+        return f"\x1b[{self._background(name)}m{visible(name)}{_RESET}"
 
     def page(self, text: str, marks: Sequence[Mark]) -> str:
         """The text with its marks in colours."""
@@ -183,13 +183,13 @@ class ColourStyle:
     def _piece(self, piece: _Piece) -> str:
         if not piece.covering:
             return visible(piece.text)
-        line_below = "\x1b[4m" if len(piece.covering) > 1 else ""
-        begin = f"{self._background(piece.covering[-1].label)}{line_below}"
+        background = self._background(piece.covering[-1].label)
+        begin = f"\x1b[{background};4m" if len(piece.covering) > 1 else f"\x1b[{background}m"
         # A terminal fills the rest of a line with the background it is left with.
         return "\n".join(f"{begin}{line}{_RESET}" if line else "" for line in visible(piece.text).split("\n"))
 
     def _background(self, label: str) -> str:
-        return f"\x1b[38;5;{_BLACK};48;5;{self.colours[label]}m"
+        return f"38;5;{_BLACK};48;5;{self.colours[label]}"
 
     def _tag(self, label: str) -> str:
         return f"\x1b[3;38;5;{self.colours[label]}m\u2039{visible(label)}\u203a{_RESET}"

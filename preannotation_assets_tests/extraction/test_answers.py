@@ -4,12 +4,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.answers import AnsweredQuote, AnswerFault, parse_answer
+from preannotation_assets.extraction.answers import (
+    AnsweredQuote,
+    AnswerFault,
+    parse_answer,
+    write_answer,
+)
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ['"', "\\", '\\"', "}]}", '"}, {"port": "x', "\u2028", "\x00", "🚢", "\r\n", "spans"]
 )
-spans = st.lists(st.dictionaries(strings, strings, min_size=1, max_size=2), max_size=5)
+values = strings | st.lists(strings, min_size=1, max_size=3)
+spans = st.lists(st.dictionaries(strings, values, min_size=1, max_size=2), max_size=5)
 layouts = st.fixed_dictionaries(
     {
         "ensure_ascii": st.booleans(),
@@ -19,8 +25,13 @@ layouts = st.fixed_dictionaries(
 )
 
 
-def members(spans: list[dict[str, str]]) -> list[tuple[str, str]]:
-    return [item for span in spans for item in span.items()]
+def members(spans: list[dict[str, str | list[str]]]) -> list[tuple[str, str]]:
+    return [
+        (label, quote)
+        for span in spans
+        for label, value in span.items()
+        for quote in ([value] if isinstance(value, str) else value)
+    ]
 
 
 def pairs(quotes: tuple[AnsweredQuote, ...]) -> list[tuple[str, str]]:
@@ -29,7 +40,7 @@ def pairs(quotes: tuple[AnsweredQuote, ...]) -> list[tuple[str, str]]:
 
 @given(spans, layouts, st.sampled_from(["", " ", "\n"]))
 def test_any_spelling_of_an_answer_is_read(
-    spans: list[dict[str, str]], layout: dict[str, Any], end: str
+    spans: list[dict[str, str | list[str]]], layout: dict[str, Any], end: str
 ) -> None:
     answer = json.dumps({"spans": spans}, **layout) + end
     parsed = parse_answer(answer)
@@ -42,7 +53,7 @@ def test_any_spelling_of_an_answer_is_read(
 
 @given(spans, layouts, st.data())
 def test_an_answer_that_was_cut_off_gives_what_was_complete(
-    spans: list[dict[str, str]], layout: dict[str, Any], data: st.DataObject
+    spans: list[dict[str, str | list[str]]], layout: dict[str, Any], data: st.DataObject
 ) -> None:
     answer = json.dumps({"spans": spans}, **layout)
     cut = data.draw(st.integers(0, len(answer) - 1))
@@ -60,7 +71,7 @@ def test_nothing_makes_it_raise(answer: str) -> None:
 
 
 @given(spans.filter(len), st.sampled_from(["x", "}", ",", '{"spans": []}', "\n```"]))
-def test_what_follows_an_answer_is_a_fault(spans: list[dict[str, str]], tail: str) -> None:
+def test_what_follows_an_answer_is_a_fault(spans: list[dict[str, str | list[str]]], tail: str) -> None:
     parsed = parse_answer(json.dumps({"spans": spans}) + tail)
     assert parsed.fault is AnswerFault.INVALID
     assert pairs(parsed.quotes) == members(spans)
@@ -69,12 +80,35 @@ def test_what_follows_an_answer_is_a_fault(spans: list[dict[str, str]], tail: st
 def test_what_is_no_answer() -> None:
     for answer in ("null", "[]", "{}", '{"spans": null}', '{"spans": {}}', '"spans"', '{"x": []}', "Sure! {"):
         assert parse_answer(answer) == parse_answer("x")
-    for item in ('{"port": 12}', '{"port": null}', '{"port": ["x"]}', '"port"', "{}", "[]", "12"):
+    no_values = ("12", "null", "[]", '[["x"]]', '{"x": "y"}', "[12]", "x")
+    for item in (*(f'{{"port": {value}}}' for value in no_values), '"port"', "{}", "[]", "12"):
         parsed = parse_answer(f'{{"spans": [{{"port": "Hull"}}, {item}]}}')
         assert pairs(parsed.quotes) == [("port", "Hull")]
         assert parsed.fault is AnswerFault.INVALID
     deep = '{"spans": [' + "[" * 100_000
     assert parse_answer(deep).fault is AnswerFault.INVALID
+
+
+def test_a_list_that_turns_wrong_gives_what_was_complete() -> None:
+    for rest in ("12]}]}", '"Kiel"}]}', '"Kiel" "Hull"]}]}', '"Kie'):
+        parsed = parse_answer('{"spans":[{"port":["Hull",' + rest)
+        assert parsed.fault is AnswerFault.INVALID
+        assert pairs(parsed.quotes)[0] == ("port", "Hull")
+        assert len(parsed.quotes) == (2 if "Kiel" in rest else 1)
+
+
+def test_neighbours_of_one_label_share_a_list_and_nothing_else_moves() -> None:
+    quotes = [("port", "Hull"), ("port", "Kiel"), ("flag", "Panama"), ("port", 'Ri"ga')]
+    answer = write_answer(quotes)
+    assert answer == '{"spans":[{"port":["Hull","Kiel"]},{"flag":"Panama"},{"port":"Ri\\"ga"}]}'
+    assert write_answer([]) == '{"spans":[]}'
+
+
+@given(st.lists(st.tuples(st.sampled_from(["port", "flag", 'od"d']), strings), max_size=8))
+def test_what_is_written_is_read(quotes: list[tuple[str, str]]) -> None:
+    parsed = parse_answer(write_answer(quotes))
+    assert parsed.fault is None
+    assert pairs(parsed.quotes) == quotes
 
 
 def test_half_a_pair_becomes_a_replacement_character() -> None:

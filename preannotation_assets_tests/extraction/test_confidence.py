@@ -4,19 +4,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.confidence import TokenScores, value_confidence
+from preannotation_assets.extraction.confidence import (
+    TokenScores,
+    ValueProbability,
+    value_confidence,
+    value_probability,
+)
 
 #          {"port":" Ham burg "}
 LENGTHS = [9, 3, 4, 2]
 LOGPROBS = [-9.0, math.log(0.9), math.log(0.4), -7.0]
 
 
+def confidence(scores: TokenScores, start: int, end: int, similarity: float) -> float | None:
+    return value_confidence(value_probability(scores, start, end), similarity)
+
+
 def test_only_the_tokens_of_the_value_count() -> None:
     scores = TokenScores(LENGTHS, LOGPROBS)
     assert scores.between(9, 16) == LOGPROBS[1:3]
-    assert value_confidence(scores, 9, 16, 1.0) == pytest.approx(math.sqrt(0.9 * 0.4))
-    assert value_confidence(scores, 9, 12, 1.0) == pytest.approx(0.9)
-    assert value_confidence(scores, 12, 16, 0.5) == pytest.approx(0.4 * 0.5)
+    assert confidence(scores, 9, 16, 1.0) == pytest.approx(math.sqrt(0.9 * 0.4))
+    assert confidence(scores, 9, 12, 1.0) == pytest.approx(0.9)
+    assert confidence(scores, 12, 16, 0.5) == pytest.approx(0.4 * 0.5)
+
+
+def test_the_parts_are_kept_apart() -> None:
+    probability = value_probability(TokenScores(LENGTHS, LOGPROBS), 9, 16)
+    assert probability is not None
+    assert probability.mean == pytest.approx(math.sqrt(0.9 * 0.4))
+    assert probability.lowest == pytest.approx(0.4)
+    assert probability.tokens == 2
+    assert value_probability(TokenScores([5], [0.3]), 0, 5) == ValueProbability(1.0, 1.0, 1)
+    assert value_confidence(None, 1.0) is None
 
 
 def test_a_token_that_reaches_over_the_border_counts() -> None:
@@ -34,15 +53,15 @@ def test_a_token_of_no_characters_counts_inside_the_value_only() -> None:
 
 @pytest.mark.parametrize("logprob", [math.nan, math.inf, -math.inf])
 def test_unknown_is_none(logprob: float) -> None:
-    assert value_confidence(None, 0, 5, 1.0) is None
-    assert value_confidence(TokenScores([], []), 0, 5, 1.0) is None
-    assert value_confidence(TokenScores(LENGTHS, LOGPROBS), 18, 25, 1.0) is None
-    assert value_confidence(TokenScores(LENGTHS, LOGPROBS), 9, 9, 1.0) is None
-    assert value_confidence(TokenScores([5, 5], [-0.1, logprob]), 0, 10, 1.0) is None
+    assert value_probability(None, 0, 5) is None
+    assert value_probability(TokenScores([], []), 0, 5) is None
+    assert value_probability(TokenScores(LENGTHS, LOGPROBS), 18, 25) is None
+    assert value_probability(TokenScores(LENGTHS, LOGPROBS), 9, 9) is None
+    assert value_probability(TokenScores([5, 5], [-0.1, logprob]), 0, 10) is None
 
 
 def test_a_positive_logprob_is_no_more_than_certain() -> None:
-    assert value_confidence(TokenScores([5], [0.3]), 0, 5, 1.0) == 1.0
+    assert confidence(TokenScores([5], [0.3]), 0, 5, 1.0) == 1.0
 
 
 tokens = st.lists(st.tuples(st.integers(0, 5), st.floats(-1e308, 1.0)), max_size=12)
@@ -60,5 +79,5 @@ def test_it_is_a_probability_and_agrees_with_a_plain_count(
         place += length
     scores = TokenScores([length for length, _ in tokens], [logprob for _, logprob in tokens])
     assert scores.between(start, end) == wanted
-    confidence = value_confidence(scores, start, end, similarity)
-    assert confidence is None if not wanted else (confidence is None or 0.0 <= confidence <= 1.0)
+    found = confidence(scores, start, end, similarity)
+    assert found is None if not wanted else found is not None and 0.0 <= found <= 1.0

@@ -1,4 +1,5 @@
 import json
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -6,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.suggesting import KEPT, UNKNOWN_LABEL, ChunkAnswer, suggest
+from preannotation_assets.extraction.suggesting import (
+    INVALID_VALUE,
+    KEPT,
+    UNKNOWN_LABEL,
+    ChunkAnswer,
+    suggest,
+)
+from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict
 
 LABELS = ("vessel_name", "port")
 PAGE = "🚢 The Marie-Louise left Hamburg for Hull. The Marie-Louise is lost."
@@ -80,6 +88,53 @@ def test_the_confidence_is_of_the_tokens_of_the_value() -> None:
     scores = {"lengths": [place, 4, len(text) - place - 4], "logprobs": [-1.0, -0.5, -9.0]}
     found = suggest(PAGE, [answer(*spans, **scores)], LABELS, overlaps_allowed=False)
     assert [span.confidence for span in found.spans] == pytest.approx([2.718281828**-1.0, 2.718281828**-0.5])
+
+
+def scored(*spans: tuple[str, str]) -> ChunkAnswer:
+    """An answer of one token a character, each of probability one half."""
+    length = len(answer(*spans).answer)
+    return answer(*spans, lengths=[1] * length, logprobs=[math.log(0.5)] * length)
+
+
+def test_the_text_of_the_page_is_judged_and_not_the_quote() -> None:
+    page = "Built 1974 at Kiel, l98l at Hull."
+    rules = {"year": ValueRule(r"\d{4}", None, OnInvalid.LOWER, 0.4)}
+    answers = [scored(("year", "1974"), ("year", "1981"))]
+    answers = [
+        ChunkAnswer(0, len(page), answers[0].answer, answers[0].token_lengths, answers[0].token_logprobs, 1)
+    ]
+    found = suggest(page, answers, ("year",), overlaps_allowed=False, rules=rules)
+    assert [page[span.start : span.end] for span in found.spans] == ["1974", "l98l"]
+    assert [item.verdict for item in found.outcomes] == [Verdict.VALID, Verdict.INVALID]
+    lowered = found.outcomes[1]
+    assert lowered.grounding is not None
+    assert found.spans[0].confidence == pytest.approx(0.5)
+    assert lowered.confidence == found.spans[1].confidence
+    assert lowered.confidence == pytest.approx(0.5 * lowered.grounding.similarity * 0.4)
+    assert [item.outcome for item in found.outcomes] == [KEPT, KEPT]
+
+
+def test_an_invalid_value_is_rejected_with_its_parts_and_makes_room() -> None:
+    rules = {"vessel_name": ValueRule(r"[A-Z]+", None, OnInvalid.REJECT, 0.5)}
+    spans = [("vessel_name", "Hamburg for Hull"), ("port", "Hamburg")]
+    kept = suggest(PAGE, [scored(*spans)], LABELS, overlaps_allowed=False)
+    assert [item.outcome for item in kept.outcomes] == [KEPT, "overlap"]
+    found = suggest(PAGE, [scored(*spans)], LABELS, overlaps_allowed=False, rules=rules)
+    assert [item.outcome for item in found.outcomes] == [INVALID_VALUE, KEPT]
+    assert [span.label for span in found.spans] == ["port"]
+    rejected = found.outcomes[0]
+    assert rejected.grounding is not None
+    assert rejected.probability is not None
+    assert (rejected.probability.mean, rejected.probability.tokens) == (pytest.approx(0.5), 16)
+    assert rejected.confidence == pytest.approx(0.5)
+
+
+def test_a_label_without_a_rule_has_no_verdict_and_unknown_confidence_stays_unknown() -> None:
+    rules = {"port": ValueRule("x", None, OnInvalid.LOWER, 0.5)}
+    answers = [answer(("vessel_name", "Marie-Louise"), ("port", "Hull"), ("port", "Atlantis"))]
+    found = suggest(PAGE, answers, LABELS, overlaps_allowed=False, rules=rules)
+    assert [item.verdict for item in found.outcomes] == [None, Verdict.INVALID, None]
+    assert [span.confidence for span in found.spans] == [None, None]
 
 
 @pytest.mark.parametrize("text", ["", "no", '{"spans": [{"port": "Hu'])

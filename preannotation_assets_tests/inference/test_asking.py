@@ -3,15 +3,23 @@
 import itertools
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from preannotation_assets.errors import AccessDeniedError, ModelError
+from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
+from preannotation_assets.extraction.grounding import ground
+from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.inference.board import Limits
 from preannotation_assets.inference.client import Timeouts
+from preannotation_assets.inference.journal import AnswerIndex, Piece
 from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.permits import RunStoppedError
+from preannotation_assets.inference.protocol import ModelOptions, request_key
+from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -130,7 +138,7 @@ def test_a_prompt_that_does_not_fit_is_split_and_its_parts_cover_it(simulator: A
     text = page(1, lines=320)
     run = new_run(server)
     run.ask([text, page(2)])
-    assert run.statuses() == {"answered": len(run.rows)}
+    assert {row["status"] for row in run.rows} == {"answered"}
     (parts, whole) = run.leaves
     assert len(parts) >= 2
     assert (len(whole), parts[0].start, parts[-1].end) == (1, 0, len(text))
@@ -138,13 +146,49 @@ def test_a_prompt_that_does_not_fit_is_split_and_its_parts_cover_it(simulator: A
     assert not any(record.is_truncated or record.is_shifted for record in _asked(server))
 
 
-def test_an_answer_that_is_cut_off_is_asked_in_shorter_parts(simulator: Any, new_run: Any) -> None:
+def test_of_an_answer_that_is_cut_off_the_complete_part_is_kept_and_only_the_rest_asked(
+    simulator: Any, new_run: Any
+) -> None:
     server = simulator()
     run = new_run(server)
-    run.ask([page(1, lines=40)])
-    assert run.progress.split >= 1
-    assert run.statuses() == {"answered": len(run.rows)}
+    text = page(1, lines=40)
+    run.ask([text])
+    salvaged = [row for row in run.rows if row["reason"] == "salvaged"]
+    assert run.progress.salvaged == len(salvaged) >= 1
+    assert {row["status"] for row in run.rows} == {"answered"}
     assert _served_twice(server) == 0
+    # One request for each row: those that were salvaged need none, those that were split count.
+    asked = _asked(server)
+    assert len(asked) == len(run.rows) - len(salvaged) + run.progress.split
+    assert run.progress.added == len(run.rows) - len(salvaged) - 1
+    (leaves,) = run.leaves
+    assert (leaves[0].start, leaves[-1].end) == (0, len(text))
+    assert all(after.start <= before.end for before, after in itertools.pairwise(leaves))
+    # What the requests took is counted once, and all of it.
+    assert all(row["answer_tokens"] is row["latency_seconds"] is None for row in salvaged)
+    assert run.progress.answer_tokens == sum(record.output_tokens for record in asked)
+    assert all(sum(row["token_lengths"]) == len(row["answer"]) for row in run.rows)
+    by_key = {row["request_key"]: row for row in run.rows}
+    places = {
+        (leaf.start + place.start, quote.label)
+        for leaf in leaves
+        for quote, place in _grounded(text[leaf.start : leaf.end], by_key[leaf.request_key]["answer"])
+    }
+    whole = new_run(simulator())
+    whole.folder = run.folder / "whole"
+    whole.template = replace(run.template, options=ModelOptions(8192, 4096))
+    whole.ask([text])
+    assert len(whole.rows) == 1
+    assert places == {(place.start, quote.label) for quote, place in _grounded(text, whole.rows[0]["answer"])}
+    index = AnswerIndex.read(open_store(StoreLocation(str(run.folder))), "answers")
+    key = request_key(run.template.fingerprint, text_sha256(text))
+    assert index.unanswered(Piece(0, len(text), key)) == []
+
+
+def _grounded(text: str, answer: str) -> list[tuple[AnsweredQuote, Grounding]]:
+    quotes = parse_answer(answer).quotes
+    places = ground(text, [Quote(quote.label, quote.text) for quote in quotes])
+    return [(q, place) for q, place in zip(quotes, places, strict=True) if isinstance(place, Grounding)]
 
 
 @pytest.mark.parametrize("fault", [Fault.LOGIN_REDIRECT, Fault.LOGIN_PAGE, Fault.FORBIDDEN_PAGE])

@@ -1,5 +1,11 @@
 """Where requests go, and how many: the cap, rests, probes and what backing off does."""
 
+import heapq
+import random
+from dataclasses import dataclass, field
+from statistics import mean
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,17 +83,78 @@ def test_refusals_for_load_halve_the_limit_once_for_requests_sent_together_and_i
     assert (state.limit, state.lowest_limit) == (8, 4)
 
 
-def test_a_server_with_fewer_slots_than_the_cap_is_given_about_as_many_requests_as_it_has_slots() -> None:
-    for slots in (1, 2, 3):
-        pool = EndpointPool([A], 4)
-        limits = []
-        for step in range(300):
-            limit = pool.states()[A].limit
-            waiting = max(0, limit - slots) / limit
-            pool.record(A, Feedback(available=True, latency=2.0, queue=2.0 * waiting), 10.0 * step)
-            limits.append(limit)
-        assert min(limits[50:]) >= slots
-        assert sum(limits[50:]) / len(limits[50:]) < slots + 1.2
+@dataclass
+class Server:
+    """A server with slots and a queue, on a clock of its own, that is kept full by a pool.
+
+    ``busy`` is the share of its slots' time that was used since ``reset``.
+    """
+
+    pool: EndpointPool
+    slots: int
+    chance: random.Random
+    now: float = 100.0
+    limits: list[int] = field(default_factory=list)
+    _free_at: list[float] = field(default_factory=list)
+    _ends: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def answer(self, requests: int) -> float:
+        """Lets so many requests end; returns the share of the time that slots were busy."""
+        began, busy = self.now, 0.0
+        self.limits = []
+        for _ in range(requests):
+            while self.pool.acquire(self.now):
+                busy += self._take()
+            ended, sent, queued = heapq.heappop(self._ends)
+            self.now = ended
+            self.pool.release(A)
+            self.pool.record(A, Feedback(available=True, latency=ended - sent, queue=queued), ended)
+            self.limits.append(self.pool.states()[A].limit)
+        return busy / (self.slots * (self.now - began))
+
+    def change_slots(self, slots: int) -> None:
+        self.slots, self._free_at = slots, []
+
+    def _take(self) -> float:
+        self._free_at = sorted([*self._free_at, *[0.0] * (self.slots - len(self._free_at))])
+        begins = max(self.now, self._free_at[0])
+        seconds = self.chance.lognormvariate(0.0, 0.7)
+        self._free_at[0] = begins + seconds
+        heapq.heappush(self._ends, (begins + seconds, self.now, begins - self.now))
+        return seconds
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("slots", [1, 2, 3, 5])
+def test_with_fewer_slots_than_the_cap_about_one_request_waits_and_the_slots_stay_busy(
+    slots: int, seed: int
+) -> None:
+    server = Server(EndpointPool([A], 8), slots, random.Random(seed))
+    server.answer(40)
+    assert server.answer(400) > 0.95
+    assert max(server.limits) <= slots + 3
+    assert abs(mean(server.limits) - (slots + 1)) < 0.7
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_limit_follows_slots_that_come_and_go(seed: int) -> None:
+    server = Server(EndpointPool([A], 8), 2, random.Random(seed))
+    server.answer(200)
+    server.change_slots(8)
+    server.answer(150)
+    server.answer(200)
+    assert mean(server.limits) > 7
+    server.change_slots(1)
+    server.answer(100)
+    server.answer(200)
+    assert mean(server.limits) < 3
+
+
+def test_the_servers_own_work_on_a_request_is_not_taken_for_waiting() -> None:
+    pool = EndpointPool([A], 64)
+    for step in range(2_000):
+        pool.record(A, Feedback(available=True, latency=1.0, queue=0.1), float(step))
+    assert pool.states()[A].limit == 64
 
 
 def test_the_limit_stays_at_the_cap_as_long_as_nothing_waits() -> None:

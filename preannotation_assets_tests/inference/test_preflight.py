@@ -1,7 +1,12 @@
 """Before the first request: one clear line for everything that stands in the way."""
 
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -9,6 +14,7 @@ import pytest
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError, ModelError
 from preannotation_assets.inference.client import Timeouts
+from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.preflight import check_model_name, identify_model, preload
 from preannotation_assets.inference.protocol import RequestTemplate
 from preannotation_assets.simulator import Fault, FaultRule, SimulatedModel
@@ -102,7 +108,100 @@ def test_preloading_loads_once_everywhere_and_requests_do_not_reload(
     assert [server.summary().loads for server in servers] == [1, 1]
 
 
-def test_a_model_that_cannot_be_loaded(simulator: Any, template: RequestTemplate) -> None:
+def test_a_model_that_cannot_be_loaded_is_given_up_after_the_attempts(
+    simulator: Any, template: RequestTemplate
+) -> None:
     server = simulator(faults=(FaultRule(Fault.LOAD_FAILURE, probability=1.0),))
-    with pytest.raises(EndpointError, match="500"):
-        preload([server.url], template, {}, TIMEOUTS)
+    policy = RetryPolicy(attempts=3, first_backoff=0.01)
+    with pytest.raises(EndpointError, match="in 3 attempts \\(status 500\\)"):
+        preload([server.url], template, {}, TIMEOUTS, policy)
+
+
+@dataclass
+class Scripted:
+    """A server whose answers are given beforehand: status and content; the last one stays."""
+
+    answers: list[tuple[int, str]]
+    url: str = ""
+    asked: int = 0
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    with ExitStack() as stack:
+
+        def start(*answers: tuple[int, str]) -> Scripted:
+            script = Scripted(list(answers))
+
+            class Handler(BaseHTTPRequestHandler):
+                def do_POST(self) -> None:
+                    self.rfile.read(int(self.headers["content-length"]))
+                    status, content = script.answers[min(script.asked, len(script.answers) - 1)]
+                    script.asked += 1
+                    self.send_response(status)
+                    kind = "application/json" if content.startswith("{") else "text/html"
+                    self.send_header("content-type", kind)
+                    self.send_header("content-length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content.encode())
+
+                def log_message(self, *arguments: object) -> None:
+                    return
+
+            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            stack.callback(thread.join, 10)
+            stack.callback(server.shutdown)
+            script.url = f"http://127.0.0.1:{server.server_port}"
+            return script
+
+        yield start
+
+
+BUSY = (503, '{"error": "server busy, please try again."}')
+CRASH = (500, '{"error": "llama-server process has terminated"}')
+LOADED = (200, '{"done": true, "done_reason": "load"}')
+IMPATIENT = RetryPolicy(attempts=2, first_backoff=0.01, longest_backoff=0.03)
+
+
+def test_a_server_that_is_busy_is_waited_for_however_often(
+    scripted: Callable[..., Scripted], template: RequestTemplate
+) -> None:
+    server, other = scripted(*[BUSY] * 7, CRASH, BUSY, LOADED), scripted(LOADED)
+    preload([server.url, other.url], template, {}, TIMEOUTS, IMPATIENT)
+    assert (server.asked, other.asked) == (10, 1)
+
+
+def test_a_server_that_stays_busy_is_given_up_when_the_time_for_loading_is_over(
+    scripted: Callable[..., Scripted], template: RequestTemplate
+) -> None:
+    server = scripted(BUSY)
+    with pytest.raises(EndpointError, match="status 503"):
+        preload([server.url], template, {}, replace(TIMEOUTS, load=0.5), IMPATIENT)
+    assert server.asked > 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ((200, "<html>Sign in</html>"), AccessDeniedError),
+        ((403, "<html>Forbidden</html>"), AccessDeniedError),
+        ((404, '{"error": "model not found"}'), EndpointError),
+        ((400, '{"error": "invalid keep_alive"}'), EndpointError),
+    ],
+)
+def test_what_no_patience_can_help_is_not_asked_again(
+    scripted: Callable[..., Scripted],
+    template: RequestTemplate,
+    answer: tuple[int, str],
+    kind: type[InferenceError],
+) -> None:
+    server, busy = scripted(answer), scripted(BUSY)
+    patient = RetryPolicy(first_backoff=60.0)
+    began = time.monotonic()
+    with pytest.raises(kind):
+        preload([server.url, busy.url], template, {}, TIMEOUTS, patient)
+    assert server.asked == 1
+    # The other endpoint is not waited for either.
+    assert time.monotonic() - began < 20

@@ -1,6 +1,7 @@
 """A small dataset in a folder, ready to be published."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +23,6 @@ PAGE_TEXTS = {
     ("vessels_ocr_1/a", 2): "Nothing here.",
     ("vessels_ocr_1/b", 1): "Hansa IV, Hansa V <b>&amp;</b>",
 }
-NOTHING_FOUND = PageVersion(
-    doc_id="vessels_ocr_1/a", page_num=2, text_sha256=hashlib.sha256(b"Nothing here.").hexdigest()
-)
 SPANS = [
     ("vessels_ocr_1/a", 1, 6, 18, "vessel_name"),
     ("vessels_ocr_1/a", 1, 24, 31, "port"),
@@ -132,13 +130,20 @@ class Dataset:
     def publish(
         self, rows: Sequence[Row], *, run_id: str = "run", store: ObjectStore | None = None, **changes: Any
     ) -> Publication:
-        """Stages the rows in two parts and publishes them."""
+        """Stages the rows in two parts and publishes them; pages of no row count as without spans."""
         keys = [f"argilla/work/{LAYOUT.dataset}/staged/{run_id}/{index}.parquet" for index in range(2)]
         for key, part in zip(keys, (rows[:2], rows[2:]), strict=True):
             write_table(self.plain_store, key, pa.Table.from_pylist(list(part), schema=SUGGESTIONS))
+        marked = {(row["doc_id"], row["page_num"]) for row in rows}
+        failed = {(page.doc_id, page.page_num) for page in changes.get("failed_pages", [])}
+        versions = [
+            PageVersion(**{name: page[name] for name in PageVersion.model_fields}) for page in page_rows()
+        ]
+        without = [page for page in versions if (page.doc_id, page.page_num) not in marked | failed]
         draft = SuggestionsManifest(
-            dataset=LAYOUT.dataset, rows=0, bytes=0, pages_processed=3, pages_with_spans=2,
-            pages_without_spans=[NOTHING_FOUND], failed_pages=[], spans_by_label={"vessel_name": 3, "port": 1},
+            dataset=LAYOUT.dataset, rows=0, bytes=0, pages_processed=len(marked) + len(without),
+            pages_with_spans=len(marked), pages_without_spans=without, failed_pages=[],
+            spans_by_label=dict(Counter(row["label"] for row in rows)),
             quotes_by_outcome={}, groundings_by_match={}, model="llama3.3:70b", model_version="v",
             prompt_version="p", input_version="i", content_hash="", parquet_etag="", run_id=run_id,
             published_at=datetime.now(UTC),

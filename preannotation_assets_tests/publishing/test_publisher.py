@@ -9,7 +9,7 @@ from published_dataset import LABELS, Dataset, RecordingStore, good_rows
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import ConflictError, StorageError, VerificationError
 from preannotation_assets.lake import write_table
-from preannotation_assets.manifests import FailedPage, PageVersion
+from preannotation_assets.manifests import FailedPage
 from preannotation_assets.publishing.publisher import verify_dataset
 
 PARQUET, MANIFEST = "suggestions.parquet", "_manifest.json"
@@ -64,11 +64,11 @@ def test_changed_rows_are_one_write_and_a_manifest(dataset: Dataset) -> None:
 
 
 def test_a_page_that_lost_its_spans_and_one_that_failed_change_the_manifest_only(dataset: Dataset) -> None:
-    dataset.publish(good_rows())
+    failed = FailedPage(doc_id="vessels_ocr_1/a", page_num=2, reason="timed_out")
+    dataset.publish(good_rows(), failed_pages=[failed])
     dataset.store.writes.clear()
     publication = dataset.publish(
         good_rows(),
-        pages_without_spans=[PageVersion(doc_id="vessels_ocr_1/a", page_num=2, text_sha256="0")],
         failed_pages=[FailedPage(doc_id="vessels_ocr_1/c", page_num=None, reason="page_number_missing")],
     )
     assert dataset.store.writes == [MANIFEST]

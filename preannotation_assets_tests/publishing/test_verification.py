@@ -1,4 +1,5 @@
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from preannotation_assets import cli
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import BatchError, VerificationError
 from preannotation_assets.lake.batch import write_manifest
+from preannotation_assets.manifests import FailedPage, PageVersion
 from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.publishing.verification import (
     MOST_OFFENDERS,
@@ -53,6 +55,10 @@ def replaced(index: int, **changes: Any) -> Callable[[list[Row]], list[Row]]:
     return change
 
 
+def everywhere(**changes: Any) -> Callable[[list[Row]], list[Row]]:
+    return lambda rows: [row | changes for row in rows]
+
+
 BREAKS: list[tuple[set[Rule], Callable[[list[Row]], list[Row]]]] = [
     ({Rule.PAGE}, moved(3, doc_id="vessels_ocr_1/c")),
     ({Rule.PAGE}, moved(3, page_num=2)),
@@ -73,6 +79,12 @@ BREAKS: list[tuple[set[Rule], Callable[[list[Row]], list[Row]]]] = [
     ({Rule.ORDER, Rule.OVERLAP}, lambda rows: [rows[1], rows[0], *rows[2:]]),
     ({Rule.ORDER, Rule.PAGE}, lambda rows: [*rows[2:], *rows[:2]]),
     ({Rule.OVERLAP}, moved(3, start=7, end=9)),
+    ({Rule.AGENT}, everywhere(model="modèle")),
+    ({Rule.AGENT}, everywhere(model="llama3.3 (q4)")),
+    ({Rule.AGENT}, everywhere(model_version="v@1")),
+    ({Rule.AGENT}, everywhere(model="m" * 200)),
+    ({Rule.ONE_AGENT}, replaced(1, model="other:70b")),
+    ({Rule.ONE_AGENT}, replaced(3, model_version="sha256:cd/spans-1")),
 ]  # fmt: skip
 
 
@@ -101,7 +113,29 @@ def test_each_broken_rule_is_found_and_named(
 
 
 def test_every_rule_is_tried() -> None:
-    assert set().union(*(rules for rules, _ in BREAKS)) == set(Rule)
+    of_pages = {Rule.SPANS, Rule.STATE}
+    assert set().union(*(rules for rules, _ in BREAKS)) == set(Rule) - of_pages
+
+
+def test_a_page_has_at_most_ten_thousand_spans() -> None:
+    text = "x " * 10_001
+    page = {"doc_id": "d", "page_num": 1, "text": text, "text_sha256": "h"}
+    rows = [
+        renamed(good_rows()[0] | page | {"start": 2 * index, "end": 2 * index + 1, "text": "x"})
+        for index in range(10_001)
+    ]
+    assert verify_rows(rows[:-1], iter([page]), LABELS, overlaps_allowed=False).passed
+    report = verify_rows(rows, iter([page]), LABELS, overlaps_allowed=False)
+    assert report.offences == {Rule.SPANS: 1}
+    assert [(offence.doc_id, offence.page_num) for offence in report.offenders] == [("d", 1)]
+
+
+def test_a_page_counts_as_shifted_when_a_span_ends_behind_the_place() -> None:
+    # The ship stands before both spans of a/1; the tags of b/1 stand behind its spans.
+    assert verify(good_rows()).shifted_pages == 1
+    behind = ("vessels_ocr_1/b", 1, 21, 26, "port")
+    assert verify(good_rows([("vessels_ocr_1/b", 1, 10, 17, "vessel_name")])).shifted_pages == 0
+    assert verify(good_rows([("vessels_ocr_1/b", 1, 10, 17, "vessel_name"), behind])).shifted_pages == 1
 
 
 def test_overlaps_are_fine_where_the_scheme_allows_them() -> None:
@@ -113,9 +147,12 @@ def test_overlaps_are_fine_where_the_scheme_allows_them() -> None:
 def test_a_report_stays_short_and_holds_ids_only() -> None:
     rows = [row | {"text": "CONFIDENTIAL"} for row in good_rows() for _ in range(20)]
     report = verify(rows, overlaps_allowed=True)
-    assert report.offences[Rule.TEXT] == len(rows)
-    assert len(report.offenders) == MOST_OFFENDERS
-    assert "CONFIDENTIAL" not in repr(report) + report.summary()
+    assert report.offences == {Rule.TEXT: len(rows), Rule.UNIQUE: len(rows) - 4}
+    assert Counter(offence.rule for offence in report.offenders) == {
+        Rule.TEXT: MOST_OFFENDERS,
+        Rule.UNIQUE: MOST_OFFENDERS,
+    }
+    assert "CONFIDENTIAL" not in repr(report) + report.summary() + "".join(report.lines())
 
 
 OTHER_VALUES = {
@@ -215,8 +252,71 @@ def test_the_command_finds_each_broken_rule_in_a_published_parquet(
 def test_the_command_says_that_all_is_right(
     dataset: Dataset, verify_command: Callable[[], tuple[int, str, str]]
 ) -> None:
+    dataset.publish(good_rows()[2:])
+    assert verify_command() == (0, "2 rows, all right\n", "")
     dataset.publish(good_rows())
-    assert verify_command() == (0, "4 rows, all right\n", "")
+    status, out, err = verify_command()
+    assert (status, err) == (0, "")
+    shifted, all_right = out.splitlines()
+    assert shifted.startswith("1 page(s) whose spans Argilla's web page will mark shifted")
+    assert all_right == "4 rows, all right"
+
+
+NOTHING_FOUND = {"doc_id": "vessels_ocr_1/a", "page_num": 2}
+STATES: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"pages_without_spans": [], "pages_processed": 2},
+        ["vessels_ocr_1/a page 2: not: a page has rows"],
+    ),
+    (
+        {"pages_without_spans": []},
+        ["a page 2: not: a page has", "pages_processed of the manifest is 3, not 2"],
+    ),
+    (
+        {"failed_pages": [FailedPage(doc_id="vessels_ocr_1/a", page_num=1, reason="timed_out")]},
+        ["vessels_ocr_1/a page 1: not: a page has rows"],
+    ),
+    (
+        {"failed_pages": [FailedPage(**NOTHING_FOUND, reason="timed_out")]},
+        ["vessels_ocr_1/a page 2: not: a page has rows"],
+    ),
+    (
+        {"pages_without_spans": [PageVersion(**NOTHING_FOUND, text_sha256="0" * 64)]},
+        ["vessels_ocr_1/a page 2: not: text_sha256 is the page's"],
+    ),
+    (
+        {
+            "pages_without_spans": [
+                PageVersion(
+                    doc_id="vessels_ocr_1/a", page_num=page, text_sha256=page_rows()[1]["text_sha256"]
+                )
+                for page in (2, 9)
+            ],
+            "pages_processed": 4,
+        },
+        ["vessels_ocr_1/a page 9: not: its page is in the batch"],
+    ),
+    ({"model": "modèle"}, ["model/model_version of the manifest is no agent that Argilla takes"]),
+    ({"pages_with_spans": 7}, ["pages_with_spans of the manifest is 7, not 2"]),
+    ({"spans_by_label": {"port": 4}}, ["spans_by_label of the manifest is not what the Parquet has"]),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), STATES)
+def test_the_command_finds_pages_the_manifest_does_not_account_for(
+    dataset: Dataset,
+    verify_command: Callable[[], tuple[int, str, str]],
+    changes: dict[str, Any],
+    said: list[str],
+) -> None:
+    manifest = dataset.publish(good_rows()).manifest
+    write_manifest(
+        dataset.plain_store, dataset.layout.published_manifest, manifest.model_copy(update=changes)
+    )
+    status, out, err = verify_command()
+    assert (status, err) == (1, "")
+    assert all(line in out for line in said)
+    assert "all right\n" not in out
 
 
 def test_the_command_refuses_what_is_no_contract(

@@ -48,6 +48,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.target = target
         self.one_at_a_time = one_at_a_time
         self.counting = threading.Lock()
+        self.spared_puts = 0
         self.lost_replies = 0
         self.cut_bodies = 0
         self.lost_requests = 0
@@ -56,6 +57,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.refuse: Refuse | None = None
         self.requests: list[str] = []
         self.hang_point: HangPoint | None = None
+        self.spared_hangs = 0
         self.hanging = threading.Event()
         self.released = threading.Event()
 
@@ -69,8 +71,9 @@ class FaultProxy(ThreadingHTTPServer):
             setattr(self, name, max(0, left - 1))
             return left > 0
 
-    def hang_at(self, point: HangPoint) -> None:
-        """Let the next such request hang, until ``release``."""
+    def hang_at(self, point: HangPoint, *, spared: int = 0) -> None:
+        """Let the next such request but ``spared`` ones hang, until ``release``."""
+        self.spared_hangs = spared
         self.hanging.clear()
         self.released.clear()
         self.hang_point = point
@@ -83,6 +86,9 @@ class FaultProxy(ThreadingHTTPServer):
         with self.counting:
             point = self.hang_point
             if point is None or command != point.command or not path.partition("?")[0].endswith(point.path_end):
+                return None
+            if self.spared_hangs:
+                self.spared_hangs -= 1
                 return None
             self.hang_point = None
             return point.moment
@@ -111,13 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
         if refusal:
             self._answer_error(*refusal)
             return
-        if self.command == "PUT" and self.server.take("lost_requests"):
+        spoilt = self.command == "PUT" and not self.server.take("spared_puts")
+        if spoilt and self.server.take("lost_requests"):
             self._hang_up()
             return
         status, reason, reply_headers, reply = self._ask(headers, body)
-        if self.command == "PUT" and self.server.take("lost_replies"):
+        if spoilt and self.server.take("lost_replies"):
             self._hang_up()
-        elif self.command == "PUT" and self.server.take("errors_after_work"):
+        elif spoilt and self.server.take("errors_after_work"):
             self._answer_error(503, "SlowDown")
         else:
             self._answer(status, reason, reply_headers, reply)

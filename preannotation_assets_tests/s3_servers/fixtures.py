@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from s3_servers.fault_proxy import FaultProxy
-from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, GatewayError, running_gateway
+from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, TEST_ENVIRONMENT, GatewayError, running_gateway
 
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 
@@ -44,10 +44,8 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Dummy credentials, and nothing of the user's own configuration."""
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in TEST_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-configuration"))
 

@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-__all__ = ["ACCESS_KEY", "SECRET_KEY", "GatewayError", "RadosGateway", "running_gateway"]
+__all__ = ["ACCESS_KEY", "SECRET_KEY", "TEST_ENVIRONMENT", "GatewayError", "RadosGateway", "running_gateway"]
 
 ACCESS_KEY = "testing"
 SECRET_KEY = "not-a-secret-of-anybody"
+TEST_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+    "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""For a process that speaks to a server of the tests."""
 
 _PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 _START_SECONDS = 60.0

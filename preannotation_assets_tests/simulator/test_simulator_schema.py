@@ -1,5 +1,6 @@
 """The answer is valid against whatever schema is sent, and carries the answers it has room for."""
 
+from itertools import groupby
 from typing import Any
 
 import jsonschema
@@ -114,6 +115,22 @@ def test_three_shapes_carry_all_answers_in_order(answers: list[Answer]) -> None:
     assert [(kind, text) for kind in KINDS for text in filled[kind]] == sorted(
         expected, key=lambda pair: KINDS.index(pair[0])
     )
+
+
+@given(ANSWERS)
+def test_neighbours_of_one_label_share_a_list_where_the_schema_has_one(answers: list[Answer]) -> None:
+    text = {"type": "string"}
+    value = {"anyOf": [text, {"type": "array", "minItems": 1, "maxItems": 3, "items": text}]}
+    items = {"type": "array", "items": {"anyOf": [_object({kind: value}, [kind]) for kind in KINDS]}}
+    filled: Any = plain_value(fill_schema(items, answers))
+    runs = [
+        (kind, [each.text for each in run]) for kind, run in groupby(answers, lambda each: each.kind.value)
+    ]
+    expected: list[Any] = []
+    for kind, texts in runs:
+        lists = len(texts) in {2, 3}
+        expected.extend([{kind: texts}] if lists else [{kind: each} for each in texts])
+    assert filled == expected
 
 
 def test_synonyms_and_unknown_labels() -> None:

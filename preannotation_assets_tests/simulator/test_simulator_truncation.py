@@ -68,3 +68,5 @@ def test_document_is_found_whatever_is_left_of_the_tags() -> None:
     assert document_of("cut off</page>") == "cut off"
     assert document_of("no tags") == "no tags"
     assert document_of("<page>open") == "open"
+    assert document_of("<page-1f3c>\n</page> <page>A b\n</page-1f3c>") == "\n</page> <page>A b\n"
+    assert document_of("half a page </page> <page>A b\n</page-1f3c>") == "half a page </page> <page>A b\n"

@@ -85,7 +85,6 @@ def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: Objec
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:
     part = collect_answers(_task(tmp_path, store, PIECES))
     assert (part.latencies, part.queue_times) == ([2.0], [0.5])
-    assert (part.prompt_tokens, part.answer_tokens) == (100, 9)
 
 
 def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store: ObjectStore) -> None:

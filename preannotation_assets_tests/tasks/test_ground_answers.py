@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import pickle
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS
 from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.extraction.values import OnInvalid, ValueRule
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers, span_id
 
 TEXTS = ["🚢 The Marie-Louise left Hull.\r\n", "Nothing.", "", "Hansa IV", "Kiel, Kiel", "not asked"]
+RULES = {"port": ValueRule("H.*", None, OnInvalid.REJECT, 0.5)}
 ANSWERED_AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 
 
@@ -42,7 +45,7 @@ def ground(folder: Path, outputs: list[dict[str, Any]]) -> tuple[GroundedPart, O
     write_table(store, "outputs.parquet", pa.Table.from_pylist(outputs, schema=RAW_MODEL_OUTPUTS))
     task = GroundAnswers(
         location, "pages.parquet", "outputs.parquet", "suggestions.parquet", "groundings.parquet",
-        ("vessel_name", "port"), False, "llama3.3:70b", "sha256:ab/spans-1",
+        ("vessel_name", "port"), False, RULES, "llama3.3:70b", "sha256:ab/spans-1",
     )  # fmt: skip
     return ground_answers(pickle.loads(pickle.dumps(task))), store
 
@@ -92,6 +95,22 @@ def test_the_rows_are_as_the_contract_says(tmp_path: Path, outputs: list[dict[st
     ]  # fmt: skip
 
 
+def test_the_raw_parts_of_every_confidence_are_in_the_working_data(tmp_path: Path) -> None:
+    text = json.dumps({"spans": [{"port": "Kiel"}, {"port": "Kiel"}]})
+    place = text.index("Kiel")
+    rows = [output(4, [], answer=text, token_lengths=[place, 2, 2, len(text) - place - 4])]
+    rows[0]["token_logprobs"] = [-9.0, math.log(0.9), math.log(0.4), -1.0]
+    rows.append(output(0, [{"port": "Hull"}]))
+    part, store = ground(tmp_path, rows)
+    assert part.outcomes == {"kept": 1, "invalid_value": 2}
+    hull, kiel, _ = read_table(store, "groundings.parquet").to_pylist()
+    assert (hull["value_verdict"], hull["token_probability"], hull["value_tokens"]) == ("valid", None, None)
+    assert (kiel["value_verdict"], kiel["outcome"], kiel["value_tokens"]) == ("invalid", "invalid_value", 2)
+    assert kiel["token_probability"] == pytest.approx(0.6)
+    assert kiel["lowest_token_probability"] == pytest.approx(0.4)
+    assert kiel["start"] is not None
+
+
 def test_a_part_without_answers_is_two_empty_tables(tmp_path: Path) -> None:
     part, store = ground(tmp_path, [])
     assert read_table(store, "suggestions.parquet").schema.equals(SUGGESTIONS)
@@ -101,8 +120,8 @@ def test_a_part_without_answers_is_two_empty_tables(tmp_path: Path) -> None:
 def test_each_row_has_the_time_of_its_own_answer(tmp_path: Path) -> None:
     later = ANSWERED_AT + timedelta(seconds=1)
     answers = [
-        output(4, [{"port": "Kiel"}], end=5),
-        output(4, [{"port": "Kiel"}], start=5, chunk_index=1, answered_at=later),
+        output(4, [{"vessel_name": "Kiel"}], end=5),
+        output(4, [{"vessel_name": "Kiel"}], start=5, chunk_index=1, answered_at=later),
     ]
     _, store = ground(tmp_path, answers)
     assert read_table(store, "suggestions.parquet")["generated_at"].to_pylist() == [ANSWERED_AT, later]

@@ -1,0 +1,17 @@
+"""The label scheme: what the experts mark, as a YAML file they can edit."""
+
+from .argilla import SpanQuestion, span_question
+from .models import MOST_QUOTE_CHARACTERS, Example, Label, LabelScheme
+from .parsing import CheckedScheme, check_label_scheme, parse_label_scheme
+
+__all__ = [
+    "MOST_QUOTE_CHARACTERS",
+    "CheckedScheme",
+    "Example",
+    "Label",
+    "LabelScheme",
+    "SpanQuestion",
+    "check_label_scheme",
+    "parse_label_scheme",
+    "span_question",
+]

@@ -1,0 +1,176 @@
+"""Loads published suggestions into Argilla's own server, with the recipe of docs/argilla-loader.md.
+
+Runs in the environment of the dependency group `argilla`, which has no `preannotation_assets`:
+
+    .venv-argilla/bin/python acceptance.py FOLDER
+
+FOLDER holds recipe.py, scheme.json, loads.json and cases.json; result.json is written beside them. The
+server is the real application over its database (SQLite in FOLDER). Only the search engine and the job
+queue, which are other servers, are stubs.
+"""
+
+import asyncio
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import AsyncMock, patch
+from uuid import uuid4
+
+FOLDER = Path(sys.argv[1]).absolute()
+# The server reads its settings when it is imported.
+os.environ |= {
+    "ARGILLA_HOME_PATH": str(FOLDER / "home"),
+    "ARGILLA_DATABASE_URL": f"sqlite+aiosqlite:///{FOLDER}/argilla.db",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+import argilla as rg  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
+from argilla._exceptions import UnprocessableEntityError  # noqa: E402
+from argilla_server._app import create_server_app  # noqa: E402
+from argilla_server.api.routes import api_v1  # noqa: E402
+from argilla_server.database import AsyncSessionLocal, async_engine  # noqa: E402
+from argilla_server.models import Dataset, Record, Suggestion, User  # noqa: E402
+from argilla_server.models.base import DatabaseModel  # noqa: E402
+from argilla_server.search_engine import SearchEngine, get_search_engine  # noqa: E402
+from fastapi.testclient import TestClient  # noqa: E402
+from sqlalchemy import select  # noqa: E402
+
+URL, KEY, WORKSPACE = "http://argilla.test", "owner.apikey", "acceptance"
+
+
+def load_recipe() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("recipe", FOLDER / "recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def make_database() -> None:
+    async with async_engine.begin() as connection:
+        await connection.run_sync(DatabaseModel.metadata.create_all)
+    async with AsyncSessionLocal() as session:
+        session.add(User(first_name="o", username="owner", role="owner", password_hash="x", api_key=KEY))
+        await session.commit()
+    await async_engine.dispose()
+
+
+async def without_search_engine() -> AsyncIterator[SearchEngine]:
+    yield AsyncMock(spec=SearchEngine)
+
+
+def connect() -> rg.Argilla:
+    """The real client; its requests go to the application in this process."""
+    api_v1.dependency_overrides[get_search_engine] = without_search_engine
+    transport = TestClient(create_server_app())._transport
+    client = rg.Argilla(api_url=URL, api_key=KEY, mounts={URL: transport})
+    rg.Workspace(WORKSPACE, client=client).create()
+    return client
+
+
+async def read_stored(dataset: str) -> dict[str, Any]:
+    """What the server's database holds, by record id; texts as hashes, and cut by the spans."""
+    query = (
+        select(Record.external_id, Record.fields, Suggestion)
+        .join(Dataset, Record.dataset_id == Dataset.id)
+        .join(Suggestion, Suggestion.record_id == Record.id, isouter=True)
+        .where(Dataset.name == dataset)
+    )
+    async with AsyncSessionLocal() as session:
+        found = (await session.execute(query)).all()
+    await async_engine.dispose()
+    return {
+        name: {
+            "text_sha256": hashlib.sha256(fields["text"].encode()).hexdigest(),
+            "suggestion": None if suggestion is None else describe(suggestion, fields["text"]),
+        }
+        for name, fields, suggestion in found
+    }
+
+
+def describe(suggestion: Suggestion, text: str) -> dict[str, Any]:
+    spans = [[span["start"], span["end"], span["label"]] for span in suggestion.value]
+    return {
+        "spans": [[*span, text[span[0] : span[1]]] for span in spans],
+        "scores": suggestion.score,
+        "agent": suggestion.agent,
+        "type": suggestion.type,
+    }
+
+
+class Reader:
+    """Reads the published files; first as in the moment in which the manifest is still the old one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.is_first = True
+
+    def __call__(self, name: str) -> bytes:
+        content = (self.folder / name).read_bytes()
+        if not self.is_first:
+            return content
+        self.is_first = False
+        return json.dumps(json.loads(content) | {"content_hash": "0" * 64}).encode()
+
+
+def load_all(client: rg.Argilla, recipe: ModuleType, settings: rg.Settings) -> list[dict[str, Any]]:
+    """Loads in the order of loads.json; a name that comes again is loaded into the same dataset."""
+    datasets: dict[str, rg.Dataset] = {}
+    results = []
+    for step in json.loads((FOLDER / "loads.json").read_text("utf-8")):
+        name, folder = step["dataset"], FOLDER / step["folder"]
+        if name not in datasets:
+            datasets[name] = rg.Dataset(name, WORKSPACE, settings, client).create()
+        pages = pq.read_table(folder / "pages.parquet").to_pylist()
+        refused = recipe.load_into(datasets[name], pages, Reader(folder))
+        results.append({"refused": refused, "stored": asyncio.run(read_stored(name))})
+    return results
+
+
+def judge(client: rg.Argilla, recipe: ModuleType, settings: rg.Settings) -> list[bool]:
+    """For every case whether the server takes a new record with these spans."""
+    dataset = rg.Dataset("cases", WORKSPACE, settings, client).create()
+    return [
+        is_taken(dataset, recipe, case) for case in json.loads((FOLDER / "cases.json").read_text("utf-8"))
+    ]
+
+
+def is_taken(dataset: rg.Dataset, recipe: ModuleType, case: dict[str, Any]) -> bool:
+    page = {"doc_id": str(uuid4()), "page_num": 1, "text": case["text"], "text_sha256": "h"}
+    try:
+        dataset.records.log([recipe.make_record(page, case["rows"], case["agent"])])
+    except UnprocessableEntityError:
+        return False
+    except ValueError as error:
+        # Neither NaN nor infinity can be sent: they have no JSON.
+        if "JSON compliant" in str(error):
+            return False
+        raise
+    return True
+
+
+def main() -> None:
+    recipe = load_recipe()
+    scheme = json.loads((FOLDER / "scheme.json").read_text("utf-8"))
+    settings = recipe.make_settings(scheme["labels"], scheme["overlaps"])
+    asyncio.run(make_database())
+    with patch("rq.queue.Queue.enqueue_call"):
+        client = connect()
+        result = {
+            "loads": load_all(client, recipe, settings),
+            "verdicts": judge(client, recipe, settings),
+        }
+    (FOLDER / "result.json").write_text(json.dumps(result), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

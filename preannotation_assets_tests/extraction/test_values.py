@@ -1,0 +1,146 @@
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.extraction.values import (
+    LONGEST_PATTERN,
+    OnInvalid,
+    ValueCheck,
+    ValueRule,
+    Verdict,
+    has_imo_check_digit,
+    judge,
+    pattern_fault,
+)
+
+IMO = ValueRule(None, ValueCheck.IMO_CHECK_DIGIT, OnInvalid.LOWER, 0.5)
+
+
+def by(pattern: str) -> ValueRule:
+    return ValueRule(pattern, None, OnInvalid.LOWER, 0.5)
+
+
+@pytest.mark.parametrize(
+    "number", ["9074729", "7654329", "9 074 729", "90-\n74729", "\u200b9074729", "9O747Z9"]
+)
+def test_an_imo_number_is_valid_however_it_is_printed(number: str) -> None:
+    assert judge(IMO, number) is Verdict.VALID
+
+
+@pytest.mark.parametrize(
+    "number", ["9074728", "9074279", "907472", "90747290", "IMO9074729", "", "9.074.729", "٩٠٧٤٧٢٩"]
+)
+def test_what_is_no_imo_number_is_invalid(number: str) -> None:
+    assert judge(IMO, number) is Verdict.INVALID
+
+
+@given(st.integers(0, 9_999_999))
+def test_the_check_digit_agrees_with_a_plain_count(number: int) -> None:
+    digits = f"{number:07d}"
+    total = (
+        7 * int(digits[0]) + 6 * int(digits[1]) + 5 * int(digits[2])
+        + 4 * int(digits[3]) + 3 * int(digits[4]) + 2 * int(digits[5])
+    )  # fmt: skip
+    assert has_imo_check_digit(digits) is (str(total)[-1] == digits[6])
+
+
+@given(st.integers(0, 999_999))
+def test_one_of_ten_last_digits_is_right(stem: int) -> None:
+    assert sum(has_imo_check_digit(f"{stem:06d}{last}") for last in range(10)) == 1
+
+
+@given(st.integers(0, 999_999), st.integers(0, 5), st.integers(1, 9))
+def test_a_digit_that_is_misread_is_noticed_unless_its_weight_hides_it(stem: int, at: int, off: int) -> None:
+    digits = f"{stem:06d}"
+    number = next(digits + str(last) for last in range(10) if has_imo_check_digit(digits + str(last)))
+    changed = number[:at] + str((int(number[at]) + off) % 10) + number[at + 1 :]
+    weight = 7 - at
+    hidden = (int(changed[at]) - int(number[at])) * weight % 10 == 0
+    assert has_imo_check_digit(changed) is hidden
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "verdict"),
+    [
+        (r"\d{4}", "1974", Verdict.VALID),
+        (r"\d{4}", "1 974", Verdict.VALID),
+        (r"\d{4}", "19-\r\n  74", Verdict.VALID),
+        (r"\d{4}", "in 1974", Verdict.INVALID),
+        (r"\d{4}", "1974.", Verdict.INVALID),
+        (r"\d{1,2} \p{Lu}\p{Ll}+ \d{4}", "3  March\n1974", Verdict.VALID),
+        (r"[\p{L}]+", "Gö\u00adteborg", Verdict.VALID),
+        (r"(?i)a|b", "B", Verdict.VALID),
+        (r"a|bc", "abc", Verdict.INVALID),
+    ],
+)
+def test_a_pattern_matches_from_end_to_end_with_blanks_or_without(
+    pattern: str, value: str, verdict: Verdict
+) -> None:
+    assert judge(by(pattern), value) is verdict
+
+
+def test_both_pattern_and_check_must_hold() -> None:
+    rule = ValueRule("9.*", ValueCheck.IMO_CHECK_DIGIT, OnInvalid.REJECT, 0.5)
+    assert judge(rule, "9074729") is Verdict.VALID
+    assert judge(rule, "7654329") is Verdict.INVALID
+    assert judge(rule, "9074728") is Verdict.INVALID
+
+
+def test_no_rule_and_no_time_are_unknown() -> None:
+    assert judge(None, "anything") is None
+    assert judge(by("(a|aa)+$"), "a" * 250 + "!") is None
+
+
+def test_confidence_is_lowered_for_an_invalid_value_only() -> None:
+    rule = ValueRule("a", None, OnInvalid.LOWER, 0.25)
+    assert rule.adjusted(0.8, Verdict.INVALID) == pytest.approx(0.2)
+    assert rule.adjusted(0.8, Verdict.VALID) == 0.8
+    assert rule.adjusted(0.8, None) == 0.8
+    assert rule.adjusted(None, Verdict.INVALID) is None
+    assert ValueRule("a", None, OnInvalid.REJECT, 0.25).adjusted(0.8, Verdict.INVALID) == 0.8
+    assert pickle.loads(pickle.dumps(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("[", "regular expression"),
+        (r"\L<x>", "regular expression"),
+        ("(?P<a>x)(?P<a", "regular expression"),
+        ("a{99999999999999999999}", "10000 times"),
+        ("a{1000000000}", "10000 times"),
+        ("(?:(?:a{99}){99}){99}", "10000 times"),
+        ("((a{0,1000}){0,1000}){,1000}", "10000 times"),
+        ("(a|aa)+$", "too long"),
+        (r"(\w+\s?)*$", None),
+        ("(.*a){30}", "too long"),
+        ("(?R)", "too long"),
+        ("(?:[A-Z0-9] ?){3,8}", None),
+        (r"\{\d{3}\}", None),
+    ],
+)
+def test_a_pattern_that_cannot_be_used_is_found_beforehand(pattern: str, fault: str | None) -> None:
+    found = pattern_fault(pattern)
+    assert found is None if fault is None else found is not None and fault in found
+
+
+@given(st.text(st.sampled_from("ab1()[]{}*+?|\\.^$-,:<>=!PRLpN<e&~é"), max_size=30), st.text(max_size=30))
+def test_any_pattern_is_refused_or_judges_any_value(pattern: str, value: str) -> None:
+    fault = pattern_fault(pattern)
+    if fault is None:
+        assert judge(by(pattern), value) in (Verdict.VALID, Verdict.INVALID, None)
+    else:
+        assert pattern not in fault or len(pattern) < 3
+
+
+@given(st.text(st.sampled_from("0123456789OolISB -\n"), max_size=12))
+def test_a_valid_number_is_seven_digits_or_what_looks_like_them(value: str) -> None:
+    if judge(IMO, value) is Verdict.VALID:
+        assert len(re.sub(r"[\s-]", "", value)) == 7
+
+
+def test_the_longest_pattern_is_quick_to_refuse_or_compile() -> None:
+    assert pattern_fault("(" * (LONGEST_PATTERN // 2) + ")" * (LONGEST_PATTERN // 2)) is None

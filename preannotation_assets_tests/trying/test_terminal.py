@@ -1,0 +1,158 @@
+import io
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.trying.terminal import (
+    ColourStyle,
+    Mark,
+    PlainStyle,
+    colours_of,
+    display_width,
+    fit,
+    visible,
+)
+
+LABELS = ["vessel name", "port", "<evil>\x1b[2J", "日付"]
+COLOUR = ColourStyle(colours_of(LABELS))
+OWN_CODE = re.compile(r"\x1b\[[0-9;]*m")
+TAG = re.compile("\u2039[^\u203a]*\u203a")
+NASTY = st.sampled_from("\x1b\x07\r\n\t\0\x9b\x7f\u202e\u2028\u200d\ud800船́[]:\u2039🇩")
+TEXTS = st.text(st.one_of(st.characters(), NASTY), min_size=1, max_size=60)
+LETTERS = st.text("ab \n", min_size=1, max_size=40)
+
+
+@st.composite
+def marked_texts(draw: st.DrawFn, texts: st.SearchStrategy[str] = TEXTS) -> tuple[str, list[Mark]]:
+    text = draw(texts)
+    places = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).filter(
+        lambda two: two[0] != two[1]
+    )
+    marks = [
+        Mark(min(place), max(place), draw(st.sampled_from(LABELS)))
+        for place in draw(st.lists(places, max_size=6))
+    ]
+    return text, marks
+
+
+def obeyed_by_a_terminal(shown: str) -> list[str]:
+    return [
+        character
+        for character in shown
+        if character != "\n" and unicodedata.category(character) in ("Cc", "Zl")
+    ]
+
+
+@given(marked_texts())
+def test_no_page_makes_a_terminal_do_anything(marked: tuple[str, list[Mark]]) -> None:
+    text, marks = marked
+    assert obeyed_by_a_terminal(PlainStyle().page(text, marks)) == []
+    shown = COLOUR.page(text, marks)
+    assert obeyed_by_a_terminal(OWN_CODE.sub("", shown)) == []
+    shown.encode("utf-8")
+
+
+@given(marked_texts())
+def test_a_page_in_colours_is_the_page_and_tags(marked: tuple[str, list[Mark]]) -> None:
+    text, marks = marked
+    shown = OWN_CODE.sub("", COLOUR.page(text, marks))
+    ends = [(mark.end, visible(mark.label)) for mark in marks]
+    for end, label in sorted(ends, reverse=True):
+        tag = f"\u2039{label}\u203a"
+        assert tag in shown
+        shown = shown.replace(tag, "", 1) if "\u2039" not in text else shown
+        assert 0 < end <= len(text)
+    if "\u2039" not in text:
+        assert shown == visible(text)
+
+
+def painted(shown: str) -> list[bool]:
+    """For every character of the page, without tags, whether it has a background."""
+    flags: list[bool] = []
+    on = False
+    for part in re.split(
+        r"(\x1b\[[0-9;]*m)", re.sub("\x1b\\[3;[^m]*m\u2039[^\u203a]*\u203a\x1b\\[0m", "", shown)
+    ):
+        if OWN_CODE.fullmatch(part):
+            on = "48;5;" in part
+        else:
+            flags += [on] * len(part)
+    return flags
+
+
+@given(marked_texts(LETTERS))
+def test_exactly_the_marked_characters_are_painted(marked: tuple[str, list[Mark]]) -> None:
+    text, marks = marked
+    flags = painted(COLOUR.page(text, marks))
+    assert len(flags) == len(text)
+    for index, flag in enumerate(flags):
+        # A line's end is never painted: the terminal would paint the rest of the line.
+        covered = any(mark.start <= index < mark.end for mark in marks)
+        assert flag == (covered and text[index] != "\n")
+
+
+@given(marked_texts(LETTERS))
+def test_brackets_stand_where_marks_begin_and_end(marked: tuple[str, list[Mark]]) -> None:
+    text, marks = marked
+    shown = PlainStyle().page(text, marks)
+    assert shown.count("[") - sum(visible(mark.label).count("[") for mark in marks) >= len(marks)
+    without = shown
+    for label in LABELS:
+        without = without.replace(f"[{visible(label)}: ", "").replace(f"]{visible(label)} ", "")
+    assert without.replace("]", "") == text
+
+
+PLAIN = [
+    ("M/V STAR", [Mark(4, 8, "port")], "M/V [port: STAR]"),
+    ("abc", [Mark(0, 3, "port"), Mark(1, 2, "日付")], "[port: a[日付: b]c]"),
+    ("abcd", [Mark(0, 3, "port"), Mark(1, 4, "日付")], "[port: a[日付: bc]port d]"),
+    ("ab", [Mark(0, 1, "port"), Mark(1, 2, "port")], "[port: a][port: b]"),
+    ("ab", [Mark(0, 2, "port"), Mark(0, 2, "日付")], "[port: [日付: ab]]"),
+    ("🚢船", [Mark(1, 2, "port")], "🚢[port: 船]"),
+    ("a\x1b[31mb", [Mark(1, 2, "port")], "a[port: ␛][31mb"),
+]
+
+
+@pytest.mark.parametrize(("text", "marks", "shown"), PLAIN)
+def test_marks_in_brackets(text: str, marks: list[Mark], shown: str) -> None:
+    assert PlainStyle().page(text, marks) == shown
+
+
+def test_what_several_marks_cover_has_the_innermost_colour_and_a_line_below() -> None:
+    style = ColourStyle({"outer": 1, "inner": 2})
+    shown = style.page("abc", [Mark(0, 3, "outer"), Mark(1, 2, "inner")])
+    inner = "\x1b[38;5;16;48;5;2;4mb\x1b[0m\x1b[3;38;5;2m‹inner›\x1b[0m"
+    outer = "\x1b[38;5;16;48;5;1m"
+    assert shown == f"{outer}a\x1b[0m{inner}{outer}c\x1b[0m\x1b[3;38;5;1m‹outer›\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;title\x07", "␛]0;title␇"), ("a\r\nb", "a␍\nb"), ("\t", "    "), ("\x7f\0", "␡␀"),
+        ("\x9b31m", "<U+009B>31m"), ("\u202eabc", "<U+202E>abc"), ("\ud800", "<U+D800>"),
+        ("👨‍👩‍👧 é 船", "👨‍👩‍👧 é 船"),
+    ],
+)  # fmt: skip
+def test_what_a_terminal_would_obey_is_shown(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30), st.integers(1, 20))
+def test_a_text_is_cut_to_columns(text: str, width: int) -> None:
+    cut = fit(text, width)
+    assert display_width(cut) <= width
+    assert cut == text or (cut.endswith("…") and text.startswith(cut[:-1]))
+    assert display_width(text) > width or cut == text
+
+
+def test_wide_characters_have_two_columns_and_combining_ones_none() -> None:
+    assert display_width("船abé") == display_width("船abe\u0301") == 5
+    assert fit("船船船", 5) == "船船…"
+
+
+def test_io_of_a_page_needs_no_more_than_utf_8() -> None:
+    io.TextIOWrapper(io.BytesIO(), "utf-8").write(visible("\ud800"))
