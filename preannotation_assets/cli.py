@@ -14,7 +14,10 @@ from preannotation_assets.instance import ensure_dagster_home
 from preannotation_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from preannotation_assets.lake import ObjectStore
+    from preannotation_assets.resources.warehouse import Warehouse
 
 __all__ = ["main"]
 
@@ -100,6 +103,7 @@ def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     check = actions.add_parser("check", help="tell every mistake of a label scheme with its line")
     check.set_defaults(command=_check_labels)
     export = actions.add_parser("export", help="write the settings of an Argilla span question as JSON")
+    export.add_argument("--question", default="spans", help="the question's name (spans)")
     export.add_argument("--field", default="text", help="the record field that holds the page (text)")
     export.set_defaults(command=_export_labels)
     for action in (check, export):
@@ -142,7 +146,14 @@ def _try(arguments: argparse.Namespace) -> int:
         page_num=arguments.page,
         with_prompt=arguments.prompt,
     )
-    return try_on_terminal(Settings.from_environment(os.environ), request)
+    settings = Settings.from_environment(os.environ)
+    return try_on_terminal(settings, request, lambda: _open_warehouse(settings))
+
+
+def _open_warehouse(settings: Settings) -> "AbstractContextManager[Warehouse]":
+    from preannotation_assets.resources.warehouse import WarehouseResource
+
+    return WarehouseResource(database=settings.database, batch_condition=settings.batch_condition).open()
 
 
 def _preview(arguments: argparse.Namespace) -> int:
@@ -177,7 +188,7 @@ def _export_labels(arguments: argparse.Namespace) -> int:
     from preannotation_assets.label_file import exported
 
     file = arguments.file or Settings.from_environment(os.environ).labels
-    sys.stdout.write(exported(file, arguments.field))
+    sys.stdout.write(exported(file, arguments.question, arguments.field))
     return 0
 
 

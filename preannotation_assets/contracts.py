@@ -4,6 +4,7 @@ Offsets (``start``, ``end``) are Unicode code points in the full page text, ``en
 Durations are seconds. Times are UTC. A column that may be null is unknown where it is null.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ __all__ = [
     "SUGGESTIONS",
     "SUGGESTIONS_SORT",
     "AnswerStatus",
+    "column_descriptions",
 ]
 
 
@@ -178,3 +180,71 @@ SUGGESTIONS: Final = pa.schema(
 
 SUGGESTIONS_SORT: Final = ("doc_id", "page_num", "start")
 """The order of the published rows; ties are in the order of end, then label."""
+
+# Not in the schemas' own metadata, which would be written into every file: a description that is worded
+# better must not change what is published.
+_DESCRIPTIONS: Final[Mapping[str, str]] = {
+    "answer": "The message as the model gave it; of a salvaged one its beginning, closed.",
+    "answer_index": "The quote's place in the model's answer, from 0.",
+    "answer_seconds": "What the server took to write the answer.",
+    "answer_tokens": "Tokens of the answer, as the server counted them.",
+    "answered_at": "When the last byte of the answer came.",
+    "attempt": "The attempt at this text within the task, from 1.",
+    "attempts": "How many requests it took.",
+    "chunk_index": "The chunk's place on its page, from 0.",
+    "chunk_sha256": "SHA-256 of the chunk's text in UTF-8; chunks of one text share a request.",
+    "chunk_start": "Where the text that the model was shown begins on the page, code points.",
+    "confidence": "How sure the suggestion is, from 0 to 1; null where the server gave no log-probabilities.",
+    "doc_id": "The document, as in the warehouse.",
+    "end": "Where it ends on the page, code points, exclusive.",
+    "endpoint": "The Ollama server that was asked.",
+    "estimated_prompt_tokens": "The estimate for the whole prompt, made before asking.",
+    "estimated_tokens": "The estimate for the chunk's text, calibrated to the model.",
+    "generated_at": "When the model answered.",
+    "label": "One of the label scheme.",
+    "latency_seconds": "From sending the request to the last byte, or to the loss of the connection.",
+    "load_seconds": "What the server took to load the model.",
+    "lowest_token_probability": "The probability of the value's least likely token.",
+    "match": "How the quote was found: exact, folded or fuzzy; null where it was not.",
+    "model": "The model's name, such as llama3.3:70b.",
+    "model_version": "The model's manifest digest and the prompt's version.",
+    "outcome": "Kept, or the reason why the quote is no suggestion.",
+    "page_num": "The page's number, as in the warehouse.",
+    "pieces": "What a text was split into: offsets in it, and the request for each.",
+    "prompt_seconds": "What the server took to read the prompt.",
+    "prompt_tokens": "Tokens of the prompt, as the server counted them.",
+    "queue_seconds": "What the request waited for a slot of the server.",
+    "quote": "What the model says stands on the page.",
+    "reason": "Why it failed or was split, as a code; salvaged where a cut answer was saved in part.",
+    "request_key": "Names the question: model digest, prompt, options and text.",
+    "run_id": "The Dagster run that asked.",
+    "similarity": "How well the quote matches the page, 1 for exactly.",
+    "span_id": "doc_id:page_num:SHA-1 of start:end:label.",
+    "start": "Where it begins on the page, code points from 0.",
+    "started_at": "When the request was sent.",
+    "status": "answered, failed, or split into pieces.",
+    "task": "The Spark task that asked, from 0.",
+    "text": "The text itself.",
+    "text_sha256": "SHA-256 of the whole page's text in UTF-8, as in the warehouse.",
+    "token_lengths": "Code points of each token of the answer, in order.",
+    "token_logprobs": "Natural log-probability of each token of the answer, in order.",
+    "token_probability": "The geometric mean probability of the value's tokens.",
+    "value_tokens": "How many tokens the value has.",
+    "value_verdict": "valid or invalid by the label's rule; null where there is none, or it cannot tell.",
+}
+_OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
+    PAGES: {"text": "The page as it was scanned."},
+    CHUNKS: {"text": "What the model is shown: exactly page_text[start:end]."},
+    REQUESTS: {
+        "outcome": "answered, failed, split, salvaged, or again where it was asked once more.",
+        "reason": "Why the attempt gave no answer, as a code.",
+        "status": "The HTTP status; null where no response came.",
+    },
+    SUGGESTIONS: {"text": "What is marked: exactly page_text[start:end]."},
+}
+
+
+def column_descriptions(schema: pa.Schema) -> dict[str, str]:
+    """A line about every column of one of the schemas above; empty for a column nobody has described."""
+    described = {**_DESCRIPTIONS, **_OWN_DESCRIPTIONS.get(schema, {})}
+    return {name: described.get(name, "") for name in schema.names}

@@ -52,13 +52,13 @@ def check_file(path: str) -> tuple[bool, str]:
     return True, "".join(f"{line}\n" for line in _account(path, checked.scheme))
 
 
-def exported(path: str, field: str) -> str:
-    """The span question of the scheme in a file over the record field ``field``, as JSON.
+def exported(path: str, name: str, field: str) -> str:
+    """The span question ``name`` for the scheme in a file, over the record field ``field``, as JSON.
 
     Raises:
         LabelSchemeError: the file cannot be read or is not a label scheme.
     """
-    question = span_question(load_label_scheme(path), field)
+    question = span_question(load_label_scheme(path), name, field)
     return json.dumps(question, ensure_ascii=False, indent=2) + "\n"
 
 

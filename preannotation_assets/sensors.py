@@ -15,6 +15,8 @@ from preannotation_assets.resources.warehouse import DatasetSummary, WarehouseRe
 __all__ = ["changed_datasets", "new_datasets"]
 
 _INTERVAL_SECONDS: Final = 60
+_MOST_NAMED: Final = 10
+_LONGEST_SHOWN: Final = 80
 
 
 def changed_datasets(known: Mapping[str, str], present: Sequence[DatasetSummary]) -> list[DatasetSummary]:
@@ -30,17 +32,23 @@ def changed_datasets(known: Mapping[str, str], present: Sequence[DatasetSummary]
 def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource) -> SensorResult | SkipReason:
     """Fires once for each dataset that appears in the warehouse, and again when its pages change.
 
-    A warehouse that cannot be read is not an empty one: the sensor skips and what it knows stays.
+    A warehouse that cannot be read is not an empty one: the sensor skips and what it knows stays. A dataset
+    whose name can be no partition and no folder is left out, and every tick says so: in the reason why it was
+    skipped, or else in its log.
     """
     known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     try:
         with warehouse.open() as source:
-            present = [summary for summary in source.list_datasets() if _is_valid(summary.dataset)]
+            summaries = source.list_datasets()
     except WarehouseError as error:
         return SkipReason(str(error))
+    present = [summary for summary in summaries if _is_valid(summary.dataset)]
+    left_out = _left_out([summary.dataset for summary in summaries if not _is_valid(summary.dataset)])
     changed = changed_datasets(known, present)
     if not changed:
-        return SkipReason(f"{len(present)} datasets, none of them new or changed")
+        return SkipReason(f"{len(present)} datasets, none of them new or changed{left_out}")
+    if left_out:
+        context.log.warning(f"{len(changed)} datasets new or changed{left_out}")
     fingerprints = known | {summary.dataset: summary.fingerprint for summary in changed}
     return SensorResult(
         run_requests=[
@@ -58,3 +66,15 @@ def _is_valid(dataset: str) -> bool:
     except BatchError:
         return False
     return True
+
+
+def _left_out(datasets: Sequence[str]) -> str:
+    """Names are not made to fit: two that differ would become one, and the loader looks for the real one."""
+    if not datasets:
+        return ""
+    named = ", ".join(ascii(dataset[:_LONGEST_SHOWN]) for dataset in datasets[:_MOST_NAMED])
+    more = f" and {len(datasets) - _MOST_NAMED} more" if len(datasets) > _MOST_NAMED else ""
+    return (
+        f"; {len(datasets)} left out because of their names: {named}{more}"
+        " (a name has ASCII letters, digits, single dots, _ and -, at most 199)"
+    )

@@ -68,6 +68,13 @@ def _runs(marked: Marked) -> list[tuple[str, list[str]]]:
     ]
 
 
+def _self_reported(marked: Marked) -> str:
+    """Ours with the model's own word on each quote, a digit from 0 to 9 behind it."""
+    return _compact(
+        {"spans": [{label: [part for text in texts for part in (text, 8)]} for label, texts in _runs(marked)]}
+    )
+
+
 def _by_label(marked: Marked) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for each in marked:
@@ -108,6 +115,11 @@ FORMATS: Final = (
         lambda marked: write_answer([(each.label, each.text) for each in marked]),
     ),
     AnswerFormat("ours with labels of 1 to 3 letters", _aliased),
+    AnswerFormat("ours and a digit of its own a quote", _self_reported, has_schema=False),
+    AnswerFormat(
+        "one-key objects, quote and digit",
+        lambda marked: _compact({"spans": [{each.label: [each.text, 8]} for each in marked]}),
+    ),
     AnswerFormat(
         "label, quote, label, quote",
         lambda marked: _compact([part for each in marked for part in (each.label, each.text)]),

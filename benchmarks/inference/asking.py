@@ -104,7 +104,9 @@ def _chunk(row: ChunkRow, text: str) -> dict[str, object]:
     }
 
 
-def ask_with_pipeline(batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks) -> Progress:
+def ask_with_pipeline(
+    batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks
+) -> Progress:
     """Asks everything as the asset does, in that many tasks; makes sure that all is answered and kept."""
     progress = ask_what_is_open(batch, urls, cap, tasks, run_tasks)
     kept, texts = len(kept_answers(batch)), len({row.chunk_sha256 for row in batch.rows})

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ _WRITE_SECONDS = 1.0
 _LONGEST_SECONDS = 4.0
 _TEXTS = 1_500
 _START_SECONDS = 90.0
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class _Kill:
 
 def measure_kills(seed: int) -> None:
     """Kills 20 times; prints for every kill what was repaid, and whether the answers are those of no kill."""
-    texts = [f"Log {number}: MV OCEAN STAR {number} left Rotterdam on 3 May 1999." for number in range(_TEXTS)]
+    texts = [
+        f"Log {number}: MV OCEAN STAR {number} left Rotterdam on 3 May 1999." for number in range(_TEXTS)
+    ]
     chance = random.Random(seed)
     with (
         tempfile.TemporaryDirectory(prefix="preannotation-bench-") as name,
@@ -118,7 +120,7 @@ def _finish(batch: Batch, url: str) -> None:
         process.wait(600)
 
 
-def _wait(process: subprocess.Popen[bytes], is_so: Any) -> bool:
+def _wait(process: subprocess.Popen[bytes], is_so: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if is_so():
@@ -136,24 +138,24 @@ def _report(kills: Sequence[_Kill], records: Sequence[dict[str, Any]], peak: int
     last = {record["prompt_sha256"]: record["number"] for record in records}
     repaid = [record for record in records if last[record["prompt_sha256"]] != record["number"]]
     print(f"\n{'kill -9':12}{'repaid':>8}{'in flight':>11}{'not yet durable':>17}{'allowed':>9}")
-    explained = 0
+    unexplained = repaid
     for kill in kills:
-        of_kill = [record for record in repaid if _was_hit(record, kill)]
+        of_kill = [record for record in unexplained if _was_hit(record, kill)]
+        unexplained = [record for record in unexplained if not _was_hit(record, kill)]
         in_flight = sum(_end(record) >= kill.at for record in of_kill)
         allowed = _CAP + sum(
             kill.at - _FLUSH_SECONDS - _WRITE_SECONDS < _end(record) < kill.at for record in records
         )
-        explained += len(of_kill)
         print(f"{kill.kind:12}{len(of_kill):>8}{in_flight:>11}{len(of_kill) - in_flight:>17}{allowed:>9}")
-    print(f"repaid {len(repaid)} of {len(records)} requests, {len(repaid) - explained} without a kill near them,")
+    print(
+        f"repaid {len(repaid)} of {len(records)} requests, {len(unexplained)} of them with no kill near them,"
+    )
     print(f"most in flight {peak} at a cap of {_CAP}, flush interval {_FLUSH_SECONDS:.0f} s; ", end="")
 
 
 def _was_hit(record: dict[str, Any], kill: _Kill) -> bool:
     """Whether a request was in flight at a kill, or had ended within the flush interval before it."""
-    return bool(
-        record["arrived_at"] < kill.at and _end(record) > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS
-    )
+    return bool(record["arrived_at"] < kill.at and _end(record) > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS)
 
 
 def _end(record: dict[str, Any]) -> float:

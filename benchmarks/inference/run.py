@@ -62,14 +62,14 @@ def _measure(only: str | None, quick: bool, requests: int | None) -> None:
         folder = Path(name)
         rate = rate_for(0.5, mean_answer_tokens(texts, folder))
         if only in {None, "occupancy"}:
-            of_two_seconds = 0 if quick else 100 if only is None else 150
+            of_two_seconds = 0 if quick else 80 if only is None else 150
             measure_occupancy(texts, of_two_seconds, rate, folder, on_spark)
         if only == "limit" or (only is None and not quick):
-            measure_limit(texts[:200], rate, folder, _in_this_process)
+            measure_limit(texts[:100], rate, folder, _in_this_process)
         if only is None:
             measure_client(texts, requests or (300 if quick else 1_500), _in_this_process)
         if only == "peers" or (only is None and not quick):
-            measure_peers(texts[:100], rate, folder, on_spark)
+            measure_peers(texts[:100], rate, folder)
 
 
 @contextmanager

@@ -29,8 +29,9 @@ class Load:
 
     ``occupancy`` is the share of the time that slots were busy, ``cap_used`` the share of the time that
     requests allowed by the cap were at the server. The difference is the server's own work on a request
-    before it has a slot. ``queue_seconds`` are in the order of arrival. What slots were idle is split into the time before the first request of each
-    (``idle_first``), after its last one (``idle_last``), and ``idle_between``.
+    before it has a slot. What slots were idle is split into the time before the first request of each
+    (``idle_first``), after its last one (``idle_last``), and ``idle_between``. ``queue_seconds`` are in the
+    order of arrival.
     """
 
     requests: int

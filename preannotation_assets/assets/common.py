@@ -6,6 +6,7 @@ from typing import Any, Final
 import pyarrow as pa
 from dagster import TableColumn, TableColumnConstraints, TableSchema
 
+from preannotation_assets.contracts import column_descriptions
 from preannotation_assets.errors import BatchError
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import require_manifest
@@ -29,9 +30,13 @@ OWNERS: Final = ["team:preannotation"]
 
 def column_schema(schema: pa.Schema) -> Mapping[str, Any]:
     """Asset metadata from which Dagster shows the columns."""
+    descriptions = column_descriptions(schema)
     columns = [
         TableColumn(
-            column.name, str(column.type), constraints=TableColumnConstraints(nullable=column.nullable)
+            column.name,
+            str(column.type),
+            descriptions[column.name],
+            TableColumnConstraints(nullable=column.nullable),
         )
         for column in schema
     ]

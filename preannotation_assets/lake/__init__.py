@@ -3,6 +3,7 @@
 from preannotation_assets.lake.local import LocalObjectStore
 from preannotation_assets.lake.objects import (
     DEFAULT_LIMITS,
+    ObjectEntry,
     ObjectStat,
     ObjectStore,
     RequestLimits,
@@ -21,6 +22,7 @@ from preannotation_assets.lake.tables import (
 )
 
 __all__ = [
+    "ObjectEntry",
     "ObjectStat",
     "ObjectStore",
     "RequestLimits",

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from preannotation_assets.lake.objects import (
     RESERVED_NAME,
     WORK_AREA,
     LocalRoot,
+    ObjectEntry,
     ObjectStat,
     check_key,
     check_prefix,
@@ -47,13 +49,19 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 class LocalObjectStore:
     """The objects below one folder; see ObjectStore for what the methods promise.
 
-    The etag is the SHA-256 of the content, so ``stat`` and ``list`` read every file they report. A
-    key cannot be the folder of another key, which S3 would allow.
+    The etag is the SHA-256 of the content, which survives a copy of the folder and is exact where
+    times and inodes are not; so ``stat`` reads the file, and ``list``, which gives no etags, does not.
+    A key cannot be the folder of another key, which S3 would allow.
     """
 
     def __init__(self, root: LocalRoot) -> None:
         """Take the folder, which need not exist yet."""
         self._root = root.path
+
+    @property
+    def largest_object_bytes(self) -> None:
+        """Nothing but the space limits a file."""
+        return None
 
     def uri(self, key: str) -> str:
         """Return the absolute path of a key."""
@@ -105,13 +113,14 @@ class LocalObjectStore:
                 staged.replace(target)
         return etag
 
-    def list(self, prefix: str) -> Iterator[ObjectStat]:
+    def list(self, prefix: str) -> Iterator[ObjectEntry]:
         """Yield every object whose key begins with ``prefix``, sorted by key."""
+        beginning = len(str(self._root / "_")) - 1
         for path in self._files(check_prefix(prefix)):
-            key = path.relative_to(self._root).as_posix()
-            stat = self.stat(key) if is_key(key) else None
-            if stat is not None:
-                yield stat
+            key = str(path)[beginning:]
+            entry = self._entry(key, path) if is_key(key) else None
+            if entry is not None:
+                yield entry
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects, and the folders that became empty; a missing one is fine."""
@@ -157,6 +166,17 @@ class LocalObjectStore:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
+
+    def _entry(self, key: str, path: Path) -> ObjectEntry | None:
+        """What is known of a file without reading it; None where it is gone or no regular file."""
+        with local_errors(str(path)):
+            try:
+                status = path.stat()
+            except _ABSENT:
+                return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return ObjectEntry(key, status.st_size, _modified_at(status))
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
@@ -296,7 +316,11 @@ def _copy(source: BinaryIO, target: BinaryIO) -> str:
 
 def _object_stat(key: str, source: BinaryIO, etag: str) -> ObjectStat:
     status = os.fstat(source.fileno())
-    return ObjectStat(key, status.st_size, etag, datetime.fromtimestamp(status.st_mtime, UTC))
+    return ObjectStat(key, status.st_size, etag, _modified_at(status))
+
+
+def _modified_at(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def _walk(folder: Path, beginning: str) -> Iterator[Path]:

@@ -21,6 +21,7 @@ __all__ = [
     "RESERVED_NAME",
     "WORK_AREA",
     "LocalRoot",
+    "ObjectEntry",
     "ObjectStat",
     "ObjectStore",
     "RequestLimits",
@@ -49,6 +50,18 @@ _PROBE_LIFETIME = timedelta(days=1)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectEntry:
+    """What a listing tells of one object, without looking into it.
+
+    ``size`` is in bytes, ``modified_at`` in UTC.
+    """
+
+    key: str
+    size: int
+    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +165,7 @@ class ObjectStore(Protocol):
         ConflictError when it is another, and plain StorageError when the outcome cannot be known.
         """
 
-    def list(self, prefix: str) -> Iterator[ObjectStat]:
+    def list(self, prefix: str) -> Iterator[ObjectEntry]:
         """Yield every object whose key begins with ``prefix``, sorted by key in code point order."""
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from preannotation_assets.errors import ConflictError, StorageError
 from preannotation_assets.lake.local import content_sha256, local_errors, open_source, staged_file
 from preannotation_assets.lake.objects import (
+    ObjectEntry,
     ObjectStat,
     RequestLimits,
     S3Root,
@@ -139,6 +140,11 @@ class S3ObjectStore:
         self._client = client
         self._probe_client = probe_client
 
+    @property
+    def largest_object_bytes(self) -> int:
+        """5 GiB: the limit of a single put."""
+        return _PUT_BYTES
+
     def uri(self, key: str) -> str:
         """Return the ``s3://`` address of a key."""
         return f"{self._root.uri}/{check_key(key)}"
@@ -196,7 +202,7 @@ class S3ObjectStore:
                         return etag
         raise ConflictError(f"{self.uri(key)} refuses the conditional write though it is unchanged")
 
-    def list(self, prefix: str) -> Iterator[ObjectStat]:
+    def list(self, prefix: str) -> Iterator[ObjectEntry]:
         """Yield every object whose key begins with ``prefix``, sorted by key.
 
         S3 lists in the order of UTF-8 bytes, which is that of code points. Objects that were put
@@ -211,9 +217,7 @@ class S3ObjectStore:
                 for entry in page.get("Contents", []):
                     key = entry["Key"].removeprefix(beginning)
                     if is_key(key):
-                        yield ObjectStat(
-                            key, entry["Size"], _bare(entry["ETag"]), _utc(entry["LastModified"])
-                        )
+                        yield ObjectEntry(key, entry["Size"], _utc(entry["LastModified"]))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects, 8 at a time; a missing one is fine.

@@ -5,7 +5,7 @@ are repaired, and answers left out, repeated, shortened, mislabelled or invented
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import regex
 
@@ -21,6 +21,7 @@ REPAIRED = 0.7
 SHORTENED = 0.35
 MISLABELLED = 0.25
 INVENTED_QUALITY = 0.1
+DOUBTED = 0.5
 
 _HYPHEN_BREAK = regex.compile(r"(?<=\p{L})[-¬\u00ad\u2010][ \t]*\r?\n[ \t]*(?=\p{Ll})")
 _SOFT_HYPHEN = regex.compile("\u00ad")
@@ -40,7 +41,7 @@ _REPAIRS: tuple[tuple["regex.Pattern[str]", str], ...] = (
 class Answer:
     """What the model says: a kind of entity and a quote.
 
-    ``quality`` is 1 where it is right and lower where a habit has changed it.
+    ``quality`` is 1 where it is right and lower where a habit has changed it, unless it is misjudged.
     """
 
     kind: EntityKind
@@ -56,10 +57,15 @@ def join_broken_words(text: str) -> str:
 def apply_habits(mentions: Sequence[Mention], document: str, rates: HabitRates, seed: int) -> list[Answer]:
     """The answers to ``document``, in reading order, as a model with these habits gives them."""
     return [
-        answer
+        _misjudged(answer) if fraction(seed, document, number, "misjudge") < rates.misjudge else answer
         for number, mention in enumerate(mentions)
         for answer in _answers(mention, document, rates, (seed, document, number))
     ]
+
+
+def _misjudged(answer: Answer) -> Answer:
+    """The same answer with the quality of a wrong one if it is right, and of a right one if it is not."""
+    return replace(answer, quality=DOUBTED if answer.quality == RIGHT else RIGHT)
 
 
 def _answers(

@@ -71,7 +71,8 @@ class HabitRates:
 
     ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
     it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
-    entity that is not in the text.
+    entity that is not in the text. ``misjudge`` changes no answer: it is how often a right one scores as
+    if it were doubtful and a wrong one as if it were right.
     """
 
     repair: float = 0.3
@@ -80,6 +81,7 @@ class HabitRates:
     shorten: float = 0.01
     mislabel: float = 0.01
     invent: float = 0.015
+    misjudge: float = 0.0
 
     NONE: ClassVar["HabitRates"]
 

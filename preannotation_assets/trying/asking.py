@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Final
 
 from preannotation_assets.errors import EndpointError
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
@@ -30,7 +31,7 @@ from preannotation_assets.trying.projection import Measure
 
 __all__ = ["AskedChunk", "PageAsker", "SharedSlots", "TriedPage", "measures_of"]
 
-_MICROSECONDS = 1_000_000
+_MICROSECONDS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,14 @@ class PageAsker:
         answers = [_chunk_answer(item, item.reply) for item in asked if item.reply and item.reason is None]
         if len(answers) < len(asked):
             return None
-        return suggest(text, answers, self._scheme.label_names, overlaps_allowed=self._scheme.overlaps)
+        scheme = self._scheme
+        return suggest(
+            text,
+            answers,
+            scheme.label_names,
+            overlaps_allowed=scheme.overlaps,
+            rules=scheme.value_rules,
+        )
 
 
 def measures_of(asked: Sequence[AskedChunk]) -> list[Measure]:

@@ -4,26 +4,26 @@ import asyncio
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 from preannotation_assets.errors import BatchError, InferenceError, SettingsError
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
-from preannotation_assets.extraction.prompt import build_prompt
-from preannotation_assets.inference.client import ChatClient, access_headers
+from preannotation_assets.extraction.prompt import Prompt, build_prompt
+from preannotation_assets.inference.client import ChatClient, Timeouts, access_headers
 from preannotation_assets.inference.journal import AnswerIndex, Piece
-from preannotation_assets.inference.protocol import RequestTemplate, request_key
+from preannotation_assets.inference.preflight import identify_model, preload
+from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
-from preannotation_assets.resources.ollama import OllamaResource
-from preannotation_assets.resources.warehouse import WarehouseResource
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
 from preannotation_assets.trying.asking import AskedChunk, PageAsker, SharedSlots, measures_of
 from preannotation_assets.trying.report import (
@@ -36,10 +36,22 @@ from preannotation_assets.trying.report import (
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
 from preannotation_assets.trying.terminal import ColourStyle, PlainStyle, Style, colours_of, visible
 
-__all__ = ["TryRequest", "style_for", "try_on_terminal", "try_pages"]
+__all__ = ["OpenPages", "PageSource", "TryRequest", "style_for", "try_on_terminal", "try_pages"]
 
 _LARGEST_FILE: Final = 10_000_000
 _INTERRUPTED: Final = 130
+
+
+class PageSource(Protocol):
+    """Where the pages of a dataset are read."""
+
+    def read_pages(self, dataset: str) -> Iterator[SourceRow]:
+        """The rows of a dataset, sorted by doc_id and page_num."""
+        ...
+
+
+OpenPages = Callable[[], AbstractContextManager[PageSource]]
+"""Opens the warehouse; called where a dataset is tried, and not for a text file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,8 @@ class TryRequest:
 class _Trial:
     """What all pages of a trial have in common."""
 
-    ollama: OllamaResource
+    endpoints: tuple[str, ...]
+    stream: str
     scheme: LabelScheme
     template: RequestTemplate
     limits: ChunkLimits
@@ -78,7 +91,7 @@ def style_for(environment: Mapping[str, str], stream: TextIO, labels: Iterable[s
     return ColourStyle(colours_of(list(labels)))
 
 
-def try_on_terminal(settings: Settings, request: TryRequest) -> int:
+def try_on_terminal(settings: Settings, request: TryRequest, open_pages: OpenPages) -> int:
     """Tries pages on standard output; the exit status: 0, or 130 where it was interrupted.
 
     Raises:
@@ -88,7 +101,7 @@ def try_on_terminal(settings: Settings, request: TryRequest) -> int:
         # A terminal that cannot show a character gets its number.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        try_pages(settings, request, sys.stdout)
+        try_pages(settings, request, open_pages, sys.stdout)
     except BrokenPipeError:
         # The reader, as `head` or `less`, has seen enough; Python would complain when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,45 +111,63 @@ def try_on_terminal(settings: Settings, request: TryRequest) -> int:
     return 0
 
 
-def try_pages(settings: Settings, request: TryRequest, out: TextIO) -> None:
+def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, out: TextIO) -> None:
     """Asks about a few pages, one request at a time, and writes what came of it to ``out``.
 
     Raises:
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
-    ollama = _ollama(settings)
-    scheme = load_label_scheme(settings.labels)
-    prompt = build_prompt(scheme)
-    ollama.require_room(prompt)
     store = open_store(settings.location())
     limits = _limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
-    identity = ollama.identify()
-    template = ollama.template(identity, prompt)
-    slots = SharedSlots(_slot_folder(os.environ), ollama.max_in_flight)
-    style = style_for(os.environ, out, scheme.label_names)
-    trial = _Trial(ollama, scheme, template, limits, slots, style, request.with_prompt)
-    versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
-    _write(
-        out,
-        [f"{identity.model} {identity.digest[:12]} at {visible(versions)}", f"prompt {prompt.version}", ""],
-    )
+    trial = _prepare(settings, request, limits, out)
     if request.text_file:
         _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))], out)
         return
-    size, pages = _survey(settings, store, request, template, limits)
+    size, pages = _survey(store, request, trial, open_pages)
     asked = _try(trial, pages, out)
-    capacity = Capacity(len(ollama.addresses()), ollama.max_in_flight)
-    _write(out, projection_lines(size, asked, measures_of(asked), capacity, style))
-    if request.doc_id is not None:
+    capacity = Capacity(len(trial.endpoints), settings.max_in_flight)
+    _write(out, projection_lines(size, asked, measures_of(asked), capacity, trial.style))
+    if request.doc_id is not None or request.page_num is not None:
         _write(out, ["these pages were chosen and not drawn, so the interval may be far off"])
 
 
+def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: TextIO) -> _Trial:
+    """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
+    scheme = load_label_scheme(settings.labels)
+    prompt = build_prompt(scheme)
+    _require_room(settings, prompt)
+    endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
+    identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
+    versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
+    model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
+    _write(out, [model, f"prompt {prompt.version}", ""])
+    options = ModelOptions(settings.num_ctx, settings.num_predict)
+    return _Trial(
+        endpoints=endpoints,
+        stream=settings.stream,
+        scheme=scheme,
+        template=RequestTemplate(settings.model, identity.digest, prompt, options),
+        limits=limits,
+        slots=SharedSlots(_slot_folder(os.environ), settings.max_in_flight),
+        style=style_for(os.environ, out, scheme.label_names),
+        with_prompt=request.with_prompt,
+    )
+
+
+def _require_room(settings: Settings, prompt: Prompt) -> None:
+    needed = prompt.estimate_tokens(settings.chunk_tokens) + settings.num_predict
+    if needed > settings.num_ctx:
+        raise SettingsError(
+            f"a prompt with a whole chunk, and its answer, need {needed} tokens of {settings.num_ctx}",
+            "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
+        )
+
+
 def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedChunk]:
-    prompt = trial.template.prompt
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
-    _write(out, shown(prompt, trial.style))
-    trial.ollama.preload(trial.template)
+    _write(out, shown(trial.template.prompt, trial.style))
+    preload(trial.endpoints, trial.template, access_headers(os.environ), Timeouts())
     asked = asyncio.run(_ask(trial, pages, out))
     if asked and all(item.reason for item in asked):
         raise InferenceError(
@@ -147,12 +178,12 @@ def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedChunk]:
 
 async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedChunk]:
     """One page after the other, each shown as soon as it is answered."""
-    timeouts = trial.ollama.timeouts()
+    timeouts = Timeouts()
     asked: list[AskedChunk] = []
-    async with ChatClient(timeouts, access_headers(os.environ), trial.ollama.stream) as client:
+    async with ChatClient(timeouts, access_headers(os.environ), trial.stream) as client:
         asker = PageAsker(
             client,
-            trial.ollama.addresses(),
+            trial.endpoints,
             trial.template,
             trial.limits,
             trial.scheme,
@@ -171,15 +202,11 @@ async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedCh
 
 
 def _survey(
-    settings: Settings,
-    store: ObjectStore,
-    request: TryRequest,
-    template: RequestTemplate,
-    limits: ChunkLimits,
+    store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
 ) -> tuple[BatchSize, list[PageRow]]:
     """The size of the batch and the pages to show, in one pass."""
     index = AnswerIndex.read(store, DatasetLayout(request.dataset).journal)
-    fingerprint = template.fingerprint
+    fingerprint = trial.template.fingerprint
 
     def is_answered(chunk_sha256: str) -> bool:
         return not index.unanswered(Piece(0, 0, request_key(fingerprint, chunk_sha256)))
@@ -189,9 +216,8 @@ def _survey(
             request.page_num is None or page.page_num == request.page_num
         )
 
-    sample, size = PageSample(request.pages), SizeCount(limits, is_answered)
-    warehouse = WarehouseResource(database=settings.database, batch_condition=settings.batch_condition)
-    with warehouse.open() as source:
+    sample, size = PageSample(request.pages), SizeCount(trial.limits, is_answered)
+    with open_pages() as source:
         survey(_good_pages(source.read_pages(request.dataset)), sample, size, is_wanted)
     total, pages = size.total(), sample.pages()
     if not total.pages:
@@ -203,19 +229,6 @@ def _survey(
 
 def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:
     return (page for page in check_pages(rows) if isinstance(page, PageRow))
-
-
-def _ollama(settings: Settings) -> OllamaResource:
-    return OllamaResource(
-        endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
-        model=settings.model,
-        max_in_flight=settings.max_in_flight,
-        num_ctx=settings.num_ctx,
-        num_predict=settings.num_predict,
-        chunk_tokens=settings.chunk_tokens,
-        overlap_tokens=settings.overlap_tokens,
-        stream=settings.stream,
-    )
 
 
 def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:

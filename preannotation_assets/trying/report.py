@@ -35,6 +35,7 @@ _REASONS: Final = {
     "value_changed": "the page has other characters there",
     "already_taken": "every place of it is taken",
     "unknown_label": "no label of the scheme",
+    "invalid_value": "not what a value of the label is",
     "exact_duplicate": "the same place was marked twice",
     "seen_by_two_chunks": "the neighbouring chunk marked it as well",
     "cut_by_border": "the neighbouring chunk saw it whole",

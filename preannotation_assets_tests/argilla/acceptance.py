@@ -20,7 +20,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock, patch
-from uuid import uuid4
 
 FOLDER = Path(sys.argv[1]).absolute()
 # The server reads its settings when it is imported.
@@ -33,15 +32,18 @@ os.environ |= {
 
 import argilla as rg  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
-from argilla._exceptions import UnprocessableEntityError  # noqa: E402
 from argilla_server._app import create_server_app  # noqa: E402
 from argilla_server.api.routes import api_v1  # noqa: E402
+from argilla_server.api.schemas.v1.records_bulk import RecordsBulkUpsert  # noqa: E402
 from argilla_server.database import AsyncSessionLocal, async_engine  # noqa: E402
+from argilla_server.errors.future import UnprocessableEntityError  # noqa: E402
 from argilla_server.models import Dataset, Record, Suggestion, User  # noqa: E402
 from argilla_server.models.base import DatabaseModel  # noqa: E402
 from argilla_server.search_engine import SearchEngine, get_search_engine  # noqa: E402
+from argilla_server.validators.records import RecordUpsertValidator  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 from sqlalchemy import select  # noqa: E402
+from sqlalchemy.orm import selectinload  # noqa: E402
 
 URL, KEY, WORKSPACE = "http://argilla.test", "owner.apikey", "acceptance"
 
@@ -136,38 +138,44 @@ def load_all(client: rg.Argilla, recipe: ModuleType, settings: rg.Settings) -> l
     return results
 
 
-def judge(client: rg.Argilla, recipe: ModuleType, settings: rg.Settings) -> list[bool]:
+async def judge(dataset: rg.Dataset, recipe: ModuleType) -> list[bool]:
     """For every case whether the server takes a new record with these spans."""
-    dataset = rg.Dataset("cases", WORKSPACE, settings, client).create()
-    return [
-        is_taken(dataset, recipe, case) for case in json.loads((FOLDER / "cases.json").read_text("utf-8"))
-    ]
+    query = select(Dataset).where(Dataset.id == dataset.id)
+    parts = (Dataset.fields, Dataset.questions, Dataset.metadata_properties, Dataset.vectors_settings)
+    async with AsyncSessionLocal() as session:
+        stored = (await session.execute(query.options(*map(selectinload, parts)))).scalar_one()
+        cases = json.loads((FOLDER / "cases.json").read_text("utf-8"))
+        verdicts = [await is_taken(dataset, stored, recipe, case) for case in cases]
+    await async_engine.dispose()
+    return verdicts
 
 
-def is_taken(dataset: rg.Dataset, recipe: ModuleType, case: dict[str, Any]) -> bool:
-    page = {"doc_id": str(uuid4()), "page_num": 1, "text": case["text"], "text_sha256": "h"}
+async def is_taken(dataset: rg.Dataset, stored: Dataset, recipe: ModuleType, case: dict[str, Any]) -> bool:
+    """What the client would send goes through the schema and the validators of the bulk request."""
+    page = {"doc_id": "d", "page_num": 1, "text": case["text"], "text_sha256": "h"}
+    record = recipe.make_record(page, case["rows"], case["agent"])
+    record.dataset = dataset
     try:
-        dataset.records.log([recipe.make_record(page, case["rows"], case["agent"])])
-    except UnprocessableEntityError:
+        # As the client's: neither NaN nor infinity can be sent.
+        body = json.dumps({"items": [record.api_model().model_dump()]}, allow_nan=False)
+        (item,) = RecordsBulkUpsert.model_validate_json(body).items
+        await RecordUpsertValidator.validate(item, stored, None)
+    except (ValueError, UnprocessableEntityError):
         return False
-    except ValueError as error:
-        # Neither NaN nor infinity can be sent: they have no JSON.
-        if "JSON compliant" in str(error):
-            return False
-        raise
     return True
 
 
 def main() -> None:
     recipe = load_recipe()
     scheme = json.loads((FOLDER / "scheme.json").read_text("utf-8"))
-    settings = recipe.make_settings(scheme["labels"], scheme["overlaps"])
     asyncio.run(make_database())
     with patch("rq.queue.Queue.enqueue_call"):
         client = connect()
+        settings = recipe.make_settings(scheme["labels"], scheme["overlaps"])
+        cases = rg.Dataset("cases", WORKSPACE, settings, client).create()
         result = {
             "loads": load_all(client, recipe, settings),
-            "verdicts": judge(client, recipe, settings),
+            "verdicts": asyncio.run(judge(cases, recipe)),
         }
     (FOLDER / "result.json").write_text(json.dumps(result), "utf-8")
 

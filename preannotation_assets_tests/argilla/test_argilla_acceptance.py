@@ -35,7 +35,7 @@ from preannotation_assets.tasks.ground_answers import span_id
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".venv-argilla" / "bin" / "python"
 DEMO = "vessels_ocr_demo"
-TRIALS = 400
+TRIALS = 2000
 
 Row = dict[str, Any]
 
@@ -262,9 +262,8 @@ def test_the_hostile_pages_have_what_makes_them_hostile(accepted: Accepted) -> N
 def test_a_second_load_replaces_clears_and_keeps(accepted: Accepted) -> None:
     first, second = accepted.loads["first"], accepted.loads["second"]
     assert first["refused"] == second["refused"] == []
-    assert {name: spans_in(first, name[:-2]) for name in first["stored"]} == dict.fromkeys(
-        first["stored"], ["Hull"]
-    )
+    assert len(first["stored"]) == 7
+    assert all(spans_in(first, name[:-2]) == ["Hull"] for name in first["stored"])
     assert spans_in(second, "moved") == ["Kiel"]
     assert spans_in(second, "vanished") == []
     assert spans_in(second, "failed") == spans_in(second, "outside") == ["Hull"]
@@ -293,8 +292,12 @@ def test_what_argilla_refuses_we_refuse(accepted: Accepted, scheme: LabelScheme)
     assert len(judged) == TRIALS
     assert min(accepted.verdicts.count(True), accepted.verdicts.count(False)) > TRIALS // 4
     assert [case for case, (we, they) in judged if we and not they] == []
-    # White space in an agent is all in which we are stricter.
-    assert [case for case, (we, they) in judged if they and not we and not re.search(r"\s", case.agent)] == []
+    assert [case for case, (we, they) in judged if they and not we and not _is_ours_alone(case)] == []
+
+
+def _is_ours_alone(case: Case) -> bool:
+    """Where we are stricter: white space in an agent, and scores that are not sent as one is unknown."""
+    return bool(re.search(r"\s", case.agent)) or None in [span["confidence"] for span in case.spans]
 
 
 @pytest.mark.parametrize("part", ["hostile", "demo"])

@@ -97,14 +97,14 @@ def scored(*spans: tuple[str, str]) -> ChunkAnswer:
 
 
 def test_the_text_of_the_page_is_judged_and_not_the_quote() -> None:
-    page = "Built 1974 at Kiel, l98l at Hull."
+    page = "Built 1974 at Kiel, l981 at Hull."
     rules = {"year": ValueRule(r"\d{4}", None, OnInvalid.LOWER, 0.4)}
     answers = [scored(("year", "1974"), ("year", "1981"))]
     answers = [
         ChunkAnswer(0, len(page), answers[0].answer, answers[0].token_lengths, answers[0].token_logprobs, 1)
     ]
     found = suggest(page, answers, ("year",), overlaps_allowed=False, rules=rules)
-    assert [page[span.start : span.end] for span in found.spans] == ["1974", "l98l"]
+    assert [page[span.start : span.end] for span in found.spans] == ["1974", "l981"]
     assert [item.verdict for item in found.outcomes] == [Verdict.VALID, Verdict.INVALID]
     lowered = found.outcomes[1]
     assert lowered.grounding is not None

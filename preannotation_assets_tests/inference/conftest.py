@@ -21,6 +21,7 @@ from preannotation_assets.inference.journal import AnswerIndex, Piece, read_answ
 from preannotation_assets.inference.journal_writer import JournalWriter
 from preannotation_assets.inference.outcomes import RetryPolicy
 from preannotation_assets.inference.permit_server import PermitServer
+from preannotation_assets.inference.permits import PermitReport
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
@@ -60,6 +61,7 @@ class Run:
     leaves: list[list[Piece]] = field(default_factory=list)
     progress: Any = None
     stop_message: str | None = None
+    observers: Sequence[Callable[[str, PermitReport], None]] = ()
 
     def ask(self, texts: Sequence[str]) -> None:
         """Asks about all texts and reads back what the journal holds."""
@@ -70,7 +72,7 @@ class Run:
             for text in texts
         ]
         store = open_store(StoreLocation(str(self.folder)))
-        with PermitServer(self.endpoints, self.limits) as server:
+        with PermitServer(self.endpoints, self.limits, observers=self.observers) as server:
             asking = Asking(
                 self.template, self.policy, self.timeouts, server.address, 6, overlap_tokens=5, run_id="r"
             )

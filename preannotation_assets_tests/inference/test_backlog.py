@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import StorageError
-from preannotation_assets.inference.backlog import Backlog, PieceToAsk
+from preannotation_assets.inference.backlog import Backlog, PieceToAsk, expected_length
 
 
 def _piece(key: str, tokens: int = 1, attempts: int = 0) -> PieceToAsk:
@@ -30,6 +30,38 @@ def test_retries_come_first_then_the_longest() -> None:
         return order
 
     assert asyncio.run(work()) == ["long", "again", "middle", "short"]
+
+
+def test_the_longest_is_what_has_most_to_quote_and_not_the_longest_text() -> None:
+    prose = "the wind was from the north and nothing was seen all day. " * 40
+    crew_list = "MV OCEAN STAR, Rotterdam 1999, IMO 9811000, Hamburg 12, Bergen 7. " * 10
+    pieces = [
+        PieceToAsk(key, 0, len(text), text, len(text) // 4)
+        for key, text in [
+            ("prose", prose),
+            ("list", crew_list),
+            ("half of the list", crew_list[: len(crew_list) // 2]),
+        ]
+    ]
+
+    async def work() -> list[str]:
+        backlog = Backlog(iter([pieces]), low=4)
+        taken = [await backlog.take() for _ in pieces]
+        return [piece.request_key for piece in taken if piece]
+
+    assert asyncio.run(work()) == ["list", "half of the list", "prose"]
+
+
+def test_scripts_without_capitals_are_ordered_by_length() -> None:
+    lengths = [
+        expected_length(PieceToAsk("k", 0, 1, "船名と港名" * repeats, 10 * repeats)) for repeats in (1, 2, 30)
+    ]
+    assert lengths == sorted(set(lengths))
+
+
+@given(text=st.text(alphabet=st.characters(), max_size=200), tokens=st.integers(0, 10_000))
+def test_any_text_has_an_expected_length(text: str, tokens: int) -> None:
+    assert 0 <= expected_length(PieceToAsk("k", 0, 1, text, tokens)) <= 5 * len(text) + tokens
 
 
 @settings(deadline=None, max_examples=30)

@@ -69,7 +69,7 @@ osd objectstore = {object_store}
 memstore device bytes = 4294967296
 bluestore block size = 2147483648
 [client]
-rgw frontends = beast endpoint=127.0.0.1:{gateway_port}
+rgw frontends = beast endpoint=127.0.0.1:{gateway_port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw dynamic resharding = false
 """

@@ -1,6 +1,7 @@
 """``preannotate try`` as a user runs it: a warehouse in a file, the stand-in over HTTP."""
 
 import hashlib
+import io
 import os
 import pty
 import re
@@ -33,6 +34,8 @@ from preannotation_assets.simulator import (
     SimulatedModel,
     SimulatorSettings,
 )
+from preannotation_assets.trying.command import style_for
+from preannotation_assets.trying.terminal import ColourStyle, PlainStyle
 
 DATASET = "vessels_ocr_7"
 PAGE = 'M/V "ZEBRAQUARTZ STAR"  IMO 9666948. Arrived at Hamburg from Antwerp on 14 March 1957.\n'
@@ -194,12 +197,31 @@ def in_a_terminal(user: User, arguments: Sequence[str]) -> str:
     return b"".join(parts).decode()
 
 
-def test_colours_are_for_terminals_and_who_wants_them(user: User) -> None:
+def test_a_terminal_gets_colours(user: User) -> None:
     said = in_a_terminal(user, [DATASET, "--pages", "1"])
     assert "\x1b[38;5;16;48;5;" in said
     assert "‹port›" in said
-    user.more["NO_COLOR"] = "1"
-    assert "\x1b" not in in_a_terminal(user, [DATASET, "--pages", "1"])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "stream", "style"),
+    [
+        ({}, Terminal(), ColourStyle),
+        ({"NO_COLOR": ""}, Terminal(), ColourStyle),
+        ({"NO_COLOR": "1"}, Terminal(), PlainStyle),
+        ({"TERM": "dumb"}, Terminal(), PlainStyle),
+        ({}, io.StringIO(), PlainStyle),
+    ],
+)
+def test_colours_are_for_terminals_and_who_wants_them(
+    environment: dict[str, str], stream: io.StringIO, style: type[ColourStyle | PlainStyle]
+) -> None:
+    assert isinstance(style_for(environment, stream, ["port"]), style)
 
 
 def test_the_sample_batch_is_clear_in_100_columns(
@@ -349,10 +371,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_neither_spark_nor_the_definitions_are_loaded() -> None:
+def test_it_starts_without_dagster_and_spark() -> None:
     code = "import sys, preannotation_assets.trying.command\nprint(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    for module in ("'pyspark'", "'preannotation_assets.definitions'"):
+    for module in ("'pyspark'", "'dagster'", "'duckdb'"):
         assert module not in done.stdout

@@ -33,15 +33,15 @@ class SpanQuestion(TypedDict):
     colors: dict[str, str]
 
 
-def span_question(scheme: LabelScheme, field: str) -> SpanQuestion:
-    """The span question for a scheme over the record field ``field``.
+def span_question(scheme: LabelScheme, name: str, field: str) -> SpanQuestion:
+    """The span question ``name`` for a scheme, over the record field ``field``.
 
     ``labels`` maps each label's value to the text the experts see; ``colors`` maps it to ``#rrggbb``.
     """
     names = scheme.label_names
     return SpanQuestion(
         question=SpanQuestionSettings(
-            name=scheme.name,
+            name=name,
             field=field,
             labels={label.name: label.title or label.name for label in scheme.labels},
             allow_overlapping=scheme.overlaps,

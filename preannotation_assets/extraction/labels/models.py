@@ -1,6 +1,6 @@
 """What a label scheme is made of, and the limits of every field.
 
-The models look at one field at a time; what must fit together is in ``consistency``. Names, titles and
+The models look at one field at a time; what must fit together is in ``checks``. Names, titles and
 counts stay within what Argilla 2.8's server takes for a span question: values of 1 to 200 characters,
 texts of 1 to 500, at most 500 labels.
 """

@@ -12,7 +12,7 @@ from preannotation_assets.errors import LabelSchemeError
 from preannotation_assets.extraction.spans import Quote
 from preannotation_assets.extraction.values import LONGEST_PATTERN, OnInvalid, ValueCheck
 
-from .consistency import ReadExample, SchemeFault, faults_of_examples, faults_of_labels
+from .checks import ReadExample, SchemeFault, faults_of_examples, faults_of_labels
 from .models import MOST_QUOTE_CHARACTERS, Example, Label, LabelScheme, MarkedQuote
 from .source import Location, Source, SourceError, read_source, repeated_keys
 
@@ -105,9 +105,9 @@ def _inconsistencies(read: Source, scheme: LabelScheme | None) -> Iterator[Schem
     }
     names = dict(_names(read.data))
     examples = {
-        index: _read_example(item)
+        index: ReadExample(text, dict(_quotes(item)))
         for index, item in enumerate(_items(read.data, "examples"))
-        if isinstance(_get(item, "text"), str)
+        if isinstance(text := _get(item, "text"), str) and text.strip()
     }
     yield from faults_of_labels(labels, names)
     # Of a scheme that is not valid it is not known whether spans may overlap.
@@ -132,15 +132,14 @@ def _names(data: object) -> Iterator[tuple[int, str]]:
             yield index, name
 
 
-def _read_example(item: object) -> ReadExample:
-    quotes = {}
-    for index, span in enumerate(_items(item, "spans")):
+def _quotes(example: object) -> Iterator[tuple[int, Quote]]:
+    """The well-formed quotes of an example, by their index among its spans."""
+    for index, span in enumerate(_items(example, "spans")):
         try:
             label, text = next(iter(_MARKED_QUOTE.validate_python(span).items()))
         except ValidationError:
             continue
-        quotes[index] = Quote(label, text)
-    return ReadExample(str(_get(item, "text")), quotes)
+        yield index, Quote(label, text)
 
 
 def _errors(name: str, read: Source, faults: list[SchemeFault]) -> tuple[LabelSchemeError, ...]:

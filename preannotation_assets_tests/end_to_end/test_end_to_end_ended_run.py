@@ -1,0 +1,87 @@
+"""A run that is ended from outside, and the one that goes on with its answers."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+
+from end_to_end.user_place import DATASET, MARKER, REPORT, asked, leaks, make_place
+from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_run_is_marked_and_resumed(
+    tmp_path: Path, preannotate: Callable[..., tuple[int, str, str]], number: signal.Signals
+) -> None:
+    pages = {f"page {index}": f"Page {index}.\n{REPORT}" for index in range(20)}
+    with RunningSimulator(SimulatorSettings(slots=2, speed=12)) as slow:
+        place = make_place(tmp_path / "user", pages, slow.url)
+        place.environment["PREANNOTATION_MAX_IN_FLIGHT"] = "2"
+        command, environment = place.command("run", DATASET)
+        log = place.folder / "log.txt"
+        with (
+            log.open("w") as output,
+            subprocess.Popen(
+                command,
+                env=environment,
+                cwd=place.folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            ) as process,
+        ):
+            journal = place.lake / "argilla" / "work" / DATASET / "answers"
+            wait_for(lambda: journal.is_dir() and any(journal.rglob("*.parquet")))
+            second = preannotate(place, "run", DATASET)
+            process.send_signal(number)
+            status = process.wait(30)
+            # The JVM of a killed driver ends by itself.
+            with suppress(ProcessLookupError):
+                wait_for(lambda: not group_lives(process.pid))
+        assert second[0] == 1
+        assert (
+            second[2]
+            == f"preannotate: error: {DATASET} is being materialized by another process: wait for it\n"
+        )
+        assert not place.parquet.exists()
+        if number == signal.SIGTERM:
+            assert status == 130
+            assert (
+                log.read_text("utf-8").splitlines()[-1]
+                == "preannotate: interrupted; the answers so far are kept"
+            )
+        before, kept = (
+            asked(slow),
+            sum(pq.read_metadata(file).num_rows for file in journal.rglob("*.parquet")),
+        )
+        assert 0 < kept < len(pages)
+        assert preannotate(place, "run", DATASET)[0] == 0
+        assert asked(slow) - before == len(pages) - kept
+    assert len(set(pq.read_table(place.parquet)["doc_id"].to_pylist())) == len(pages)
+    with DagsterInstance.from_config(place.environment["DAGSTER_HOME"]) as instance:
+        statuses = [run.status for run in instance.get_runs()]
+    assert statuses == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+    assert MARKER not in log.read_text("utf-8")
+    assert leaks(place.folder / "dagster home") == []
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

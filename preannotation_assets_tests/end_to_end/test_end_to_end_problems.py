@@ -1,0 +1,75 @@
+"""What is wrong is told before anything starts."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance
+
+from end_to_end.user_place import DATASET, REPORT, Place, asked, make_place
+from preannotation_assets.simulator import RunningSimulator
+
+
+def datasets_known(place: Place) -> Sequence[str]:
+    if not Path(place.environment["DAGSTER_HOME"]).is_dir():
+        return []
+    with DagsterInstance.from_config(place.environment["DAGSTER_HOME"]) as instance:
+        return instance.get_dynamic_partitions("datasets")
+
+
+WRONG = {
+    "unknown dataset": (["run", "vessels_ocr_8"], {}, "no pages of vessels_ocr_8"),
+    "prefix of a dataset": (["run", "vessels_ocr_"], {}, "no pages of vessels_ocr_:"),
+    "impossible name": (["run", "../x"], {}, "cannot be a dataset name"),
+    "missing database": (["run", DATASET], {"PREANNOTATION_DATABASE": "none.duckdb"}, "no DuckDB file"),
+    "unwritable root": (["run", DATASET], {"PREANNOTATION_ROOT": "warehouse.duckdb/x"}, "storage root"),
+    "label scheme": (["run", DATASET], {"PREANNOTATION_LABELS": "warehouse.duckdb"}, "label scheme"),
+    "no model": (["run", DATASET], {"PREANNOTATION_MODEL": "none:1b"}, "ollama pull none:1b"),
+    "no server": (["run", DATASET], {"OLLAMA_HOST": "127.0.0.1:1"}, "http://127.0.0.1:1 cannot be reached"),
+    "too long chunks": (["run", DATASET], {"PREANNOTATION_CHUNK_TOKENS": "60000"}, "PREANNOTATION_NUM_CTX"),
+    "overlap": (["run", DATASET], {"PREANNOTATION_OVERLAP_TOKENS": "9000"}, "PREANNOTATION_OVERLAP_TOKENS"),
+    "malformed setting": (["run", DATASET], {"PREANNOTATION_NUM_CTX": "many"}, "PREANNOTATION_NUM_CTX"),
+    "no documents": (["run", DATASET, "--doc-ids", "none.txt"], {}, "none.txt cannot be read"),
+    "Dagster's folder": (["run", DATASET], {"DAGSTER_HOME": "/dev/null/x"}, "DAGSTER_HOME"),
+    "nothing to verify": (["verify", DATASET], {}, "is not materialized"),
+    "nothing to preview": (["preview", DATASET], {}, "is not materialized"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_told_in_one_line_before_anything_starts(
+    tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    arguments, environment, named = WRONG[name]
+    place = make_place(tmp_path / "user", {"plain": REPORT}, simulator.url)
+    before = asked(simulator)
+    status, out, err = preannotate(place, *arguments, **environment)
+    assert status == 1
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("preannotate: error: ")
+    assert named in err
+    assert asked(simulator) == before
+    assert not (place.lake / "argilla" / "in").exists()
+    assert datasets_known(place) == []
+
+
+def test_several_problems_are_told_at_once(
+    tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]]
+) -> None:
+    place = make_place(tmp_path / "user", {"plain": REPORT}, simulator.url)
+    status, _, err = preannotate(place, "run", "vessels_ocr_8", PREANNOTATION_MODEL="none:1b")
+    assert status == 1
+    assert [line.startswith("preannotate: error: ") for line in err.splitlines()] == [True, True]
+
+
+def test_documents_that_are_not_there_publish_nothing(
+    tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]]
+) -> None:
+    place = make_place(tmp_path / "user", {"plain": REPORT}, simulator.url)
+    (place.folder / "wanted.txt").write_text(f"{DATASET}0/not of this batch\n", "utf-8")
+    status, out, err = preannotate(place, "run", DATASET, "--doc-ids", "wanted.txt")
+    assert (status, out) == (1, "")
+    assert "with these doc_ids" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert not (place.lake / "argilla" / "in").exists()

@@ -1,0 +1,111 @@
+"""Work for tasks that ask: chunks in a lake, and what became of them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import CHUNKS
+from preannotation_assets.extraction.labels import parse_label_scheme
+from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.extraction.prompt import build_prompt
+from preannotation_assets.inference.asking import Asking
+from preannotation_assets.inference.board import Limits
+from preannotation_assets.inference.client import Timeouts
+from preannotation_assets.inference.journal import AnswerIndex, Piece, read_answers
+from preannotation_assets.inference.outcomes import RetryPolicy
+from preannotation_assets.inference.permit_server import PermitServer
+from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
+from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
+
+__all__ = ["CAP", "CHUNKS_KEY", "JOURNAL", "LIMITS", "MODEL", "Work", "texts"]
+
+SCHEME = """
+name: short
+version: 1
+labels:
+  - {name: vessel_name, definition: The name of a vessel.}
+  - {name: port, definition: A port.}
+"""
+MODEL = SimulatedModel("llama3.3:70b")
+CHUNKS_KEY = "argilla/work/d/chunks/v/part-00000.parquet"
+JOURNAL = "argilla/work/d/answers"
+CAP = 3
+LIMITS = Limits(max_in_flight=CAP, linger_seconds=0.2, first_rest_seconds=0.05)
+
+
+def texts(count: int) -> list[str]:
+    return [f"Log {number}: MV OCEAN STAR left Rotterdam for Hamburg." for number in range(count)]
+
+
+@dataclass
+class Work:
+    """Chunks in a lake (``folder``, unless it is elsewhere), and tasks that ask what has no answer yet."""
+
+    folder: Path
+    simulator: RunningSimulator
+    texts: list[str]
+    flush_seconds: float = 0.1
+    lake: StoreLocation | None = None
+    template: RequestTemplate = field(init=False)
+
+    def __post_init__(self) -> None:
+        prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
+        options = ModelOptions(num_ctx=4096, num_predict=400)
+        self.template = RequestTemplate(MODEL.name, MODEL.digest(), prompt, options)
+        rows = [
+            {
+                "doc_id": f"d{number}",
+                "page_num": 1,
+                "chunk_index": 0,
+                "start": 0,
+                "end": len(text),
+                "text": text,
+                "chunk_sha256": text_sha256(text),
+                "estimated_tokens": len(text) // 4,
+            }
+            for number, text in enumerate(self.texts)
+        ]
+        write_table(self.store, CHUNKS_KEY, pa.Table.from_pylist(rows, schema=CHUNKS))
+
+    @property
+    def location(self) -> StoreLocation:
+        return self.lake or StoreLocation(str(self.folder))
+
+    @property
+    def store(self) -> ObjectStore:
+        return open_store(self.location)
+
+    def pieces(self) -> list[Piece]:
+        keys = [request_key(self.template.fingerprint, text_sha256(text)) for text in self.texts]
+        return [Piece(0, len(text), key) for text, key in zip(self.texts, keys, strict=True)]
+
+    def index(self) -> AnswerIndex:
+        return AnswerIndex.read(self.store, JOURNAL)
+
+    def task(self, server: PermitServer, run_id: str, *, of_all: bool = False) -> AskModel:
+        """The task for what is unanswered, or for everything."""
+        index = self.index()
+        wanted = {
+            row: [piece] if of_all else index.unanswered(piece) for row, piece in enumerate(self.pieces())
+        }
+        policy = RetryPolicy(first_backoff=0.01)
+        asking = Asking(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
+        parts = [ChunksToAsk(CHUNKS_KEY, {row: pieces for row, pieces in wanted.items() if pieces})]
+        return AskModel(self.location, f"{JOURNAL}/{run_id}", parts, asking, "never", self.flush_seconds)
+
+    def answers(self) -> list[tuple[str, str]]:
+        """Status and answer of every text, in order."""
+        index = self.index()
+        known = {piece.request_key: index.get(piece.request_key) for piece in self.pieces()}
+        rows = read_answers(self.store, {key: answer for key, answer in known.items() if answer}).to_pylist()
+        by_key = {row["request_key"]: (row["status"], row["answer"]) for row in rows}
+        return [by_key[piece.request_key] for piece in self.pieces()]
+
+    def repaid(self) -> list[RequestRecord]:
+        """The requests whose question was asked again later."""
+        asked = [record for record in self.simulator.requests() if not record.is_load_only]
+        last = {record.prompt_sha256: record.number for record in asked}
+        return [record for record in asked if last[record.prompt_sha256] != record.number]
