@@ -1,7 +1,9 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import grounding, inference
+from benchmarks import answers, confidence, grounding, inference
 
 if __name__ == "__main__":
     grounding.main()
+    answers.main()
+    confidence.main()
     inference.main()

@@ -179,11 +179,11 @@ def main() -> None:
     )
     wrong = sum(not each.is_right for each in first)
     print(f"stand-in: {len(first)} suggestions on {len(texts)} pages, {wrong} of them wrong; area under ROC")
-    print(f"{'confidence':44}{_confidence_area(first)}")
-    print(f"{'probability of the tokens alone':44}{_area([(e.probability, e.is_right) for e in first])}")
-    print(f"{'similarity of quote and page alone':44}{_area([(e.similarity, e.is_right) for e in first])}")
-    print(f"{'confidence where the tokens carry no signal':44}{_confidence_area(silent)}")
-    print(f"\n{'after a second look, by its weight':44}" + "".join(f"{weight:>8}" for weight in WEIGHTS))
+    print(f"{'confidence':54}{_confidence_area(first)}")
+    print(f"{'probability of the tokens alone':54}{_area([(e.probability, e.is_right) for e in first])}")
+    print(f"{'similarity of quote and page alone':54}{_area([(e.similarity, e.is_right) for e in first])}")
+    print(f"{'confidence where the tokens carry no signal':54}{_confidence_area(silent)}")
+    print(f"\n{'after a second look, by its weight':54}" + "".join(f"{weight:>8}" for weight in WEIGHTS))
     for threshold in THRESHOLDS:
         print_second_look("own mistakes", first, second, threshold)
     mixed = [each for each in first if each.page % 2] + [each for each in second if not each.page % 2]
@@ -200,7 +200,7 @@ def print_second_look(
     looks = [second_look(first, second, threshold, weight) for weight in WEIGHTS]
     share = looks[0][1] / len({each.page for each in first})
     areas = "".join(f"{_confidence_area(found):>8}" for found, _ in looks)
-    print(f"{f'{name}, spans below {threshold}: {share:.0%} of pages':44}{areas}")
+    print(f"{f'{name}, spans below {threshold}: {share:.0%} of pages':54}{areas}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """The SQL of the contract's page runs, and says what the page says."""
 
+import io
 import re
+from importlib import util
 from pathlib import Path
 
+import boto3
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto.server import ThreadedMotoServer
 
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.extraction.pages import text_sha256
@@ -67,6 +71,41 @@ def test_the_views_work_on_a_local_file_and_find_stale_pages(
     ).fetchall()
     assert cut == [(True,)]
     assert connection.execute(stale_query).fetchall() == [("vessels_ocr_d", "d/2", 1, 1)]
+
+
+def test_the_view_of_suggestions_works_on_s3(blocks: list[str]) -> None:
+    found = util.find_spec("duckdb_extension_httpfs")
+    assert found is not None
+    assert found.origin is not None
+    extension = next(Path(found.origin).parent.rglob("httpfs.duckdb_extension"))
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([_row("d/1"), _row("d/2")], schema=SUGGESTIONS), content)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        session = boto3.session.Session("testing", "not-a-secret", region_name="us-east-1")
+        client = session.client("s3", endpoint_url=f"http://{host}:{port}")
+        client.create_bucket(Bucket="lake")
+        for dataset in ("vessels_ocr_1", "vessels_ocr_10"):
+            folder = f"some/prefix/argilla/in/{dataset}/suggestions"
+            client.put_object(Bucket="lake", Key=f"{folder}/suggestions.parquet", Body=content.getvalue())
+            client.put_object(Bucket="lake", Key=f"{folder}/_manifest.json", Body=b"{}")
+        connection = duckdb.connect()
+        connection.execute(f"LOAD '{extension}'")
+        connection.execute(
+            "CREATE SECRET (TYPE s3, KEY_ID 'testing', SECRET 'not-a-secret', REGION 'us-east-1', "
+            f"ENDPOINT '{host}:{port}', URL_STYLE 'path', USE_SSL false)"
+        )
+        view = blocks[2].replace("'data/lake/", "'s3://lake/some/prefix/")
+        assert view != blocks[2]
+        connection.execute(view)
+        counted = connection.execute(
+            "SELECT dataset, count(*), min(text) FROM vw_preannotation_suggestions GROUP BY 1 ORDER BY 1"
+        )
+        assert counted.fetchall() == [("vessels_ocr_1", 2, "HORIZON"), ("vessels_ocr_10", 2, "HORIZON")]
+    finally:
+        server.stop()
 
 
 def _row(doc_id: str) -> dict[str, object]:

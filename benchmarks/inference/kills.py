@@ -1,4 +1,4 @@
-"""kill -9 at random moments, of a whole run, of one Spark worker, or of the process that holds them all.
+"""kill -9 at random moments: one Spark worker, the process that holds all of them, or everything at once.
 
 What was paid twice is read from the stand-in's own log: a request whose question was asked again.
 """
@@ -22,6 +22,7 @@ import httpx
 
 from benchmarks.inference.asking import Batch, ask_what_is_open, kept_answers, prepare
 from benchmarks.inference.killed import Job
+from benchmarks.inference.processes import ending, kill_all
 from benchmarks.inference.servers import Speed, count_requests, serve
 from preannotation_assets.tasks.ask_model import ask_model
 
@@ -96,18 +97,14 @@ def _running(batch: Batch, url: str) -> Iterator[tuple[subprocess.Popen[bytes], 
     path.write_bytes(pickle.dumps(Job(batch, [url], _CAP, _FLUSH_SECONDS, workers)))
     command = [sys.executable, "-m", "benchmarks.inference.killed", str(path)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
+    with ending(process):
         yield process, workers
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 def _kill(kind: str, process: subprocess.Popen[bytes], workers: Path, chance: random.Random) -> None:
     alive = [path for path in workers.iterdir() if Path(f"/proc/{path.name}").exists()]
     if kind == "run" or not alive:
-        process.kill()
-        process.wait(10)
+        kill_all(process)
         return
     chosen = chance.choice(sorted(alive))
     number = int(chosen.name if kind == "worker" else chosen.read_text("ascii"))

@@ -46,8 +46,9 @@ def resident_megabytes() -> float:
 
 def _watch(url: str, requests: int, finished: threading.Event) -> None:
     step = max(1, requests // _STEPS)
-    due = step
-    while due <= requests and not finished.wait(_LOOK_SECONDS):
+    due, has_ended = step, False
+    while due <= requests and not has_ended:
+        has_ended = finished.wait(_LOOK_SECONDS)
         asked = count_requests(url)
         while due <= min(asked, requests):
             print(f"{due:>10}{resident_megabytes():>8.0f} MB", flush=True)

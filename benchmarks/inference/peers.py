@@ -10,8 +10,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,6 +20,7 @@ import httpx
 
 from benchmarks.inference.asking import Batch, kept_answers, prepare
 from benchmarks.inference.killed import Job
+from benchmarks.inference.processes import ending
 from benchmarks.inference.servers import Speed, count_requests, reset, serve, slot_load
 
 __all__ = ["measure_peers"]
@@ -122,7 +122,7 @@ def _measure(name: str, new: _New, texts: Sequence[str], rate: float) -> None:
 
 def _see_through(contender: _Contender, url: str) -> None:
     reset([url])
-    with _ending(contender.start()) as process:
+    with ending(contender.start()) as process:
         process.wait(_LONGEST_SECONDS)
 
 
@@ -131,7 +131,7 @@ def _left_by_one_error(contender: _Contender, url: str, count: int) -> int:
     reset([url])
     rules = [{"fault": "busy", "requests": [count // 2]}]
     httpx.post(f"{url}/simulator/faults", json={"rules": rules}, timeout=30).raise_for_status()
-    with _ending(contender.start()) as process:
+    with ending(contender.start()) as process:
         process.wait(_LONGEST_SECONDS)
     return contender.answered()
 
@@ -139,14 +139,14 @@ def _left_by_one_error(contender: _Contender, url: str, count: int) -> int:
 def _asked_again(contender: _Contender, url: str, count: int) -> tuple[int, int]:
     """How many answers that had been given before a kill are asked for again by the next run; of how many."""
     reset([url])
-    with _ending(contender.start()) as process:
+    with ending(contender.start()) as process:
         deadline = time.monotonic() + _LONGEST_SECONDS
         while count_requests(url) < _SHARE_BEFORE_KILL * count and process.poll() is None:
             if time.monotonic() > deadline:
                 break
             time.sleep(_LOOK_SECONDS)
     killed = time.time()
-    with _ending(contender.start()) as process:
+    with ending(contender.start()) as process:
         process.wait(_LONGEST_SECONDS)
     records: list[dict[str, Any]] = httpx.get(f"{url}/simulator/requests", timeout=60).json()["requests"]
     before = {
@@ -158,20 +158,9 @@ def _asked_again(contender: _Contender, url: str, count: int) -> tuple[int, int]
     return len((before & after) - {None}), len(before - {None})
 
 
-@contextmanager
-def _ending(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, which is killed at the end of the block, with what it started."""
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        process.wait(10)
-
-
 def _started(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet, start_new_session=True)
+    return subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet)
 
 
 def _has(python: str, module: str) -> bool:

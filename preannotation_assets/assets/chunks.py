@@ -127,5 +127,5 @@ def _cut(
         estimated_tokens=sum(part.estimated_tokens for part in parts),
     )
     write_manifest(store, layout.stage_manifest("chunks"), manifest)
-    sweep_stage(store, f"{layout.work}/chunks", version)
+    sweep_stage(store, layout, "chunks", version)
     return manifest

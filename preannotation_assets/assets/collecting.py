@@ -56,7 +56,7 @@ def collect(
             f"all {manifest.failed} requests failed ({reasons})", "look at the Ollama server's log"
         )
     write_manifest(batch.store, batch.layout.stage_manifest("raw_model_outputs"), manifest)
-    sweep_stage(batch.store, f"{batch.layout.work}/raw_model_outputs", version)
+    sweep_stage(batch.store, batch.layout, "raw_model_outputs", version)
     return manifest, parts
 
 

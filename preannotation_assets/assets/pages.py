@@ -59,7 +59,8 @@ def pages(
     began = time.monotonic()
     store = storage.open()
     store.check_writable()
-    if not store.supports_conditional_writes():
+    conditional_writes = store.supports_conditional_writes()
+    if not conditional_writes:
         context.log.warning("the store ignores conditional writes: never publish from two places at once")
     layout = DatasetLayout(context.partition_key)
     sweep_dead_writers(store, layout)
@@ -82,6 +83,7 @@ def pages(
             "doc_ids_not_found": manifest.doc_ids_not_found,
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(manifest.pages, seconds),
+            "conditional_writes": conditional_writes,
             "location": MetadataValue.path(store.uri(layout.stage("pages", manifest.version))),
         },
     )
@@ -137,7 +139,7 @@ def _snapshot(
         store.delete(stat.key for stat in list(store.list(f"{folder}/")))
         manifest = manifest.model_copy(update={"version": present.version})
     write_manifest(store, layout.stage_manifest("pages"), manifest)
-    sweep_stage(store, f"{layout.work}/pages", manifest.version)
+    sweep_stage(store, layout, "pages", manifest.version)
     return manifest
 
 

@@ -80,7 +80,7 @@ def raw_model_outputs(
     batch = OutputsBatch(store, storage, layout, cut, ollama.template(identity, prompt), context.run.run_id)
     since = _started_at(context) if config.refresh else 0
     switch = StopSwitch()
-    with DatasetLease(store, f"{layout.work}/lease.json", context.run.run_id, switch.stop):
+    with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
         progress = ask_what_is_open(context, batch, since, switch, spark, ollama)
         manifest, parts = collect(
             batch, identity, AnswerIndex.read(store, layout.journal, since=since), spark

@@ -121,7 +121,7 @@ def suggestions(
     if publication is None:
         parts = _ground(inputs, storage, spark)
         publication = _publish(store, inputs, parts, context.run.run_id)
-        sweep_stage(store, f"{layout.work}/suggestions", inputs.version)
+        sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(
         f"{manifest.rows} suggestions on {manifest.pages_with_spans} pages, "

@@ -22,6 +22,8 @@ MOST_QUOTES_IN_A_LIST: Final = 100
 # rule brings another one with it.
 _MOST: Final[Mapping[str, int]] = {"Length": 1_900, "Items": 999}
 _DEFINITIONS: Final = "#/$defs/"
+# The converter follows and moves these wherever they stand, among the names of properties too.
+_TAKEN_NAMES: Final = frozenset({"$ref", "$defs"})
 # Keywords that are honoured by the kind of schema they stand in; anything beside them is not.
 _KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
     "object": frozenset({"type", "properties", "required", "additionalProperties"}),
@@ -45,6 +47,10 @@ def build_answer_schema(labels: Sequence[str]) -> dict[str, object]:
             raise LabelSchemeError(
                 f"label {number} holds what a model may read as the end of a message",
                 "name it without <...> and [...]",
+            )
+        if label in _TAKEN_NAMES:
+            raise LabelSchemeError(
+                f"label {number} is called {label}, which JSON schemas use themselves", "give it another name"
             )
     schema: dict[str, object] = {
         "type": "object",
@@ -145,6 +151,8 @@ def _lint_object(node: Mapping[str, object], place: str, definitions: Mapping[st
     if not isinstance(properties, Mapping) or len(properties) != 1:
         yield f"{place}: not exactly one key, and the order of several is not kept"
         return
+    if set(properties) & _TAKEN_NAMES:
+        yield f"{place}: a key that is read as a keyword"
     if node.get("required") != list(properties):
         yield f"{place}: its key is not required"
     if node.get("additionalProperties") is not False:

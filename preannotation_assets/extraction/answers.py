@@ -45,12 +45,14 @@ class AnsweredQuote:
     """A label and its quote.
 
     ``answer[value_start:value_end]`` is the quote as JSON writes it, without the quotation marks.
+    ``answer[:value_end] + closing`` is a whole answer that ends with this quote.
     """
 
     label: str
     text: str
     value_start: int
     value_end: int
+    closing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,11 @@ def _read_value(answer: str, position: int, label: str, quotes: list[AnsweredQuo
     if not opening:
         raise _MalformedError
     position = opening.end()
+    is_list = opening["list"] is not None
     while True:
         text, end = _read_string(answer, position)
-        quotes.append(AnsweredQuote(label, text, position, end - 1))
-        if not opening["list"]:
+        quotes.append(AnsweredQuote(label, text, position, end - 1, '"]}]}' if is_list else '"}]}'))
+        if not is_list:
             return end
         following = _NEXT_QUOTE.match(answer, end)
         if not following:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS
-from preannotation_assets.lake import ObjectStat, ObjectStore, read_table, write_table
+from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
 
 __all__ = ["compact_journal"]
 
@@ -41,9 +41,9 @@ def compact_journal(store: ObjectStore, folder: str) -> int:
     return replaced
 
 
-def _groups(files: list[ObjectStat]) -> Iterator[list[ObjectStat]]:
+def _groups(files: list[ObjectEntry]) -> Iterator[list[ObjectEntry]]:
     """Runs of files that are large enough together; a file alone is not worth writing again."""
-    group: list[ObjectStat] = []
+    group: list[ObjectEntry] = []
     size = 0
     for stat in files:
         group.append(stat)

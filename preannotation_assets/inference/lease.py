@@ -5,8 +5,6 @@ it. A lease of a process of this machine that is gone is taken at once.
 """
 
 import json
-import os
-import platform
 import tempfile
 import threading
 import time
@@ -14,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from preannotation_assets.errors import BatchError, ConflictError, StorageError
+from preannotation_assets.errors import BatchError, ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import ObjectStore, read_json
+from preannotation_assets.lake.owner import is_gone, this_process
 
 __all__ = ["DatasetLease"]
 
@@ -72,7 +71,7 @@ class DatasetLease:
         self._released.set()
         self._renewer.join(_STOP_SECONDS)
         try:
-            self._write(self._etag, held=False)
+            self._replace(held=False)
         except StorageError:
             # Somebody else's by now, or out of reach: it ends by itself.
             return
@@ -82,10 +81,7 @@ class DatasetLease:
         holder = read_json(self._store, self._key) or {}
         if not holder.get("held"):
             return True
-        if not _machine() or holder.get("machine") != _machine():
-            return False
-        pid = holder.get("pid")
-        return not isinstance(pid, int) or _started_at(pid) != holder.get("started_at")
+        return is_gone(holder)
 
     def _wait_until_it_is_stale(self, expected: str) -> None:
         deadline = time.monotonic() + self._lifetime
@@ -105,7 +101,7 @@ class DatasetLease:
         renewed = time.monotonic()
         while not self._released.wait(self._lifetime / _RENEWALS):
             try:
-                self._etag = self._write(self._etag, held=True)
+                self._etag = self._replace(held=True)
             except ConflictError:
                 self._on_lost("another run has taken over this dataset")
                 return
@@ -116,33 +112,40 @@ class DatasetLease:
             else:
                 renewed = time.monotonic()
 
+    def _replace(self, *, held: bool) -> str:
+        """Writes over this run's own lease, also over a write of it that seemed to fail but was done late.
+
+        Raises:
+            ConflictError: the lease is another run's.
+            StorageError: the lake is out of reach.
+        """
+        try:
+            return self._write(self._etag, held=held)
+        except ConflictError:
+            own = self._own_etag()
+            if own is None:
+                raise
+            return self._write(own, held=held)
+
+    def _own_etag(self) -> str | None:
+        """The etag of the lease, if it is of this run in this process."""
+        with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
+            path = Path(folder) / "lease.json"
+            try:
+                stat = self._store.download(self._key, path)
+                holder = json.loads(path.read_text("utf-8"))
+            except (ObjectNotFoundError, ValueError):
+                return None
+        is_own = isinstance(holder, dict) and holder.items() >= self._holder().items()
+        return stat.etag if is_own else None
+
+    def _holder(self) -> dict[str, object]:
+        return {"run_id": self._run_id, "held": True, **this_process()}
+
     def _write(self, expected: str | None, *, held: bool) -> str:
         self._renewals += 1
-        content = {"run_id": self._run_id, "held": held, "renewals": self._renewals, **_this_process()}
+        content = self._holder() | {"held": held, "renewals": self._renewals}
         with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
             path = Path(folder) / "lease.json"
             path.write_text(json.dumps(content, sort_keys=True), "utf-8")
             return self._store.upload_if(self._key, path, expected)
-
-
-def _this_process() -> dict[str, object]:
-    return {"machine": _machine(), "pid": os.getpid(), "started_at": _started_at(os.getpid())}
-
-
-def _machine() -> str:
-    """Tells this machine since its last start from all others, and one container from another."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    namespace = Path("/proc/self/ns/pid")
-    if not boot.is_file() or not namespace.exists():
-        return ""
-    return f"{platform.node()} {boot.read_text('utf-8').strip()} {namespace.readlink()}"
-
-
-def _started_at(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks; None where there is none, or no such list of them."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
-    except OSError:
-        return None
-    # The command may hold spaces and brackets; what follows its last bracket does not.
-    return stat.rpartition(")")[2].split()[19]

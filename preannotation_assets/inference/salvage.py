@@ -29,7 +29,6 @@ _LEAST_SHARE: Final = 0.15
 _BORDER_REACH: Final = 400
 # Best first; each border is the end of the match, and no mark that belongs to the space may follow.
 _BORDERS: Final = (regex.compile(r"\n(?![\p{M}\u200d])"), regex.compile(r"\s(?![\p{M}\u200d\n])"))
-_CLOSING: Final = "}]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def _border(text: str, place: int) -> int | None:
 def _closed(reply: ChatReply, last: AnsweredQuote, cut: int, rest: int) -> Salvaged:
     """The reply up to a quote, with the brackets that end it."""
     length = last.value_end + 1
-    answer = reply.content[:length] + _CLOSING
+    answer = reply.content[: last.value_end] + last.closing
     share = length / len(reply.content)
     if reply.token_lengths is None or reply.token_logprobs is None:
         return Salvaged(cut, rest, answer, None, None, share)

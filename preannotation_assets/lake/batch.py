@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from preannotation_assets.errors import BatchError, StorageError
 from preannotation_assets.lake.layout import DatasetLayout, part_key
-from preannotation_assets.lake.objects import ObjectStore
+from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
+from preannotation_assets.lake.owner import is_held_by_another
 from preannotation_assets.lake.tables import read_json, read_table, write_json
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
 Manifest = TypeVar("Manifest", bound=BaseModel)
 
 _SUPERSEDED_AFTER: Final = timedelta(days=1)
+# Below a stage, one empty object for each superseded version; no version has this name.
+_MARKS: Final = "_superseded"
 
 
 def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifest | None:
@@ -76,17 +79,37 @@ def sweep_dead_writers(store: ObjectStore, layout: DatasetLayout) -> int:
     return sum(store.sweep_unfinished(folder, oldest) for folder in folders)
 
 
-def sweep_stage(store: ObjectStore, stage_folder: str, current_version: str) -> int:
-    """Deletes versions of a stage that no manifest names and nobody wrote to for a day.
+def sweep_stage(store: ObjectStore, layout: DatasetLayout, stage: str, current_version: str) -> int:
+    """Deletes versions of a stage that were superseded more than a day ago; how many objects went.
 
-    Returns how many objects were deleted. The day is for runs that still read the version before.
+    The first sweep that finds a version superseded leaves a mark, and the day counts from there, however
+    old the files are: runs, previews and verifications that began before go on reading them. Files that
+    are younger than a day themselves stay, because a run may be making that version again. While another
+    live run holds the dataset's lease, nothing is deleted at all: it may be days old and read anything.
     """
+    stage_folder = f"{layout.work}/{stage}/"
+    marks_folder = f"{stage_folder}{_MARKS}/"
+    entries = list(store.list(stage_folder))
+    marks = {
+        entry.key.removeprefix(marks_folder): entry.modified_at
+        for entry in entries
+        if entry.key.startswith(marks_folder)
+    }
+    files = [entry for entry in entries if entry.key.endswith(".parquet")]
+    superseded = {_version_of(entry, stage_folder) for entry in files} - {current_version}
+    store.delete(f"{marks_folder}{version}" for version in marks.keys() - superseded)
+    for version in superseded - marks.keys():
+        store.write(f"{marks_folder}{version}", b"")
+    if is_held_by_another(store, layout.lease):
+        return 0
     oldest = datetime.now(UTC) - _SUPERSEDED_AFTER
-    current = f"{stage_folder}/{current_version}/"
-    superseded = [
-        stat.key
-        for stat in store.list(f"{stage_folder}/")
-        if not stat.key.startswith(current) and stat.key.endswith(".parquet") and stat.modified_at < oldest
+    old = {version for version in superseded & marks.keys() if marks[version] < oldest}
+    expired = [
+        entry.key for entry in files if _version_of(entry, stage_folder) in old and entry.modified_at < oldest
     ]
-    store.delete(superseded)
-    return len(superseded)
+    store.delete(expired)
+    return len(expired)
+
+
+def _version_of(entry: ObjectEntry, stage_folder: str) -> str:
+    return entry.key.removeprefix(stage_folder).partition("/")[0]

@@ -73,6 +73,11 @@ class DatasetLayout:
         return f"{self.work}/requests"
 
     @property
+    def lease(self) -> str:
+        """The object that says which run is asking about the dataset."""
+        return f"{self.work}/lease.json"
+
+    @property
     def preview(self) -> str:
         """The HTML preview. It shows page text, so it is never below ``published``."""
         return f"{self.work}/preview.html"

@@ -140,6 +140,10 @@ class ObjectStore(Protocol):
     their own from the StoreLocation.
     """
 
+    @property
+    def largest_object_bytes(self) -> int | None:
+        """The most bytes an object may have; None where only the space limits it."""
+
     def uri(self, key: str) -> str:
         """Return the absolute path or the ``s3://`` address of a key."""
 

@@ -58,12 +58,13 @@ def publish(
     Raises:
         VerificationError: a row breaks the contract; nothing is published.
         ConflictError: somebody else published meanwhile.
-        StorageError: the lake fails.
+        StorageError: the lake fails, or the Parquet is larger than one put may be.
     """
     before = store.stat(layout.published_suggestions)
     with tempfile.TemporaryDirectory(prefix="preannotation-publish-") as folder:
         merged = Path(folder) / "suggestions.parquet"
         rows = _merge(store, part_keys, merged)
+        _require_one_put(store, layout, merged.stat().st_size)
         merged_rows = rows_of(merged, _VERIFIED_COLUMNS)
         report = verify_rows(merged_rows, pages, labels, overlaps_allowed=overlaps_allowed)
         if not report.passed or report.rows != rows:
@@ -145,6 +146,16 @@ def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
         raise VerificationError(
             f"the manifest of {manifest.dataset} has other rows or another hash than the published Parquet",
             "materialize suggestions again",
+        )
+
+
+def _require_one_put(store: ObjectStore, layout: DatasetLayout, size: int) -> None:
+    """Makes sure that the Parquet can be uploaded whole, before its rows are verified."""
+    most = store.largest_object_bytes
+    if most is not None and size > most:
+        raise StorageError(
+            f"the suggestions of {layout.dataset} have {size} bytes, the store takes {most} in one put",
+            "split the documents over several datasets, see docs/storage.md",
         )
 
 

@@ -171,7 +171,7 @@ def main() -> None:
     asyncio.run(make_database())
     with patch("rq.queue.Queue.enqueue_call"):
         client = connect()
-        settings = recipe.make_settings(scheme["labels"], scheme["overlaps"])
+        settings = recipe.make_settings(scheme["question"])
         cases = rg.Dataset("cases", WORKSPACE, settings, client).create()
         result = {
             "loads": load_all(client, recipe, settings),

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from preannotation_assets import cli
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.label_file import load_label_scheme
+from preannotation_assets.label_file import exported, load_label_scheme
 from preannotation_assets.settings import Settings
 from preannotation_assets.tasks.ground_answers import span_id
 
@@ -58,8 +59,9 @@ def scheme() -> LabelScheme:
     return load_label_scheme(Settings.from_environment({}).labels)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def argilla_python() -> Path:
+    """Of the scope of ``spark``, so that none is started where the tests are skipped."""
     if not PYTHON.exists():
         said = "there is no .venv-argilla with Argilla's server: make set-up-argilla"
         if os.environ.get("CI") == "true":
@@ -79,7 +81,10 @@ def demo_lake(argilla_python: Path, spark: SparkSession, tmp_path_factory: pytes
         patch.setenv("PREANNOTATION_ROOT", str(place / "lake"))
         patch.setenv("DAGSTER_HOME", str(place / "home"))
         patch.chdir(place)
-        assert cli.main(["demo"]) == 0
+        on_term = signal.getsignal(signal.SIGTERM)
+        status = cli.main(["demo"])
+        signal.signal(signal.SIGTERM, on_term)
+        assert status == 0
     return place / "lake"
 
 
@@ -90,8 +95,7 @@ def accepted(
     folder = tmp_path_factory.mktemp("argilla")
     recipe = (REPOSITORY / "docs" / "argilla-loader.md").read_text("utf-8")
     (folder / "recipe.py").write_text("".join(re.findall(r"```python\n(.*?)```", recipe, re.DOTALL)), "utf-8")
-    labels = {"labels": scheme.label_names, "overlaps": scheme.overlaps}
-    (folder / "scheme.json").write_text(json.dumps(labels), "utf-8")
+    (folder / "scheme.json").write_text(exported(Settings.from_environment({}).labels, "text"), "utf-8")
     shutil.copytree(publish_pages(folder / "lake", HOSTILE_PAGES, scheme), folder / "hostile")
     _copy_demo(demo_lake, folder / "demo")
     write_two_loads(folder)
@@ -307,6 +311,8 @@ def test_the_command_verifies_the_same_batches(
     root, dataset = {"hostile": (accepted.hostile_lake, DATASET), "demo": (accepted.demo_lake, DEMO)}[part]
     monkeypatch.setenv("PREANNOTATION_ROOT", str(root))
     monkeypatch.delenv("PREANNOTATION_LABELS", raising=False)
+    on_term = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signal, "signal", lambda *_: on_term)
     assert cli.main(["verify", dataset]) == 0
     *shifted, summary = capsys.readouterr().out.splitlines()
     assert summary.endswith("rows, all right")

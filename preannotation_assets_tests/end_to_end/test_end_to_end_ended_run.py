@@ -44,9 +44,12 @@ def test_an_ended_run_is_marked_and_resumed(
                 start_new_session=True,
             ) as process,
         ):
+            # Before the first answer, or a slow machine would be done with the batch meanwhile.
+            lock = place.folder / "dagster home" / "preannotate" / f"{DATASET}.lock"
+            wait_for(lambda: lock.is_file() and lock.read_text("utf-8") != "")
+            second = preannotate(place, "run", DATASET)
             journal = place.lake / "argilla" / "work" / DATASET / "answers"
             wait_for(lambda: journal.is_dir() and any(journal.rglob("*.parquet")))
-            second = preannotate(place, "run", DATASET)
             process.send_signal(number)
             status = process.wait(30)
             # The JVM of a killed driver ends by itself.

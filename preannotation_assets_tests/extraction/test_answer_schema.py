@@ -28,9 +28,9 @@ inner = st.text(
 names = (
     st.builds("".join, st.tuples(edges, inner, edges))
     | st.sampled_from(
-        ['a"b', "a\\b", "$ref", "anyOf", "spans", "x" * 100, "船名", "Flaggé", "a/b~c", "{}", "%s"]
+        ['a"b', "a\\b", "$id", "anyOf", "spans", "x" * 100, "船名", "Flaggé", "a/b~c", "{}", "%s"]
     )
-).filter(lambda name: break_control_tokens(name) == name)
+).filter(lambda name: break_control_tokens(name) == name and name not in {"$ref", "$defs"})
 
 
 @settings(deadline=None, max_examples=50)
@@ -80,6 +80,16 @@ def test_a_label_that_would_end_a_message_is_refused_without_its_name() -> None:
         build_answer_schema(["port", "<|eot_id|>"])
     assert "eot_id" not in str(refused.value)
     assert refused.value.cure
+
+
+@pytest.mark.parametrize("name", ["$ref", "$defs"])
+def test_a_label_that_the_converter_would_follow_or_move_is_refused(name: str) -> None:
+    with pytest.raises(LabelSchemeError, match="JSON schemas"):
+        build_answer_schema(["port", name])
+    schema: Any = build_answer_schema(["port"])
+    (one,) = schema["properties"]["spans"]["items"]["anyOf"]
+    one["properties"], one["required"] = {name: one["properties"]["port"]}, [name]
+    assert any("read as a keyword" in problem for problem in lint_answer_schema(schema))
 
 
 def _set(*path: str | int, to: object) -> Callable[[Any], None]:

@@ -62,6 +62,18 @@ def test_an_answer_that_was_cut_off_gives_what_was_complete(
     assert parsed.quotes == tuple(quote for quote in whole.quotes if quote.value_end < cut)
 
 
+@given(spans, layouts)
+def test_an_answer_can_be_closed_behind_every_quote(
+    spans: list[dict[str, str | list[str]]], layout: dict[str, Any]
+) -> None:
+    answer = json.dumps({"spans": spans}, **layout)
+    quotes = parse_answer(answer).quotes
+    for number, quote in enumerate(quotes, start=1):
+        closed = parse_answer(answer[: quote.value_end] + quote.closing)
+        assert closed.fault is None
+        assert closed.quotes == quotes[:number]
+
+
 @given(st.text(max_size=60) | st.text('{}[]",: spans\\u12d8', max_size=60))
 def test_nothing_makes_it_raise(answer: str) -> None:
     parsed = parse_answer(answer)

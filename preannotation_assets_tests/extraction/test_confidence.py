@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preannotation_assets.extraction.answers import parse_answer
 from preannotation_assets.extraction.confidence import (
     TokenScores,
     ValueProbability,
@@ -62,6 +63,25 @@ def test_unknown_is_none(logprob: float) -> None:
 
 def test_a_positive_logprob_is_no_more_than_certain() -> None:
     assert confidence(TokenScores([5], [0.3]), 0, 5, 1.0) == 1.0
+
+
+def test_the_arithmetic_on_an_answer_in_the_pieces_that_llama_3_cuts() -> None:
+    """By hand. The piece that ends the first quote also holds what is between it and the next."""
+    pieces = [
+        *('{"', "sp", "ans", '":[{"', "owner", '":["', "K", "est", " Ltd", '.","', "H", "ull", '"]', '},{"'),
+        *("port", '":"', '\\"', "B", '"}', "]}"),
+    ]
+    values = {"K": 0.5, "est": 0.8, " Ltd": 0.9, '.","': 0.6, "H": 0.25, "ull": 1.0, '\\"': 0.7, "B": 0.9}
+    scores = TokenScores(
+        [len(piece) for piece in pieces], [math.log(values.get(piece, 0.01)) for piece in pieces]
+    )
+    parsed = parse_answer("".join(pieces))
+    assert [quote.text for quote in parsed.quotes] == ["Kest Ltd.", "Hull", '"B']
+    found = [value_probability(scores, quote.value_start, quote.value_end) for quote in parsed.quotes]
+    assert [probability.mean for probability in found if probability] == pytest.approx(
+        [(0.5 * 0.8 * 0.9 * 0.6) ** 0.25, 0.25**0.5, (0.7 * 0.9) ** 0.5]
+    )
+    assert [probability.tokens for probability in found if probability] == [4, 2, 2]
 
 
 tokens = st.lists(st.tuples(st.integers(0, 5), st.floats(-1e308, 1.0)), max_size=12)

@@ -104,6 +104,11 @@ def _place(number: int) -> str:
     )
 
 
+def test_one_mistake_is_told_once() -> None:
+    source = "name: x\nversion: 1\nlabels:\n- name: port\n  definition: d\n  color: red\n"
+    assert [error.split(": ")[0] for error in told(source)] == ["s.yaml:6"]
+
+
 def test_all_mistakes_are_told_in_the_order_of_the_lines() -> None:
     source = SOURCE.replace("version: 1", "version: x").replace("year: 1974", "year: 1999")
     source = source.replace("Hansa IV,", "[],").replace("{year:", "{yaer:")

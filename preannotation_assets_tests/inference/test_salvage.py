@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.answers import parse_answer
+from preannotation_assets.extraction.answers import parse_answer, write_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.inference.backlog import PieceToAsk
@@ -83,6 +83,30 @@ def test_a_reply_without_token_scores_gives_an_answer_without() -> None:
     assert kept is not None
     assert kept.token_lengths is None
     assert kept.token_logprobs is None
+
+
+def test_an_answer_with_lists_is_closed_wherever_it_was_cut() -> None:
+    lines = [(f"STAR {line:03d}", PORTS[line % 7], PORTS[line % 5]) for line in range(LINES)]
+    text = "".join(f"MV {ship} left {one} for {other}, calm seas.\n" for ship, one, other in lines)
+    quotes = [
+        item
+        for ship, *ports in lines
+        for item in (("vessel_name", ship), *(("port", port) for port in ports))
+    ]
+    whole = write_answer(quotes)
+    lasts = set()
+    for length in range(1000, 1140):
+        cut_off = replace(
+            _cut_off([], 0), content=whole[:length], token_lengths=(length,), token_logprobs=(-0.1,)
+        )
+        kept = salvage(text, cut_off, overlap_tokens=30)
+        assert kept is not None
+        answer = parse_answer(kept.answer)
+        assert answer.fault is None
+        assert [(quote.label, quote.text) for quote in answer.quotes] == quotes[: len(answer.quotes)]
+        assert sum(kept.token_lengths or ()) == len(kept.answer)
+        lasts.add(answer.quotes[-1].label)
+    assert lasts == {"vessel_name", "port"} or lasts == {"port"}
 
 
 BY_LABEL = sorted(QUOTES, key=lambda quote: next(iter(quote)))

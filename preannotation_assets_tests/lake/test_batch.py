@@ -1,4 +1,7 @@
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,8 +19,10 @@ from preannotation_assets.lake.batch import (
     write_manifest,
 )
 from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.lake.owner import this_process
 from preannotation_assets.manifests import Calibration
 
+LAYOUT = DatasetLayout("vessels_ocr_1")
 CALIBRATION = Calibration(model="llama3.3:70b", factor=1.25, requests=3)
 
 
@@ -68,31 +73,121 @@ def test_rows_come_part_by_part_in_order(store: ObjectStore) -> None:
         next(rows)
 
 
-def test_superseded_versions_are_swept_after_a_day(local_store: ObjectStore, local_root: Path) -> None:
-    names = ["pages/old/part-0.parquet", "pages/young/part-0.parquet", "pages/now/part-0.parquet"]
-    others = ["pages/manifest.json", "pages/nowadays/part-0.parquet", "pagesold/part-0.parquet"]
-    for name in names + others:
+WORK = LAYOUT.work
+OLD, YOUNG, NOW = (f"{WORK}/pages/{version}/part-00000.parquet" for version in ("old", "young", "now"))
+MARK = f"{WORK}/pages/_superseded/old"
+OTHERS = [
+    f"{WORK}/pages/manifest.json",
+    f"{WORK}/pages/nowadays/part-0.parquet",
+    f"{WORK}/pagesold/part-0.parquet",
+]
+
+
+def age(root: Path, *keys: str, hours: float = 25) -> None:
+    for key in keys:
+        os.utime(root / key, (time.time() - hours * 3600,) * 2)
+
+
+@pytest.fixture
+def swept_root(local_store: ObjectStore, local_root: Path) -> Path:
+    """Three versions of a stage; all but one are old, and the oldest was marked a day ago."""
+    for name in (OLD, YOUNG, NOW, *OTHERS):
         local_store.write(name, b"x")
-    long_ago = time.time() - 25 * 3600
-    for name in (names[0], names[2], *others):
-        os.utime(local_root / name, (long_ago, long_ago))
-    assert sweep_stage(local_store, "pages", "now") == 2
-    left = {stat.key for stat in local_store.list("")}
-    assert left == {names[1], names[2], others[0], others[2]}
-    assert sweep_stage(local_store, "pages", "now") == 0
+    age(local_root, OLD, NOW, *OTHERS)
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 0
+    age(local_root, MARK)
+    return local_root
+
+
+def left(store: ObjectStore) -> set[str]:
+    return {entry.key for entry in store.list("") if entry.key.endswith(".parquet")}
+
+
+def test_a_version_is_swept_a_day_after_it_was_superseded_however_old_it_is(
+    local_store: ObjectStore, swept_root: Path
+) -> None:
+    assert left(local_store) >= {OLD, YOUNG, NOW}
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 1
+    assert left(local_store) == {YOUNG, NOW, *OTHERS[1:]}
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 0
+    assert not (swept_root / MARK).exists()
+
+
+def test_a_version_that_is_current_again_or_written_again_is_not_swept(
+    local_store: ObjectStore, swept_root: Path
+) -> None:
+    local_store.write(OLD, b"written again")
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 0
+    age(swept_root, OLD)
+    assert sweep_stage(local_store, LAYOUT, "pages", "old") == 0
+    assert not (swept_root / MARK).exists()
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 0
+    assert OLD in left(local_store)
+
+
+def hold_lease(store: ObjectStore, **changes: object) -> None:
+    holder = {"run_id": "other", "held": True, "renewals": 9, "machine": "another", "pid": 1} | changes
+    store.write(LAYOUT.lease, json.dumps(holder).encode())
+
+
+def test_nothing_is_swept_while_a_run_elsewhere_holds_the_dataset(
+    local_store: ObjectStore, swept_root: Path
+) -> None:
+    hold_lease(local_store)
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 0
+    assert OLD in left(local_store)
+    age(swept_root, LAYOUT.lease, hours=2)
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 1
+
+
+@pytest.mark.parametrize("changes", [{"held": False}, {**this_process(), "pid": 2**22 + 1}, this_process()])
+def test_a_lease_that_was_given_back_or_is_of_a_dead_process_or_ours_keeps_nothing(
+    local_store: ObjectStore, swept_root: Path, changes: dict[str, object]
+) -> None:
+    hold_lease(local_store, **changes)
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 1
+
+
+def test_a_live_process_of_this_machine_keeps_its_data_and_a_killed_one_does_not(
+    local_store: ObjectStore, swept_root: Path
+) -> None:
+    script = "import sys; from preannotation_assets.lake.owner import this_process; import json\n"
+    script += "print(json.dumps(this_process()), flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        hold_lease(local_store, **json.loads(process.stdout.readline()))
+        assert sweep_stage(local_store, LAYOUT, "pages", "now") == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+    assert sweep_stage(local_store, LAYOUT, "pages", "now") == 1
+
+
+def test_whoever_reads_a_version_while_it_is_superseded_reads_it_to_the_end(store: ObjectStore) -> None:
+    folder = LAYOUT.stage("pages", "old")
+    for part in range(3):
+        write_table(store, part_key(folder, part), pa.table({"a": [part]}))
+    rows = iterate_rows(store, folder, 3)
+    assert next(rows) == {"a": 0}
+    write_table(store, NOW, pa.table({"a": [9]}))
+    assert sweep_stage(store, LAYOUT, "pages", "now") == 0
+    assert sweep_stage(store, LAYOUT, "pages", "now") == 0
+    assert [row["a"] for row in rows] == [1, 2]
 
 
 def test_what_killed_writers_left_is_removed_when_it_is_a_day_old(tmp_path: Path) -> None:
-    layout = DatasetLayout("vessels_ocr_1")
     two_days_ago = time.time() - 2 * 24 * 3600
     old, new = [], []
-    for folder in (f"{layout.work}/pages/v", layout.published):
+    for folder in (f"{LAYOUT.work}/pages/v", LAYOUT.published):
         (tmp_path / folder).mkdir(parents=True)
         old.append(tmp_path / folder / ".preannotation-old.tmp")
         new.append(tmp_path / folder / ".preannotation-new.tmp")
         for path in (old[-1], new[-1]):
             path.write_bytes(b"half a table")
         os.utime(old[-1], (two_days_ago, two_days_ago))
-    assert sweep_dead_writers(open_store(StoreLocation(str(tmp_path))), layout) == 2
+    assert sweep_dead_writers(open_store(StoreLocation(str(tmp_path))), LAYOUT) == 2
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in new)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, SettingsError, StorageError
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, parse_root
+from preannotation_assets.lake import ObjectEntry, ObjectStore, StoreLocation, open_store, parse_root
 from preannotation_assets.lake.objects import LocalRoot, S3Root, is_key
 
 segments = st.text(
@@ -30,8 +30,9 @@ def test_any_key_and_content_come_back(store: ObjectStore, key: str, content: by
     stat = store.stat(key)
     assert stat is not None
     assert (stat.key, stat.size, stat.etag) == (key, len(content), etag)
-    assert list(store.list("")) == [stat]
-    assert list(store.list(key[:1])) == [stat]
+    entry = ObjectEntry(stat.key, stat.size, stat.modified_at)
+    assert list(store.list("")) == [entry]
+    assert list(store.list(key[:1])) == [entry]
     store.delete([key])
     assert list(store.list("")) == []
 
@@ -135,8 +136,10 @@ def test_list_is_sorted_by_key_over_all_pages(store: ObjectStore, monkeypatch: p
     assert [stat.key for stat in store.list("")] == sorted(keys)
     for prefix in ("a", "a/", "a/b", "a/c/", "a/c/d", "b/", "b/é", "z"):
         assert [stat.key for stat in store.list(prefix)] == sorted(k for k in keys if k.startswith(prefix))
-    for stat in store.list("a"):
-        assert stat == store.stat(stat.key)
+    for entry in store.list("a"):
+        stat = store.stat(entry.key)
+        assert stat is not None
+        assert entry == ObjectEntry(stat.key, stat.size, stat.modified_at)
 
 
 def test_list_refuses_prefixes_no_key_has(store: ObjectStore) -> None:

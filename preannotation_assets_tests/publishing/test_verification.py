@@ -332,6 +332,18 @@ def test_the_command_refuses_what_is_no_contract(
     assert "start is int32 that may be null" in verify_command()[2]
 
 
+@pytest.mark.parametrize("changes", [{"rows": 5}, {"content_hash": "0" * 64}, {"parquet_etag": "x"}])
+def test_the_command_refuses_a_parquet_that_is_not_the_manifests(
+    dataset: Dataset, verify_command: Callable[[], tuple[int, str, str]], changes: dict[str, Any]
+) -> None:
+    manifest = dataset.publish(good_rows()).manifest
+    key = dataset.layout.published_manifest
+    write_manifest(dataset.plain_store, key, manifest.model_copy(update=changes))
+    status, out, err = verify_command()
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "manifest" in err
+
+
 def test_a_parquet_that_is_not_the_manifests_is_refused(dataset: Dataset) -> None:
     def verify_it() -> VerificationReport:
         return verify_dataset(dataset.plain_store, dataset.layout.dataset, LABELS, overlaps_allowed=False)

@@ -85,7 +85,11 @@ class FaultProxy(ThreadingHTTPServer):
     def take_hang(self, command: str, path: str) -> Moment | None:
         with self.counting:
             point = self.hang_point
-            if point is None or command != point.command or not path.partition("?")[0].endswith(point.path_end):
+            if (
+                point is None
+                or command != point.command
+                or not path.partition("?")[0].endswith(point.path_end)
+            ):
                 return None
             if self.spared_hangs:
                 self.spared_hangs -= 1

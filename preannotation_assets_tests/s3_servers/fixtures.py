@@ -13,11 +13,11 @@ from uuid import uuid4
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from s3_servers.fault_proxy import FaultProxy
-from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, TEST_ENVIRONMENT, GatewayError, running_gateway
 from werkzeug.serving import WSGIRequestHandler
 
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
+from s3_servers.fault_proxy import FaultProxy
+from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, TEST_ENVIRONMENT, GatewayError, running_gateway
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,6 +32,7 @@ __all__ = [
     "plain_client",
     "proxy",
     "radosgw_address",
+    "radosgw_bucket",
     "radosgw_location",
     "radosgw_proxy",
     "radosgw_store",
@@ -93,9 +94,7 @@ def radosgw_proxy(radosgw_address: tuple[str, int]) -> Iterator[FaultProxy]:
 
 
 @contextmanager
-def _serving(
-    address: tuple[str, int], one_at_a_time: AbstractContextManager[object]
-) -> Iterator[FaultProxy]:
+def _serving(address: tuple[str, int], one_at_a_time: AbstractContextManager[object]) -> Iterator[FaultProxy]:
     server = FaultProxy(address, one_at_a_time)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -129,10 +128,15 @@ def s3_location(proxy: FaultProxy, bucket: str) -> StoreLocation:
     return StoreLocation(f"s3://{bucket}/some/prefix", proxy.url)
 
 
+@pytest.fixture(scope="session")
+def radosgw_bucket(radosgw_address: tuple[str, int]) -> str:
+    return _create_bucket(plain_client(radosgw_address))
+
+
 @pytest.fixture
-def radosgw_location(radosgw_proxy: FaultProxy, radosgw_address: tuple[str, int]) -> StoreLocation:
-    name = _create_bucket(plain_client(radosgw_address))
-    return StoreLocation(f"s3://{name}/some/prefix", radosgw_proxy.url)
+def radosgw_location(radosgw_proxy: FaultProxy, radosgw_bucket: str) -> StoreLocation:
+    """A prefix of its own in the one bucket, which takes a second to create."""
+    return StoreLocation(f"s3://{radosgw_bucket}/{uuid4().hex}/prefix", radosgw_proxy.url)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs as fs
 import pyarrow.parquet as pq
 from published_batches import BATCHES, LAYOUT, expected_table
+from pyarrow import fs
 from s3_servers.fixtures import plain_client
 from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY
 

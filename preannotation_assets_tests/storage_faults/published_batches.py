@@ -162,7 +162,7 @@ def _halting_copy(source: BinaryIO, target: BinaryIO) -> str:
     return ""
 
 
-def _halting_manifest(*arguments: object) -> None:
+def _halting_step(*arguments: object) -> None:
     _halt()
 
 
@@ -171,8 +171,8 @@ def _halting_at(halt: Halt) -> Any:
     return {
         Halt.MERGE: lambda: mock.patch.object(publisher, "read_table", _halting_read),
         Halt.UPLOAD: lambda: mock.patch.object(local, "_copy", _halting_copy),
-        Halt.RENAME: lambda: mock.patch.object(os, "fsync", lambda descriptor: _halt()),
-        Halt.MANIFEST: lambda: mock.patch.object(publisher, "write_manifest", _halting_manifest),
+        Halt.RENAME: lambda: mock.patch.object(os, "fsync", _halting_step),
+        Halt.MANIFEST: lambda: mock.patch.object(publisher, "write_manifest", _halting_step),
     }[halt]()
 
 

@@ -128,10 +128,10 @@ def test_a_listing_goes_over_all_pages(
     radosgw_store: ObjectStore, radosgw_location: StoreLocation, radosgw_address: tuple[str, int]
 ) -> None:
     client = plain_client(radosgw_address)
-    bucket = radosgw_location.root.removeprefix("s3://").partition("/")[0]
+    bucket, _, prefix = radosgw_location.root.removeprefix("s3://").partition("/")
     keys = [f"part-{number:05d}" for number in range(1_005)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: client.put_object(Bucket=bucket, Key=f"some/prefix/p/{key}"), keys))
+        list(pool.map(lambda key: client.put_object(Bucket=bucket, Key=f"{prefix}/p/{key}"), keys))
     assert [stat.key for stat in radosgw_store.list("p/")] == [f"p/{key}" for key in keys]
 
 

@@ -1,6 +1,6 @@
 """From the text of a YAML file to a label scheme, or to everything that is wrong with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, TypeVar
@@ -92,8 +92,16 @@ def _valid(model: type[Part], data: object, faults: list[SchemeFault]) -> Part |
         return model.model_validate(data)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False, include_context=False)
-        faults += [_fault(detail) for detail in details]
+        faults += [_fault(detail) for detail in details if not _follows(detail, details)]
         return None
+
+
+def _follows(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is too short only because pydantic does not count its items with a mistake."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in details
+    )
 
 
 def _inconsistencies(read: Source, scheme: LabelScheme | None) -> Iterator[SchemeFault]:

@@ -1,0 +1,1 @@
+"""Tests of single assets, run by Dagster in this process."""

@@ -1,0 +1,57 @@
+"""The asset checks tell what the verification finds, each under its own name."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dagster import AssetCheckResult
+from published_dataset import LABELS, Dataset, good_rows
+
+from preannotation_assets.checks import _RULES, suggestion_checks
+from preannotation_assets.lake.batch import write_manifest
+from preannotation_assets.publishing.verification import Rule
+from preannotation_assets.resources.ollama import LabelSchemeResource
+from preannotation_assets.resources.storage import StorageResource
+
+
+@pytest.fixture
+def scheme(tmp_path: Path) -> LabelSchemeResource:
+    path = tmp_path / "labels.yaml"
+    labels = [f"  - name: {label}\n    definition: A {label}.\n" for label in LABELS]
+    path.write_text("name: test\nversion: 1\nlabels:\n" + "".join(labels))
+    return LabelSchemeResource(path=str(path))
+
+
+def results(dataset: Dataset, scheme: LabelSchemeResource) -> dict[str, AssetCheckResult]:
+    function: Any = suggestion_checks.node_def.compute_fn.decorated_fn  # type: ignore[attr-defined]
+    context = SimpleNamespace(partition_key=dataset.layout.dataset)
+    found = function(context, StorageResource(root=str(dataset.root)), scheme)
+    return {result.check_name: result for result in found}
+
+
+def test_every_rule_belongs_to_one_check() -> None:
+    assert sorted(rule for rules in _RULES.values() for rule in rules) == sorted(Rule)
+
+
+def test_good_suggestions_pass_and_shifted_pages_are_counted(
+    dataset: Dataset, scheme: LabelSchemeResource
+) -> None:
+    dataset.publish(good_rows())
+    found = results(dataset, scheme)
+    assert all(result.passed for result in found.values() if result.check_name != "grounded_quotes")
+    assert found["contract"].metadata["pages_argilla_marks_shifted"].value == 1
+
+
+def test_a_manifest_that_does_not_account_for_a_page_fails_the_contract(
+    dataset: Dataset, scheme: LabelSchemeResource
+) -> None:
+    manifest = dataset.publish(good_rows()).manifest
+    for changes in ({"pages_without_spans": []}, {"pages_with_spans": 1}):
+        key = dataset.layout.published_manifest
+        write_manifest(dataset.plain_store, key, manifest.model_copy(update=changes))
+        found = results(dataset, scheme)
+        assert not found["contract"].passed
+        assert found["contract"].description
+        assert found["offsets"].passed
+        assert found["span_ids"].passed

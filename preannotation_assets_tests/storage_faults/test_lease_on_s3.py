@@ -1,0 +1,172 @@
+"""The lease and the compaction of the journal on servers: contenders, silence, lost replies."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from s3_servers.fault_proxy import FaultProxy
+
+from preannotation_assets.contracts import ANSWERS, AnswerStatus
+from preannotation_assets.errors import BatchError
+from preannotation_assets.inference.compaction import compact_journal
+from preannotation_assets.inference.journal import AnswerIndex
+from preannotation_assets.inference.lease import DatasetLease
+from preannotation_assets.lake import (
+    ObjectStore,
+    RequestLimits,
+    StoreLocation,
+    open_store,
+    read_json,
+    write_table,
+)
+from preannotation_assets.lake.layout import DatasetLayout
+
+LAYOUT = DatasetLayout("vessels_ocr_1")
+QUICK = RequestLimits(connect_timeout=1.0, read_timeout=2.0, max_attempts=1)
+LIFETIME = 2.0
+
+Servers = tuple[ObjectStore, FaultProxy]
+
+
+@pytest.fixture(params=["s3", "radosgw"])
+def server(request: pytest.FixtureRequest) -> Servers:
+    location: StoreLocation = request.getfixturevalue(f"{request.param}_location")
+    proxy = request.getfixturevalue("proxy" if request.param == "s3" else "radosgw_proxy")
+    return open_store(location, QUICK), proxy
+
+
+def lease(store: ObjectStore, run: str, on_lost: Callable[[str], None] = pytest.fail) -> DatasetLease:
+    return DatasetLease(store, LAYOUT.lease, run, on_lost, lifetime_seconds=LIFETIME)
+
+
+def holder(store: ObjectStore) -> dict[str, Any]:
+    return read_json(store, LAYOUT.lease) or {}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_of_contenders_one_gets_it(server: Servers) -> None:
+    store, _ = server
+    start, end = threading.Barrier(4), threading.Event()
+    got, refused = [], []
+
+    def run(name: str) -> None:
+        start.wait(10)
+        try:
+            with lease(store, name):
+                got.append(name)
+                end.wait(20)
+        except BatchError:
+            refused.append(name)
+
+    threads = [threading.Thread(target=run, args=(f"run-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: len(refused) == 3)
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(20)
+    assert len(got) == 1
+    assert holder(store)["held"] is False
+
+
+def test_a_silent_holder_is_followed_and_a_renewing_one_is_not(server: Servers) -> None:
+    store, _ = server
+    silent = {"run_id": "elsewhere", "held": True, "renewals": 1, "machine": "another", "pid": 1}
+    store.write(LAYOUT.lease, json.dumps(silent).encode())
+    began = time.monotonic()
+    with lease(store, "next"):
+        assert time.monotonic() - began >= LIFETIME
+        with pytest.raises(BatchError, match="run next is asking"), lease(store, "third"):
+            pytest.fail("both hold it")
+
+
+def test_a_renewal_whose_reply_was_lost_keeps_the_lease(server: Servers) -> None:
+    store, proxy = server
+    with lease(store, "first"):
+        proxy.lost_replies = 1
+        wait_for(lambda: proxy.lost_replies == 0)
+        renewals = holder(store)["renewals"]
+        wait_for(lambda: holder(store)["renewals"] >= renewals + 2)
+    assert holder(store)["held"] is False
+
+
+def test_a_renewal_that_seemed_to_fail_and_was_done_is_not_taken_for_another_run(server: Servers) -> None:
+    store, proxy = server
+    with lease(store, "first"):
+        refused = threading.Event()
+
+        def refuse_head(command: str, headers: dict[str, str]) -> tuple[int, str] | None:
+            if command == "HEAD" and proxy.errors_after_work == 0:
+                proxy.refuse = None
+                refused.set()
+                return 503, "SlowDown"
+            return None
+
+        proxy.refuse = refuse_head
+        proxy.errors_after_work = 1
+        assert refused.wait(10)
+        renewals = holder(store)["renewals"]
+        wait_for(lambda: holder(store)["renewals"] >= renewals + 2)
+    assert holder(store)["held"] is False
+
+
+def test_a_store_out_of_reach_for_the_lifetime_ends_the_lease(server: Servers) -> None:
+    store, proxy = server
+    lost: list[str] = []
+    with lease(store, "first", lost.append):
+        proxy.refuse = lambda command, headers: (503, "SlowDown")
+        wait_for(lambda: bool(lost))
+        proxy.refuse = None
+    assert lost == ["the lake was out of reach for as long as this run may hold the dataset"]
+
+
+def _answer(key: str, at: int) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(ANSWERS.names),
+        "request_key": key,
+        "status": AnswerStatus.ANSWERED,
+        "answer": key,
+        "estimated_prompt_tokens": 1,
+        "attempts": 1,
+        "answered_at": at,
+        "run_id": "run",
+    }
+
+
+def test_no_answer_is_missing_to_a_reader_while_the_journal_is_compacted(server: Servers) -> None:
+    store, _ = server
+    keys = [f"key-{number}" for number in range(24)]
+    for number, key in enumerate(keys):
+        table = pa.Table.from_pylist([_answer(key, number + 1)], schema=ANSWERS)
+        write_table(store, f"{LAYOUT.journal}/run/{number}.parquet", table)
+    done, readings = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            index = AnswerIndex.read(store, LAYOUT.journal)
+            readings.append(sum(index.get(key) is not None for key in keys))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        wait_for(lambda: bool(readings))
+        assert compact_journal(store, LAYOUT.journal) == len(keys)
+        count = len(readings)
+        wait_for(lambda: len(readings) > count + 1)
+    finally:
+        done.set()
+        reader.join(30)
+    assert set(readings) == {len(keys)}
+    assert len(list(store.list(f"{LAYOUT.journal}/"))) == 1
