@@ -12,11 +12,13 @@ import pyarrow as pa
 __all__ = [
     "ANSWERS",
     "CHUNKS",
+    "FIRST_PASS",
     "GROUNDINGS",
     "PAGES",
     "RAW_MODEL_OUTPUTS",
     "REQUESTS",
     "SALVAGED",
+    "SECOND_PASS",
     "SUGGESTIONS",
     "SUGGESTIONS_SORT",
     "AnswerStatus",
@@ -59,6 +61,10 @@ class AnswerStatus:
     SPLIT: Final = "split"
 
 
+FIRST_PASS: Final = 1
+SECOND_PASS: Final = 2
+"""The pass about the chunks whose first answer is doubtful."""
+
 SALVAGED: Final = "salvaged"
 """The reason of an answer that is the complete part of one that was cut off: see docs/inference.md."""
 
@@ -100,12 +106,14 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
     [
         *_PAGE_KEY,
         _required("chunk_index", pa.int32()),
+        # 1, or 2 where the chunk was asked about again because its answer was doubtful.
+        _required("pass_number", pa.int32()),
         _required("start", pa.int32()),
         _required("end", pa.int32()),
         *_ANSWER,
     ]
 )
-"""One row a chunk, or a piece of a chunk that was split, with what the model answered."""
+"""One row a chunk and pass, or a piece of a chunk that was split, with what the model answered."""
 
 REQUESTS: Final = pa.schema(
     [
@@ -153,6 +161,8 @@ GROUNDINGS: Final = pa.schema(
         pa.field("token_probability", pa.float32()),
         pa.field("lowest_token_probability", pa.float32()),
         pa.field("value_tokens", pa.int32()),
+        # Characters shared with a second pass by those of both; null where there was none.
+        pa.field("agreement", pa.float32()),
         # valid or invalid by the label's rule; null where there is none, or it could not tell.
         pa.field("value_verdict", pa.string()),
         # What is made of the above; in the suggestions of what is kept.
@@ -184,6 +194,7 @@ SUGGESTIONS_SORT: Final = ("doc_id", "page_num", "start")
 # Not in the schemas' own metadata, which would be written into every file: a description that is worded
 # better must not change what is published.
 _DESCRIPTIONS: Final[Mapping[str, str]] = {
+    "agreement": "How far a second pass marked the same, from 0 to 1; null where there was none.",
     "answer": "The message as the model gave it; of a salvaged one its beginning, closed.",
     "answer_index": "The quote's place in the model's answer, from 0.",
     "answer_seconds": "What the server took to write the answer.",
@@ -210,6 +221,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "model_version": "The model's manifest digest and the prompt's version.",
     "outcome": "Kept, or the reason why the quote is no suggestion.",
     "page_num": "The page's number, as in the warehouse.",
+    "pass_number": "1; 2 where a doubtful answer was asked for again.",
     "pieces": "What a text was split into: offsets in it, and the request for each.",
     "prompt_seconds": "What the server took to read the prompt.",
     "prompt_tokens": "Tokens of the prompt, as the server counted them.",

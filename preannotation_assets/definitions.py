@@ -52,6 +52,7 @@ def build_resources(settings: Settings) -> Resources:
             num_predict=settings.num_predict,
             chunk_tokens=settings.chunk_tokens,
             overlap_tokens=settings.overlap_tokens,
+            second_pass_below=settings.second_pass_below,
             stream=settings.stream,
         ),
         "label_scheme": LabelSchemeResource(path=settings.labels),

@@ -74,7 +74,10 @@ class ChunksManifest(_Manifest):
 
 
 class RawModelOutputsManifest(_Manifest):
-    """The answers to a set of chunks, one part for each part of the chunks."""
+    """The answers to a set of chunks, one part for each part of the chunks.
+
+    ``answered`` and ``failed`` count first answers; the others those of a second pass.
+    """
 
     dataset: str
     version: str
@@ -88,6 +91,8 @@ class RawModelOutputsManifest(_Manifest):
     part_rows: list[int]
     answered: int
     failed: int
+    second_answered: int = 0
+    second_failed: int = 0
 
 
 class SuggestionsManifest(_Manifest):
@@ -109,6 +114,7 @@ class SuggestionsManifest(_Manifest):
     spans_by_label: dict[str, int]
     quotes_by_outcome: dict[str, int]
     groundings_by_match: dict[str, int]
+    values_by_verdict: dict[str, int] = {}
     model: str
     model_version: str
     prompt_version: str

@@ -36,7 +36,8 @@ class Settings:
     """The settings of one deployment; the defaults are local.
 
     ``endpoints`` is empty where none is configured. ``max_in_flight`` is requests an endpoint;
-    ``chunk_tokens``, ``overlap_tokens``, ``num_ctx`` and ``num_predict`` are tokens.
+    ``chunk_tokens``, ``overlap_tokens``, ``num_ctx`` and ``num_predict`` are tokens;
+    ``second_pass_below`` is a probability, None for no second pass.
     """
 
     database: str
@@ -52,6 +53,7 @@ class Settings:
     overlap_tokens: int
     num_ctx: int
     num_predict: int
+    second_pass_below: float | None
     stream: str
     aws_endpoint_url: str | None
     aws_region: str | None
@@ -90,6 +92,9 @@ class Settings:
             overlap_tokens=number("PREANNOTATION_OVERLAP_TOKENS", 200, 0),
             num_ctx=number("PREANNOTATION_NUM_CTX", 12288, 512),
             num_predict=number("PREANNOTATION_NUM_PREDICT", 3072, 16),
+            second_pass_below=_parse_share(
+                "PREANNOTATION_SECOND_PASS_BELOW", text("PREANNOTATION_SECOND_PASS_BELOW", "")
+            ),
             stream=_one_of("PREANNOTATION_STREAM", text("PREANNOTATION_STREAM", "auto"), _STREAM_CHOICES),
             aws_endpoint_url=_parse_s3_endpoint(text("AWS_ENDPOINT_URL_S3", text("AWS_ENDPOINT_URL", ""))),
             aws_region=text("AWS_REGION", text("AWS_DEFAULT_REGION", "")) or None,
@@ -157,6 +162,15 @@ def _parse_number(name: str, value: str, minimum: int) -> int:
     if not re.fullmatch(r"\d{1,9}", value) or int(value) < minimum:
         raise SettingsError(f"{name} is {value!r}", f"set it to a whole number of at least {minimum}")
     return int(value)
+
+
+def _parse_share(name: str, value: str) -> float | None:
+    """A number above 0 and up to 1; None where nothing is said."""
+    if not value:
+        return None
+    if not re.fullmatch(r"[01]|[01]?\.\d{1,9}", value) or not 0.0 < float(value) <= 1.0:
+        raise SettingsError(f"{name} is {value!r}", "set it to a number above 0, up to 1, such as 0.5")
+    return float(value)
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:

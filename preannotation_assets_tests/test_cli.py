@@ -29,7 +29,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert raised.value.code == 0
     said = capsys.readouterr().out
-    assert all(command in said for command in ("run", "preview", "verify", "demo", "dev", "simulate-ollama"))
+    assert all(
+        command in said for command in ("run", "try", "preview", "verify", "demo", "dev", "simulate-ollama")
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def test_every_variable_is_read() -> None:
         PREANNOTATION_OVERLAP_TOKENS="0",
         PREANNOTATION_NUM_CTX="16384",
         PREANNOTATION_NUM_PREDICT="1000",
+        PREANNOTATION_SECOND_PASS_BELOW="0.55",
         PREANNOTATION_STREAM="always",
         AWS_ENDPOINT_URL="http://all:1",
         AWS_ENDPOINT_URL_S3="http://s3:9000",
@@ -59,6 +60,7 @@ def test_every_variable_is_read() -> None:
         overlap_tokens=0,
         num_ctx=16384,
         num_predict=1000,
+        second_pass_below=0.55,
         stream="always",
         aws_endpoint_url="http://s3:9000",
         aws_region="eu-central-1",
@@ -69,6 +71,12 @@ def test_every_variable_is_read() -> None:
         "http://s3:9000",
         "eu-central-1",
     )
+
+
+@pytest.mark.parametrize("value", ["0", "1.1", "-0.5", "half", "nan", "0,5", "50%"])
+def test_a_second_pass_takes_a_probability(value: str) -> None:
+    with pytest.raises(SettingsError, match="PREANNOTATION_SECOND_PASS_BELOW"):
+        Settings.from_environment({"PREANNOTATION_SECOND_PASS_BELOW": value})
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

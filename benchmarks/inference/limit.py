@@ -21,7 +21,7 @@ def measure_limit(texts: Sequence[str], rate: float, folder: Path, in_this_proce
     print(f"{'s queued, first and last quarter':>36}")
     for slots in (2, _CAP):
         _ask(f"{slots} slots", slots, None, texts, rate, folder, in_this_process)
-    _ask(f"{_CAP} slots, 429 for a sixth", _CAP, "rate_limit", texts, rate, folder, in_this_process)
+    _ask(f"{_CAP} slots, 429 for a while", _CAP, "rate_limit", texts, rate, folder, in_this_process)
 
 
 def _ask(
@@ -37,7 +37,7 @@ def _ask(
         batch = prepare([url], texts, folder)
         reset([url])
         ended = threading.Event()
-        spoiler = threading.Thread(target=_refuse_a_sixth, args=(url, fault, len(texts), ended))
+        spoiler = threading.Thread(target=_refuse_some, args=(url, fault, len(texts), ended))
         spoiler.start()
         try:
             progress = ask_with_pipeline(batch, [url], _CAP, 1, in_this_process)
@@ -52,9 +52,9 @@ def _ask(
     print(f"{queued[0]:>25.2f}{queued[1]:>11.2f}", flush=True)
 
 
-def _refuse_a_sixth(url: str, fault: str | None, count: int, ended: threading.Event) -> None:
-    """Makes every other request from a third to a half of them fail."""
-    for share, probability in ((1 / 3, 0.5), (1 / 2, 0.0)):
+def _refuse_some(url: str, fault: str | None, count: int, ended: threading.Event) -> None:
+    """Makes every fourth request from a third to a half of them fail."""
+    for share, probability in ((1 / 3, 0.25), (1 / 2, 0.0)):
         while fault and count_requests(url) < share * count:
             if ended.wait(_LOOK_SECONDS):
                 return

@@ -1,10 +1,11 @@
 """How ``raw_model_outputs`` puts the answers of the journal beside their chunks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preannotation_assets.assets.outputs_batch import OutputsBatch
+from preannotation_assets.contracts import FIRST_PASS, SECOND_PASS
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.tokens import calibration_factor
 from preannotation_assets.inference.journal import AnswerIndex, IndexedAnswer, Piece
@@ -20,10 +21,17 @@ __all__ = ["collect", "learn_calibration"]
 
 
 def collect(
-    batch: OutputsBatch, identity: ModelIdentity, index: AnswerIndex, spark: SparkResource
+    batch: OutputsBatch,
+    second: OutputsBatch | None,
+    identity: ModelIdentity,
+    index: AnswerIndex,
+    spark: SparkResource,
 ) -> tuple[RawModelOutputsManifest, list[CollectedPart]]:
-    """Puts the answers beside their chunks; keeps what is there when nothing has changed."""
-    placed = [_Placed(chunk, list(index.leaves(_request(batch, chunk)))) for chunk in batch.rows]
+    """Puts the answers beside their chunks; keeps what is there when nothing has changed.
+
+    ``second`` is the second pass, where there is one.
+    """
+    placed = [*_place(FIRST_PASS, batch, index), *(_place(SECOND_PASS, second, index) if second else ())]
     version = _version(batch, placed)
     present = read_manifest(
         batch.store, batch.layout.stage_manifest("raw_model_outputs"), RawModelOutputsManifest
@@ -49,6 +57,8 @@ def collect(
         part_rows=[part.rows for part in parts],
         answered=sum(part.answered for part in parts),
         failed=sum(part.failed for part in parts),
+        second_answered=sum(part.second_answered for part in parts),
+        second_failed=sum(part.second_failed for part in parts),
     )
     if manifest.failed and not manifest.answered:
         reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))
@@ -62,14 +72,17 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A chunk with the requests that stand for it."""
+    """A chunk with the requests that stand for it in one pass."""
 
+    pass_number: int
     row: ChunkRow
     leaves: Sequence[tuple[Piece, IndexedAnswer | None]]
 
 
-def _request(batch: OutputsBatch, chunk: ChunkRow) -> Piece:
-    return chunk_request(chunk, batch.template.fingerprint)
+def _place(pass_number: int, batch: OutputsBatch, index: AnswerIndex) -> Iterator[_Placed]:
+    for chunk in batch.rows:
+        request = chunk_request(chunk, batch.template.fingerprint)
+        yield _Placed(pass_number, chunk, list(index.leaves(request)))
 
 
 def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
@@ -83,7 +96,8 @@ def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
         for piece, answer in chunk.leaves:
             if answer is None:
                 raise InferenceError("not every chunk was asked", "materialize raw_model_outputs again")
-            content.update(repr((piece.start, piece.end, piece.request_key, answer.answered_at)).encode())
+            asked = (chunk.pass_number, piece.start, piece.end, piece.request_key)
+            content.update(repr((*asked, answer.answered_at)).encode())
     return content.hexdigest()[:16]
 
 
@@ -92,10 +106,19 @@ def _collect_part(batch: OutputsBatch, part: int, placed: Sequence[_Placed], fol
         location=batch.storage.location(),
         chunks_key=part_key(batch.chunks_folder, part),
         outputs_key=part_key(folder, part),
-        pieces=[[piece for piece, _ in chunk.leaves] for chunk in placed],
+        passes=_pieces(placed, batch.chunks.part_rows[part]),
         answers={piece.request_key: answer for chunk in placed for piece, answer in chunk.leaves if answer},
         run_id=batch.run_id,
     )
+
+
+def _pieces(placed: Sequence[_Placed], rows: int) -> dict[int, list[list[Piece]]]:
+    """For every pass and every row of a part, the pieces that stand for it."""
+    passes: dict[int, list[list[Piece]]] = {}
+    for chunk in placed:
+        by_row = passes.setdefault(chunk.pass_number, [[] for _ in range(rows)])
+        by_row[chunk.row.row] = [piece for piece, _ in chunk.leaves]
+    return passes
 
 
 def learn_calibration(batch: OutputsBatch, parts: Sequence[CollectedPart]) -> None:

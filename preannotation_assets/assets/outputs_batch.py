@@ -1,7 +1,7 @@
 """What the steps of ``raw_model_outputs`` share."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from preannotation_assets.inference.planning import ChunkRow
@@ -16,7 +16,10 @@ __all__ = ["OutputsBatch"]
 
 @dataclass(frozen=True)
 class OutputsBatch:
-    """The chunks of a dataset, where they are, and what is asked about them."""
+    """The chunks of a dataset, where they are, and what is asked about them.
+
+    ``only`` holds the (part, row) of the chunks that are meant; None means all.
+    """
 
     store: ObjectStore
     storage: StorageResource
@@ -24,6 +27,7 @@ class OutputsBatch:
     chunks: ChunksManifest
     template: RequestTemplate
     run_id: str
+    only: frozenset[tuple[int, int]] | None = None
 
     @property
     def chunks_folder(self) -> str:
@@ -32,8 +36,13 @@ class OutputsBatch:
 
     @cached_property
     def rows(self) -> list[ChunkRow]:
-        """All chunks of the batch, without their texts."""
-        return list(_chunk_rows(self.store, self.chunks_folder, len(self.chunks.part_rows)))
+        """The chunks that are meant, without their texts."""
+        rows = _chunk_rows(self.store, self.chunks_folder, len(self.chunks.part_rows))
+        return [chunk for chunk in rows if self.only is None or (chunk.part, chunk.row) in self.only]
+
+    def second_pass(self, doubtful: Collection[tuple[int, int]]) -> "OutputsBatch":
+        """The same batch for a second pass about some of its chunks."""
+        return replace(self, template=self.template.for_second_pass(), only=frozenset(doubtful))
 
 
 def _chunk_rows(store: ObjectStore, folder: str, parts: int) -> Iterator[ChunkRow]:

@@ -21,6 +21,7 @@ from preannotation_assets.assets.common import (
     require_current_pages,
 )
 from preannotation_assets.assets.outputs_batch import OutputsBatch
+from preannotation_assets.assets.second_pass import second_pass
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.inference.board import Progress
@@ -67,7 +68,8 @@ def raw_model_outputs(
     """Every chunk with the model's answer, as the model gave it.
 
     Answers are kept within seconds of their arrival. A chunk that has an answer to the same question (same
-    model digest, prompt, options and text) is not asked again; one that failed is.
+    model digest, prompt, options and text) is not asked again; one that failed is. Where the resource says
+    so, chunks with an improbable value are asked about once more, to compare.
     """
     began = time.monotonic()
     store = storage.open()
@@ -81,16 +83,19 @@ def raw_model_outputs(
     since = _started_at(context) if config.refresh else 0
     switch = StopSwitch()
     with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
-        progress = ask_what_is_open(context, batch, since, switch, spark, ollama)
-        manifest, parts = collect(
-            batch, identity, AnswerIndex.read(store, layout.journal, since=since), spark
+        first = ask_what_is_open(context, batch, since, switch, spark, ollama)
+        second_batch = second_pass(batch, AnswerIndex.read(store, layout.journal, since=since), spark, ollama)
+        second = (
+            ask_what_is_open(context, second_batch, since, switch, spark, ollama) if second_batch else None
         )
+        index = AnswerIndex.read(store, layout.journal, since=since)
+        manifest, parts = collect(batch, second_batch, identity, index, spark)
         compact_journal(store, layout.journal)
-    if progress:
+    if first or second:
         learn_calibration(batch, parts)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
-        metadata=_metadata(batch, manifest, parts, progress, time.monotonic() - began),
+        metadata=_metadata(batch, manifest, parts, (first, second), time.monotonic() - began),
     )
 
 
@@ -108,9 +113,10 @@ def _metadata(
     batch: OutputsBatch,
     manifest: RawModelOutputsManifest,
     parts: Sequence[CollectedPart],
-    progress: Progress | None,
+    progress: tuple[Progress | None, Progress | None],
     seconds: float,
 ) -> MetadataValues:
+    first, second = progress
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
@@ -130,7 +136,10 @@ def _metadata(
             "queue_p50_seconds": percentile(queue_times, 50),
             "queue_p95_seconds": percentile(queue_times, 95),
             "queue_p99_seconds": percentile(queue_times, 99),
-            **(asking_metadata(progress) if progress else {}),
+            **(asking_metadata(first) if first else {}),
+            **({"second_pass": asking_metadata(second)} if second else {}),
+            "second_pass_answered": manifest.second_answered,
+            "second_pass_failed": manifest.second_failed,
             "model": manifest.model,
             "model_digest": manifest.model_digest,
             "prompt_version": manifest.prompt_version,

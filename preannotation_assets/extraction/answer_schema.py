@@ -18,11 +18,11 @@ MOST_ITEMS: Final = 800
 MOST_QUOTES_IN_A_LIST: Final = 100
 """The most quotes of one label that may follow one another in one list."""
 
-# Exactly 2000 repetitions are a 400 and more are no limit at all; those of an item count double where its
-# rule brings another one with it.
+# Exactly 2000 repetitions are a 400 and more are no limit at all; those of an item are multiplied by the
+# rules that it brings with it.
 _MOST: Final[Mapping[str, int]] = {"Length": 1_900, "Items": 999}
 _DEFINITIONS: Final = "#/$defs/"
-# The converter follows and moves these wherever they stand, among the names of properties too.
+# Older converters follow and move these wherever they stand, among the names of properties too.
 _TAKEN_NAMES: Final = frozenset({"$ref", "$defs"})
 # Keywords that are honoured by the kind of schema they stand in; anything beside them is not.
 _KEYWORDS: Final[Mapping[str, frozenset[str]]] = {

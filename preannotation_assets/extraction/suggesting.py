@@ -12,9 +12,10 @@ from preannotation_assets.extraction.confidence import (
     value_confidence,
     value_probability,
 )
+from preannotation_assets.extraction.consistency import MarkedSpan, compare_passes
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.merging import merge
-from preannotation_assets.extraction.spans import Grounding, Quote, Rejection, Span
+from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, Span
 from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PageSuggestions",
     "QuoteOutcome",
     "suggest",
+    "value_probabilities",
 ]
 
 KEPT: Final = "kept"
@@ -50,8 +52,8 @@ class ChunkAnswer:
 class QuoteOutcome:
     """What became of one quote: kept, or the reason why it is no suggestion.
 
-    ``probability``, ``grounding`` and ``verdict`` are the parts that ``confidence`` was made of; each is
-    None where it is unknown.
+    ``probability``, ``grounding``, ``agreement`` and ``verdict`` are the parts that ``confidence`` was made
+    of; each is None where it is unknown. ``agreement`` in [0, 1] is how far a second pass agrees.
     """
 
     chunk_start: int
@@ -61,6 +63,7 @@ class QuoteOutcome:
     outcome: str
     grounding: Grounding | None
     probability: ValueProbability | None
+    agreement: float | None
     verdict: Verdict | None
     confidence: float | None
 
@@ -73,6 +76,9 @@ class PageSuggestions:
     outcomes: tuple[QuoteOutcome, ...]
 
 
+_Found = tuple[ChunkAnswer, QuoteOutcome]
+
+
 def suggest(
     page_text: str,
     answers: Sequence[ChunkAnswer],
@@ -80,21 +86,40 @@ def suggest(
     *,
     overlaps_allowed: bool,
     rules: Mapping[str, ValueRule] = _NO_RULES,
+    second_answers: Sequence[ChunkAnswer] = (),
 ) -> PageSuggestions:
     """Grounds the quotes of every chunk of a page and merges what they give.
 
     ``overlaps_allowed`` is the label scheme's word on whether spans may overlap; ``rules`` holds what
     the values of some labels must satisfy. Values are judged before spans are merged, so that a rejected
-    one takes no place from another.
+    one takes no place from another. ``second_answers`` are those of a second pass about some of the
+    chunks: they change confidences, and nothing they alone name is suggested.
     """
-    found = [item for answer in answers for item in _ground_chunk(page_text, answer, labels, rules)]
-    merged = merge([span for _, span in found if span], overlaps_allowed, len(page_text))
+    found = _ground_all(page_text, answers, labels)
+    if second_answers:
+        found = _compare(found, second_answers, _ground_all(page_text, second_answers, labels))
+    judged = [(answer, _judge(page_text, outcome, rules.get(outcome.label))) for answer, outcome in found]
+    spans = [span for answer, outcome in judged if (span := _span(answer, outcome))]
+    merged = merge(spans, overlaps_allowed, len(page_text))
     dropped = {_origin(drop.span): drop.reason.value for drop in merged.dropped}
     outcomes = tuple(
-        outcome if span is None else replace(outcome, outcome=dropped.get(_origin(span), KEPT))
-        for outcome, span in found
+        replace(outcome, outcome=dropped.get((answer.start, answer.end, outcome.answer_index), KEPT))
+        if outcome.outcome == KEPT
+        else outcome
+        for answer, outcome in judged
     )
     return PageSuggestions(merged.kept, outcomes)
+
+
+def value_probabilities(
+    answer: str, token_lengths: Sequence[int] | None, token_logprobs: Sequence[float] | None
+) -> list[float | None]:
+    """How probable each value of an answer is, whether or not it is on the page; None where unknown."""
+    scores = _token_scores(token_lengths, token_logprobs)
+    found = [
+        value_probability(scores, quote.value_start, quote.value_end) for quote in parse_answer(answer).quotes
+    ]
+    return [probability.mean if probability else None for probability in found]
 
 
 def _origin(span: Span) -> tuple[int, int, int]:
@@ -102,79 +127,113 @@ def _origin(span: Span) -> tuple[int, int, int]:
     return span.chunk_start, span.chunk_end, span.answer_index
 
 
-def _ground_chunk(
-    page_text: str, answer: ChunkAnswer, labels: Collection[str], rules: Mapping[str, ValueRule]
-) -> Iterator[tuple[QuoteOutcome, Span | None]]:
+def _ground_all(page_text: str, answers: Sequence[ChunkAnswer], labels: Collection[str]) -> list[_Found]:
+    return [(answer, outcome) for answer in answers for outcome in _ground_chunk(page_text, answer, labels)]
+
+
+def _ground_chunk(page_text: str, answer: ChunkAnswer, labels: Collection[str]) -> Iterator[QuoteOutcome]:
     quotes = parse_answer(answer.answer).quotes
     known = [(index, quote) for index, quote in enumerate(quotes) if quote.label in labels]
     results = ground(
         page_text[answer.start : answer.end], [Quote(quote.label, quote.text) for _, quote in known]
     )
     by_index = {index: result for (index, _), result in zip(known, results, strict=True)}
-    scores = _token_scores(answer)
+    scores = _token_scores(answer.token_lengths, answer.token_logprobs)
     for index, quote in enumerate(quotes):
         probability = value_probability(scores, quote.value_start, quote.value_end)
-        result = by_index.get(index)
-        if isinstance(result, Grounding):
-            yield _grounded(page_text, answer, index, quote, result, probability, rules.get(quote.label))
-        else:
-            yield _not_grounded(answer, index, quote, result, probability), None
+        yield _outcome(answer, index, quote, by_index.get(index), probability)
 
 
-def _not_grounded(
+def _outcome(
     answer: ChunkAnswer,
     index: int,
     quote: AnsweredQuote,
-    rejection: Rejection | None,
+    result: GroundingResult | None,
     probability: ValueProbability | None,
 ) -> QuoteOutcome:
-    reason = UNKNOWN_LABEL if rejection is None else rejection.reason.value
-    return QuoteOutcome(answer.start, index, quote.label, quote.text, reason, None, probability, None, None)
-
-
-def _grounded(
-    page_text: str,
-    answer: ChunkAnswer,
-    index: int,
-    quote: AnsweredQuote,
-    found: Grounding,
-    probability: ValueProbability | None,
-    rule: ValueRule | None,
-) -> tuple[QuoteOutcome, Span | None]:
-    grounding = replace(found, start=found.start + answer.start, end=found.end + answer.start)
-    confidence = value_confidence(probability, grounding.similarity)
-    verdict = judge(rule, page_text[grounding.start : grounding.end])
-    rejected = rule is not None and verdict is Verdict.INVALID and rule.on_invalid is OnInvalid.REJECT
-    if rule is not None:
-        confidence = rule.adjusted(confidence, verdict)
-    outcome = QuoteOutcome(
+    """What grounding made of a quote; ``result`` is None for a label that the scheme lacks."""
+    place = reason = confidence = None
+    if isinstance(result, Grounding):
+        place = replace(result, start=result.start + answer.start, end=result.end + answer.start)
+        confidence = value_confidence(probability, place.similarity)
+    else:
+        reason = UNKNOWN_LABEL if result is None else result.reason.value
+    return QuoteOutcome(
         chunk_start=answer.start,
         answer_index=index,
         label=quote.label,
         quote=quote.text,
-        outcome=INVALID_VALUE if rejected else KEPT,
-        grounding=grounding,
+        outcome=reason or KEPT,
+        grounding=place,
         probability=probability,
-        verdict=verdict,
+        agreement=None,
+        verdict=None,
         confidence=confidence,
     )
-    if rejected:
-        return outcome, None
-    span = Span(
-        label=quote.label,
-        start=grounding.start,
-        end=grounding.end,
-        confidence=confidence,
-        similarity=grounding.similarity,
+
+
+def _compare(
+    found: Sequence[_Found], second_answers: Sequence[ChunkAnswer], seen_again: Sequence[_Found]
+) -> list[_Found]:
+    """Lets a second pass speak about the quotes in the texts that it was asked about."""
+    second = [span for _, outcome in seen_again if (span := _marked(outcome))]
+    return [
+        (answer, _compared(outcome, second) if _was_asked_twice(outcome, second_answers) else outcome)
+        for answer, outcome in found
+    ]
+
+
+def _was_asked_twice(outcome: QuoteOutcome, second_answers: Sequence[ChunkAnswer]) -> bool:
+    place = outcome.grounding
+    return place is not None and any(
+        answer.start <= place.start and place.end <= answer.end for answer in second_answers
+    )
+
+
+def _compared(outcome: QuoteOutcome, second: Sequence[MarkedSpan]) -> QuoteOutcome:
+    span = _marked(outcome)
+    if span is None:
+        return outcome
+    checked = compare_passes([span], second).checked[0]
+    return replace(outcome, agreement=checked.overlap, confidence=checked.confidence)
+
+
+def _marked(outcome: QuoteOutcome) -> MarkedSpan | None:
+    place = outcome.grounding
+    return MarkedSpan(outcome.label, place.start, place.end, outcome.confidence) if place else None
+
+
+def _judge(page_text: str, outcome: QuoteOutcome, rule: ValueRule | None) -> QuoteOutcome:
+    """Applies the rule of the label, last: no agreement makes an invalid value better."""
+    place = outcome.grounding
+    if rule is None or place is None:
+        return outcome
+    verdict = judge(rule, page_text[place.start : place.end])
+    rejected = verdict is Verdict.INVALID and rule.on_invalid is OnInvalid.REJECT
+    return replace(
+        outcome,
+        outcome=INVALID_VALUE if rejected else KEPT,
+        verdict=verdict,
+        confidence=rule.adjusted(outcome.confidence, verdict),
+    )
+
+
+def _span(answer: ChunkAnswer, outcome: QuoteOutcome) -> Span | None:
+    place = outcome.grounding
+    if place is None or outcome.outcome != KEPT:
+        return None
+    return Span(
+        label=outcome.label,
+        start=place.start,
+        end=place.end,
+        confidence=outcome.confidence,
+        similarity=place.similarity,
         chunk_start=answer.start,
         chunk_end=answer.end,
         answered_at=answer.answered_at,
-        answer_index=index,
+        answer_index=outcome.answer_index,
     )
-    return outcome, span
 
 
-def _token_scores(answer: ChunkAnswer) -> TokenScores | None:
-    if answer.token_lengths is None or answer.token_logprobs is None:
-        return None
-    return TokenScores(answer.token_lengths, answer.token_logprobs)
+def _token_scores(lengths: Sequence[int] | None, logprobs: Sequence[float] | None) -> TokenScores | None:
+    return None if lengths is None or logprobs is None else TokenScores(lengths, logprobs)

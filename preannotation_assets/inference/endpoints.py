@@ -14,7 +14,8 @@ _MUCH_WAITING: Final = 1.5
 _LITTLE_WAITING: Final = 0.5
 # Below it what looks like waiting may be the server's own work on a request.
 _QUEUE_SHARE: Final = 0.2
-_FEWEST_SAMPLES: Final = 8
+_SAMPLES_TO_RAISE: Final = 4
+_SAMPLES_TO_LOWER: Final = 8
 _SMOOTHING: Final = 0.3
 
 
@@ -69,10 +70,10 @@ class EndpointPool:
     Within the cap every endpoint has a limit of its own. By Little's law, of L requests in flight that
     spend a share q of their time in the server's queue, q L wait and the others have slots: beyond that,
     more requests bring no more throughput. So the limit goes to the number of slots so found and one
-    waiting request; where none waits it rises by one. It is looked at again after each ``limit`` requests,
-    at least 8, that were sent after the last change. A refusal for load halves it. An endpoint that failed
-    three times in a row rests, twice as long each time; then one request probes it, and one success brings
-    it back. An endpoint that names a Retry-After rests until then.
+    waiting request; where none waits it rises by one. Looked at are requests that were sent after the last
+    change, as many as the limit, and at least 4 to raise it and 8 to lower it. A refusal for load halves
+    it. An endpoint that failed three times in a row rests, twice as long each time; then one request probes
+    it, and one success brings it back. An endpoint that names a Retry-After rests until then.
     """
 
     addresses: Sequence[str]
@@ -163,18 +164,19 @@ class EndpointPool:
             return
         endpoint.queued_seconds += min(feedback.queue or 0.0, feedback.latency)
         endpoint.seconds += feedback.latency
-        if endpoint.samples >= max(_FEWEST_SAMPLES, endpoint.limit):
-            self._adjust(endpoint, now)
+        self._adjust(endpoint, now)
 
     def _adjust(self, endpoint: _Endpoint, now: float) -> None:
         share = endpoint.queued_seconds / endpoint.seconds
         waiting = share * endpoint.limit
-        if waiting > _MUCH_WAITING and share > _QUEUE_SHARE:
-            self._set_limit(endpoint, endpoint.limit - waiting + _WAITING, now)
-        elif waiting < _LITTLE_WAITING and endpoint.limit < self.max_in_flight:
+        can_rise = waiting < _LITTLE_WAITING and endpoint.limit < self.max_in_flight
+        if can_rise and endpoint.samples >= max(_SAMPLES_TO_RAISE, endpoint.limit):
             self._set_limit(endpoint, endpoint.limit + 1, now)
-        else:
-            _forget_samples(endpoint)
+        elif endpoint.samples >= max(_SAMPLES_TO_LOWER, endpoint.limit):
+            if waiting > _MUCH_WAITING and share > _QUEUE_SHARE:
+                self._set_limit(endpoint, endpoint.limit - waiting + _WAITING, now)
+            else:
+                _forget_samples(endpoint)
 
     def _set_limit(self, endpoint: _Endpoint, limit: float, now: float) -> None:
         least = min(self.min_in_flight, self.max_in_flight)

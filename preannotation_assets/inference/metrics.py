@@ -58,7 +58,7 @@ def metrics_wanted(environment: Mapping[str, str]) -> bool:
 def exported_metrics(
     environment: Mapping[str, str], names: RunNames, log: Callable[[str], None]
 ) -> Iterator[MetricsSink]:
-    """Sends metrics while the body runs, and once more at its end, for which it takes 3 s at most.
+    """Sends metrics while the body runs, and once more at its end, for which it takes 4 s at most.
 
     A collector that is out of reach costs one line in the ``log`` and nothing else.
     """

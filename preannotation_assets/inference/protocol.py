@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from preannotation_assets.extraction.prompt import Message, Prompt
@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 _NANOSECONDS: Final = 1e9
+# Hot enough for an unsure model to say something else (docs/answers.md).
+_SECOND_PASS_TEMPERATURE: Final = 0.7
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
@@ -65,6 +67,11 @@ class RequestTemplate:
             sort_keys=True,
         )
         return hashlib.sha256(content.encode("utf-8")).hexdigest()
+
+    def for_second_pass(self) -> "RequestTemplate":
+        """The same question at another temperature, under another request key; it reloads nothing."""
+        options = replace(self.options, temperature=_SECOND_PASS_TEMPERATURE, seed=self.options.seed + 100)
+        return replace(self, options=options)
 
     def body(self, chunk_text: str, *, stream: bool, variation: int = 0) -> dict[str, object]:
         """The JSON body of a chat request.

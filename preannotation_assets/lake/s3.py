@@ -3,8 +3,7 @@
 boto3 is used because pyarrow's S3 client has no conditional writes; no Hadoop jars are needed.
 Every write is one ``put_object``, so there are no multipart uploads that could be orphaned, and an
 object has at most 5 GiB. The SHA-256 of the content and a name of the write stand in the object's
-metadata: the first is checked when the object is read, the second tells after a lost reply whether
-the write was done.
+metadata: the first is checked when it is read, the second tells after a lost reply if it was done.
 """
 
 import hashlib

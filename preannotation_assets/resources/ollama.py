@@ -62,6 +62,12 @@ class OllamaResource(ConfigurableResource[Any]):
     shortest_timeout: float = Field(
         default=300.0, gt=0, description="What an answer may take however fast the model is, seconds."
     )
+    second_pass_below: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Chunks with a value less probable than that are asked about twice; none by default.",
+    )
     flush_seconds: float = Field(
         default=3.0, gt=0, description="Answers are durable after this many seconds."
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, AnswerStatus
+from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
 from preannotation_assets.inference.journal import IndexedAnswer, Piece, read_answers
 from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
@@ -19,23 +19,26 @@ _PAIRS_A_PART: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class CollectAnswers:
-    """For every row of the chunks part, the pieces that stand for it.
+    """For every pass and every row of the chunks part, the pieces that stand for it.
 
-    ``answers`` says where in the journal the row of a request is.
+    A second pass has no pieces for most rows. ``answers`` says where in the journal the row of a request
+    is.
     """
 
     location: StoreLocation
     chunks_key: str
     outputs_key: str
-    pieces: Sequence[Sequence[Piece]]
+    passes: Mapping[int, Sequence[Sequence[Piece]]]
     answers: Mapping[str, IndexedAnswer]
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CollectedPart:
-    """What the part holds. The sequences are of the requests this run made.
+    """What the part holds. The sequences are of the requests this run made, of either pass.
 
+    ``answered``, ``failed`` and ``resumed`` count first answers, ``second_answered`` and ``second_failed``
+    those of a second pass.
     Latencies and queue times are seconds; ``token_pairs`` are (estimated, reported) prompt tokens of
     answered requests, for the calibration.
     """
@@ -44,6 +47,8 @@ class CollectedPart:
     answered: int
     failed: int
     resumed: int
+    second_answered: int
+    second_failed: int
     failure_reasons: Mapping[str, int]
     latencies: Sequence[float]
     queue_times: Sequence[float]
@@ -51,7 +56,7 @@ class CollectedPart:
 
 
 def collect_answers(task: CollectAnswers) -> CollectedPart:
-    """Writes one row a piece, in the order of the chunks.
+    """Writes one row a piece: pass after pass, each in the order of the chunks.
 
     Raises:
         StorageError: the lake cannot be read or written, or the journal lacks an answer.
@@ -59,13 +64,24 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     store = open_store(task.location)
     chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
     answers = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
-    missing = sum(piece.request_key not in answers for pieces in task.pieces for piece in pieces)
+    placed = [
+        (pass_number, chunk, piece)
+        for pass_number, by_row in sorted(task.passes.items())
+        for chunk, pieces in zip(chunks.to_pylist(), by_row, strict=True)
+        for piece in pieces
+    ]
+    missing = sum(piece.request_key not in answers for _, _, piece in placed)
     if missing:
         raise StorageError(f"the journal lacks {missing} answers", "materialize raw_model_outputs again")
     rows = [
-        {**chunk, **answers[piece.request_key], "start": piece.start, "end": piece.end}
-        for chunk, pieces in zip(chunks.to_pylist(), task.pieces, strict=True)
-        for piece in pieces
+        {
+            **chunk,
+            **answers[piece.request_key],
+            "pass_number": pass_number,
+            "start": piece.start,
+            "end": piece.end,
+        }
+        for pass_number, chunk, piece in placed
     ]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
     return _summary(rows, task.run_id)
@@ -73,7 +89,7 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
 
 def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
     answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
-    reasons = [row["reason"] for row in rows if row["status"] == AnswerStatus.FAILED]
+    failed = [row for row in rows if row["status"] == AnswerStatus.FAILED]
     # Chunks with the same text share one request.
     now = {row["request_key"]: row for row in answered if row["run_id"] == run_id}.values()
     pairs = [
@@ -81,11 +97,17 @@ def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
     ]
     return CollectedPart(
         rows=len(rows),
-        answered=len(answered),
-        failed=len(reasons),
-        resumed=sum(row["run_id"] != run_id for row in answered),
-        failure_reasons=dict(Counter(reasons)),
+        answered=_of_pass(FIRST_PASS, answered),
+        failed=_of_pass(FIRST_PASS, failed),
+        resumed=_of_pass(FIRST_PASS, [row for row in answered if row["run_id"] != run_id]),
+        second_answered=_of_pass(SECOND_PASS, answered),
+        second_failed=_of_pass(SECOND_PASS, failed),
+        failure_reasons=dict(Counter(row["reason"] for row in failed)),
         latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
         token_pairs=pairs[:_PAIRS_A_PART],
     )
+
+
+def _of_pass(pass_number: int, rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row["pass_number"] == pass_number for row in rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS, AnswerStatus
+from preannotation_assets.contracts import FIRST_PASS, GROUNDINGS, SECOND_PASS, SUGGESTIONS, AnswerStatus
 from preannotation_assets.extraction.spans import Span
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
@@ -38,7 +38,10 @@ class GroundAnswers:
 
 @dataclass(frozen=True, slots=True)
 class GroundedPart:
-    """What came of it. ``outcomes`` counts quotes by what became of them."""
+    """What came of it. ``outcomes`` counts quotes by what became of them.
+
+    ``verdicts`` counts the values that a rule was applied to, by label and verdict.
+    """
 
     rows: int
     pages_with_spans: int
@@ -47,6 +50,7 @@ class GroundedPart:
     spans_by_label: Mapping[str, int]
     outcomes: Mapping[str, int]
     matches: Mapping[str, int]
+    verdicts: Mapping[str, int]
 
 
 def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:
@@ -79,10 +83,11 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             continue
         result = suggest(
             page["text"],
-            _answers(rows),
+            _answers(rows, FIRST_PASS),
             task.labels,
             overlaps_allowed=task.overlaps_allowed,
             rules=task.rules,
+            second_answers=_answers(rows, SECOND_PASS),
         )
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
@@ -98,6 +103,9 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         spans_by_label=Counter(row["label"] for row in suggestions),
         outcomes=Counter(row["outcome"] for row in groundings),
         matches=Counter(row["match"] for row in groundings if row["match"]),
+        verdicts=Counter(
+            f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
+        ),
     )
 
 
@@ -109,14 +117,23 @@ def _with_times(outputs: pa.Table) -> Iterator[Row]:
 
 
 def _failure(page: Row, rows: Sequence[Row]) -> str | None:
-    reasons = [row["reason"] or "unknown" for row in rows if row["status"] != AnswerStatus.ANSWERED]
+    # A second pass that failed leaves what the first one gave.
+    reasons = [
+        row["reason"] or "unknown"
+        for row in rows
+        if row["pass_number"] == FIRST_PASS and row["status"] != AnswerStatus.ANSWERED
+    ]
     if reasons:
         return str(reasons[0])
     return "not_asked" if not rows and page["text"].strip() else None
 
 
-def _answers(rows: Sequence[Row]) -> list[ChunkAnswer]:
-    return [ChunkAnswer(**{name: row[name] for name in ChunkAnswer.__slots__}) for row in rows]
+def _answers(rows: Sequence[Row], pass_number: int) -> list[ChunkAnswer]:
+    return [
+        ChunkAnswer(**{name: row[name] for name in ChunkAnswer.__slots__})
+        for row in rows
+        if row["pass_number"] == pass_number and row["status"] == AnswerStatus.ANSWERED
+    ]
 
 
 def _suggestion_row(task: GroundAnswers, page: Row, span: Span) -> dict[str, Any]:
@@ -156,6 +173,7 @@ def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, An
             "token_probability": probability.mean if probability else None,
             "lowest_token_probability": probability.lowest if probability else None,
             "value_tokens": probability.tokens if probability else None,
+            "agreement": outcome.agreement,
             "value_verdict": outcome.verdict,
             "confidence": outcome.confidence,
         }

@@ -154,7 +154,8 @@ def measures_of(asked: Sequence[AskedChunk]) -> list[Measure]:
     """What the answered requests say about the cost of others.
 
     Only the first request at an endpoint reads the constant part of the prompt, which the server's prefix
-    cache keeps; its reading time is cut to the page's share, as in the middle of a batch.
+    cache keeps; its reading time is cut to the page's share, as in the middle of a batch. Where another run
+    has filled the cache before, that is too little.
     """
     return [_measure(item, item.reply) for item in asked if item.reply and item.reason is None]
 

@@ -25,7 +25,7 @@ from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
-from preannotation_assets.trying.asking import AskedChunk, PageAsker, SharedSlots, measures_of
+from preannotation_assets.trying.asking import PageAsker, SharedSlots, TriedPage
 from preannotation_assets.trying.report import (
     Capacity,
     page_lines,
@@ -125,9 +125,9 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))], out)
         return
     size, pages = _survey(store, request, trial, open_pages)
-    asked = _try(trial, pages, out)
+    tried = _try(trial, pages, out)
     capacity = Capacity(len(trial.endpoints), settings.max_in_flight)
-    _write(out, projection_lines(size, asked, measures_of(asked), capacity, trial.style))
+    _write(out, projection_lines(size, tried, capacity, trial.style))
     if request.doc_id is not None or request.page_num is not None:
         _write(out, ["these pages were chosen and not drawn, so the interval may be far off"])
 
@@ -164,22 +164,23 @@ def _require_room(settings: Settings, prompt: Prompt) -> None:
         )
 
 
-def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedChunk]:
+def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
     _write(out, shown(trial.template.prompt, trial.style))
     preload(trial.endpoints, trial.template, access_headers(os.environ), Timeouts())
-    asked = asyncio.run(_ask(trial, pages, out))
+    tried = asyncio.run(_ask(trial, pages, out))
+    asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
         raise InferenceError(
             f"none of {len(asked)} requests was answered", "the reasons are above; a run would fail as well"
         )
-    return asked
+    return tried
 
 
-async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedChunk]:
+async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
     timeouts = Timeouts()
-    asked: list[AskedChunk] = []
+    done: list[TriedPage] = []
     async with ChatClient(timeouts, access_headers(os.environ), trial.stream) as client:
         asker = PageAsker(
             client,
@@ -192,13 +193,13 @@ async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[AskedCh
         )
         for number, page in enumerate(pages, start=1):
             tried = await asker.ask(page)
-            asked += tried.asked
+            done.append(tried)
             title = f"page {number} of {len(pages)}: {page.doc_id} page {page.page_num}"
             lines = page_lines(
                 tried, title, trial.style, trial.template.prompt, with_prompt=trial.with_prompt
             )
             _write(out, lines)
-    return asked
+    return done
 
 
 def _survey(

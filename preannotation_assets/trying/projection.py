@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Measure", "Projection", "Rates", "project", "rates"]
+__all__ = ["Measure", "Projection", "Rates", "project", "rates", "together"]
 
 # Degrees of freedom, and the 95 % quantile of Student's t: two of them bound 90 %.
 _STUDENT: Final = (
@@ -16,7 +16,7 @@ _STUDENT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One request that was answered, as it costs in the middle of a batch.
+    """A page, or one request about it, that was answered: what it costs in the middle of a batch.
 
     ``page_tokens`` is the estimate for the page's text, the only size known before asking;
     ``answer_tokens`` is the server's count, None where it gives none. Seconds are what the server spent;
@@ -52,12 +52,23 @@ class Projection:
     """Seconds that slots are busy with a batch, all of them together.
 
     ``lowest`` and ``highest`` bound 90 % of what the same number of random pages would lead to; None
-    where fewer than two requests were measured.
+    where fewer than two pages were measured.
     """
 
     seconds: float
     lowest: float | None
     highest: float | None
+
+
+def together(measures: Sequence[Measure]) -> Measure:
+    """What the requests about one page come to: pages are drawn, and not requests."""
+    counts = [measure.answer_tokens for measure in measures]
+    return Measure(
+        page_tokens=sum(measure.page_tokens for measure in measures),
+        answer_tokens=None if None in counts else sum(count or 0 for count in counts),
+        reading_seconds=sum(measure.reading_seconds for measure in measures),
+        writing_seconds=sum(measure.writing_seconds for measure in measures),
+    )
 
 
 def rates(measures: Sequence[Measure]) -> Rates:
@@ -75,10 +86,12 @@ def rates(measures: Sequence[Measure]) -> Rates:
 
 
 def project(measures: Sequence[Measure], page_tokens: int) -> Projection | None:
-    """The time of a batch of ``page_tokens`` estimated tokens of text; None where nothing was measured.
+    """The time of a batch of ``page_tokens`` estimated tokens of text, from measures of single pages.
+
+    None where nothing was measured.
 
     The ratio estimator of survey sampling (Cochran, Sampling Techniques, 3rd edition, 6.3 and 6.4): seconds
-    a token, over all measured requests together, times the tokens of the batch.
+    a token, over all measured pages together, times the tokens of the batch.
     """
     measured_tokens = sum(measure.page_tokens for measure in measures)
     if not measured_tokens:

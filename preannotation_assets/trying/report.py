@@ -8,8 +8,8 @@ from typing import Final
 from preannotation_assets.extraction.prompt import Message, Prompt
 from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
 from preannotation_assets.inference.outcomes import Reason
-from preannotation_assets.trying.asking import AskedChunk, TriedPage
-from preannotation_assets.trying.projection import Measure, Projection, Rates, project, rates
+from preannotation_assets.trying.asking import AskedChunk, TriedPage, measures_of
+from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
 from preannotation_assets.trying.survey import BatchSize
 from preannotation_assets.trying.terminal import Mark, Style, display_width, fit, visible
 
@@ -102,8 +102,7 @@ def page_lines(
 
 def projection_lines(
     size: BatchSize,
-    asked: Sequence[AskedChunk],
-    measures: Sequence[Measure],
+    tried: Sequence[TriedPage],
     capacity: Capacity,
     style: Style,
 ) -> Iterator[str]:
@@ -117,9 +116,11 @@ def projection_lines(
         f"{about}{answered:,} answered already, {about}{size.requests:,} to ask"
         f" with {size.tokens:,} tokens of text (estimated)"
     )
-    yield f"measured on {_count(len(measures), 'answer')}, one request in flight:"
+    asked = [item for page in tried for item in page.asked]
+    measures = [together(found) for page in tried if (found := measures_of(page.asked))]
+    yield f"measured on {_count(len(measures), 'page')}, one request in flight:"
     yield f"  {_rate_words(rates(measures))}"
-    failed = len(asked) - len(measures)
+    failed = sum(item.reason is not None for item in asked)
     if failed:
         yield f"{_count(failed, 'request')} of {len(asked)} failed; their time is not counted"
     projection = project(measures, size.tokens)
@@ -129,13 +130,13 @@ def projection_lines(
     yield from _time_lines(projection, len(measures), size, capacity)
 
 
-def _time_lines(projection: Projection, answers: int, size: BatchSize, capacity: Capacity) -> Iterator[str]:
+def _time_lines(projection: Projection, pages: int, size: BatchSize, capacity: Capacity) -> Iterator[str]:
     """Servers slow down when requests run side by side, and nobody knows by how much: both ends are told."""
     seconds = projection.seconds
     slots = max(1, min(size.requests, capacity.endpoints * capacity.max_in_flight))
     servers = min(slots, capacity.endpoints)
     where = f"{_count(servers, 'server')} with {_count(slots, 'request')} in flight"
-    yield f"slot time  {_duration(seconds)}{_range_words(projection, answers)}"
+    yield f"slot time  {_duration(seconds)}{_range_words(projection, pages)}"
     if slots == servers:
         yield f"wall time  {_duration(seconds / servers)} on {where}"
         yield f"GPU time   {_duration(seconds)}, if a server is one GPU"
@@ -145,11 +146,11 @@ def _time_lines(projection: Projection, answers: int, size: BatchSize, capacity:
     yield "           shorter: requests side by side are as fast as one alone; longer: nothing is gained"
 
 
-def _range_words(projection: Projection, answers: int) -> str:
+def _range_words(projection: Projection, pages: int) -> str:
     if projection.lowest is None or projection.highest is None:
-        return " (one answer says nothing about the range)"
+        return " (one page says nothing about the range)"
     low, high = _duration(projection.lowest), _duration(projection.highest)
-    return f" ({low} to {high}, 90 % interval of {_count(answers, 'answer')})"
+    return f" ({low} to {high}, 90 % interval of {_count(pages, 'page')})"
 
 
 def _rate_words(speeds: Rates) -> str:

@@ -95,6 +95,7 @@ def output_row(page: HostilePage, **changes: Any) -> dict[str, Any]:
         **dict.fromkeys(RAW_MODEL_OUTPUTS.names),
         **page.key,
         "chunk_index": 0,
+        "pass_number": 1,
         "start": 0,
         "end": len(page.text),
         "request_key": "k",

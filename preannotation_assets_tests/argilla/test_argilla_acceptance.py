@@ -4,7 +4,9 @@ The server lives in an environment of its own (`make set-up-argilla`), so one pr
 does all its work; the tests look at what it reports.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -29,7 +31,7 @@ from preannotation_assets import cli
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.label_file import exported, load_label_scheme
+from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.settings import Settings
 from preannotation_assets.tasks.ground_answers import span_id
 
@@ -95,7 +97,7 @@ def accepted(
     folder = tmp_path_factory.mktemp("argilla")
     recipe = (REPOSITORY / "docs" / "argilla-loader.md").read_text("utf-8")
     (folder / "recipe.py").write_text("".join(re.findall(r"```python\n(.*?)```", recipe, re.DOTALL)), "utf-8")
-    (folder / "scheme.json").write_text(exported(Settings.from_environment({}).labels, "text"), "utf-8")
+    (folder / "scheme.json").write_text(exported_labels(), "utf-8")
     shutil.copytree(publish_pages(folder / "lake", HOSTILE_PAGES, scheme), folder / "hostile")
     _copy_demo(demo_lake, folder / "demo")
     write_two_loads(folder)
@@ -120,6 +122,17 @@ def accepted(
         cases,
         result["verdicts"],
     )
+
+
+def exported_labels() -> str:
+    """What `preannotate labels export` prints of the scheme."""
+    printed = io.StringIO()
+    on_term = signal.getsignal(signal.SIGTERM)
+    with contextlib.redirect_stdout(printed):
+        status = cli.main(["labels", "export", Settings.from_environment({}).labels])
+    signal.signal(signal.SIGTERM, on_term)
+    assert status == 0
+    return printed.getvalue()
 
 
 def ask_argilla(python: Path, folder: Path) -> dict[str, Any]:

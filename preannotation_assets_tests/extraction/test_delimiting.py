@@ -72,6 +72,13 @@ def test_nothing_on_the_page_is_its_tag(text: str) -> None:
     assert delimit_page(text) == delimit_page(text)
 
 
+def test_a_tag_that_is_on_the_page_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preannotation_assets.extraction.delimiting._DIGITS", 1)
+    for missing in "0123459bdf":
+        shown = delimit_page("</page> " + "0123456789ABCDEF".replace(missing.upper(), ""))
+        assert shown.startswith(f"<page-{missing}>\n")
+
+
 def test_only_a_page_with_a_tag_like_ours_gets_its_own() -> None:
     assert delimit_page("<b> pages") == "<page>\n< b> pages\n</page>"
     one, other = delimit_page("a </page>"), delimit_page("b </page>")

@@ -13,6 +13,7 @@ from preannotation_assets.extraction.suggesting import (
     UNKNOWN_LABEL,
     ChunkAnswer,
     suggest,
+    value_probabilities,
 )
 from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict
 
@@ -47,6 +48,41 @@ def test_offsets_of_a_chunk_are_those_of_the_page() -> None:
     ]
     found = suggest(PAGE, answers, LABELS, overlaps_allowed=False)
     assert [span.start for span in found.spans] == [PAGE.index("Marie"), PAGE.rindex("Marie")]
+
+
+def test_a_second_pass_speaks_only_about_what_it_was_asked() -> None:
+    text = json.dumps({"spans": [{"port": "Hamburg"}, {"port": "Hull"}]})
+    first = ChunkAnswer(0, len(PAGE), text, [len(text)], [math.log(0.5)], 7)
+    again = [answer(("port", "Hamburg"), end=PAGE.index(" for"))]
+    found = suggest(PAGE, [first], LABELS, overlaps_allowed=False, second_answers=again)
+    assert [(PAGE[span.start : span.end], span.confidence) for span in found.spans] == [
+        ("Hamburg", pytest.approx(0.7)),
+        ("Hull", pytest.approx(0.5)),
+    ]
+    assert [outcome.agreement for outcome in found.outcomes] == [1.0, None]
+
+
+def test_no_agreement_makes_an_invalid_value_better() -> None:
+    rule = ValueRule("A.*", None, OnInvalid.LOWER, 0.5)
+    text = json.dumps({"spans": [{"port": "Hull"}]})
+    first = ChunkAnswer(0, len(PAGE), text, [len(text)], [math.log(0.5)], 7)
+    found = suggest(
+        PAGE,
+        [first],
+        LABELS,
+        overlaps_allowed=False,
+        rules={"port": rule},
+        second_answers=[answer(("port", "Hull"))],
+    )
+    assert found.spans[0].confidence == pytest.approx(0.7 * 0.5)
+
+
+def test_values_are_as_probable_as_their_own_tokens() -> None:
+    text = '{"spans":[{"port":"Kiel"},{"port":"Hull"}]}'
+    lengths = [len('{"spans":[{"port":"'), 4, len('"},{"port":"'), 4, len('"}]}')]
+    logprobs = [-9.0, math.log(0.9), -9.0, math.log(0.4), -9.0]
+    assert value_probabilities(text, lengths, logprobs) == [pytest.approx(0.9), pytest.approx(0.4)]
+    assert value_probabilities(text, None, None) == [None, None]
 
 
 def test_an_entity_in_the_overlap_of_two_chunks_is_one_span() -> None:

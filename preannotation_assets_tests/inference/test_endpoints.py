@@ -71,16 +71,17 @@ def test_retry_after_keeps_everybody_away_until_then() -> None:
     assert _fill(pool, 40.5)[0] == A
 
 
-def test_refusals_for_load_halve_the_limit_once_for_requests_sent_together_and_it_recovers() -> None:
-    pool = EndpointPool([A], 8)
+@pytest.mark.parametrize("cap", [2, 8, 32])
+def test_refusals_for_load_halve_the_limit_once_for_requests_sent_together_and_it_recovers(cap: int) -> None:
+    pool = EndpointPool([A], cap)
     pool.record(A, OK, 100.0)
     for _ in range(2):
         pool.record(A, BUSY, 200.0)
-    assert pool.states()[A].limit == 4
-    for second in range(80):
+    assert pool.states()[A].limit == cap // 2
+    for second in range(2 + cap * cap):
         pool.record(A, OK, 201.0 + second)
     state = pool.states()[A]
-    assert (state.limit, state.lowest_limit) == (8, 4)
+    assert (state.limit, state.lowest_limit) == (cap, cap // 2)
 
 
 @dataclass
@@ -155,6 +156,14 @@ def test_the_servers_own_work_on_a_request_is_not_taken_for_waiting() -> None:
     for step in range(2_000):
         pool.record(A, Feedback(available=True, latency=1.0, queue=0.1), float(step))
     assert pool.states()[A].limit == 64
+
+
+def test_a_refusal_counts_at_the_cap_too() -> None:
+    pool = EndpointPool([A], 8)
+    for step in range(100):
+        pool.record(A, OK, 0.1 * step)
+    pool.record(A, BUSY, 10.0)
+    assert pool.states()[A].limit == 4
 
 
 def test_the_limit_stays_at_the_cap_as_long_as_nothing_waits() -> None:

@@ -79,7 +79,7 @@ def test_the_documented_queries_run(
     asked: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, server = asked
-    page = {"doc_id": "d", "page_num": 1, "chunk_index": 0, "start": 0, "end": 9}
+    page = {"doc_id": "d", "page_num": 1, "chunk_index": 0, "pass_number": 1, "start": 0, "end": 9}
     outputs = pa.Table.from_pylist([{**page, **row} for row in run.rows], schema=RAW_MODEL_OUTPUTS)
     key = "argilla/work/vessels_ocr_7/raw_model_outputs/v/part-00000.parquet"
     write_table(open_store(StoreLocation(str(tmp_path))), key, outputs)

@@ -106,7 +106,7 @@ def test_an_answer_with_lists_is_closed_wherever_it_was_cut() -> None:
         assert [(quote.label, quote.text) for quote in answer.quotes] == quotes[: len(answer.quotes)]
         assert sum(kept.token_lengths or ()) == len(kept.answer)
         lasts.add(answer.quotes[-1].label)
-    assert lasts == {"vessel_name", "port"} or lasts == {"port"}
+    assert "port" in lasts
 
 
 BY_LABEL = sorted(QUOTES, key=lambda quote: next(iter(quote)))

@@ -34,7 +34,7 @@ __all__ = ["BATCHES", "LABELS", "LAYOUT", "Batch", "Halt", "expected_table", "pu
 LAYOUT = DatasetLayout("vessels_ocr_1")
 LABELS = ("vessel_name", "port")
 PARTS = 4
-PAGES_A_PART = 40
+PAGES_A_PART = 20
 TEXT = "The Marie-Louise left Hamburg for Rotterdam, and Hansa IV left Bergen. " * 8
 
 Row = dict[str, Any]

@@ -31,7 +31,8 @@ SMALL, LARGE = (expected_table(batch) for batch in BATCHES.values())
 READERS: dict[str, tuple[Callable[[tuple[str, int], str], Reader], tuple[type[Exception], ...]]] = {
     "whole": (whole_reader, ()),
     "pyarrow": (pyarrow_reader, (OSError, pa.ArrowException)),
-    "duckdb": (duckdb_reader, (duckdb.HTTPException, duckdb.IOException, duckdb.InvalidInputException)),
+    # A message of DuckDB's may quote the bytes it stumbled over, which then are no UTF-8.
+    "duckdb": (duckdb_reader, (duckdb.Error, UnicodeDecodeError)),
 }
 
 
@@ -44,7 +45,7 @@ def publisher() -> Iterator[PublisherProcess]:
 @pytest.mark.parametrize(
     ("planted", "anomaly"),
     [
-        (pa.concat_tables([SMALL.slice(0, 100), LARGE.slice(300)]), Anomaly.MIXTURE),
+        (pa.concat_tables([SMALL.slice(0, 100), LARGE.slice(250)]), Anomaly.MIXTURE),
         (pa.concat_tables([SMALL, LARGE]), Anomaly.MIXTURE),
         (pa.concat_tables([SMALL, SMALL.slice(7, 1)]), Anomaly.DUPLICATES),
         (pa.concat_tables([LARGE.slice(0, 500), LARGE.slice(501)]), Anomaly.GAP),

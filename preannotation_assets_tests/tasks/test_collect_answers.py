@@ -1,5 +1,6 @@
 """Answers are put beside their chunks, in order, and counted."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _task(tmp_path: Path, store: ObjectStore, pieces: list[list[Piece]]) -> Coll
     index = AnswerIndex.read(store, JOURNAL)
     known = {piece.request_key: index.get(piece.request_key) for row in pieces for piece in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
-    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS_KEY, OUTPUTS_KEY, pieces, answers, "now")
+    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS_KEY, OUTPUTS_KEY, {1: pieces}, answers, "now")
 
 
 PIECES = [[Piece(0, 10, "a")], [Piece(0, 60, "left"), Piece(50, 100, "right")], [Piece(0, 10, "a")]]
@@ -80,6 +81,24 @@ def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: Objec
     ]
     assert (part.rows, part.answered, part.failed, part.resumed) == (4, 3, 1, 1)
     assert part.failure_reasons == {"endless_answer": 1}
+
+
+def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: ObjectStore) -> None:
+    task = _task(tmp_path, store, [[Piece(0, 10, "a")], [Piece(0, 100, "left")], [Piece(0, 10, "a")]])
+    right = AnswerIndex.read(store, JOURNAL).get("right")
+    assert right
+    again: list[list[Piece]] = [[], [Piece(0, 100, "right")], []]
+    part = collect_answers(
+        replace(task, passes={2: again, **task.passes}, answers={**task.answers, "right": right})
+    )
+    rows = read_table(store, OUTPUTS_KEY).to_pylist()
+    assert [(row["doc_id"], row["pass_number"], row["status"]) for row in rows] == [
+        ("d0", 1, "answered"),
+        ("d1", 1, "answered"),
+        ("d2", 1, "answered"),
+        ("d1", 2, "failed"),
+    ]
+    assert (part.answered, part.failed, part.second_answered, part.second_failed) == (3, 0, 0, 1)
 
 
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:

@@ -24,7 +24,8 @@ ANSWERED_AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 
 def output(page: int, spans: list[dict[str, str]] | None, **changes: Any) -> dict[str, Any]:
     row = {
-        "doc_id": "doc", "page_num": page, "chunk_index": 0, "start": 0, "end": len(TEXTS[page]),
+        "doc_id": "doc", "page_num": page, "chunk_index": 0, "pass_number": 1,
+        "start": 0, "end": len(TEXTS[page]),
         "request_key": f"k{page}", "status": "answered", "reason": None,
         "answer": None if spans is None else json.dumps({"spans": spans}),
         "token_lengths": None, "token_logprobs": None, "prompt_tokens": 1, "answer_tokens": 1,
@@ -109,6 +110,41 @@ def test_the_raw_parts_of_every_confidence_are_in_the_working_data(tmp_path: Pat
     assert kiel["token_probability"] == pytest.approx(0.6)
     assert kiel["lowest_token_probability"] == pytest.approx(0.4)
     assert kiel["start"] is not None
+
+
+def test_a_second_pass_changes_confidences_and_nothing_else(tmp_path: Path) -> None:
+    def about(page: int, *quotes: tuple[str, str], probability: float = 0.5, **more: Any) -> dict[str, Any]:
+        row = output(page, [{label: quote} for label, quote in quotes], **more)
+        length = len(row["answer"])
+        return row | {"token_lengths": [1] * length, "token_logprobs": [math.log(probability)] * length}
+
+    first = [
+        about(0, ("vessel_name", "Marie-Louise"), ("port", "Hull")),
+        about(3, ("vessel_name", "Hansa IV")),
+        about(4, ("vessel_name", "Kiel")),
+    ]
+    second = [
+        about(0, ("port", "Hull"), ("vessel_name", "The"), probability=0.9, pass_number=2),
+        output(3, None, status="failed", reason="not_done", pass_number=2),
+    ]
+    before, _ = ground(tmp_path / "before", first)
+    part, store = ground(tmp_path / "after", first + second)
+    assert (part.rows, part.pages_with_spans) == (before.rows, before.pages_with_spans) == (4, 3)
+    assert not [page for page in part.failed_pages if page.page_num in (0, 3, 4)]
+    rows = read_table(store, "suggestions.parquet").to_pylist()
+    assert {row["text"]: row["confidence"] for row in rows} == {
+        "Marie-Louise": pytest.approx(0.3),  # It was not seen again: 0.6 of 0.5.
+        "Hull": pytest.approx(0.7),
+        "Hansa IV": pytest.approx(0.5),
+        "Kiel": pytest.approx(0.5),
+    }
+    groundings = read_table(store, "groundings.parquet").to_pylist()
+    assert {row["quote"]: row["agreement"] for row in groundings} == {
+        "Marie-Louise": 0.0,
+        "Hull": 1.0,
+        "Hansa IV": None,
+        "Kiel": None,
+    }
 
 
 def test_a_part_without_answers_is_two_empty_tables(tmp_path: Path) -> None:

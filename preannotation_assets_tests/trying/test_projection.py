@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.trying.projection import Measure, project, rates
+from preannotation_assets.trying.projection import Measure, project, rates, together
 
 MEASURES = st.lists(
     st.builds(
@@ -86,3 +86,10 @@ def test_nine_of_ten_intervals_hold_the_truth(count: int) -> None:
         assert projection.highest is not None
         held += projection.lowest <= truth <= projection.highest
     assert 0.80 <= held / 2000 <= 0.97
+
+
+def test_requests_of_one_page_are_one_measure() -> None:
+    """Their times are alike: counted apart they would make the interval too narrow."""
+    page = together([Measure(100, 10, 1.0, 2.0), Measure(200, 30, 3.0, 4.0)])
+    assert page == Measure(300, 40, 4.0, 6.0)
+    assert together([Measure(1, None, 0.0, 1.0), Measure(1, 5, 0.0, 1.0)]).answer_tokens is None

@@ -133,7 +133,7 @@ def test_a_few_pages_are_shown_and_nothing_is_kept(
     assert said.count("answer · ") == 3
     assert "20 pages, 20 requests" in said
     assert "0 answered already, 20 to ask" in said
-    assert re.search(r"slot time  \d.* \(.* 90 % interval of 3 answers\)", said)
+    assert re.search(r"slot time  \d.* \(.* 90 % interval of 3 pages\)", said)
     assert re.search(r"wall time  .* on 1 server with 4 requests in flight", said)
     assert "GPU time " in said
     # The same pages the next time.
