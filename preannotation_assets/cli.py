@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from preannotation_assets.lake import ObjectStore
-    from preannotation_assets.resources.warehouse import Warehouse
+    from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["main"]
 
@@ -151,9 +151,9 @@ def _try(arguments: argparse.Namespace) -> int:
 
 
 def _open_warehouse(settings: Settings) -> "AbstractContextManager[Warehouse]":
-    from preannotation_assets.resources.warehouse import WarehouseResource
+    from preannotation_assets.warehouse import open_warehouse
 
-    return WarehouseResource(database=settings.database, batch_condition=settings.batch_condition).open()
+    return open_warehouse(settings.database, settings.batch_condition)
 
 
 def _preview(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ from preannotation_assets.errors import BatchError, WarehouseError
 from preannotation_assets.jobs import preannotate
 from preannotation_assets.lake.layout import validate_dataset
 from preannotation_assets.partitions import DATASETS
-from preannotation_assets.resources.warehouse import DatasetSummary, WarehouseResource
+from preannotation_assets.resources.warehouse import WarehouseResource
+from preannotation_assets.warehouse import DatasetSummary
 
 __all__ = ["changed_datasets", "new_datasets"]
 

@@ -20,6 +20,7 @@ ALLOWED = {
     "tasks": {"errors", "contracts", "manifests", "lake", "extraction", "inference"},
     "publishing": {"errors", "contracts", "manifests", "lake", "extraction", "tasks"},
     "simulator": {"errors"},
+    "warehouse": {"errors", "extraction"},
     "trying": {
         "errors",
         "manifests",
@@ -39,6 +40,7 @@ FORBIDDEN = {
     "publishing": {"dagster", "pyspark"},
     "simulator": {"dagster", "pyspark"},
     "trying": {"dagster", "pyspark", "duckdb"},
+    "warehouse": {"dagster", "pyspark"},
 }
 
 

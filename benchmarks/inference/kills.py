@@ -1,4 +1,4 @@
-"""kill -9 at random moments: one Spark worker, the process that holds all of them, or everything at once.
+"""kill -9 at random moments: one Spark worker, all workers of the executor, or everything at once.
 
 What was paid twice is read from the stand-in's own log: a request whose question was asked again.
 """
@@ -22,7 +22,7 @@ import httpx
 
 from benchmarks.inference.asking import Batch, ask_what_is_open, kept_answers, prepare
 from benchmarks.inference.killed import Job
-from benchmarks.inference.processes import ending, kill_all
+from benchmarks.inference.processes import descendants, ending, kill_all
 from benchmarks.inference.servers import Speed, count_requests, serve
 from preannotation_assets.tasks.ask_model import ask_model
 
@@ -107,9 +107,11 @@ def _kill(kind: str, process: subprocess.Popen[bytes], workers: Path, chance: ra
         kill_all(process)
         return
     chosen = chance.choice(sorted(alive))
-    number = int(chosen.name if kind == "worker" else chosen.read_text("ascii"))
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(number, signal.SIGKILL)
+    # The parent of a worker holds all of the executor's.
+    below = [] if kind == "worker" else descendants(int(chosen.read_text("ascii")))
+    for number in (int(chosen.name), *below):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def _finish(batch: Batch, url: str) -> None:
@@ -144,9 +146,12 @@ def _report(kills: Sequence[_Kill], records: Sequence[dict[str, Any]], peak: int
             kill.at - _FLUSH_SECONDS - _WRITE_SECONDS < _end(record) < kill.at for record in records
         )
         print(f"{kill.kind:12}{len(of_kill):>8}{in_flight:>11}{len(of_kill) - in_flight:>17}{allowed:>9}")
+    late = [min(kill.at - _end(record) for kill in kills if kill.at > _end(record)) for record in unexplained]
     print(
-        f"repaid {len(repaid)} of {len(records)} requests, {len(unexplained)} of them with no kill near them,"
+        f"repaid {len(repaid)} of {len(records)} requests, {len(late)} of them with no kill soon after",
+        end="",
     )
+    print(f" (up to {max(late):.1f} s before one)" if late else "")
     print(f"most in flight {peak} at a cap of {_CAP}, flush interval {_FLUSH_SECONDS:.0f} s; ", end="")
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ending", "kill_all"]
+__all__ = ["descendants", "ending", "kill_all"]
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL for the process and everything below it, also what has a process group of its own."""
-    for number in (process.pid, *_descendants(process.pid)):
+    for number in (process.pid, *descendants(process.pid)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
     process.wait(10)
@@ -29,7 +29,8 @@ def ending(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
             kill_all(process)
 
 
-def _descendants(number: int) -> list[int]:
+def descendants(number: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
     found, grown = {number}, True
     while grown:

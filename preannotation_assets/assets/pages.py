@@ -23,8 +23,9 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
 from preannotation_assets.partitions import DATASETS
 from preannotation_assets.resources.storage import StorageResource
-from preannotation_assets.resources.warehouse import Warehouse, WarehouseResource
+from preannotation_assets.resources.warehouse import WarehouseResource
 from preannotation_assets.tasks.snapshot_pages import write_snapshot
+from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["PagesConfig", "pages"]
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from preannotation_assets import warehouse
 from preannotation_assets.errors import WarehouseError
 from preannotation_assets.extraction.pages import SourceRow
-from preannotation_assets.resources import warehouse
 from preannotation_assets.resources.warehouse import WarehouseResource
 
 TABLE = "CREATE TABLE t(doc_id VARCHAR, page_num INTEGER, text VARCHAR, text_sha256 VARCHAR)"

@@ -1,0 +1,279 @@
+"""The warehouse: pages from MotherDuck or from a local DuckDB file, read only. Without Dagster."""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from preannotation_assets.errors import WarehouseError
+from preannotation_assets.extraction.pages import SourceRow
+
+__all__ = [
+    "DEFAULT_DATASET_PATTERN",
+    "DEFAULT_MEMORY_LIMIT",
+    "DatasetSummary",
+    "Warehouse",
+    "open_warehouse",
+]
+
+DEFAULT_DATASET_PATTERN: Final = r"^(vessels_ocr_[\p{L}\p{N}]+)"
+DEFAULT_MEMORY_LIMIT: Final = "1GB"
+
+_CATALOG: Final = "md_raw_ocr"
+_LOCK_WAIT_SECONDS: Final = 10.0
+_LOCK_POLL_SECONDS: Final = 0.25
+_ROWS_A_BATCH: Final = 1000
+_INTEGER_TYPES: Final = frozenset(
+    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
+)
+_COLUMNS: Final = ("doc_id", "page_num", "text", "text_sha256")
+# Their messages are about statements and files, not about values.
+_TELLING_ERRORS: Final = (
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.IOException,
+)
+_TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
+
+# The dataset itself, or the dataset followed by something that cannot be the rest of a longer name:
+# vessels_ocr_1 must not take in vessels_ocr_10.
+_DEFAULT_CONDITION: Final = (
+    "doc_id = $dataset OR (starts_with(doc_id, $dataset) AND "
+    r"regexp_matches(substr(doc_id, length($dataset) + 1, 1), '^[^\p{L}\p{N}]$', 's'))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A dataset the view holds. ``fingerprint`` changes when any of its pages does."""
+
+    dataset: str
+    pages: int
+    fingerprint: str
+
+
+@contextmanager
+def open_warehouse(
+    database: str,
+    batch_condition: str = "",
+    dataset_pattern: str = DEFAULT_DATASET_PATTERN,
+    memory_limit: str = DEFAULT_MEMORY_LIMIT,
+    connection_config: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator["Warehouse"]:
+    """A connection with the pages attached read-only; closed at the end.
+
+    ``batch_condition`` is SQL over doc_id that says which pages are of ``$dataset``, empty for the default;
+    the first group of ``dataset_pattern`` (RE2) is the dataset in a doc_id.
+
+    Raises:
+        WarehouseError: the database, the view or one of its columns is not as it must be.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="preannotation-duckdb-") as spill,
+        duckdb.connect(
+            config={
+                "custom_user_agent": "preannotation_assets",
+                "memory_limit": memory_limit,
+                # Every thread pins memory of its own while sorting: with 4 of them 1 GB is too little
+                # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
+                "threads": 1,
+                "temp_directory": spill,
+                **connection_config,
+            }
+        ) as connection,
+    ):
+        # It would be printed among what the command line says.
+        connection.execute("SET enable_progress_bar = false")
+        view = f'"{_attach(connection, database)}".main.vw_argilla_pages'
+        _check_columns(connection, view)
+        # A column may compare its strings in a way of its own, as COLLATE NOCASE does.
+        view = f"(SELECT * REPLACE (doc_id COLLATE C AS doc_id) FROM {view})"  # noqa: S608
+        yield Warehouse(connection, view, batch_condition or _DEFAULT_CONDITION, dataset_pattern)
+
+
+class Warehouse:
+    """An open connection to the view of pages."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, view: str, condition: str, dataset_pattern: str
+    ) -> None:
+        self._connection = connection
+        self._view = view
+        self._condition = condition
+        self._dataset_pattern = dataset_pattern
+
+    def read_pages(self, dataset: str, doc_ids: Sequence[str] | None = None) -> Iterator[SourceRow]:
+        """The rows of a dataset, sorted by doc_id and page_num, in one streaming pass.
+
+        Raises:
+            WarehouseError: the batch condition or the view cannot be evaluated, or a row has no doc_id.
+        """
+        selection = f"SELECT {', '.join(_COLUMNS)} FROM {self._view} WHERE ({self._condition})"  # noqa: S608
+        if doc_ids is not None:
+            self._connection.register("wanted_doc_ids", pa.table({"doc_id": pa.array(doc_ids, pa.string())}))
+            selection += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
+        query = f"{selection} ORDER BY doc_id, page_num"
+        with _named_errors("the pages cannot be read"):
+            reader = self._connection.execute(query, self._parameters(dataset)).to_arrow_reader(_ROWS_A_BATCH)
+        while True:
+            with _named_errors("the pages cannot be read"):
+                batch = next(reader, None)
+            if batch is None:
+                return
+            yield from _source_rows(batch)
+
+    def has_pages(self, dataset: str) -> bool:
+        """Whether there is any page of a dataset.
+
+        Raises:
+            WarehouseError: the batch condition or the view cannot be evaluated.
+        """
+        query = f"SELECT 1 FROM {self._view} WHERE ({self._condition}) LIMIT 1"  # noqa: S608
+        with _named_errors("the pages cannot be read"):
+            return self._connection.execute(query, self._parameters(dataset)).fetchone() is not None
+
+    def _parameters(self, dataset: str) -> dict[str, str]:
+        """DuckDB refuses a parameter that the query does not use."""
+        return {"dataset": dataset} if "$dataset" in self._condition else {}
+
+    def list_datasets(self) -> list[DatasetSummary]:
+        """The datasets of the view, by the dataset pattern.
+
+        The fingerprint is made of ids and text hashes: no text is read.
+
+        Raises:
+            WarehouseError: the pattern or the view cannot be evaluated.
+        """
+        query = f"""
+            SELECT dataset, count(*), bit_xor(page_hash)::VARCHAR, sum(page_hash::HUGEINT)::VARCHAR
+            FROM (
+                SELECT regexp_extract(doc_id, $pattern, 1) AS dataset,
+                       hash(doc_id, page_num, text_sha256) AS page_hash
+                FROM {self._view}
+            )
+            WHERE dataset <> '' GROUP BY dataset ORDER BY dataset"""  # noqa: S608
+        with _named_errors("the datasets cannot be listed"):
+            rows = self._connection.execute(query, {"pattern": self._dataset_pattern}).fetchall()
+        return [DatasetSummary(name, pages, f"{pages}-{xor}-{total}") for name, pages, xor, total in rows]
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:
+    if database.startswith("md:"):
+        catalog = database.removeprefix("md:").split("?")[0] or _CATALOG
+        if not re.fullmatch(r"\w+", catalog):
+            raise WarehouseError("the name of the MotherDuck database is not a plain name", "use md:NAME")
+        _attach_motherduck(connection, catalog)
+        return catalog
+    _require_file(database)
+    statement = f"ATTACH '{_quoted(database)}' AS {_CATALOG} (READ_ONLY)"
+    deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise WarehouseError(
+                    f"{database} cannot be opened as a DuckDB database", _one_line(error)
+                ) from None
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"{database} is open for writing elsewhere", _lock_holder(error)
+                ) from None
+            time.sleep(_LOCK_POLL_SECONDS)
+        except duckdb.Error as error:
+            raise WarehouseError(f"{database} cannot be attached", _one_line(error)) from None
+        else:
+            return _CATALOG
+
+
+def _attach_motherduck(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    tokens = [os.environ[name] for name in _TOKEN_VARIABLES if os.environ.get(name)]
+    if not tokens:
+        # MotherDuck's client would open a web browser and wait.
+        raise WarehouseError("there is no token for MotherDuck", "set motherduck_token")
+    try:
+        connection.execute(f"ATTACH 'md:{catalog}'")
+    except duckdb.Error as error:
+        said = _one_line(error)
+        for token in tokens:
+            said = said.replace(token, "…")
+        raise WarehouseError(f"MotherDuck's database {catalog} cannot be attached", said) from None
+
+
+def _require_file(database: str) -> None:
+    if not Path(database).is_file():
+        raise WarehouseError(
+            f"there is no DuckDB file {database}",
+            "set PREANNOTATION_DATABASE to one, or to md: for MotherDuck",
+        )
+
+
+def _check_columns(connection: duckdb.DuckDBPyConnection, view: str) -> None:
+    try:
+        described = connection.execute(f"DESCRIBE {view}").fetchall()
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"there is no usable view {view.replace(chr(34), '')}",
+            f"create it as sql/motherduck/PREANNOTATION_SCHEMA.md says; {_one_line(error)}",
+        ) from None
+    types = {name: str(data_type) for name, data_type, *_ in described}
+    missing = [name for name in _COLUMNS if name not in types]
+    if missing:
+        raise WarehouseError(
+            f"the view lacks the column(s) {', '.join(missing)}", "it needs " + ", ".join(_COLUMNS)
+        )
+    for name in _COLUMNS:
+        good = types[name] in _INTEGER_TYPES if name == "page_num" else types[name] == "VARCHAR"
+        if not good:
+            wanted = "an integer" if name == "page_num" else "VARCHAR"
+            raise WarehouseError(f"the view's column {name} is {types[name]}", f"make it {wanted}")
+
+
+@contextmanager
+def _named_errors(problem: str) -> Iterator[None]:
+    """Turns DuckDB's errors into ours. A conversion error quotes the value, so only its kind is told.
+
+    What goes wrong after the first rows reaches us as an error of Arrow's reader.
+    """
+    try:
+        yield
+    except _TELLING_ERRORS as error:
+        raise WarehouseError(problem, _one_line(error)) from None
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if "Out of Memory" in str(error):
+            raise WarehouseError(problem, "sorting needs more than the warehouse's memory_limit") from None
+        raise WarehouseError(problem, f"DuckDB says {type(error).__name__}") from None
+
+
+def _source_rows(batch: pa.RecordBatch) -> Iterator[SourceRow]:
+    columns = [batch.column(name).to_pylist() for name in _COLUMNS]
+    for doc_id, page_num, text, sha256 in zip(*columns, strict=True):
+        if doc_id is None:
+            raise WarehouseError(
+                "the batch has a row without a doc_id", "leave it out of the view or of the batch condition"
+            )
+        # HUGEINT comes as a decimal.
+        yield SourceRow(doc_id, None if page_num is None else int(page_num), text, sha256)
+
+
+def _quoted(path: str) -> str:
+    return path.replace("'", "''")
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]
+
+
+def _lock_holder(error: Exception) -> str:
+    holder = re.search(r"\(PID (\d+)\)", str(error))
+    return f"process {holder.group(1)} holds it; close that connection" if holder else "close that connection"
