@@ -146,7 +146,10 @@ def _report(kills: Sequence[_Kill], records: Sequence[dict[str, Any]], peak: int
             kill.at - _FLUSH_SECONDS - _WRITE_SECONDS < _end(record) < kill.at for record in records
         )
         print(f"{kill.kind:12}{len(of_kill):>8}{in_flight:>11}{len(of_kill) - in_flight:>17}{allowed:>9}")
-    late = [min(kill.at - _end(record) for kill in kills if kill.at > _end(record)) for record in unexplained]
+    late = [
+        min((kill.at - _end(record) for kill in kills if kill.at > _end(record)), default=float("inf"))
+        for record in unexplained
+    ]
     print(
         f"repaid {len(repaid)} of {len(records)} requests, {len(late)} of them with no kill soon after",
         end="",
