@@ -16,7 +16,12 @@ from itertools import groupby
 import httpx
 
 from benchmarks.grounding import DATA
-from preannotation_assets.extraction.consistency import MarkedSpan, compare_passes, wants_second_look
+from preannotation_assets.extraction.consistency import (
+    MarkedSpan,
+    adjusted_confidence,
+    agreement,
+    wants_second_pass,
+)
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
 from preannotation_assets.extraction.prompt import build_prompt
@@ -46,14 +51,10 @@ class Suggestion:
 
     page: int
     marked: MarkedSpan
+    confidence: float | None
     probability: float | None
     similarity: float
     is_right: bool
-
-    @property
-    def confidence(self) -> float | None:
-        """The confidence, None where it is unknown."""
-        return self.marked.confidence
 
 
 def area_under_curve(scored: Sequence[tuple[float, bool]]) -> float | None:
@@ -120,10 +121,10 @@ def _of_page(scheme: LabelScheme, number: int, text: str, reply: ChatReply) -> I
 def _suggestion(
     number: int, outcome: QuoteOutcome, place: Grounding, right: set[tuple[str, int, int]]
 ) -> Suggestion:
-    marked = MarkedSpan(outcome.label, place.start, place.end, outcome.confidence)
+    marked = MarkedSpan(outcome.label, place.start, place.end)
     probability = outcome.probability.mean if outcome.probability else None
     is_right = (marked.label, marked.start, marked.end) in right
-    return Suggestion(number, marked, probability, place.similarity, is_right)
+    return Suggestion(number, marked, outcome.confidence, probability, place.similarity, is_right)
 
 
 def _right_spans(scheme: LabelScheme, text: str) -> set[tuple[str, int, int]]:
@@ -137,7 +138,7 @@ def _right_spans(scheme: LabelScheme, text: str) -> set[tuple[str, int, int]]:
     }
 
 
-def second_look(
+def after_second_pass(
     first: Sequence[Suggestion], second: Sequence[Suggestion], threshold: float, weight: float
 ) -> tuple[list[Suggestion], int]:
     """The suggestions with adjusted confidences, and how many pages were looked at twice."""
@@ -146,15 +147,17 @@ def second_look(
     again = {page: list(found) for page, found in groupby(second, key=lambda each: each.page)}
     for page, found in groupby(first, key=lambda each: each.page):
         each_of_page = list(found)
-        if not wants_second_look([each.confidence for each in each_of_page], threshold):
+        if not wants_second_pass([each.probability for each in each_of_page], threshold):
             adjusted.extend(each_of_page)
             continue
         looked += 1
         seen = [each.marked for each in again.get(page, [])]
-        checked = compare_passes([each.marked for each in each_of_page], seen, weight=weight).checked
         adjusted.extend(
-            replace(each, marked=replace(each.marked, confidence=check.confidence))
-            for each, check in zip(each_of_page, checked, strict=True)
+            replace(
+                each,
+                confidence=adjusted_confidence(each.confidence, agreement(each.marked, seen), weight),
+            )
+            for each in each_of_page
         )
     return adjusted, looked
 
@@ -183,24 +186,24 @@ def main() -> None:
     print(f"{'probability of the tokens alone':54}{_area([(e.probability, e.is_right) for e in first])}")
     print(f"{'similarity of quote and page alone':54}{_area([(e.similarity, e.is_right) for e in first])}")
     print(f"{'confidence where the tokens carry no signal':54}{_confidence_area(silent)}")
-    print(f"\n{'after a second look, by its weight':54}" + "".join(f"{weight:>8}" for weight in WEIGHTS))
+    print(f"\n{'after a second pass, by its weight':54}" + "".join(f"{weight:>8}" for weight in WEIGHTS))
     for threshold in THRESHOLDS:
-        print_second_look("own mistakes", first, second, threshold)
+        print_second_pass("own mistakes", first, second, threshold)
     mixed = [each for each in first if each.page % 2] + [each for each in second if not each.page % 2]
-    print_second_look(
+    print_second_pass(
         "same mistakes on half", first, sorted(mixed, key=lambda each: each.page), THRESHOLDS[0]
     )
-    print_second_look("same mistakes", first, first, THRESHOLDS[0])
+    print_second_pass("same mistakes", first, first, THRESHOLDS[0])
 
 
-def print_second_look(
+def print_second_pass(
     name: str, first: Sequence[Suggestion], second: Sequence[Suggestion], threshold: float
 ) -> None:
     """Prints one line: the share of the pages that were looked at twice, and an area a weight."""
-    looks = [second_look(first, second, threshold, weight) for weight in WEIGHTS]
+    looks = [after_second_pass(first, second, threshold, weight) for weight in WEIGHTS]
     share = looks[0][1] / len({each.page for each in first})
     areas = "".join(f"{_confidence_area(found):>8}" for found, _ in looks)
-    print(f"{f'{name}, spans below {threshold}: {share:.0%} of pages':54}{areas}")
+    print(f"{f'{name}, values below {threshold}: {share:.0%} of pages':54}{areas}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from preannotation_assets.extraction.confidence import (
     value_confidence,
     value_probability,
 )
-from preannotation_assets.extraction.consistency import MarkedSpan, compare_passes
+from preannotation_assets.extraction.consistency import MarkedSpan, adjusted_confidence, agreement
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.merging import merge
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, Span
@@ -194,13 +194,13 @@ def _compared(outcome: QuoteOutcome, second: Sequence[MarkedSpan]) -> QuoteOutco
     span = _marked(outcome)
     if span is None:
         return outcome
-    checked = compare_passes([span], second).checked[0]
-    return replace(outcome, agreement=checked.overlap, confidence=checked.confidence)
+    agreed = agreement(span, second)
+    return replace(outcome, agreement=agreed, confidence=adjusted_confidence(outcome.confidence, agreed))
 
 
 def _marked(outcome: QuoteOutcome) -> MarkedSpan | None:
     place = outcome.grounding
-    return MarkedSpan(outcome.label, place.start, place.end, outcome.confidence) if place else None
+    return MarkedSpan(outcome.label, place.start, place.end) if place else None
 
 
 def _judge(page_text: str, outcome: QuoteOutcome, rule: ValueRule | None) -> QuoteOutcome:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from preannotation_assets.contracts import AnswerStatus
-from preannotation_assets.extraction.consistency import wants_second_look
+from preannotation_assets.extraction.consistency import wants_second_pass
 from preannotation_assets.extraction.suggesting import value_probabilities
 from preannotation_assets.inference.journal import IndexedAnswer, read_answers
 from preannotation_assets.lake import StoreLocation, open_store
@@ -38,7 +38,7 @@ def find_doubtful(task: FindDoubtful) -> list[int]:
         row["request_key"]
         for row in table.select(columns).to_pylist()
         if row["status"] == AnswerStatus.ANSWERED
-        and wants_second_look(
+        and wants_second_pass(
             value_probabilities(row["answer"], row["token_lengths"], row["token_logprobs"]), task.below
         )
     }
