@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.contracts import AnswerStatus
+from preannotation_assets.contracts import SALVAGED, AnswerStatus
 from preannotation_assets.lake import ObjectStore, read_table
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
@@ -93,10 +93,11 @@ def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:
     failed: set[str] = set()
     folder = layout.stage("raw_model_outputs", outputs.version)
     for part in range(len(outputs.part_rows)):
-        table = read_table(
-            store, part_key(folder, part), ("request_key", "status", "latency_seconds", "run_id")
-        )
-        for row in table.to_pylist():
+        columns = ("request_key", "status", "reason", "latency_seconds", "run_id")
+        for row in read_table(store, part_key(folder, part), columns).to_pylist():
+            if row["reason"] == SALVAGED:
+                # Part of a request whose rest was asked again; nobody asked for it alone.
+                continue
             if row["status"] != AnswerStatus.ANSWERED:
                 failed.add(row["request_key"])
                 continue

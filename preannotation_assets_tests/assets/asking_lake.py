@@ -106,7 +106,12 @@ class AskingLake:
         )
 
     def materialize(
-        self, instance: DagsterInstance, *, refresh: bool = False, retry_of: str | None = None
+        self,
+        instance: DagsterInstance,
+        *,
+        refresh: bool = False,
+        retry_of: str | None = None,
+        second_pass_below: float | None = None,
     ) -> ExecutionResult:
         """One run of the asset; it does not raise what the run raises."""
         add_dataset(instance, LAYOUT.dataset)
@@ -126,6 +131,7 @@ class AskingLake:
                     num_predict=400,
                     chunk_tokens=1000,
                     flush_seconds=FLUSH_SECONDS,
+                    second_pass_below=second_pass_below,
                 ),
             },
         ).resolve_job_def("ask")

@@ -192,3 +192,27 @@ def test_what_a_run_came_to_is_in_its_metadata_and_its_table_of_requests(
     assert _metadata(nothing)["resumed_from_earlier"] == 12
     assert _metadata(nothing)["answered_in_this_run"] == 0
     assert len(_asked(server)) == 14
+
+
+def test_doubtful_chunks_are_asked_a_second_time_and_that_once(
+    new_lake: NewLake, instance: DagsterInstance, spark: SparkSession
+) -> None:
+    lake, server = new_lake(0)
+    lake.fill([*texts(6), *(f"Entry {number}: fair wind, nothing seen." for number in range(4))])
+    assert lake.materialize(instance).success
+    assert len(_asked(server)) == 10
+    # Every value is doubtful by that measure; a page without values has nothing to doubt.
+    second = lake.materialize(instance, second_pass_below=1.0)
+    assert len(_asked(server)) == 16
+    figures = _metadata(second)
+    assert (figures["answered"], figures["second_pass_answered"]) == (10, 6)
+    assert figures["second_pass"]["answered_by_endpoint"] == {server.url: 6}
+    rows = _rows(lake)
+    assert [row["pass_number"] for row in rows] == [1] * 10 + [2] * 6
+    assert [row["doc_id"] for row in rows[10:]] == [f"d{number}" for number in range(6)]
+    assert lake.materialize(instance, second_pass_below=1.0).success
+    assert len(_asked(server)) == 16
+    # Switched off, the first answers stand alone again.
+    assert lake.materialize(instance).success
+    assert len(_rows(lake)) == 10
+    assert len(_asked(server)) == 16
