@@ -34,6 +34,8 @@ _CAP = 4
 _FLUSH_SECONDS = 1.0
 # A file is written after the interval; a busy machine needs a moment for it.
 _WRITE_SECONDS = 1.0
+# What a killed process had sent may reach the server after its end.
+_ON_THE_WAY_SECONDS = 0.5
 _LONGEST_SECONDS = 4.0
 _TEXTS = 1_500
 _START_SECONDS = 90.0

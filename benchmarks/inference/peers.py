@@ -31,6 +31,7 @@ _CAP = 4
 _FEW = 60
 _SHARE_BEFORE_KILL = 0.9
 _LONGEST_SECONDS = 300.0
+_LONGEST_SHORT_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
 # What one request at a time can do is seen with fewer pages.
 _FEWER_FOR = {"LangExtract, 10 workers": 0.3, "LangExtract, 20 workers": 0.3}
@@ -109,21 +110,26 @@ def _new_peer(name: str, python: str, folder: Path) -> _New:
 def _measure(name: str, new: _New, texts: Sequence[str], rate: float) -> None:
     few = texts[: min(_FEW, len(texts))]
     with serve(Speed(rate)) as url:
-        contender = new(url, texts)
-        _see_through(contender, url)
+        reset([url])
+        _has_ended(new(url, texts), _LONGEST_SECONDS)
         load = slot_load([url])
-        again, ended = _asked_again(new(url, few), url, len(few))
+        again = _asked_again(new(url, few), url, len(few))
     with serve(Speed(rate * 10)) as url:
         contender = new(url, few)
         left = _left_by_one_error(contender, url, len(few))
+    paid_twice = f"{again[0]} of {again[1]}" if again else "the next run hangs"
     print(f"{name:28}{load.occupancy:>11.3f}{load.most_in_flight:>11}{load.requests:>10}", end="")
-    print(f"{load.mean_seconds:>11.2f}{f'{left} of {len(few)}':>25}{f'{again} of {ended}':>27}", flush=True)
+    print(f"{load.mean_seconds:>11.2f}{f'{left} of {len(few)}':>25}{paid_twice:>27}", flush=True)
 
 
-def _see_through(contender: _Contender, url: str) -> None:
-    reset([url])
+def _has_ended(contender: _Contender, within: float) -> bool:
+    """Lets it ask; False, and it is killed, where it is not done in so many seconds."""
     with ending(contender.start()) as process:
-        process.wait(_LONGEST_SECONDS)
+        try:
+            process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
 
 def _left_by_one_error(contender: _Contender, url: str, count: int) -> int:
@@ -131,23 +137,27 @@ def _left_by_one_error(contender: _Contender, url: str, count: int) -> int:
     reset([url])
     rules = [{"fault": "busy", "requests": [count // 2]}]
     httpx.post(f"{url}/simulator/faults", json={"rules": rules}, timeout=30).raise_for_status()
-    with ending(contender.start()) as process:
-        process.wait(_LONGEST_SECONDS)
+    _has_ended(contender, _LONGEST_SHORT_SECONDS)
     return contender.answered()
 
 
-def _asked_again(contender: _Contender, url: str, count: int) -> tuple[int, int]:
-    """How many answers that had been given before a kill are asked for again by the next run; of how many."""
+def _asked_again(contender: _Contender, url: str, count: int) -> tuple[int, int] | None:
+    """How many answers that had been given before a kill are asked for again by the next run; of how many.
+
+    None where the next run does not come to an end.
+    """
     reset([url])
     with ending(contender.start()) as process:
         deadline = time.monotonic() + _LONGEST_SECONDS
-        while count_requests(url) < _SHARE_BEFORE_KILL * count and process.poll() is None:
-            if time.monotonic() > deadline:
-                break
+        while (
+            count_requests(url) < _SHARE_BEFORE_KILL * count
+            and process.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(_LOOK_SECONDS)
     killed = time.time()
-    with ending(contender.start()) as process:
-        process.wait(_LONGEST_SECONDS)
+    if not _has_ended(contender, _LONGEST_SHORT_SECONDS):
+        return None
     records: list[dict[str, Any]] = httpx.get(f"{url}/simulator/requests", timeout=60).json()["requests"]
     before = {
         record["prompt_sha256"]
