@@ -33,7 +33,7 @@ from preannotation_assets.assets.raw_model_outputs import raw_model_outputs
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import ObjectStore, read_table
-from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, sweep_stage
+from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import (
     FailedPage,
@@ -173,7 +173,7 @@ def _publish(store: ObjectStore, inputs: _Inputs, parts: Sequence[GroundedPart],
         store,
         inputs.layout,
         [part_key(f"{inputs.folder}/rows", index) for index in range(len(parts))],
-        iterate_rows(store, inputs.layout.stage("pages", inputs.outputs.pages_version), len(parts)),
+        inputs.pages,
         draft,
         inputs.scheme.label_names,
         overlaps_allowed=inputs.scheme.overlaps,

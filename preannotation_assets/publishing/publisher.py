@@ -30,6 +30,7 @@ _GROUP_ROWS: Final = 50_000
 _BATCH_ROWS: Final = 5_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
 _STATE_COLUMNS: Final = ("doc_id", "page_num", "label")
+_PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
 _VOLATILE: Final = {"run_id", "published_at"}
 
 
@@ -45,7 +46,7 @@ def publish(
     store: ObjectStore,
     layout: DatasetLayout,
     part_keys: Sequence[str],
-    pages: Iterator[dict[str, Any]],
+    pages: PagesManifest,
     draft: SuggestionsManifest,
     labels: Sequence[str],
     *,
@@ -53,10 +54,11 @@ def publish(
 ) -> Publication:
     """Publishes the rows of the parts, which must be sorted and in order.
 
-    ``draft`` is the manifest with everything but rows, bytes, hash and etag, which are filled in here.
+    ``pages`` is the snapshot they are of; ``draft`` the manifest with everything but rows, bytes, hash and
+    etag, which are filled in here.
 
     Raises:
-        VerificationError: a row breaks the contract; nothing is published.
+        VerificationError: a row breaks the contract, or a page is unaccounted for; nothing is published.
         ConflictError: somebody else published meanwhile.
         StorageError: the lake fails, or the Parquet is larger than one put may be.
     """
@@ -65,11 +67,11 @@ def publish(
         merged = Path(folder) / "suggestions.parquet"
         rows = _merge(store, part_keys, merged)
         _require_one_put(store, layout, merged.stat().st_size)
-        merged_rows = rows_of(merged, _VERIFIED_COLUMNS)
-        report = verify_rows(merged_rows, pages, labels, overlaps_allowed=overlaps_allowed)
-        if not report.passed or report.rows != rows:
+        size, content_hash = merged.stat().st_size, _sha256(merged)
+        manifest = draft.model_copy(update={"rows": rows, "bytes": size, "content_hash": content_hash})
+        report = _verify(store, layout, pages, merged, manifest, labels, overlaps_allowed=overlaps_allowed)
+        if not report.passed:
             raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
-        content_hash = _sha256(merged)
         published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
         unchanged = _is_published(published, before, content_hash)
         etag = (
@@ -77,10 +79,7 @@ def publish(
             if unchanged and before
             else store.upload_if(layout.published_suggestions, merged, before.etag if before else None)
         )
-        size = merged.stat().st_size
-    manifest = draft.model_copy(
-        update={"rows": rows, "bytes": size, "content_hash": content_hash, "parquet_etag": etag}
-    )
+    manifest = manifest.model_copy(update={"parquet_etag": etag})
     if published is None or _lasting(published) != _lasting(manifest):
         _require_in_place(store, layout, etag)
         write_manifest(store, layout.published_manifest, manifest)
@@ -110,16 +109,7 @@ def verify_dataset(
                 "materialize suggestions again",
             )
         _verify_file(path, manifest)
-        snapshot, parts = layout.stage("pages", pages.version), len(pages.part_rows)
-        report = verify_rows(
-            rows_of(path, _VERIFIED_COLUMNS),
-            iterate_rows(store, snapshot, parts),
-            labels,
-            overlaps_allowed=overlaps_allowed,
-        )
-        keys = iterate_rows(store, snapshot, parts, ("doc_id", "page_num", "text_sha256"))
-        verify_states(manifest, rows_of(path, _STATE_COLUMNS), keys, report)
-        return report
+        return _verify(store, layout, pages, path, manifest, labels, overlaps_allowed=overlaps_allowed)
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -127,6 +117,29 @@ def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
             yield from batch.to_pylist()
+
+
+def _verify(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    pages: PagesManifest,
+    path: Path,
+    manifest: SuggestionsManifest,
+    labels: Sequence[str],
+    *,
+    overlaps_allowed: bool,
+) -> VerificationReport:
+    """Checks every row of a local Parquet, and the state of every page, against the snapshot."""
+    snapshot, parts = layout.stage("pages", pages.version), len(pages.part_rows)
+    report = verify_rows(
+        rows_of(path, _VERIFIED_COLUMNS),
+        iterate_rows(store, snapshot, parts),
+        labels,
+        overlaps_allowed=overlaps_allowed,
+    )
+    keys = iterate_rows(store, snapshot, parts, _PAGE_COLUMNS)
+    verify_states(manifest, rows_of(path, _STATE_COLUMNS), keys, report)
+    return report
 
 
 def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:

@@ -15,7 +15,7 @@ from preannotation_assets.contracts import PAGES, RAW_MODEL_OUTPUTS
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
-from preannotation_assets.lake.batch import iterate_rows, write_manifest
+from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
 from preannotation_assets.publishing.publisher import publish
@@ -134,7 +134,8 @@ def publish_pages(root: Path, pages: Iterable[HostilePage], scheme: LabelScheme)
     write_table(store, part_key(pages_folder, 0), pa.Table.from_pylist(rows, schema=PAGES))
     outputs = [row for page in in_order for row in output_rows(page)]
     write_table(store, "outputs.parquet", pa.Table.from_pylist(outputs, schema=RAW_MODEL_OUTPUTS))
-    write_manifest(store, layout.stage_manifest("pages"), _pages_manifest(len(rows)))
+    snapshot = _pages_manifest(len(rows))
+    write_manifest(store, layout.stage_manifest("pages"), snapshot)
     task = GroundAnswers(
         location=location,
         pages_key=part_key(pages_folder, 0),
@@ -147,13 +148,15 @@ def publish_pages(root: Path, pages: Iterable[HostilePage], scheme: LabelScheme)
         model=MODEL,
         model_version=MODEL_VERSION,
     )
-    _publish(store, layout, ground_answers(task), scheme)
+    _publish(store, layout, snapshot, ground_answers(task), scheme)
     published = root / layout.published
     shutil.copy(root / part_key(pages_folder, 0), published / "pages.parquet")
     return published
 
 
-def _publish(store: ObjectStore, layout: DatasetLayout, part: GroundedPart, scheme: LabelScheme) -> None:
+def _publish(
+    store: ObjectStore, layout: DatasetLayout, pages: PagesManifest, part: GroundedPart, scheme: LabelScheme
+) -> None:
     draft = SuggestionsManifest(
         dataset=DATASET, rows=0, bytes=0,
         pages_processed=part.pages_with_spans + len(part.pages_without_spans),
@@ -163,7 +166,6 @@ def _publish(store: ObjectStore, layout: DatasetLayout, part: GroundedPart, sche
         model_version=MODEL_VERSION, prompt_version="spans-1", input_version="i", content_hash="",
         parquet_etag="", run_id="r", published_at=datetime.now(UTC),
     )  # fmt: skip
-    pages = iterate_rows(store, layout.stage("pages", "v1"), 1)
     publish(
         store, layout, ["rows.parquet"], pages, draft, scheme.label_names, overlaps_allowed=scheme.overlaps
     )

@@ -113,12 +113,12 @@ class Dataset:
             part_key(LAYOUT.stage("pages", "v1"), 0),
             pa.Table.from_pylist(page_rows(), schema=PAGES),
         )
-        pages = PagesManifest(
+        self.pages = PagesManifest(
             dataset=LAYOUT.dataset, version="v1", content_hash="h", part_rows=[3], pages=3, empty_pages=0,
             characters=0, collapsed_duplicates=0, failed_pages=[], narrowed_to_doc_ids=None,
             doc_ids_not_found=0,
         )  # fmt: skip
-        write_manifest(self.plain_store, LAYOUT.stage_manifest("pages"), pages)
+        write_manifest(self.plain_store, LAYOUT.stage_manifest("pages"), self.pages)
 
     @property
     def parquet(self) -> Path:
@@ -148,6 +148,4 @@ class Dataset:
             prompt_version="p", input_version="i", content_hash="", parquet_etag="", run_id=run_id,
             published_at=datetime.now(UTC),
         ).model_copy(update=changes)  # fmt: skip
-        return publish(
-            store or self.store, LAYOUT, keys, self.page_rows(), draft, LABELS, overlaps_allowed=False
-        )
+        return publish(store or self.store, LAYOUT, keys, self.pages, draft, LABELS, overlaps_allowed=False)

@@ -164,3 +164,11 @@ def test_a_publisher_overtaken_before_its_manifest_does_not_write_it(dataset: Da
         dataset.publish(good_rows(), run_id="loser", store=overtaken)
     assert is_consistent(dataset)
     assert pq.read_table(dataset.parquet).num_rows == 2
+
+
+def test_a_page_that_nobody_accounts_for_keeps_everything_back(dataset: Dataset) -> None:
+    dataset.publish(good_rows(), run_id="old")
+    before = dataset.parquet.read_bytes()
+    with pytest.raises(VerificationError, match="is listed without spans, or is listed as failed"):
+        dataset.publish(good_rows()[:2], run_id="new", pages_without_spans=[])
+    assert dataset.parquet.read_bytes() == before

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
 from preannotation_assets.lake import ObjectStore, StoreLocation, local, open_store, read_table, write_table
-from preannotation_assets.lake.batch import iterate_rows, write_manifest
+from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import PagesManifest, PageVersion, SuggestionsManifest
 from preannotation_assets.publishing import publisher
@@ -35,6 +35,11 @@ LAYOUT = DatasetLayout("vessels_ocr_1")
 LABELS = ("vessel_name", "port")
 PARTS = 4
 PAGES_A_PART = 20
+SNAPSHOT = PagesManifest(
+    dataset=LAYOUT.dataset, version="v1", content_hash="h", part_rows=[PAGES_A_PART] * PARTS,
+    pages=PARTS * PAGES_A_PART, empty_pages=0, characters=0, collapsed_duplicates=0, failed_pages=[],
+    narrowed_to_doc_ids=None, doc_ids_not_found=0,
+)  # fmt: skip
 TEXT = "The Marie-Louise left Hamburg for Rotterdam, and Hansa IV left Bergen. " * 8
 
 Row = dict[str, Any]
@@ -113,13 +118,7 @@ def write_pages(store: ObjectStore) -> None:
     for part in range(PARTS):
         pages = pa.Table.from_pylist(page_rows(part), schema=PAGES)
         write_table(store, part_key(LAYOUT.stage("pages", "v1"), part), pages)
-    count = PARTS * PAGES_A_PART
-    manifest = PagesManifest(
-        dataset=LAYOUT.dataset, version="v1", content_hash="h", part_rows=[PAGES_A_PART] * PARTS,
-        pages=count, empty_pages=0, characters=0, collapsed_duplicates=0, failed_pages=[],
-        narrowed_to_doc_ids=None, doc_ids_not_found=0,
-    )  # fmt: skip
-    write_manifest(store, LAYOUT.stage_manifest("pages"), manifest)
+    write_manifest(store, LAYOUT.stage_manifest("pages"), SNAPSHOT)
 
 
 def publish_batch(store: ObjectStore, batch: Batch) -> Publication:
@@ -139,8 +138,7 @@ def publish_batch(store: ObjectStore, batch: Batch) -> Publication:
         input_version=batch.name, content_hash="", parquet_etag="", run_id=batch.name,
         published_at=datetime.now(UTC),
     )  # fmt: skip
-    pages = iterate_rows(store, LAYOUT.stage("pages", "v1"), PARTS)
-    return publish(store, LAYOUT, keys, pages, draft, LABELS, overlaps_allowed=False)
+    return publish(store, LAYOUT, keys, SNAPSHOT, draft, LABELS, overlaps_allowed=False)
 
 
 def _halt() -> None:
