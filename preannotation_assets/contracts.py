@@ -161,6 +161,8 @@ GROUNDINGS: Final = pa.schema(
         pa.field("token_probability", pa.float32()),
         pa.field("lowest_token_probability", pa.float32()),
         pa.field("value_tokens", pa.int32()),
+        # The model's own digit, 0 to 9, where it was asked for one; counts only without the three above.
+        pa.field("self_reported", pa.int32()),
         # Characters shared with a second pass by those of both; null where there was none.
         pa.field("agreement", pa.float32()),
         # valid or invalid by the label's rule; null where there is none, or it could not tell.
@@ -205,7 +207,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "chunk_index": "The chunk's place on its page, from 0.",
     "chunk_sha256": "SHA-256 of the chunk's text in UTF-8; chunks of one text share a request.",
     "chunk_start": "Where the text that the model was shown begins on the page, code points.",
-    "confidence": "How sure the suggestion is, from 0 to 1; null where the server gave no log-probabilities.",
+    "confidence": "How sure the suggestion is, from 0 to 1; null where nothing tells (docs/answers.md).",
     "doc_id": "The document, as in the warehouse.",
     "end": "Where it ends on the page, code points, exclusive.",
     "endpoint": "The Ollama server that was asked.",
@@ -230,6 +232,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "reason": "Why it failed or was split, as a code; salvaged where a cut answer was saved in part.",
     "request_key": "Names the question: model digest, prompt, options and text.",
     "run_id": "The Dagster run that asked.",
+    "self_reported": "The digit by which the model rated its own answer, 0 to 9; null where none was asked.",
     "similarity": "How well the quote matches the page, 1 for exactly.",
     "span_id": "doc_id:page_num:SHA-1 of start:end:label.",
     "start": "Where it begins on the page, code points from 0.",

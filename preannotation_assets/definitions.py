@@ -53,6 +53,7 @@ def build_resources(settings: Settings) -> Resources:
             chunk_tokens=settings.chunk_tokens,
             overlap_tokens=settings.overlap_tokens,
             second_pass_below=settings.second_pass_below,
+            self_reported=settings.self_reported,
             stream=settings.stream,
         ),
         "label_scheme": LabelSchemeResource(path=settings.labels),

@@ -102,6 +102,9 @@ class SuggestionsManifest(_Manifest):
     ``pages_without_spans`` (the model answered and nothing was marked: clear what an earlier run
     suggested); or it is in ``failed_pages`` (nothing is known: keep what is there). A page that is
     in none of them was not part of this batch.
+
+    ``confidences_by_source`` counts the rows by what their confidence was made of: ``log_probabilities``,
+    ``self_reported`` (the model's own word, where it was asked for it) or ``unknown`` (null).
     """
 
     dataset: str
@@ -115,6 +118,7 @@ class SuggestionsManifest(_Manifest):
     quotes_by_outcome: dict[str, int]
     groundings_by_match: dict[str, int]
     values_by_verdict: dict[str, int] = {}
+    confidences_by_source: dict[str, int] = {}
     model: str
     model_version: str
     prompt_version: str

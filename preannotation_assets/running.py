@@ -16,7 +16,6 @@ from preannotation_assets.assets.pages import PagesConfig, read_doc_ids
 from preannotation_assets.assets.raw_model_outputs import RawModelOutputsConfig
 from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
-from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.instance import dataset_lock
 from preannotation_assets.jobs import preannotate
 from preannotation_assets.lake import open_store
@@ -115,7 +114,7 @@ def find_problems(settings: Settings, request: RunRequest) -> list[str]:
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
         lambda: resources["storage"].open().check_writable(),
-        lambda: ollama.require_room(build_prompt(label_scheme.load())),
+        lambda: ollama.require_room(ollama.prompt(label_scheme.load())),
         lambda: chunk_limits(ollama, calibration=1.0),
         ollama.identify,
     ]

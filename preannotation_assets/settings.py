@@ -37,7 +37,8 @@ class Settings:
 
     ``endpoints`` is empty where none is configured. ``max_in_flight`` is requests an endpoint;
     ``chunk_tokens``, ``overlap_tokens``, ``num_ctx`` and ``num_predict`` are tokens;
-    ``second_pass_below`` is a probability, None for no second pass.
+    ``second_pass_below`` is a probability, None for no second pass; ``self_reported`` asks the model for a
+    digit behind every quote.
     """
 
     database: str
@@ -54,6 +55,7 @@ class Settings:
     num_ctx: int
     num_predict: int
     second_pass_below: float | None
+    self_reported: bool
     stream: str
     aws_endpoint_url: str | None
     aws_region: str | None
@@ -94,6 +96,9 @@ class Settings:
             num_predict=number("PREANNOTATION_NUM_PREDICT", 3072, 16),
             second_pass_below=_parse_share(
                 "PREANNOTATION_SECOND_PASS_BELOW", text("PREANNOTATION_SECOND_PASS_BELOW", "")
+            ),
+            self_reported=_parse_yes(
+                "PREANNOTATION_SELF_REPORTED", text("PREANNOTATION_SELF_REPORTED", "no")
             ),
             stream=_one_of("PREANNOTATION_STREAM", text("PREANNOTATION_STREAM", "auto"), _STREAM_CHOICES),
             aws_endpoint_url=_parse_s3_endpoint(text("AWS_ENDPOINT_URL_S3", text("AWS_ENDPOINT_URL", ""))),
@@ -171,6 +176,10 @@ def _parse_share(name: str, value: str) -> float | None:
     if not re.fullmatch(r"[01]|[01]?\.\d{1,9}", value) or not 0.0 < float(value) <= 1.0:
         raise SettingsError(f"{name} is {value!r}", "set it to a number above 0, up to 1, such as 0.5")
     return float(value)
+
+
+def _parse_yes(name: str, value: str) -> bool:
+    return _one_of(name, value, ("yes", "no")) == "yes"
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:

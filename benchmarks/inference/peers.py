@@ -117,7 +117,7 @@ def _measure(name: str, new: _New, texts: Sequence[str], rate: float) -> None:
     with serve(Speed(rate * 10)) as url:
         contender = new(url, few)
         left = _left_by_one_error(contender, url, len(few))
-    paid_twice = f"{again[0]} of {again[1]}" if again else "the next run hangs"
+    paid_twice = f"{again[0]} of {again[1]}" if again else "not done in 60 s"
     print(f"{name:28}{load.occupancy:>11.3f}{load.most_in_flight:>11}{load.requests:>10}", end="")
     print(f"{load.mean_seconds:>11.2f}{f'{left} of {len(few)}':>25}{paid_twice:>27}", flush=True)
 

@@ -62,7 +62,7 @@ def _measure(only: str | None, quick: bool, requests: int | None) -> None:
         folder = Path(name)
         rate = rate_for(0.5, mean_answer_tokens(texts, folder))
         if only in {None, "occupancy"}:
-            of_two_seconds = 0 if quick else 80 if only is None else 150
+            of_two_seconds = 0 if quick else 80 if only is None else 120
             measure_occupancy(texts, of_two_seconds, rate, folder, on_spark)
         if only == "limit" or (only is None and not quick):
             measure_limit(texts[:100], rate, folder, _in_this_process)

@@ -23,7 +23,6 @@ from preannotation_assets.assets.common import (
 from preannotation_assets.assets.outputs_batch import OutputsBatch
 from preannotation_assets.assets.second_pass import second_pass
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
-from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.inference.board import Progress
 from preannotation_assets.inference.compaction import compact_journal
 from preannotation_assets.inference.journal import AnswerIndex
@@ -76,7 +75,7 @@ def raw_model_outputs(
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
-    prompt = build_prompt(label_scheme.load())
+    prompt = ollama.prompt(label_scheme.load())
     ollama.require_room(prompt)
     identity = ollama.identify()
     batch = OutputsBatch(store, storage, layout, cut, ollama.template(identity, prompt), context.run.run_id)

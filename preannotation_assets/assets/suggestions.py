@@ -52,7 +52,7 @@ from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPar
 __all__ = ["suggestions"]
 
 # Part of what the published rows depend on: raise it when grounding, judging or merging changes.
-_GROUNDING_VERSION: Final = "2"
+_GROUNDING_VERSION: Final = "3"
 _PREVIEW_ROWS: Final = 10
 _PREVIEW_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence")
 
@@ -201,6 +201,7 @@ def _draft(
         quotes_by_outcome=_total(part.outcomes for part in parts),
         groundings_by_match=_total(part.matches for part in parts),
         values_by_verdict=_total(part.verdicts for part in parts),
+        confidences_by_source=_total(part.confidence_sources for part in parts),
         model=inputs.outputs.model,
         model_version=inputs.outputs.model_version,
         prompt_version=inputs.outputs.prompt_version,
@@ -234,6 +235,7 @@ def _metadata(
             "quotes_by_outcome": manifest.quotes_by_outcome,
             "groundings_by_match": manifest.groundings_by_match,
             "values_by_verdict": manifest.values_by_verdict,
+            "confidences_by_source": manifest.confidences_by_source,
             "model": manifest.model,
             "model_version": manifest.model_version,
             "seconds": round(seconds, 3),

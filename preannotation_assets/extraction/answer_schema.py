@@ -8,10 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeGuard
 
 from preannotation_assets.errors import LabelSchemeError
+from preannotation_assets.extraction.answers import SELF_REPORTED_DIGITS
 from preannotation_assets.extraction.delimiting import break_control_tokens
 from preannotation_assets.extraction.labels import MOST_QUOTE_CHARACTERS
 
-__all__ = ["MOST_ITEMS", "MOST_QUOTES_IN_A_LIST", "build_answer_schema", "lint_answer_schema"]
+__all__ = [
+    "MOST_ITEMS",
+    "MOST_QUOTES_IN_A_LIST",
+    "build_answer_schema",
+    "build_rated_answer_schema",
+    "lint_answer_schema",
+]
 
 MOST_ITEMS: Final = 800
 """The most objects of an answer."""
@@ -30,6 +37,8 @@ _KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
     "array": frozenset({"type", "items", "minItems", "maxItems"}),
     "string": frozenset({"type", "minLength", "maxLength"}),
 }
+# Of an array with fixed positions; `items` beside them would be read in their place.
+_POSITIONS_KEYWORDS: Final = frozenset({"type", "prefixItems", "minItems", "maxItems"})
 
 
 def build_answer_schema(labels: Sequence[str]) -> dict[str, object]:
@@ -42,16 +51,27 @@ def build_answer_schema(labels: Sequence[str]) -> dict[str, object]:
     Raises:
         LabelSchemeError: a label that the schema cannot express.
     """
-    for number, label in enumerate(labels, start=1):
-        if break_control_tokens(label) != label:
-            raise LabelSchemeError(
-                f"label {number} holds what a model may read as the end of a message",
-                "name it without <...> and [...]",
-            )
-        if label in _TAKEN_NAMES:
-            raise LabelSchemeError(
-                f"label {number} is called {label}, which JSON schemas use themselves", "give it another name"
-            )
+    quote = {"$ref": f"{_DEFINITIONS}quote"}
+    several = {"type": "array", "minItems": 1, "maxItems": MOST_QUOTES_IN_A_LIST, "items": quote}
+    return _build(labels, {"anyOf": [quote, several]})
+
+
+def build_rated_answer_schema(labels: Sequence[str]) -> dict[str, object]:
+    """The schema of ``{"spans":[{LABEL:[QUOTE,DIGIT]}, ...]}``, with a digit from 0 to 9.
+
+    ``prefixItems`` alone is a grammar of exactly that many items (llama.cpp, as above); the bounds say the
+    same to everybody else.
+
+    Raises:
+        LabelSchemeError: a label that the schema cannot express.
+    """
+    rated = [{"$ref": f"{_DEFINITIONS}quote"}, {"enum": list(SELF_REPORTED_DIGITS)}]
+    return _build(labels, {"type": "array", "prefixItems": rated, "minItems": 2, "maxItems": 2})
+
+
+def _build(labels: Sequence[str], quotes: dict[str, object]) -> dict[str, object]:
+    """The schema in which ``quotes`` is what stands behind a label."""
+    _require_names(labels)
     schema: dict[str, object] = {
         "type": "object",
         "properties": {
@@ -65,23 +85,26 @@ def build_answer_schema(labels: Sequence[str]) -> dict[str, object]:
         "additionalProperties": False,
         "$defs": {
             "quote": {"type": "string", "minLength": 1, "maxLength": MOST_QUOTE_CHARACTERS},
-            "quotes": {
-                "anyOf": [
-                    {"$ref": f"{_DEFINITIONS}quote"},
-                    {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MOST_QUOTES_IN_A_LIST,
-                        "items": {"$ref": f"{_DEFINITIONS}quote"},
-                    },
-                ]
-            },
+            "quotes": quotes,
         },
     }
     problems = lint_answer_schema(schema)
     if problems:
         raise LabelSchemeError(f"the answer schema is not what Ollama honours: {problems[0]}", "report it")
     return schema
+
+
+def _require_names(labels: Sequence[str]) -> None:
+    for number, label in enumerate(labels, start=1):
+        if break_control_tokens(label) != label:
+            raise LabelSchemeError(
+                f"label {number} holds what a model may read as the end of a message",
+                "name it without <...> and [...]",
+            )
+        if label in _TAKEN_NAMES:
+            raise LabelSchemeError(
+                f"label {number} is called {label}, which JSON schemas use themselves", "give it another name"
+            )
 
 
 def _one_key(label: str) -> dict[str, object]:
@@ -98,7 +121,8 @@ def lint_answer_schema(schema: Mapping[str, object]) -> list[str]:
 
     Each problem is one line that begins with the place as a JSON pointer; pointers name positions in
     ``properties``, not the properties' names. Asked for are: bounds of at most 1,900 on every string
-    and 999 on every array, objects of exactly one required key and no others, no keyword beside ``anyOf`` or
+    and 999 on every array, arrays of fixed positions with exactly as many items, whole numbers only as a
+    list of those allowed, objects of exactly one required key and no others, no keyword beside ``anyOf`` or
     ``$ref``, references to ``$defs`` of the root that do not lead back to themselves, and no other
     keyword at all (patterns, formats, bounds of numbers).
     """
@@ -129,11 +153,16 @@ def _lint(node: object, place: str, definitions: Mapping[str, object]) -> Iterat
             return
         for position, branch in enumerate(branches):
             yield from _lint(branch, f"{place}/anyOf/{position}", definitions)
+    elif _is_list_of_numbers(node.get("enum")):
+        yield from _only(node, {"enum"}, place)
+    elif node.get("type") == "array" and "prefixItems" in node:
+        yield from _only(node, _POSITIONS_KEYWORDS, place)
+        yield from _lint_positions(node, place, definitions)
     elif (kind := str(node.get("type"))) in _KEYWORDS:
         yield from _only(node, _KEYWORDS[kind], place)
         yield from _lint_typed(node, place, definitions)
     else:
-        yield f"{place}: neither an object, an array, a string, a reference nor alternatives"
+        yield f"{place}: neither an object, an array, a string, numbers, a reference nor alternatives"
 
 
 def _lint_typed(node: Mapping[str, object], place: str, definitions: Mapping[str, object]) -> Iterator[str]:
@@ -161,6 +190,19 @@ def _lint_object(node: Mapping[str, object], place: str, definitions: Mapping[st
         yield from _lint(value, f"{place}/properties/{position}", definitions)
 
 
+def _lint_positions(
+    node: Mapping[str, object], place: str, definitions: Mapping[str, object]
+) -> Iterator[str]:
+    positions = node["prefixItems"]
+    if not isinstance(positions, list) or not positions:
+        yield f"{place}/prefixItems: no positions"
+        return
+    if not node.get("minItems") == node.get("maxItems") == len(positions):
+        yield f"{place}: minItems and maxItems are not the number of positions"
+    for number, position in enumerate(positions):
+        yield from _lint(position, f"{place}/prefixItems/{number}", definitions)
+
+
 def _lint_bounds(node: Mapping[str, object], unit: str, place: str) -> Iterator[str]:
     least, most = node.get(f"min{unit}", 0), node.get(f"max{unit}")
     if not _is_count(most) or not _is_count(least):
@@ -171,6 +213,10 @@ def _lint_bounds(node: Mapping[str, object], unit: str, place: str) -> Iterator[
 
 def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list_of_numbers(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(_is_count(number) for number in value)
 
 
 def _only(node: Mapping[str, object], honoured: Iterable[str], place: str) -> Iterator[str]:

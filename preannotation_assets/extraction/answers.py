@@ -1,13 +1,14 @@
-"""The format of answers, written and read: ``{"spans":[{LABEL:QUOTE},{LABEL:[QUOTE,QUOTE]},...]}``.
+"""The formats of answers, written and read: ``{"spans":[{LABEL:QUOTE},{LABEL:[QUOTE,QUOTE]},...]}``.
 
-Quotes stand in reading order; neighbours of one label may share a list. docs/answers.md has what this
-costs beside other formats. Reading keeps the place of each value in the raw answer, which tells the
-tokens, and so the log-probabilities, that belong to it.
+Quotes stand in reading order; neighbours of one label may share a list. Where the model is asked to rate
+its answers, every quote has a list of its own with a digit: ``{"spans":[{LABEL:[QUOTE,8]},...]}``.
+docs/answers.md has what this costs beside other formats. Reading keeps the place of each value in the
+raw answer, which tells the tokens, and so the log-probabilities, that belong to it.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -15,7 +16,21 @@ from json import JSONDecodeError, JSONDecoder
 from operator import itemgetter
 from typing import Final
 
-__all__ = ["AnswerFault", "AnsweredQuote", "ParsedAnswer", "parse_answer", "write_answer"]
+__all__ = [
+    "EXAMPLE_DIGIT",
+    "SELF_REPORTED_DIGITS",
+    "AnswerFault",
+    "AnsweredQuote",
+    "ParsedAnswer",
+    "parse_answer",
+    "write_answer",
+    "write_rated_answer",
+]
+
+SELF_REPORTED_DIGITS: Final = tuple(range(10))
+"""What a model can say about its own answer: 9 where it is surely right, 0 where it hardly can be."""
+EXAMPLE_DIGIT: Final = 9
+"""The digit of every quote of a few-shot example: label schemes have none, and people checked them."""
 
 # Not strict: a raw line break inside a string harms nobody.
 _DECODER: Final = JSONDecoder(strict=False)
@@ -23,6 +38,7 @@ _DECODER: Final = JSONDecoder(strict=False)
 _OPENING: Final = re.compile(r'\s*\{\s*"spans"\s*:\s*\[\s*')
 _ITEM_OPENING: Final = re.compile(r'\{\s*"')
 _COLON: Final = re.compile(r'\s*:\s*(?P<list>\[\s*)?"')
+_DIGIT: Final = re.compile(r"\s*,\s*(?P<digit>[0-9])\s*\]")
 _NEXT_QUOTE: Final = re.compile(r'\s*,\s*"')
 _LIST_CLOSING: Final = re.compile(r"\s*\]")
 _NEXT_MEMBER: Final = re.compile(r'\s*,\s*"')
@@ -44,6 +60,8 @@ class AnswerFault(StrEnum):
 class AnsweredQuote:
     """A label and its quote.
 
+    ``self_reported`` is the model's own word for how sure it is, 0 to 9; None where it gave none.
+
     ``answer[value_start:value_end]`` is the quote as JSON writes it, without the quotation marks.
     ``answer[:value_end] + closing`` is a whole answer that ends with this quote.
     """
@@ -53,6 +71,7 @@ class AnsweredQuote:
     value_start: int
     value_end: int
     closing: str
+    self_reported: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +92,23 @@ def write_answer(quotes: Iterable[tuple[str, str]]) -> str:
     for label, run in groupby(quotes, key=itemgetter(0)):
         texts = [text for _, text in run]
         spans.append({label: texts[0] if len(texts) == 1 else texts})
+    return _write(spans)
+
+
+def write_rated_answer(quotes: Iterable[tuple[str, str]]) -> str:
+    """The same where the model is asked for a digit behind every quote: ``EXAMPLE_DIGIT`` each time."""
+    return _write([{label: [text, EXAMPLE_DIGIT]} for label, text in quotes])
+
+
+def _write(spans: Sequence[object]) -> str:
     return json.dumps({"spans": spans}, ensure_ascii=False, separators=(",", ":"))
 
 
 def parse_answer(answer: str) -> ParsedAnswer:
-    """Reads an answer, with blanks in it or without; never raises, whatever the answer is.
+    """Reads an answer of either format, with blanks in it or without; never raises, whatever it is.
 
     An answer that was cut off, or turns wrong on its way, gives the quotes that were complete before
-    and a fault. Labels are taken as they come.
+    and a fault; a quote behind which the answer was cut off has no digit. Labels are taken as they come.
     """
     if not answer.strip():
         return ParsedAnswer((), AnswerFault.EMPTY)
@@ -110,17 +138,28 @@ def _read_item(answer: str, position: int, quotes: list[AnsweredQuote]) -> int:
 
 
 def _read_value(answer: str, position: int, label: str, quotes: list[AnsweredQuote]) -> int:
-    """Appends the quote, or the list of quotes, behind a label and returns where it ends."""
+    """Appends what stands behind a label, a quote with a digit or without or a list; returns its end."""
     opening = _COLON.match(answer, position)
     if not opening:
         raise _MalformedError
     position = opening.end()
-    is_list = opening["list"] is not None
+    text, end = _read_string(answer, position)
+    if opening["list"] is None:
+        quotes.append(AnsweredQuote(label, text, position, end - 1, '"}]}', None))
+        return end
+    rating = _DIGIT.match(answer, end)
+    if rating:
+        digit = rating["digit"]
+        quotes.append(AnsweredQuote(label, text, position, end - 1, f'",{digit}]}}]}}', int(digit)))
+        return rating.end()
+    return _read_list(answer, position, label, quotes)
+
+
+def _read_list(answer: str, position: int, label: str, quotes: list[AnsweredQuote]) -> int:
+    """Appends the quotes of a list of which the first one begins at ``position``; returns its end."""
     while True:
         text, end = _read_string(answer, position)
-        quotes.append(AnsweredQuote(label, text, position, end - 1, '"]}]}' if is_list else '"}]}'))
-        if not is_list:
-            return end
+        quotes.append(AnsweredQuote(label, text, position, end - 1, '"]}]}', None))
         following = _NEXT_QUOTE.match(answer, end)
         if not following:
             return _expect(_LIST_CLOSING, answer, end)

@@ -1,16 +1,35 @@
 """Confidence from token log-probabilities, over the tokens of a value only.
 
 Ollama reports the raw softmax before the grammar is applied, so the forced tokens of the JSON around a
-value score very low and say nothing; only tokens that overlap the value's own characters count.
+value score very low and say nothing; only tokens that overlap the value's own characters count. Where
+nothing is known of the tokens, the digit by which the model rated its own answer is taken, if it was asked.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
 
-__all__ = ["TokenScores", "ValueProbability", "value_confidence", "value_probability"]
+from preannotation_assets.extraction.answers import SELF_REPORTED_DIGITS
+
+__all__ = [
+    "ConfidenceSource",
+    "TokenScores",
+    "ValueProbability",
+    "confidence_source",
+    "value_confidence",
+    "value_probability",
+]
+
+
+class ConfidenceSource(StrEnum):
+    """What a confidence was made of."""
+
+    LOG_PROBABILITIES = "log_probabilities"
+    SELF_REPORTED = "self_reported"
+    UNKNOWN = "unknown"
 
 
 class TokenScores:
@@ -62,11 +81,27 @@ def value_probability(scores: TokenScores | None, start: int, end: int) -> Value
     )
 
 
-def value_confidence(probability: ValueProbability | None, similarity: float) -> float | None:
+def confidence_source(probability: ValueProbability | None, self_reported: int | None) -> ConfidenceSource:
+    """Which of the two says how sure a value is: what the tokens say goes before the model's own word."""
+    if probability is not None:
+        return ConfidenceSource.LOG_PROBABILITIES
+    return ConfidenceSource.UNKNOWN if self_reported is None else ConfidenceSource.SELF_REPORTED
+
+
+def value_confidence(
+    probability: ValueProbability | None, self_reported: int | None, similarity: float
+) -> float | None:
     """The mean probability of the value's tokens, times how well the quote matched the page.
 
-    None where the probability is unknown. The result is in [0, 1].
+    Where the probability is unknown, the middle of the tenth that the digit ``self_reported`` (0 to 9) stands
+    for is taken in its place; None where that is unknown too. The result is in [0, 1].
     """
-    if probability is None:
-        return None
-    return min(1.0, max(0.0, probability.mean * similarity))
+    if probability is not None:
+        return _bounded(probability.mean * similarity)
+    if self_reported is not None:
+        return _bounded((self_reported + 0.5) / len(SELF_REPORTED_DIGITS) * similarity)
+    return None
+
+
+def _bounded(confidence: float) -> float:
+    return min(1.0, max(0.0, confidence))

@@ -11,15 +11,14 @@ from importlib import resources
 from string import Template
 from typing import Final
 
-from preannotation_assets.extraction.answer_schema import build_answer_schema
-from preannotation_assets.extraction.answers import write_answer
+from preannotation_assets.extraction.answer_format import QUOTES, AnswerFormat
 from preannotation_assets.extraction.delimiting import break_control_tokens, delimit_page
 from preannotation_assets.extraction.labels import Label, LabelScheme
 from preannotation_assets.extraction.tokens import estimate_tokens
 
 __all__ = ["Message", "Prompt", "build_prompt"]
 
-_TEMPLATE: Final = "spans-2"
+_TEMPLATE: Final = "spans-2.txt"
 # What a chat template adds for a message: role header and end mark.
 _TOKENS_A_MESSAGE: Final = 6
 # Pages that show every way in which a page is changed on its way into the prompt; the second costs the
@@ -40,7 +39,7 @@ class Message:
 class Prompt:
     """Everything of a request but the page.
 
-    ``version`` names the template and the first 12 hexadecimal digits of the fingerprint over
+    ``version`` names the format's template and the first 12 hexadecimal digits of the fingerprint over
     template, label scheme and answer schema. ``constant_tokens`` is the estimate for the messages that
     every request starts with.
     """
@@ -60,30 +59,35 @@ class Prompt:
         return self.constant_tokens + chunk_tokens
 
 
-def build_prompt(scheme: LabelScheme) -> Prompt:
-    """The prompt for a label scheme.
+def build_prompt(scheme: LabelScheme, answer_format: AnswerFormat = QUOTES) -> Prompt:
+    """The prompt for a label scheme, and for answers of a format.
 
     Raises:
         LabelSchemeError: a label that cannot be asked for.
     """
-    template = (resources.files("preannotation_assets.extraction.prompts") / f"{_TEMPLATE}.txt").read_text(
-        "utf-8"
-    )
-    schema = build_answer_schema(scheme.label_names)
+    schema = answer_format.build_schema(scheme.label_names)
     labels = break_control_tokens("\n".join(_describe(label) for label in scheme.labels))
-    messages = [Message("system", Template(template).substitute(labels=labels).strip())]
+    system = Template(_read(_TEMPLATE)).substitute(
+        answer_format=_read(answer_format.instructions), labels=labels
+    )
+    messages = [Message("system", system.strip())]
     for example in scheme.examples:
         messages.append(_page_message(example.text.strip()))
         quotes = [item for span in example.spans for item in span.items()]
-        messages.append(Message("assistant", write_answer(quotes)))
+        messages.append(Message("assistant", answer_format.write_example(quotes)))
     fingerprint = _fingerprint(messages, schema)
     return Prompt(
-        version=f"{_TEMPLATE}-{fingerprint[:12]}",
+        version=f"{answer_format.version}-{fingerprint[:12]}",
         fingerprint=fingerprint,
         constant_messages=tuple(messages),
         answer_schema=schema,
         constant_tokens=_constant_tokens(messages),
     )
+
+
+def _read(name: str) -> str:
+    """A file of instructions, without white space around it."""
+    return (resources.files("preannotation_assets.extraction.prompts") / name).read_text("utf-8").strip()
 
 
 def _page_message(text: str) -> Message:

@@ -7,8 +7,10 @@ from typing import Final
 
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.confidence import (
+    ConfidenceSource,
     TokenScores,
     ValueProbability,
+    confidence_source,
     value_confidence,
     value_probability,
 )
@@ -52,8 +54,9 @@ class ChunkAnswer:
 class QuoteOutcome:
     """What became of one quote: kept, or the reason why it is no suggestion.
 
-    ``probability``, ``grounding``, ``agreement`` and ``verdict`` are the parts that ``confidence`` was made
-    of; each is None where it is unknown. ``agreement`` in [0, 1] is how far a second pass agrees.
+    ``probability``, ``self_reported``, ``grounding``, ``agreement`` and ``verdict`` are the parts that
+    ``confidence`` was made of; each is None where it is unknown. ``self_reported`` is the model's own digit,
+    0 to 9, and counts only without a probability. ``agreement`` in [0, 1] is how far a second pass agrees.
     """
 
     chunk_start: int
@@ -63,9 +66,15 @@ class QuoteOutcome:
     outcome: str
     grounding: Grounding | None
     probability: ValueProbability | None
+    self_reported: int | None
     agreement: float | None
     verdict: Verdict | None
     confidence: float | None
+
+    @property
+    def confidence_source(self) -> ConfidenceSource:
+        """What the confidence was made of."""
+        return confidence_source(self.probability, self.self_reported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ def _outcome(
     place = reason = confidence = None
     if isinstance(result, Grounding):
         place = replace(result, start=result.start + answer.start, end=result.end + answer.start)
-        confidence = value_confidence(probability, place.similarity)
+        confidence = value_confidence(probability, quote.self_reported, place.similarity)
     else:
         reason = UNKNOWN_LABEL if result is None else result.reason.value
     return QuoteOutcome(
@@ -166,6 +175,7 @@ def _outcome(
         outcome=reason or KEPT,
         grounding=place,
         probability=probability,
+        self_reported=quote.self_reported,
         agreement=None,
         verdict=None,
         confidence=confidence,

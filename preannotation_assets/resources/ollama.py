@@ -7,8 +7,9 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.labels import LabelScheme
-from preannotation_assets.extraction.prompt import Prompt
+from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.inference.board import Limits
 from preannotation_assets.inference.client import Timeouts, access_headers
 from preannotation_assets.inference.outcomes import RetryPolicy
@@ -68,6 +69,9 @@ class OllamaResource(ConfigurableResource[Any]):
         le=1,
         description="Chunks with a value less probable than that are asked about twice; none by default.",
     )
+    self_reported: bool = Field(
+        default=False, description="Whether the model is asked how sure it is, by a digit behind every quote."
+    )
     flush_seconds: float = Field(
         default=3.0, gt=0, description="Answers are durable after this many seconds."
     )
@@ -110,6 +114,14 @@ class OllamaResource(ConfigurableResource[Any]):
             InferenceError: in one line, what stands in the way.
         """
         return identify_model(self.addresses(), self.model, access_headers(os.environ), self.timeouts())
+
+    def prompt(self, scheme: LabelScheme) -> Prompt:
+        """Everything that is asked but the page.
+
+        Raises:
+            LabelSchemeError: a label that cannot be asked for.
+        """
+        return build_prompt(scheme, answer_format(self_reported=self.self_reported))
 
     def template(self, identity: ModelIdentity, prompt: Prompt) -> RequestTemplate:
         """Everything of a request but the page."""

@@ -42,11 +42,13 @@ class Answer:
     """What the model says: a kind of entity and a quote.
 
     ``quality`` is 1 where it is right and lower where a habit has changed it, unless it is misjudged.
+    ``digit``, 0 to 9, is how sure the model says it is, where the schema has room for that.
     """
 
     kind: EntityKind
     text: str
     quality: float
+    digit: int = 9
 
 
 def join_broken_words(text: str) -> str:

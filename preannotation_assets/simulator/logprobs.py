@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from preannotation_assets.simulator.answer_text import AnswerToken
+from preannotation_assets.simulator.certainty import stated_probability
 from preannotation_assets.simulator.chance import fraction
 from preannotation_assets.simulator.values import JsonObject, JsonValue
 
@@ -76,9 +77,7 @@ def _logprob(quality: float | None, text: str, number: int, scale: LogprobScale)
     chance = fraction(scale.seed, "logprob", number, text)
     if quality is None:
         return _FORCED_LEAST + (_FORCED_MOST - _FORCED_LEAST) * chance
-    certainty = quality if scale.has_signal else 1.0
-    doubt = (1.02 - 0.98 * certainty) * (0.4 + 1.2 * chance)
-    return math.log(max(1.0 - doubt, 0.02))
+    return math.log(stated_probability(quality, chance, scale.has_signal))
 
 
 def _entry(text: str, logprob: float, top: int) -> JsonObject:

@@ -16,6 +16,7 @@ from preannotation_assets.simulator.generation import LimitedAnswer, limit_answe
 from preannotation_assets.simulator.prompt import FittedPrompt, Prompt, document_of, fit_prompt
 from preannotation_assets.simulator.requests import GenerationRequest
 from preannotation_assets.simulator.runner import RunnerDemand
+from preannotation_assets.simulator.self_reports import rate_answers
 from preannotation_assets.simulator.settings import SimulatedModel, SimulatorSettings
 from preannotation_assets.simulator.versions import Abilities
 
@@ -82,7 +83,8 @@ def _answer(order: Order, fitted: FittedPrompt, settings: SimulatorSettings) -> 
 
 
 def _tokens(order: Order, fitted: FittedPrompt, settings: SimulatorSettings) -> Sequence[AnswerToken]:
-    answers = answers_to(document_of(fitted.question), settings.habits, settings.seed)
+    found = answers_to(document_of(fitted.question), settings.habits, settings.seed)
+    answers = rate_answers(found, settings.seed, settings.has_confidence_signal)
     if order.request.wants_json:
         return schema_answer(order.request.schema, answers, order.model.alphabetises_keys)
     return prose_answer(answers)

@@ -1,8 +1,9 @@
 """Filling any JSON schema with answers: the schema decides the shape.
 
 Shapes that carry answers: arrays of objects with one labelled property, arrays of objects with a
-label and a text, objects that hold quotes under the names of labels, and nestings of these. What
-no answer fits gets the least value that is valid.
+label and a text, objects that hold quotes under the names of labels, and nestings of these. A quote may
+stand in an array of fixed positions, where a position for listed numbers gets the answer's digit. What no
+answer fits gets the least value that is valid.
 """
 
 from collections.abc import Callable, Sequence
@@ -248,7 +249,7 @@ class _Filler:
         branches = branches_of(node, self._root)
         if branches:
             return max((self._hold_all(branch, answers, depth + 1) for branch in branches), key=_quotes)
-        if type_of(node) != "array":
+        if type_of(node) != "array" or _positions(node):
             singly = (self._hold(node, answer, depth) for answer in answers)
             return next((quote for quote in singly if quote is not None), None)
         held_quotes = (self._hold(node.get("items", True), answer, depth + 1) for answer in answers)
@@ -286,12 +287,37 @@ class _Filler:
         return hold(node, answer, depth) if hold else None
 
     def _hold_in_array(self, node: SchemaNode, answer: Answer, depth: int) -> Filled:
+        positions = _positions(node)
+        if positions:
+            return self._hold_in_positions(positions, node, answer, depth)
         held = self._hold(node.get("items", True), answer, depth + 1)
         least, most = length_limits(node, "Items")
         if held is None or not least <= 1 <= most:
             return None
         only: list[Filled] = [held]
         return only
+
+    def _hold_in_positions(
+        self, positions: list[JsonValue], node: SchemaNode, answer: Answer, depth: int
+    ) -> Filled:
+        """The text at the first position that takes it; at the others digits, or the least there is."""
+        held = [self._hold(position, answer, depth + 1) for position in positions]
+        place = next((number for number, value in enumerate(held) if value is not None), None)
+        least, most = length_limits(node, "Items")
+        if place is None or not least <= len(positions) <= most:
+            return None
+        beside: list[Filled] = [
+            held[place] if number == place else self._beside(position, answer, depth + 1)
+            for number, position in enumerate(positions)
+        ]
+        return beside
+
+    def _beside(self, schema: JsonValue, answer: Answer, depth: int) -> Filled:
+        fixed = _fixed_values(resolve(schema, self._root)) or []
+        numbers = [value for value in fixed if isinstance(value, int) and not isinstance(value, bool)]
+        if numbers:
+            return min(numbers, key=lambda number: abs(number - answer.digit))
+        return self.fill(schema, (), depth)
 
     def _hold_in_object(self, node: SchemaNode, answer: Answer, depth: int) -> Filled:
         properties = _properties(node)
@@ -305,6 +331,12 @@ class _Filler:
 def _properties(node: SchemaNode) -> JsonObject:
     properties = node.get("properties")
     return properties if isinstance(properties, dict) else {}
+
+
+def _positions(node: SchemaNode) -> list[JsonValue]:
+    """The schemas of an array of fixed positions; none where ``items``, which goes before, is there."""
+    positions = node.get("prefixItems")
+    return positions if isinstance(positions, list) and "items" not in node else []
 
 
 def _fixed_values(node: SchemaNode) -> list[JsonValue] | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from preannotation_assets.contracts import FIRST_PASS, GROUNDINGS, SECOND_PASS, SUGGESTIONS, AnswerStatus
 from preannotation_assets.extraction.spans import Span
-from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
@@ -40,7 +40,8 @@ class GroundAnswers:
 class GroundedPart:
     """What came of it. ``outcomes`` counts quotes by what became of them.
 
-    ``verdicts`` counts the values that a rule was applied to, by label and verdict.
+    ``verdicts`` counts the values that a rule was applied to, by label and verdict; ``confidence_sources``
+    the rows by what their confidence was made of.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class GroundedPart:
     outcomes: Mapping[str, int]
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
+    confidence_sources: Mapping[str, int]
 
 
 def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:
@@ -75,6 +77,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     groundings: list[dict[str, Any]] = []
     without_spans: list[PageVersion] = []
     failed: list[FailedPage] = []
+    sources: Counter[str] = Counter()
     for page in read_table(store, task.pages_key).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         failure = _failure(page, rows)
@@ -91,6 +94,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         )
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
+        sources.update(each.confidence_source.value for each in result.outcomes if each.outcome == KEPT)
         if not result.spans:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
     write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
@@ -106,6 +110,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         verdicts=Counter(
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
+        confidence_sources=sources,
     )
 
 
@@ -173,6 +178,7 @@ def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, An
             "token_probability": probability.mean if probability else None,
             "lowest_token_probability": probability.lowest if probability else None,
             "value_tokens": probability.tokens if probability else None,
+            "self_reported": outcome.self_reported,
             "agreement": outcome.agreement,
             "value_verdict": outcome.verdict,
             "confidence": outcome.confidence,

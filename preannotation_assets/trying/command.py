@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol, TextIO
 
 from preannotation_assets.errors import BatchError, InferenceError, SettingsError
+from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
@@ -135,7 +136,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
 def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: TextIO) -> _Trial:
     """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
     scheme = load_label_scheme(settings.labels)
-    prompt = build_prompt(scheme)
+    prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
     _require_room(settings, prompt)
     endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
     identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
