@@ -16,6 +16,7 @@ from itertools import groupby
 import httpx
 
 from benchmarks.grounding import DATA
+from preannotation_assets.extraction.answer_format import RATED_QUOTES
 from preannotation_assets.extraction.consistency import (
     MarkedSpan,
     adjusted_confidence,
@@ -24,7 +25,7 @@ from preannotation_assets.extraction.consistency import (
 )
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
-from preannotation_assets.extraction.prompt import build_prompt
+from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, QuoteOutcome, suggest
 from preannotation_assets.inference.protocol import ChatReply, ModelOptions, RequestTemplate, parse_reply
@@ -41,6 +42,8 @@ HABITS = HabitRates(
 )
 THRESHOLDS = (0.5, 0.7, 0.9, 1.0)
 WEIGHTS = (0.2, 0.4, 0.6, 0.8)
+# A version of Ollama that knows no log-probabilities.
+WITHOUT_SCORES = "0.12.10"
 # What a request may read and write, in tokens.
 OPTIONS = ModelOptions(num_ctx=16_384, num_predict=4_096)
 
@@ -92,9 +95,9 @@ def vessels() -> LabelScheme:
     return parse_label_scheme(path.read_text("utf-8"), "vessels.yaml")
 
 
-def ask(settings: SimulatorSettings, scheme: LabelScheme, texts: Sequence[str]) -> list[ChatReply]:
+def ask(settings: SimulatorSettings, prompt: Prompt, texts: Sequence[str]) -> list[ChatReply]:
     """One reply a page, asked as the pipeline asks."""
-    template = RequestTemplate(model=MODEL, digest="", prompt=build_prompt(scheme), options=OPTIONS)
+    template = RequestTemplate(model=MODEL, digest="", prompt=prompt, options=OPTIONS)
     with RunningSimulator(settings) as simulator, httpx.Client(base_url=simulator.url, timeout=60) as client:
         replies = [client.post("/api/chat", json=template.body(text, stream=False)) for text in texts]
     parsed = [parse_reply(reply.raise_for_status().json()) for reply in replies]
@@ -176,16 +179,20 @@ def main() -> None:
     """Prints the areas."""
     scheme, texts = vessels(), page_texts()
     settings = SimulatorSettings(habits=HABITS)
+    prompt, rated_prompt = build_prompt(scheme), build_prompt(scheme, RATED_QUOTES)
     first, second, silent = (
-        suggestions(scheme, texts, ask(each, scheme, texts))
+        suggestions(scheme, texts, ask(each, prompt, texts))
         for each in (settings, replace(settings, seed=1), replace(settings, has_confidence_signal=False))
     )
+    without_scores = replace(settings, version=WITHOUT_SCORES)
+    rated = suggestions(scheme, texts, ask(without_scores, rated_prompt, texts))
     wrong = sum(not each.is_right for each in first)
     print(f"stand-in: {len(first)} suggestions on {len(texts)} pages, {wrong} of them wrong; area under ROC")
     print(f"{'confidence':54}{_confidence_area(first)}")
     print(f"{'probability of the tokens alone':54}{_area([(e.probability, e.is_right) for e in first])}")
     print(f"{'similarity of quote and page alone':54}{_area([(e.similarity, e.is_right) for e in first])}")
     print(f"{'confidence where the tokens carry no signal':54}{_confidence_area(silent)}")
+    print(f"{'confidence from self-reported digits, no token scores':54}{_confidence_area(rated)}")
     print(f"\n{'after a second pass, by its weight':54}" + "".join(f"{weight:>8}" for weight in WEIGHTS))
     for threshold in THRESHOLDS:
         print_second_pass("own mistakes", first, second, threshold)

@@ -207,7 +207,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "chunk_index": "The chunk's place on its page, from 0.",
     "chunk_sha256": "SHA-256 of the chunk's text in UTF-8; chunks of one text share a request.",
     "chunk_start": "Where the text that the model was shown begins on the page, code points.",
-    "confidence": "How sure the suggestion is, from 0 to 1; null where nothing tells (docs/answers.md).",
+    "confidence": "How sure the suggestion is, from 0 to 1; null where the model has not shown it.",
     "doc_id": "The document, as in the warehouse.",
     "end": "Where it ends on the page, code points, exclusive.",
     "endpoint": "The Ollama server that was asked.",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preannotation_assets.errors import LabelSchemeError
+from preannotation_assets.extraction.answer_format import RATED_QUOTES
 from preannotation_assets.extraction.labels import (
     LabelScheme,
     check_label_scheme,
@@ -71,4 +72,5 @@ def _account(path: str, scheme: LabelScheme) -> Iterator[str]:
     yield f"examples    {len(scheme.examples)} with {spans} spans, all found by grounding"
     yield f"prompt      about {prompt.constant_tokens} tokens before every page (an estimate)"
     yield f"version     {prompt.version}"
+    yield f"            {build_prompt(scheme, RATED_QUOTES).version} with PREANNOTATION_SELF_REPORTED"
     yield f"fingerprint {prompt.fingerprint}"

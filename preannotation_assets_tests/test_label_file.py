@@ -48,6 +48,7 @@ def test_a_valid_file_is_told_in_short(file: Path, capsys: pytest.CaptureFixture
     assert f"about {prompt.constant_tokens} tokens" in said
     assert prompt.version in said
     assert prompt.fingerprint in said
+    assert "spans-2-self-" in said
 
 
 def test_every_mistake_is_a_line_and_the_status_is_1(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

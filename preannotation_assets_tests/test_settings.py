@@ -41,6 +41,7 @@ def test_every_variable_is_read() -> None:
         PREANNOTATION_NUM_CTX="16384",
         PREANNOTATION_NUM_PREDICT="1000",
         PREANNOTATION_SECOND_PASS_BELOW="0.55",
+        PREANNOTATION_SELF_REPORTED="yes",
         PREANNOTATION_STREAM="always",
         AWS_ENDPOINT_URL="http://all:1",
         AWS_ENDPOINT_URL_S3="http://s3:9000",
@@ -61,6 +62,7 @@ def test_every_variable_is_read() -> None:
         num_ctx=16384,
         num_predict=1000,
         second_pass_below=0.55,
+        self_reported=True,
         stream="always",
         aws_endpoint_url="http://s3:9000",
         aws_region="eu-central-1",
@@ -71,6 +73,15 @@ def test_every_variable_is_read() -> None:
         "http://s3:9000",
         "eu-central-1",
     )
+
+
+@pytest.mark.parametrize("value", ["true", "1", "Yes", "y", "on"])
+def test_the_model_s_own_word_is_asked_for_by_yes_and_by_nothing_else(value: str) -> None:
+    assert not Settings.from_environment({}).self_reported
+    assert not Settings.from_environment({"PREANNOTATION_SELF_REPORTED": " "}).self_reported
+    assert not Settings.from_environment({"PREANNOTATION_SELF_REPORTED": "no"}).self_reported
+    with pytest.raises(SettingsError, match=f"PREANNOTATION_SELF_REPORTED is '{value}'"):
+        Settings.from_environment({"PREANNOTATION_SELF_REPORTED": value})
 
 
 @pytest.mark.parametrize("value", ["0", "1.1", "-0.5", "half", "nan", "0,5", "50%"])

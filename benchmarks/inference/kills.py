@@ -35,7 +35,7 @@ _FLUSH_SECONDS = 1.0
 # A file is written after the interval; a busy machine needs a moment for it.
 _WRITE_SECONDS = 1.0
 # What a killed process had sent may reach the server after its end.
-_ON_THE_WAY_SECONDS = 0.5
+_ON_THE_WAY_SECONDS = 0.0
 _LONGEST_SECONDS = 4.0
 _TEXTS = 1_500
 _START_SECONDS = 90.0
@@ -148,21 +148,20 @@ def _report(kills: Sequence[_Kill], records: Sequence[dict[str, Any]], peak: int
             kill.at - _FLUSH_SECONDS - _WRITE_SECONDS < _end(record) < kill.at for record in records
         )
         print(f"{kill.kind:12}{len(of_kill):>8}{in_flight:>11}{len(of_kill) - in_flight:>17}{allowed:>9}")
-    late = [
-        min((kill.at - _end(record) for kill in kills if kill.at > _end(record)), default=float("inf"))
-        for record in unexplained
-    ]
-    print(
-        f"repaid {len(repaid)} of {len(records)} requests, {len(late)} of them with no kill soon after",
-        end="",
-    )
-    print(f" (up to {max(late):.1f} s before one)" if late else "")
+    print(f"repaid {len(repaid)} of {len(records)} requests, {len(unexplained)} of them at no kill")
+    for record in unexplained:
+        since = min(
+            (record["arrived_at"] - kill.at for kill in kills if kill.at < record["arrived_at"]), default=None
+        )
+        until = min((kill.at - _end(record) for kill in kills if kill.at > _end(record)), default=None)
+        print(f"  arrived {since} s after a kill, ended {until} s before one")
     print(f"most in flight {peak} at a cap of {_CAP}, flush interval {_FLUSH_SECONDS:.0f} s; ", end="")
 
 
 def _was_hit(record: dict[str, Any], kill: _Kill) -> bool:
-    """Whether a request was in flight at a kill, or had ended within the flush interval before it."""
-    return bool(record["arrived_at"] < kill.at and _end(record) > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS)
+    """Whether a request was in flight at a kill, or on its way, or had ended within the flush interval."""
+    arrived, ended = record["arrived_at"], _end(record)
+    return bool(arrived < kill.at + _ON_THE_WAY_SECONDS and ended > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS)
 
 
 def _end(record: dict[str, Any]) -> float:

@@ -94,11 +94,15 @@ class JournalWriter:
             self._writable.set()
 
     async def _flush(self, rows: list[Row]) -> None:
-        """Writes one file; tries for some seconds, during which nobody asks anything new."""
+        """Writes one file; tries for some seconds.
+
+        Nobody asks anything new while the store refuses it, or takes longer over it than the interval.
+        """
         await self._approve(sorted({str(row["endpoint"]) for row in rows if row["endpoint"]}))
         # One name for all attempts: one whose reply was lost is not written twice.
         key = f"{self._folder}/{uuid.uuid4()}.parquet"
         for attempt in range(1, _ATTEMPTS + 1):
+            late = asyncio.get_running_loop().call_later(self._flush_seconds, self._writable.clear)
             try:
                 await asyncio.to_thread(self._write, key, rows)
             except StorageError:
@@ -109,6 +113,8 @@ class JournalWriter:
             else:
                 self._writable.set()
                 return
+            finally:
+                late.cancel()
 
     def _write(self, key: str, rows: list[Row]) -> None:
         write_table(self._store, key, pa.Table.from_pylist(rows, schema=ANSWERS))

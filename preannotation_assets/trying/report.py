@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from preannotation_assets.extraction.confidence import ConfidenceSource
 from preannotation_assets.extraction.prompt import Message, Prompt
 from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
 from preannotation_assets.inference.outcomes import Reason
@@ -206,6 +207,8 @@ def _kept_line(outcome: QuoteOutcome, style: Style) -> str:
     confidence = "   ?" if outcome.confidence is None else f"{outcome.confidence:.2f}"
     offsets = f"{place.start}-{place.end}" if place else ""
     how = "" if place is None else place.match.value
+    if outcome.confidence_source is ConfidenceSource.SELF_REPORTED:
+        how = f"{how}, self-reported {outcome.self_reported}"
     after_label = " " * max(0, _LABEL_WIDTH - display_width(visible(outcome.label)))
     return (
         f"  {confidence}  {offsets:>13}  {style.label(outcome.label)}{after_label}"

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import LabelSchemeError
+from preannotation_assets.extraction.answer_format import QUOTES, RATED_QUOTES, AnswerFormat
 from preannotation_assets.extraction.answer_schema import (
     MOST_ITEMS,
     MOST_QUOTES_IN_A_LIST,
     build_answer_schema,
+    build_rated_answer_schema,
     lint_answer_schema,
 )
-from preannotation_assets.extraction.answers import write_answer
 from preannotation_assets.extraction.delimiting import break_control_tokens
 from preannotation_assets.extraction.labels import MOST_QUOTE_CHARACTERS, LabelScheme
 from preannotation_assets.extraction.prompt import build_prompt
@@ -33,18 +34,21 @@ names = (
 ).filter(lambda name: break_control_tokens(name) == name and name not in {"$ref", "$defs"})
 
 
+@pytest.mark.parametrize("answer_format", [QUOTES, RATED_QUOTES], ids=["quotes", "rated"])
 @settings(deadline=None, max_examples=50)
-@given(st.lists(names, min_size=1, max_size=20, unique=True), st.integers(1, 10))
-def test_every_scheme_has_a_schema_that_ollama_honours(some: list[str], times: int) -> None:
+@given(some=st.lists(names, min_size=1, max_size=20, unique=True), times=st.integers(1, 10))
+def test_every_scheme_has_a_schema_that_ollama_honours(
+    answer_format: AnswerFormat, some: list[str], times: int
+) -> None:
     labels = [*some, *(f"{name[:90]}~{number}" for number in range(1, times) for name in some)][:200]
     labels = [label for label in dict.fromkeys(labels) if break_control_tokens(label) == label]
     scheme = LabelScheme.model_validate(
         {"name": "s", "version": 1, "labels": [{"name": name, "definition": "x"} for name in labels]}
     )
-    schema: Any = build_prompt(scheme).answer_schema
+    schema: Any = build_prompt(scheme, answer_format).answer_schema
     assert lint_answer_schema(schema) == []
     check_schema(json.loads(json.dumps(schema)))
-    answer = write_answer([(labels[-1], "Hull"), (labels[-1], "Kiel"), (labels[0], "Riga")])
+    answer = answer_format.write_example([(labels[-1], "Hull"), (labels[-1], "Kiel"), (labels[0], "Riga")])
     jsonschema.validate(json.loads(answer), schema)
 
 
@@ -66,6 +70,21 @@ def test_every_scheme_has_a_schema_that_ollama_honours(some: list[str], times: i
 def test_nothing_else_fits(answer: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(answer, build_answer_schema(["port", "flag"]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Hull", ["Hull"], ["Hull", "Kiel"], ["Hull", 10], ["Hull", -1], ["Hull", 8.5], ["Hull", "8"],
+        ["Hull", None], [8, "Hull"], ["Hull", 8, 8], ["", 8], ["x" * (MOST_QUOTE_CHARACTERS + 1), 8], [],
+    ],
+)  # fmt: skip
+def test_where_answers_are_rated_nothing_but_a_quote_and_a_digit_fits(value: object) -> None:
+    schema = build_rated_answer_schema(["port"])
+    for digit in range(10):
+        jsonschema.validate({"spans": [{"port": ["Hull", digit]}]}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"spans": [{"port": value}]}, schema)
 
 
 def test_two_hundred_labels_add_an_object_each_and_no_repetitions() -> None:
@@ -151,12 +170,41 @@ def test_the_check_names_what_ollama_would_not_honour(change: Callable[[Any], No
     assert any(complaint in problem for problem in lint_answer_schema(schema)), lint_answer_schema(schema)
 
 
+PAIR = ("$defs", "quotes")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (_set(*PAIR, "items", to=False), "items is not honoured here"),
+        (_set(*PAIR, "prefixItems", to=[]), "no positions"),
+        (_set(*PAIR, "prefixItems", to={}), "no positions"),
+        (_set(*PAIR, "maxItems", to=3), "not the number of positions"),
+        (_drop(*PAIR, "minItems"), "not the number of positions"),
+        (_set(*PAIR, "prefixItems", 0, to={"type": "string"}), "prefixItems/0: no whole number"),
+        (_set(*PAIR, "prefixItems", 0, to={"$ref": "#/$defs/quotes"}), "leads back to itself"),
+        (_set(*PAIR, "prefixItems", 1, "type", to="integer"), "prefixItems/1: type is not honoured"),
+        (_set(*PAIR, "prefixItems", 1, "enum", to=[]), "prefixItems/1: neither"),
+        (_set(*PAIR, "prefixItems", 1, "enum", to=[True]), "prefixItems/1: neither"),
+        (_set(*PAIR, "prefixItems", 1, to={"type": "integer", "maximum": 9}), "prefixItems/1: neither"),
+        (_set(*PAIR, "type", to="tuple"), "quotes: neither"),
+    ],
+)
+def test_the_check_knows_arrays_of_fixed_positions(change: Callable[[Any], None], complaint: str) -> None:
+    schema: Any = copy.deepcopy(build_rated_answer_schema(["port"]))
+    change(schema)
+    assert any(complaint in problem for problem in lint_answer_schema(schema)), lint_answer_schema(schema)
+
+
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["array", "tuple"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["type", "items", "anyOf", "$ref", "properties", "maxItems", "x"]), inner
+            st.sampled_from(
+                ["type", "items", "prefixItems", "enum", "anyOf", "$ref", "properties", "maxItems", "x"]
+            ),
+            inner,
         )
     ),
     max_leaves=12,

@@ -1,20 +1,25 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.extraction.answers import (
+    EXAMPLE_DIGIT,
+    SELF_REPORTED_DIGITS,
     AnsweredQuote,
     AnswerFault,
     parse_answer,
     write_answer,
+    write_rated_answer,
 )
 
 strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ['"', "\\", '\\"', "}]}", '"}, {"port": "x', "\u2028", "\x00", "🚢", "\r\n", "spans"]
 )
-values = strings | st.lists(strings, min_size=1, max_size=3)
+rated = st.tuples(strings, st.sampled_from(SELF_REPORTED_DIGITS)).map(list)
+values = strings | st.lists(strings, min_size=1, max_size=3) | rated
 spans = st.lists(st.dictionaries(strings, values, min_size=1, max_size=2), max_size=5)
 layouts = st.fixed_dictionaries(
     {
@@ -25,13 +30,26 @@ layouts = st.fixed_dictionaries(
 )
 
 
-def members(spans: list[dict[str, str | list[str]]]) -> list[tuple[str, str]]:
+def members(spans: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [
         (label, quote)
         for span in spans
         for label, value in span.items()
         for quote in ([value] if isinstance(value, str) else value)
+        if isinstance(quote, str)
     ]
+
+
+def digits(spans: list[dict[str, Any]]) -> list[int | None]:
+    found: list[int | None] = []
+    for value in (value for span in spans for value in span.values()):
+        if isinstance(value, str):
+            found.append(None)
+        elif isinstance(value[-1], int):
+            found.append(value[-1])
+        else:
+            found.extend([None] * len(value))
+    return found
 
 
 def pairs(quotes: tuple[AnsweredQuote, ...]) -> list[tuple[str, str]]:
@@ -40,12 +58,13 @@ def pairs(quotes: tuple[AnsweredQuote, ...]) -> list[tuple[str, str]]:
 
 @given(spans, layouts, st.sampled_from(["", " ", "\n"]))
 def test_any_spelling_of_an_answer_is_read(
-    spans: list[dict[str, str | list[str]]], layout: dict[str, Any], end: str
+    spans: list[dict[str, Any]], layout: dict[str, Any], end: str
 ) -> None:
     answer = json.dumps({"spans": spans}, **layout) + end
     parsed = parse_answer(answer)
     assert parsed.fault is None
     assert pairs(parsed.quotes) == members(spans)
+    assert [quote.self_reported for quote in parsed.quotes] == digits(spans)
     for quote in parsed.quotes:
         assert json.loads(f'"{answer[quote.value_start : quote.value_end]}"', strict=False) == quote.text
         assert answer[quote.value_start - 1] == answer[quote.value_end] == '"'
@@ -53,18 +72,45 @@ def test_any_spelling_of_an_answer_is_read(
 
 @given(spans, layouts, st.data())
 def test_an_answer_that_was_cut_off_gives_what_was_complete(
-    spans: list[dict[str, str | list[str]]], layout: dict[str, Any], data: st.DataObject
+    spans: list[dict[str, Any]], layout: dict[str, Any], data: st.DataObject
 ) -> None:
     answer = json.dumps({"spans": spans}, **layout)
     cut = data.draw(st.integers(0, len(answer) - 1))
     whole, parsed = parse_answer(answer), parse_answer(answer[:cut])
     assert parsed.fault is (AnswerFault.INVALID if answer[:cut].strip() else AnswerFault.EMPTY)
-    assert parsed.quotes == tuple(quote for quote in whole.quotes if quote.value_end < cut)
+    complete = tuple(quote for quote in whole.quotes if quote.value_end < cut)
+    assert parsed.quotes[:-1] == complete[:-1]
+    if complete:
+        # Its digit may be behind the cut; then nothing is made up.
+        unrated = replace(complete[-1], self_reported=None, closing='"]}]}')
+        assert parsed.quotes[-1] in {complete[-1], unrated}
+
+
+def test_a_digit_counts_where_it_is_complete() -> None:
+    answer = write_rated_answer([("port", "Hull")]).replace(str(EXAMPLE_DIGIT), "8")
+    assert answer == '{"spans":[{"port":["Hull",8]}]}'
+    closed = answer.index("8]") + 2
+    for cut in range(answer.index('",8') + 1, len(answer)):
+        (quote,) = parse_answer(answer[:cut]).quotes
+        assert quote.self_reported == (8 if cut >= closed else None)
+        (again,) = parse_answer(answer[: quote.value_end] + quote.closing).quotes
+        assert again == quote
+
+
+def test_what_is_no_digit_is_a_fault_and_never_a_confidence() -> None:
+    for rest in ("10", "-1", "8.5", "8e1", "true", "null", '8,"Kiel"', "8,8", "\u0668", "[8]"):
+        parsed = parse_answer(f'{{"spans":[{{"port":["Hull",{rest}]}}]}}')
+        assert parsed.fault is AnswerFault.INVALID
+        assert [quote.self_reported for quote in parsed.quotes] == [None]
+    listed = parse_answer('{"spans":[{"port":["Hull","Kiel",8]}]}')
+    assert listed.fault is AnswerFault.INVALID
+    assert [quote.self_reported for quote in listed.quotes] == [None, None]
+    assert parse_answer('{"spans":[{"port":["Hull","8"]}]}').quotes[1].text == "8"
 
 
 @given(spans, layouts)
 def test_an_answer_can_be_closed_behind_every_quote(
-    spans: list[dict[str, str | list[str]]], layout: dict[str, Any]
+    spans: list[dict[str, Any]], layout: dict[str, Any]
 ) -> None:
     answer = json.dumps({"spans": spans}, **layout)
     quotes = parse_answer(answer).quotes
@@ -74,7 +120,7 @@ def test_an_answer_can_be_closed_behind_every_quote(
         assert closed.quotes == quotes[:number]
 
 
-@given(st.text(max_size=60) | st.text('{}[]",: spans\\u12d8', max_size=60))
+@given(st.text(max_size=60) | st.text('{}[]",8: spans\\u12d8', max_size=60))
 def test_nothing_makes_it_raise(answer: str) -> None:
     parsed = parse_answer(answer)
     assert (parsed.fault is AnswerFault.EMPTY) is (not answer.strip())
@@ -83,7 +129,7 @@ def test_nothing_makes_it_raise(answer: str) -> None:
 
 
 @given(spans.filter(len), st.sampled_from(["x", "}", ",", '{"spans": []}', "\n```"]))
-def test_what_follows_an_answer_is_a_fault(spans: list[dict[str, str | list[str]]], tail: str) -> None:
+def test_what_follows_an_answer_is_a_fault(spans: list[dict[str, Any]], tail: str) -> None:
     parsed = parse_answer(json.dumps({"spans": spans}) + tail)
     assert parsed.fault is AnswerFault.INVALID
     assert pairs(parsed.quotes) == members(spans)
@@ -121,6 +167,10 @@ def test_what_is_written_is_read(quotes: list[tuple[str, str]]) -> None:
     parsed = parse_answer(write_answer(quotes))
     assert parsed.fault is None
     assert pairs(parsed.quotes) == quotes
+    parsed = parse_answer(write_rated_answer(quotes))
+    assert parsed.fault is None
+    assert pairs(parsed.quotes) == quotes
+    assert {quote.self_reported for quote in parsed.quotes} <= {EXAMPLE_DIGIT}
 
 
 def test_half_a_pair_becomes_a_replacement_character() -> None:

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from preannotation_assets.extraction.answers import parse_answer
 from preannotation_assets.extraction.confidence import (
+    ConfidenceSource,
     TokenScores,
     ValueProbability,
+    confidence_source,
     value_confidence,
     value_probability,
 )
@@ -18,7 +20,7 @@ LOGPROBS = [-9.0, math.log(0.9), math.log(0.4), -7.0]
 
 
 def confidence(scores: TokenScores, start: int, end: int, similarity: float) -> float | None:
-    return value_confidence(value_probability(scores, start, end), similarity)
+    return value_confidence(value_probability(scores, start, end), None, similarity)
 
 
 def test_only_the_tokens_of_the_value_count() -> None:
@@ -36,7 +38,18 @@ def test_the_parts_are_kept_apart() -> None:
     assert probability.lowest == pytest.approx(0.4)
     assert probability.tokens == 2
     assert value_probability(TokenScores([5], [0.3]), 0, 5) == ValueProbability(1.0, 1.0, 1)
-    assert value_confidence(None, 1.0) is None
+    assert value_confidence(None, None, 1.0) is None
+
+
+def test_a_digit_counts_only_where_nothing_is_known_of_the_tokens() -> None:
+    known = ValueProbability(0.25, 0.25, 1)
+    assert value_confidence(known, 9, 1.0) == 0.25
+    assert confidence_source(known, 9) is confidence_source(known, None) is ConfidenceSource.LOG_PROBABILITIES
+    assert confidence_source(None, 0) is ConfidenceSource.SELF_REPORTED
+    assert confidence_source(None, None) is ConfidenceSource.UNKNOWN
+    middles = [value_confidence(None, digit, 1.0) for digit in range(10)]
+    assert middles == pytest.approx([0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95])
+    assert value_confidence(None, 8, 0.5) == pytest.approx(0.425)
 
 
 def test_a_token_that_reaches_over_the_border_counts() -> None:

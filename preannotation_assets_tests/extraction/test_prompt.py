@@ -1,3 +1,5 @@
+import hashlib
+import json
 import pickle
 from typing import Any
 
@@ -6,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import LabelSchemeError
-from preannotation_assets.extraction.answers import parse_answer
+from preannotation_assets.extraction.answer_format import RATED_QUOTES, answer_format
+from preannotation_assets.extraction.answers import EXAMPLE_DIGIT, parse_answer
 from preannotation_assets.extraction.delimiting import delimit_page
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.labels import LabelScheme
@@ -58,6 +61,35 @@ def test_the_examples_are_answers_as_the_parser_reads_them() -> None:
     parsed = parse_answer(prompt().constant_messages[2].content)
     assert parsed.fault is None
     assert [(quote.label, quote.text) for quote in parsed.quotes] == [("vessel_name", "Hansa IV")]
+
+
+def test_without_the_model_s_own_word_every_byte_is_as_it_was_recorded() -> None:
+    """Another fingerprint would ask everything anew that was ever asked with this prompt."""
+    scheme = LabelScheme.model_validate(SCHEME)
+    recorded = "fcd4e22ab144d49e90ff03e257c179c297f65235eaa6dae2bbb72b25b34921d1"
+    for built in (build_prompt(scheme), build_prompt(scheme, answer_format(self_reported=False))):
+        assert built.fingerprint == recorded
+        assert built.version == f"spans-2-{recorded[:12]}"
+    sent = "b256df458ffbea6ebf33a4f6805cb00946054a9a73c522f48d6e710d026b3796"
+    # In the order in which it is sent, which the fingerprint does not look at.
+    assert hashlib.sha256(json.dumps(prompt().answer_schema).encode()).hexdigest() == sent
+
+
+def test_the_model_s_own_word_is_another_question_and_says_so() -> None:
+    scheme = LabelScheme.model_validate(SCHEME)
+    rated = build_prompt(scheme, answer_format(self_reported=True))
+    assert rated.version == f"spans-2-self-{rated.fingerprint[:12]}"
+    assert rated.fingerprint != prompt().fingerprint
+    assert rated == build_prompt(scheme, RATED_QUOTES)
+    told, plain = (each.constant_messages[0].content for each in (rated, prompt()))
+    assert '{"spans":[{"LABEL":["QUOTE",DIGIT]}]}' in told
+    assert "DIGIT" not in plain
+    assert "$" not in told.replace("$ {and}", "").replace("${amount}", "")
+    # All but one paragraph is the same.
+    assert [line for line in told.split("\n") if line not in plain.split("\n")] == [told.split("\n")[4]]
+    # The scheme has no digits; examples are as good as people could make them.
+    (quote,) = parse_answer(rated.constant_messages[2].content).quotes
+    assert (quote.text, quote.self_reported) == ("Hansa IV", EXAMPLE_DIGIT)
 
 
 HOSTILE = {

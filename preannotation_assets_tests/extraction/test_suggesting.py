@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preannotation_assets.extraction.confidence import ConfidenceSource
 from preannotation_assets.extraction.suggesting import (
     INVALID_VALUE,
     KEPT,
@@ -75,6 +76,34 @@ def test_no_agreement_makes_an_invalid_value_better() -> None:
         second_answers=[answer(("port", "Hull"))],
     )
     assert found.spans[0].confidence == pytest.approx(0.7 * 0.5)
+
+
+def test_the_model_s_own_word_goes_the_way_of_a_probability() -> None:
+    """Similarity, second pass and rule: each does to it what it does to a probability."""
+    rule = ValueRule("A.*", None, OnInvalid.LOWER, 0.5)
+    text = '{"spans":[{"vessel_name":["Marie Louise",8]},{"port":["Hamburg",9]},{"port":["Hull",3]}]}'
+    unscored = ChunkAnswer(0, len(PAGE), text, None, None, 7)
+    again = [answer(("port", "Hull"))]
+    found = suggest(
+        PAGE, [unscored], LABELS, overlaps_allowed=False, rules={"port": rule}, second_answers=again
+    )
+    name, hamburg, hull = found.spans
+    similarity = found.outcomes[0].grounding.similarity  # type: ignore[union-attr]
+    assert similarity < 1
+    assert name.confidence == pytest.approx(0.6 * 0.85 * similarity)
+    assert hamburg.confidence == pytest.approx(0.6 * 0.95 * 0.5)
+    assert hull.confidence == pytest.approx((0.6 * 0.35 + 0.4) * 0.5)
+    assert [outcome.self_reported for outcome in found.outcomes] == [8, 9, 3]
+    assert {outcome.confidence_source for outcome in found.outcomes} == {ConfidenceSource.SELF_REPORTED}
+
+
+def test_the_model_s_own_word_does_not_touch_what_the_tokens_say() -> None:
+    text = '{"spans":[{"port":["Hull",0]}]}'
+    scored = ChunkAnswer(0, len(PAGE), text, [len(text)], [math.log(0.5)], 7)
+    (outcome,) = suggest(PAGE, [scored], LABELS, overlaps_allowed=False).outcomes
+    assert outcome.confidence == pytest.approx(0.5)
+    assert (outcome.self_reported, outcome.confidence_source) == (0, ConfidenceSource.LOG_PROBABILITIES)
+    assert value_probabilities(text, None, None) == [None]
 
 
 def test_values_are_as_probable_as_their_own_tokens() -> None:

@@ -1,6 +1,7 @@
 """The journal: what was answered is found again, the better row wins, and little is lost by a failure."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -200,6 +201,38 @@ def test_while_the_store_is_away_nothing_is_asked_and_nothing_lost(
     asyncio.run(work())
     assert away.failures == 0
     assert len(list(store.list(FOLDER))) == 1
+
+
+class _Slow:
+    """A store that holds up every write until it is let go."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.let_go = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def upload(self, key: str, path: Path) -> str:
+        assert self.let_go.wait(30)
+        return self._store.upload(key, path)
+
+
+def test_while_the_store_takes_longer_than_the_interval_nothing_is_asked(store: ObjectStore) -> None:
+    slow = _Slow(store)
+
+    async def work() -> None:
+        async with _journal(slow, _approve) as journal:
+            journal.add(row("a"))
+            deadline = time.monotonic() + 10
+            while journal._writable.is_set():
+                assert time.monotonic() < deadline, "the asking goes on"
+                await asyncio.sleep(0.005)
+            slow.let_go.set()
+            await asyncio.wait_for(journal.room(), 10)
+            assert AnswerIndex.read(store, FOLDER).get("a")
+
+    asyncio.run(work())
 
 
 def test_a_store_that_stays_away_ends_the_asking(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.answers import parse_answer, write_answer
+from preannotation_assets.extraction.answers import parse_answer, write_answer, write_rated_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.inference.backlog import PieceToAsk
@@ -107,6 +107,28 @@ def test_an_answer_with_lists_is_closed_wherever_it_was_cut() -> None:
         assert sum(kept.token_lengths or ()) == len(kept.answer)
         lasts.add(answer.quotes[-1].label)
     assert "port" in lasts
+
+
+def test_an_answer_with_digits_is_closed_with_them() -> None:
+    """The stand-ins of a digit differ, so that a wrong one would be seen."""
+    pairs = [next(iter(quote.items())) for quote in QUOTES]
+    parts = write_rated_answer(pairs).split(",9]")
+    whole = "".join(f"{part},{number % 10}]" for number, part in enumerate(parts[:-1])) + parts[-1]
+    for length in range(1000, 1040):
+        cut_off = replace(
+            _cut_off([], 0), content=whole[:length], token_lengths=(1,) * length,
+            token_logprobs=tuple(-0.01 * number for number in range(length)),
+        )  # fmt: skip
+        kept = salvage(TEXT, cut_off, overlap_tokens=30)
+        assert kept is not None
+        answer = parse_answer(kept.answer)
+        assert answer.fault is None
+        assert [(quote.label, quote.text) for quote in answer.quotes] == pairs[: len(answer.quotes)]
+        assert [quote.self_reported for quote in answer.quotes] == [
+            number % 10 for number in range(len(answer.quotes))
+        ]
+        assert sum(kept.token_lengths or ()) == len(kept.answer)
+        assert len(kept.token_lengths or ()) == len(kept.token_logprobs or ())
 
 
 BY_LABEL = sorted(QUOTES, key=lambda quote: next(iter(quote)))

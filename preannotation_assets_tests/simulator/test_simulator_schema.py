@@ -1,11 +1,12 @@
 """The answer is valid against whatever schema is sent, and carries the answers it has room for."""
 
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets.simulator.entities import EntityKind
@@ -13,6 +14,7 @@ from preannotation_assets.simulator.habits import Answer
 from preannotation_assets.simulator.patterns import check_pattern, matches_pattern, shortest_match
 from preannotation_assets.simulator.refusals import RefusedError
 from preannotation_assets.simulator.schema import fill_schema, plain_value
+from preannotation_assets.simulator.self_reports import rate_answers
 
 KINDS = [kind.value for kind in EntityKind]
 LABELS = st.lists(
@@ -131,6 +133,39 @@ def test_neighbours_of_one_label_share_a_list_where_the_schema_has_one(answers: 
         lists = len(texts) in {2, 3}
         expected.extend([{kind: texts}] if lists else [{kind: each} for each in texts])
     assert filled == expected
+
+
+@settings(deadline=None)
+@given(ANSWERS, st.integers(0, 9))
+def test_a_digit_stands_behind_a_quote_where_the_schema_has_a_place_for_it(
+    answers: list[Answer], digit: int
+) -> None:
+    rated = {"type": "array", "prefixItems": [{"type": "string"}, {"enum": list(range(10))}],
+             "minItems": 2, "maxItems": 2}  # fmt: skip
+    schema = {
+        "type": "array",
+        "items": {"anyOf": [_object({kind: {"$ref": "#/$defs/rated"}}, [kind]) for kind in KINDS]},
+        "$defs": {"rated": rated},
+    }
+    answers = [replace(each, digit=digit) for each in answers]
+    filled: Any = plain_value(fill_schema(schema, answers))
+    jsonschema.validate(filled, schema)
+    assert filled == [{each.kind.value: [each.text, digit]} for each in answers]
+
+
+def test_digits_are_lower_for_wrong_answers_and_all_alike_without_a_signal() -> None:
+    qualities = {"right": 1.0, "repaired": 0.7, "shortened": 0.35, "invented": 0.1}
+    answers = [
+        Answer(EntityKind.PORT, f"{name} {number}", quality)
+        for name, quality in qualities.items()
+        for number in range(50)
+    ]
+    rated = [each.digit for each in rate_answers(answers, 3, has_signal=True)]
+    means = [sum(rated[start : start + 50]) / 50 for start in range(0, 200, 50)]
+    assert means[0] == 9 > means[1] > means[2] > means[3]
+    assert len(set(rated)) > 5
+    assert rated == [each.digit for each in rate_answers(answers, 3, has_signal=True)]
+    assert {each.digit for each in rate_answers(answers, 3, has_signal=False)} == {9}
 
 
 def test_synonyms_and_unknown_labels() -> None:

@@ -112,6 +112,31 @@ def test_the_raw_parts_of_every_confidence_are_in_the_working_data(tmp_path: Pat
     assert kiel["start"] is not None
 
 
+def test_confidences_are_counted_by_where_they_come_from(tmp_path: Path) -> None:
+    text = json.dumps(
+        {"spans": [{"port": ["Hull", 7]}, {"vessel_name": "Marie-Louise"}, {"port": ["Riga", 9]}]}
+    )
+    hansa = json.dumps({"spans": [{"vessel_name": ["Hansa IV", 2]}]})
+    rows = [
+        output(0, [], answer=text),
+        output(3, [], answer=hansa, token_lengths=[len(hansa)], token_logprobs=[math.log(0.75)]),
+    ]
+    part, store = ground(tmp_path, rows)
+    # Riga is not on the page: it is no row, and not counted.
+    assert part.confidence_sources == {"self_reported": 1, "unknown": 1, "log_probabilities": 1}
+    groundings = read_table(store, "groundings.parquet").to_pylist()
+    assert {row["quote"]: (row["self_reported"], row["token_probability"]) for row in groundings} == {
+        "Hull": (7, None), "Marie-Louise": (None, None), "Riga": (9, None),
+        "Hansa IV": (2, pytest.approx(0.75)),
+    }  # fmt: skip
+    published = {
+        row["text"]: row["confidence"] for row in read_table(store, "suggestions.parquet").to_pylist()
+    }
+    assert published == {
+        "Hull": pytest.approx(0.75), "Marie-Louise": None, "Hansa IV": pytest.approx(0.75),
+    }  # fmt: skip
+
+
 def test_a_second_pass_changes_confidences_and_nothing_else(tmp_path: Path) -> None:
     def about(page: int, *quotes: tuple[str, str], probability: float = 0.5, **more: Any) -> dict[str, Any]:
         row = output(page, [{label: quote} for label, quote in quotes], **more)
