@@ -34,8 +34,6 @@ _CAP = 4
 _FLUSH_SECONDS = 1.0
 # A file is written after the interval; a busy machine needs a moment for it.
 _WRITE_SECONDS = 1.0
-# What a killed process had sent may reach the server after its end.
-_ON_THE_WAY_SECONDS = 0.0
 _LONGEST_SECONDS = 4.0
 _TEXTS = 1_500
 _START_SECONDS = 90.0
@@ -150,11 +148,8 @@ def _report(kills: Sequence[_Kill], records: Sequence[dict[str, Any]], peak: int
         print(f"{kill.kind:12}{len(of_kill):>8}{in_flight:>11}{len(of_kill) - in_flight:>17}{allowed:>9}")
     print(f"repaid {len(repaid)} of {len(records)} requests, {len(unexplained)} of them at no kill")
     for record in unexplained:
-        since = min(
-            (record["arrived_at"] - kill.at for kill in kills if kill.at < record["arrived_at"]), default=None
-        )
-        until = min((kill.at - _end(record) for kill in kills if kill.at > _end(record)), default=None)
-        print(f"  arrived {since} s after a kill, ended {until} s before one")
+        since = min((_since(kill, record) for kill in kills if _since(kill, record) >= 0), default=None)
+        print(f"  one arrived {since} s after a kill and ended {_end(record) - record['arrived_at']} s later")
     print(f"most in flight {peak} at a cap of {_CAP}, flush interval {_FLUSH_SECONDS:.0f} s; ", end="")
 
 
@@ -162,6 +157,10 @@ def _was_hit(record: dict[str, Any], kill: _Kill) -> bool:
     """Whether a request was in flight at a kill, or on its way, or had ended within the flush interval."""
     arrived, ended = record["arrived_at"], _end(record)
     return bool(arrived < kill.at + _ON_THE_WAY_SECONDS and ended > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS)
+
+
+def _since(kill: _Kill, record: dict[str, Any]) -> float:
+    return float(record["arrived_at"]) - kill.at
 
 
 def _end(record: dict[str, Any]) -> float:

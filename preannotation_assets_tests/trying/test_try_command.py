@@ -172,6 +172,26 @@ def test_a_text_file_needs_neither_warehouse_nor_lake(
     assert "the whole batch" not in said
 
 
+def test_the_model_s_own_word_is_shown_as_such(user: User, preannotate_try: Try) -> None:
+    page = user.folder / "page.txt"
+    page.write_text(PAGE, "utf-8")
+    with RunningSimulator(SimulatorSettings(version="0.12.10")) as old:
+        asked_of = {"OLLAMA_HOST": old.url, "PREANNOTATION_SELF_REPORTED": "yes"}
+        said = preannotate_try(user, "--text", "page.txt", **asked_of)[1]
+        plain = preannotate_try(
+            user, "--text", "page.txt", **(asked_of | {"PREANNOTATION_SELF_REPORTED": ""})
+        )
+    assert "prompt spans-2-self-" in said
+    assert re.search(r'\["ZEBRAQUARTZ STAR",[0-9]\]', said)
+    assert re.search(r"0\.95 .*ZEBRAQUARTZ STAR.* exact, self-reported 9\n", said)
+    assert "self" not in plain[1]
+    assert re.search(r" \? .*ZEBRAQUARTZ STAR.* exact\n", plain[1])
+    # Where tokens have scores, the digit is asked for and not used.
+    scored = preannotate_try(user, "--text", "page.txt", PREANNOTATION_SELF_REPORTED="yes")[1]
+    assert "prompt spans-2-self-" in scored
+    assert "self-reported" not in scored
+
+
 def in_a_terminal(user: User, arguments: Sequence[str]) -> str:
     """What the command writes where standard output is a terminal."""
     shown, hidden = pty.openpty()
