@@ -154,9 +154,8 @@ def _report(kills: Sequence[_Kill], records: Sequence[dict[str, Any]], peak: int
 
 
 def _was_hit(record: dict[str, Any], kill: _Kill) -> bool:
-    """Whether a request was in flight at a kill, or on its way, or had ended within the flush interval."""
-    arrived, ended = record["arrived_at"], _end(record)
-    return bool(arrived < kill.at + _ON_THE_WAY_SECONDS and ended > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS)
+    """Whether a request was in flight at a kill, or had ended within the flush interval before it."""
+    return bool(record["arrived_at"] < kill.at and _end(record) > kill.at - _FLUSH_SECONDS - _WRITE_SECONDS)
 
 
 def _since(kill: _Kill, record: dict[str, Any]) -> float:
