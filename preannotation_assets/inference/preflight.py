@@ -12,12 +12,13 @@ from typing import Final, NoReturn
 
 import httpx
 
-from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
+from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
+from preannotation_assets.extraction.prompt import Prompt
 from preannotation_assets.inference.client import Timeouts, find_digest
 from preannotation_assets.inference.outcomes import Reason, RetryPolicy, Stop, Unavailable, judge_error
-from preannotation_assets.inference.protocol import RequestTemplate
+from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
 
-__all__ = ["ModelIdentity", "check_model_name", "identify_model", "preload"]
+__all__ = ["ModelIdentity", "check_model_name", "identify_model", "preload", "require_room"]
 
 _OLDEST: Final = (0, 12, 6)
 _OK: Final = 200
@@ -202,3 +203,18 @@ def _unreachable(endpoint: str, error: httpx.TransportError) -> EndpointError:
     return EndpointError(
         f"{endpoint} cannot be reached ({type(error).__name__})", "start Ollama there, or set OLLAMA_HOST"
     )
+
+
+def require_room(prompt: Prompt, chunk_tokens: int, options: ModelOptions) -> None:
+    """Makes sure that prompt, chunk and answer fit the context together.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    needed = prompt.estimate_tokens(chunk_tokens) + options.num_predict
+    if needed > options.num_ctx:
+        raise SettingsError(
+            f"instructions, a chunk of {chunk_tokens} tokens and an answer of {options.num_predict}"
+            f" need {needed} tokens, but num_ctx is {options.num_ctx}",
+            "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
+        )

@@ -13,7 +13,7 @@ from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.inference.board import Limits
 from preannotation_assets.inference.client import Timeouts, access_headers
 from preannotation_assets.inference.outcomes import RetryPolicy
-from preannotation_assets.inference.preflight import ModelIdentity, identify_model, preload
+from preannotation_assets.inference.preflight import ModelIdentity, identify_model, preload, require_room
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.settings import DEFAULT_ENDPOINT, parse_endpoint
@@ -125,8 +125,7 @@ class OllamaResource(ConfigurableResource[Any]):
 
     def template(self, identity: ModelIdentity, prompt: Prompt) -> RequestTemplate:
         """Everything of a request but the page."""
-        options = ModelOptions(num_ctx=self.num_ctx, num_predict=self.num_predict)
-        return RequestTemplate(self.model, identity.digest, prompt, options, self.keep_alive)
+        return RequestTemplate(self.model, identity.digest, prompt, self._options(), self.keep_alive)
 
     def require_room(self, prompt: Prompt) -> None:
         """Makes sure that prompt, chunk and answer fit the context together.
@@ -134,13 +133,10 @@ class OllamaResource(ConfigurableResource[Any]):
         Raises:
             SettingsError: they do not.
         """
-        needed = prompt.estimate_tokens(self.chunk_tokens) + self.num_predict
-        if needed > self.num_ctx:
-            raise SettingsError(
-                f"instructions, a chunk of {self.chunk_tokens} tokens and an answer of {self.num_predict}"
-                f" need {needed} tokens, but num_ctx is {self.num_ctx}",
-                "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
-            )
+        require_room(prompt, self.chunk_tokens, self._options())
+
+    def _options(self) -> ModelOptions:
+        return ModelOptions(num_ctx=self.num_ctx, num_predict=self.num_predict)
 
     def preload(self, template: RequestTemplate) -> None:
         """Loads the model everywhere and waits for it.

@@ -70,9 +70,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         StorageError: the lake cannot be read or written.
     """
     store = open_store(task.location)
-    outputs: dict[tuple[str, int], list[Row]] = defaultdict(list)
-    for row in _with_times(read_table(store, task.outputs_key)):
-        outputs[row["doc_id"], row["page_num"]].append(row)
+    outputs = _by_page(read_table(store, task.outputs_key))
     suggestions: list[dict[str, Any]] = []
     groundings: list[dict[str, Any]] = []
     without_spans: list[PageVersion] = []
@@ -84,14 +82,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         if failure:
             failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=failure))
             continue
-        result = suggest(
-            page["text"],
-            _answers(rows, FIRST_PASS),
-            task.labels,
-            overlaps_allowed=task.overlaps_allowed,
-            rules=task.rules,
-            second_answers=_answers(rows, SECOND_PASS),
-        )
+        result = _suggest(task, page, rows)
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
         sources.update(each.confidence_source.value for each in result.outcomes if each.outcome == KEPT)
@@ -111,6 +102,24 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
+    )
+
+
+def _by_page(outputs: pa.Table) -> dict[tuple[str, int], list[Row]]:
+    rows: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in _with_times(outputs):
+        rows[row["doc_id"], row["page_num"]].append(row)
+    return rows
+
+
+def _suggest(task: GroundAnswers, page: Row, rows: Sequence[Row]) -> PageSuggestions:
+    return suggest(
+        page["text"],
+        _answers(rows, FIRST_PASS),
+        task.labels,
+        overlaps_allowed=task.overlaps_allowed,
+        rules=task.rules,
+        second_answers=_answers(rows, SECOND_PASS),
     )
 
 

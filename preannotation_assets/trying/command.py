@@ -15,10 +15,10 @@ from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
-from preannotation_assets.extraction.prompt import Prompt, build_prompt
+from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.inference.client import ChatClient, Timeouts, access_headers
 from preannotation_assets.inference.journal import AnswerIndex, Piece
-from preannotation_assets.inference.preflight import identify_model, preload
+from preannotation_assets.inference.preflight import identify_model, preload, require_room
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, open_store
@@ -137,13 +137,13 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
     """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
     scheme = load_label_scheme(settings.labels)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
-    _require_room(settings, prompt)
+    options = ModelOptions(settings.num_ctx, settings.num_predict)
+    require_room(prompt, settings.chunk_tokens, options)
     endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
     identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
     versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(out, [model, f"prompt {prompt.version}", ""])
-    options = ModelOptions(settings.num_ctx, settings.num_predict)
     return _Trial(
         endpoints=endpoints,
         stream=settings.stream,
@@ -154,15 +154,6 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
         style=style_for(os.environ, out, scheme.label_names),
         with_prompt=request.with_prompt,
     )
-
-
-def _require_room(settings: Settings, prompt: Prompt) -> None:
-    needed = prompt.estimate_tokens(settings.chunk_tokens) + settings.num_predict
-    if needed > settings.num_ctx:
-        raise SettingsError(
-            f"a prompt with a whole chunk, and its answer, need {needed} tokens of {settings.num_ctx}",
-            "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
-        )
 
 
 def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
