@@ -22,7 +22,7 @@ from preannotation_assets.tasks.ask_model import AskModel, ask_model
 __all__ = ["main"]
 
 _ALONE = {
-    "occupancy": "only how busy slots are, in less than 5 minutes; for a quiet machine",
+    "occupancy": "only how busy slots are, in about 8 minutes; for a quiet machine",
     "limit": "only the limit within the cap",
     "peers": "only the peers",
     "faults": "only the fault matrix",
@@ -62,7 +62,7 @@ def _measure(only: str | None, quick: bool, requests: int | None) -> None:
         folder = Path(name)
         rate = rate_for(0.5, mean_answer_tokens(texts, folder))
         if only in {None, "occupancy"}:
-            of_two_seconds = 0 if quick else 80 if only is None else 120
+            of_two_seconds = 0 if quick else 80 if only is None else 300
             measure_occupancy(texts, of_two_seconds, rate, folder, on_spark)
         if only == "limit" or (only is None and not quick):
             measure_limit(texts[:100], rate, folder, _in_this_process)
