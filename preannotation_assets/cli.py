@@ -111,10 +111,9 @@ def _add_labels(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 def _open_store() -> "ObjectStore":

@@ -19,7 +19,9 @@ def asking_metadata(progress: Progress) -> MetadataValues:
     answered = sum(totals.answered for totals in progress.totals.values())
     return {
         "repeated": dict(progress.repeated),
-        "repeated_by_endpoint": _totals(progress, lambda totals: dict(totals.repeated)),
+        "repeated_by_endpoint": {
+            address: dict(totals.repeated) for address, totals in progress.totals.items() if totals.repeated
+        },
         "split": progress.split,
         "salvaged": progress.salvaged,
         "most_in_flight": _states(progress, lambda state: state.most_in_flight),

@@ -22,6 +22,8 @@ __all__ = ["TableStat", "read_json", "read_table", "write_batches", "write_json"
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 64 * 1024**2
+# Manifests, leases and calibrations: none holds what a run cannot make again.
+_DAMAGED = "remove it while no run is going on; the next one writes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,9 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         value = json.loads(content)
     except ValueError:
         # Not chained: the decoder's exception holds the document.
-        raise StorageError(f"{store.uri(key)} is not JSON") from None
+        raise StorageError(f"{store.uri(key)} is not JSON", _DAMAGED) from None
     if not isinstance(value, dict):
-        raise StorageError(f"{store.uri(key)} is not a JSON object")
+        raise StorageError(f"{store.uri(key)} is not a JSON object", _DAMAGED)
     return value
 
 

@@ -36,7 +36,7 @@ _VOLATILE: Final = {"run_id", "published_at"}
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What was published; ``changed`` is False where the very same rows were there already."""
+    """What was published; ``changed`` is False where the very same Parquet was in place already."""
 
     manifest: SuggestionsManifest
     changed: bool
@@ -84,7 +84,7 @@ def publish(
         _require_in_place(store, layout, etag)
         write_manifest(store, layout.published_manifest, manifest)
         return Publication(manifest, changed=not unchanged)
-    return Publication(published, changed=False)
+    return Publication(published, changed=not unchanged)
 
 
 def verify_dataset(

@@ -163,9 +163,7 @@ def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
     tried = asyncio.run(_ask(trial, pages, out))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
-        raise InferenceError(
-            f"none of {len(asked)} requests was answered", "the reasons are above; a run would fail as well"
-        )
+        raise InferenceError(f"none of {len(asked)} requests was answered", "the reasons are above")
     return tried
 
 

@@ -172,3 +172,12 @@ def test_a_page_that_nobody_accounts_for_keeps_everything_back(dataset: Dataset)
     with pytest.raises(VerificationError, match="is listed without spans, or is listed as failed"):
         dataset.publish(good_rows()[:2], run_id="new", pages_without_spans=[])
     assert dataset.parquet.read_bytes() == before
+
+
+def test_a_parquet_that_was_damaged_is_replaced_and_that_is_said(dataset: Dataset) -> None:
+    assert dataset.publish(good_rows()).changed
+    whole = dataset.parquet.read_bytes()
+    dataset.parquet.write_bytes(whole[:-10])
+    assert dataset.publish(good_rows()).changed
+    assert dataset.parquet.read_bytes() == whole
+    assert not dataset.publish(good_rows()).changed
