@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preannotation_assets.contracts import SUGGESTIONS
-from preannotation_assets.errors import ConflictError, StorageError, VerificationError
+from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, VerificationError
 from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -102,7 +102,12 @@ def verify_dataset(
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
     with tempfile.TemporaryDirectory(prefix="preannotation-verify-") as folder:
         path = Path(folder) / "suggestions.parquet"
-        stat = store.download(layout.published_suggestions, path)
+        try:
+            stat = store.download(layout.published_suggestions, path)
+        except ObjectNotFoundError:
+            raise VerificationError(
+                f"the published Parquet of {dataset} is missing", "materialize suggestions again"
+            ) from None
         if manifest.parquet_etag != stat.etag:
             raise VerificationError(
                 f"the manifest of {dataset} does not name the published Parquet",

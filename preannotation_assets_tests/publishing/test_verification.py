@@ -262,6 +262,16 @@ def test_the_command_says_that_all_is_right(
     assert all_right == "4 rows, all right"
 
 
+def test_the_command_says_that_the_parquet_is_gone(
+    dataset: Dataset, verify_command: Callable[[], tuple[int, str, str]]
+) -> None:
+    dataset.publish(good_rows())
+    dataset.parquet.unlink()
+    status, _, err = verify_command()
+    assert status == 1
+    assert "is missing: materialize suggestions again" in err
+
+
 NOTHING_FOUND = {"doc_id": "vessels_ocr_1/a", "page_num": 2}
 STATES: list[tuple[dict[str, Any], list[str]]] = [
     (
