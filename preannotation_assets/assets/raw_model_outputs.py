@@ -83,11 +83,11 @@ def raw_model_outputs(
     switch = StopSwitch()
     with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
         first = ask_what_is_open(context, batch, since, switch, spark, ollama)
-        second_batch = second_pass(batch, AnswerIndex.read(store, layout.journal, since=since), spark, ollama)
-        second = (
-            ask_what_is_open(context, second_batch, since, switch, spark, ollama) if second_batch else None
-        )
         index = AnswerIndex.read(store, layout.journal, since=since)
+        second_batch, second = second_pass(batch, index, spark, ollama), None
+        if second_batch:
+            second = ask_what_is_open(context, second_batch, since, switch, spark, ollama)
+            index = AnswerIndex.read(store, layout.journal, since=since)
         manifest, parts = collect(batch, second_batch, identity, index, spark)
         compact_journal(store, layout.journal)
     if first or second:
