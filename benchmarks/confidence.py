@@ -28,7 +28,12 @@ from preannotation_assets.extraction.labels import LabelScheme, parse_label_sche
 from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, QuoteOutcome, suggest
-from preannotation_assets.inference.protocol import ChatReply, ModelOptions, RequestTemplate, parse_reply
+from preannotation_assets.model_servers.ollama.wire import (
+    ChatReply,
+    ModelOptions,
+    RequestTemplate,
+    parse_reply,
+)
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatorSettings
 from preannotation_assets.simulator.answer_text import answers_to
 

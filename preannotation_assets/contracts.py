@@ -4,7 +4,9 @@ Offsets (``start``, ``end``) are Unicode code points in the full page text, ``en
 Durations are seconds. Times are UTC. A column that may be null is unknown where it is null.
 """
 
+import hashlib
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 import pyarrow as pa
@@ -23,6 +25,7 @@ __all__ = [
     "SUGGESTIONS_SORT",
     "AnswerStatus",
     "column_descriptions",
+    "span_id",
 ]
 
 
@@ -50,15 +53,15 @@ CHUNKS: Final = pa.schema(
 """The pieces the model is shown; ``text`` is exactly ``page_text[start:end]``."""
 
 
-class AnswerStatus:
+class AnswerStatus(StrEnum):
     """What became of a request.
 
     ``SPLIT`` says that the text was too long, or its answer was: its ``pieces`` were asked instead.
     """
 
-    ANSWERED: Final = "answered"
-    FAILED: Final = "failed"
-    SPLIT: Final = "split"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    SPLIT = "split"
 
 
 FIRST_PASS: Final = 1
@@ -263,3 +266,9 @@ def column_descriptions(schema: pa.Schema) -> dict[str, str]:
     """A line about every column of one of the schemas above; empty for a column nobody has described."""
     described = {**_DESCRIPTIONS, **_OWN_DESCRIPTIONS.get(schema, {})}
     return {name: described.get(name, "") for name in schema.names}
+
+
+def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:
+    """The id of a span. The separators keep (1, 123) and (11, 23) of one label apart."""
+    digest = hashlib.sha1(f"{start}:{end}:{label}".encode(), usedforsecurity=False).hexdigest()
+    return f"{doc_id}:{page_num}:{digest}"

@@ -5,18 +5,18 @@ from typing import TypedDict
 
 from dagster import Definitions, in_process_executor
 
-from preannotation_assets.assets.chunks import chunks
-from preannotation_assets.assets.pages import pages
-from preannotation_assets.assets.raw_model_outputs import raw_model_outputs
-from preannotation_assets.assets.suggestions import suggestions
-from preannotation_assets.checks import suggestion_checks
-from preannotation_assets.console import console_logger
-from preannotation_assets.jobs import preannotate
-from preannotation_assets.resources.ollama import LabelSchemeResource, OllamaResource
-from preannotation_assets.resources.spark import SparkResource
-from preannotation_assets.resources.storage import StorageResource
-from preannotation_assets.resources.warehouse import WarehouseResource
-from preannotation_assets.sensors import new_datasets
+from preannotation_assets.defs.assets.chunks import chunks
+from preannotation_assets.defs.assets.pages import pages
+from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.checks import suggestion_checks
+from preannotation_assets.defs.console import console_logger
+from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.spark import SparkResource
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.resources.warehouse import WarehouseResource
+from preannotation_assets.defs.sensors import new_datasets
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs"]

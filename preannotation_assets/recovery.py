@@ -10,7 +10,7 @@ import sys
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from preannotation_assets.jobs import apply_pool_limit
+from preannotation_assets.defs.jobs import apply_pool_limit
 
 __all__ = ["prepare_instance", "report_dead_runs"]
 

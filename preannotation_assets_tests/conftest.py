@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from preannotation_assets.resources.spark import SparkResource
+from preannotation_assets.defs.resources.spark import SparkResource
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ import pytest
 from dagster import AssetsDefinition, TableSchema
 
 from preannotation_assets import contracts
-from preannotation_assets.assets.chunks import chunks
-from preannotation_assets.assets.pages import pages
-from preannotation_assets.assets.raw_model_outputs import raw_model_outputs
-from preannotation_assets.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.chunks import chunks
+from preannotation_assets.defs.assets.pages import pages
+from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.assets.suggestions import suggestions
 
 PUBLISHED = [
     ("doc_id", pa.string(), False), ("page_num", pa.int32(), False), ("span_id", pa.string(), False),

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 
-from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.contracts import SUGGESTIONS, span_id
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.tasks.ground_answers import span_id
 
 PAGE = Path(__file__).parents[1] / "sql" / "motherduck" / "PREANNOTATION_SCHEMA.md"
 TEXT = "M/V é𝔊olden 😀 HORIZON"

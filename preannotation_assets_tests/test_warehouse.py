@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets import warehouse
+from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import WarehouseError
 from preannotation_assets.extraction.pages import SourceRow
-from preannotation_assets.resources.warehouse import WarehouseResource
 
 TABLE = "CREATE TABLE t(doc_id VARCHAR, page_num INTEGER, text VARCHAR, text_sha256 VARCHAR)"
 VIEW = "CREATE VIEW vw_argilla_pages AS SELECT * FROM t"
@@ -290,7 +290,7 @@ def test_no_progress_bar_is_printed_among_our_lines(tmp_path: Path) -> None:
 PAGES = 150_000
 STREAM = """
 import resource, sys
-from preannotation_assets.resources.warehouse import WarehouseResource
+from preannotation_assets.defs.resources.warehouse import WarehouseResource
 with WarehouseResource(database=sys.argv[1], memory_limit="450MB").open() as source:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rows = sum(1 for row in source.read_pages("vessels_ocr_1"))

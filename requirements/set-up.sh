@@ -65,7 +65,7 @@ if [ "$kind" = runtime ] && { is_done runtime || is_done java; }; then
 fi
 
 if [ "$kind" = runtime ] && ! "$venv/bin/python" -c \
-    'import os; from preannotation_assets.resources.java import find_java_home; find_java_home(os.environ)' 2>/dev/null
+    'import os; from preannotation_assets.defs.resources.java import find_java_home; find_java_home(os.environ)' 2>/dev/null
 then
     say 'no Java 17 or later on this machine: a Java runtime comes with the packages'
     kind=java

@@ -12,29 +12,29 @@ from uuid import uuid4
 import httpx
 import pyarrow as pa
 
+from preannotation_assets.answer_store.index import AnswerIndex, read_answers
+from preannotation_assets.asking.asker import AskingPlan
+from preannotation_assets.asking.planning import (
+    ChunkRow,
+    WantedChunk,
+    chunk_request,
+    split_by_tokens,
+    wanted_chunks,
+)
 from preannotation_assets.contracts import CHUNKS, AnswerStatus
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.extraction.tokens import estimate_tokens
-from preannotation_assets.inference.asking import Asking
-from preannotation_assets.inference.board import Limits, Progress
-from preannotation_assets.inference.client import Timeouts
-from preannotation_assets.inference.journal import AnswerIndex, read_answers
-from preannotation_assets.inference.outcomes import RetryPolicy
-from preannotation_assets.inference.permit_server import PermitServer
-from preannotation_assets.inference.planning import (
-    ChunkRow,
-    WantedChunk,
-    chunk_request,
-    share_out,
-    wanted_chunks,
-)
-from preannotation_assets.inference.preflight import identify_model, preload
-from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.lake.layout import part_key
+from preannotation_assets.model_servers.http_client import Timeouts
+from preannotation_assets.model_servers.ollama.preflight import identify_model, preload
+from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate
+from preannotation_assets.model_servers.outcomes import RetryPolicy
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
+from preannotation_assets.throttling.dispatcher import Limits, Progress
+from preannotation_assets.throttling.permit_server import PermitServer
 
 __all__ = [
     "Batch",
@@ -121,11 +121,11 @@ def ask_what_is_open(
     """Asks what the journal has no answer to."""
     known = AnswerIndex.read(open_store(batch.location), _JOURNAL)
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, known))
-    with PermitServer(urls, Limits(cap), slot_folder=batch.folder / "slots") as server:
-        asking = Asking(
+    with PermitServer(urls, Limits(cap), semaphore_folder=batch.folder / "slots") as server:
+        asking = AskingPlan(
             batch.template, RetryPolicy(), Timeouts(), server.address, cap * len(urls), 200, uuid4().hex
         )
-        run_tasks([_task(batch, share, asking, flush_seconds) for share in share_out(wanted, tasks)])
+        run_tasks([_task(batch, share, asking, flush_seconds) for share in split_by_tokens(wanted, tasks)])
         return server.progress()
 
 
@@ -147,22 +147,22 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
     limits = Limits(cap, max_failure_rate=1.0, linger_seconds=0.02, first_rest_seconds=0.02)
     policy = RetryPolicy(first_backoff=0.02, longest_backoff=0.2)
     with PermitServer(urls, limits) as server:
-        asking = Asking(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
+        asking = AskingPlan(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
         run_tasks([_task(batch, wanted, asking, 3.0)])
     index = AnswerIndex.read(store, _JOURNAL)
     known = {
-        piece.request_key: answer
+        item.request_key: answer
         for chunk in wanted
-        for piece in chunk.pieces
-        if (answer := index.get(piece.request_key))
+        for item in chunk.items
+        if (answer := index.get(item.request_key))
     }
     rows = read_answers(store, known).to_pylist()
     return Counter(str(row["reason"] or row["status"]) for row in rows)
 
 
-def _task(batch: Batch, share: Sequence[WantedChunk], asking: Asking, flush_seconds: float) -> AskModel:
+def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_seconds: float) -> AskModel:
     parts = [
-        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.pieces for chunk in chunks})
+        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.items for chunk in chunks})
         for part, chunks in groupby(share, key=lambda chunk: chunk.part)
     ]
     journal = f"{_JOURNAL}/{asking.run_id}"

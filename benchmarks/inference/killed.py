@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.inference.asking import Batch, ask_what_is_open
-from preannotation_assets.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.tasks.ask_model import AskModel, ask_model
 
 __all__ = ["Job"]

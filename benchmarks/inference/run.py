@@ -16,7 +16,7 @@ from benchmarks.inference.memory import measure_memory
 from benchmarks.inference.occupancy import CAP, mean_answer_tokens, measure_occupancy, rate_for
 from benchmarks.inference.pages import load_pages
 from benchmarks.inference.peers import measure_peers
-from preannotation_assets.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.tasks.ask_model import AskModel, ask_model
 
 __all__ = ["main"]

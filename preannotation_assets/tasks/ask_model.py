@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
+from preannotation_assets.answer_store.writer import AnswerWriter
+from preannotation_assets.asking.asker import AskingPlan, ask_all
+from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.errors import ModelError
-from preannotation_assets.inference.asking import Asking, ask_all
-from preannotation_assets.inference.backlog import PieceToAsk
-from preannotation_assets.inference.client import ChatClient, access_headers
-from preannotation_assets.inference.journal import AnswerIndex, Piece
-from preannotation_assets.inference.journal_writer import JournalWriter
-from preannotation_assets.inference.protocol import RequestTemplate
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
+from preannotation_assets.model_servers.http_client import ChatClient, access_headers
+from preannotation_assets.model_servers.ollama.wire import RequestTemplate
 
 __all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChunksToAsk:
-    """The rows of one part of the chunks, and for each the pieces of it that are to be asked."""
+    """The rows of one part of the chunks, and for each the requests of it that are to be asked."""
 
     chunks_key: str
-    pieces: Mapping[int, Sequence[Piece]]
+    requests: Mapping[int, Sequence[RequestSpan]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class AskModel:
     location: StoreLocation
     journal: str
     parts: Sequence[ChunksToAsk]
-    asking: Asking
+    asking: AskingPlan
     stream: str
     flush_seconds: float
 
 
 def ask_model(task: AskModel) -> None:
-    """Asks everything of a share; returns when every piece has a row in the journal.
+    """Asks everything of a share; returns when every request has a row in the journal.
 
     What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
     died. The headers for Cloudflare Access come from this process's own environment, so that no secret
@@ -63,7 +63,7 @@ async def _ask(task: AskModel) -> None:
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)
 
-        async with JournalWriter(store, task.journal, task.flush_seconds, approve) as journal:
+        async with AnswerWriter(store, task.journal, task.flush_seconds, approve) as journal:
             await ask_all(asking, client, journal, _groups(store, task.parts, done))
 
 
@@ -88,27 +88,27 @@ async def require_same_digest(
             )
 
 
-def _groups(
-    store: ObjectStore, parts: Sequence[ChunksToAsk], done: AnswerIndex
-) -> Iterator[list[PieceToAsk]]:
-    """The pieces of one part at a time, without those that are done."""
+def _groups(store: ObjectStore, parts: Sequence[ChunksToAsk], done: AnswerIndex) -> Iterator[list[WorkItem]]:
+    """The requests of one part at a time, without those that are done."""
     for part in parts:
         wanted = {
-            row: [leaf for piece in pieces for leaf in done.unasked(piece)]
-            for row, pieces in part.pieces.items()
+            row: [leaf for request in requests for leaf in done.unasked(request)]
+            for row, requests in part.requests.items()
         }
-        rows = [row for row, pieces in wanted.items() if pieces]
+        rows = [row for row, requests in wanted.items() if requests]
         chunks = read_table(store, part.chunks_key, ("start", "text", "estimated_tokens")).take(
             pa.array(rows, pa.int64())
         )
         yield [
-            _piece_to_ask(piece, chunk["start"], chunk["text"], chunk["estimated_tokens"])
+            _work_item(request, chunk["start"], chunk["text"], chunk["estimated_tokens"])
             for row, chunk in zip(rows, chunks.to_pylist(), strict=True)
-            for piece in wanted[row]
+            for request in wanted[row]
         ]
 
 
-def _piece_to_ask(piece: Piece, chunk_start: int, chunk_text: str, chunk_tokens: int) -> PieceToAsk:
-    text = chunk_text[piece.start - chunk_start : piece.end - chunk_start]
+def _work_item(request: RequestSpan, chunk_start: int, chunk_text: str, chunk_tokens: int) -> WorkItem:
+    text = chunk_text[request.start - chunk_start : request.end - chunk_start]
     share = len(text) / max(1, len(chunk_text))
-    return PieceToAsk(piece.request_key, piece.start, piece.end, text, max(1, round(chunk_tokens * share)))
+    return WorkItem(
+        request.request_key, request.start, request.end, text, max(1, round(chunk_tokens * share))
+    )

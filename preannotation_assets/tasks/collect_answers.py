@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.inference.journal import IndexedAnswer, Piece, read_answers
 from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
@@ -19,16 +19,16 @@ _PAIRS_A_PART: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class CollectAnswers:
-    """For every pass and every row of the chunks part, the pieces that stand for it.
+    """For every pass and every row of the chunks part, the requests that stand for it.
 
-    A second pass has no pieces for most rows. ``answers`` says where in the journal the row of a request
+    A second pass has no requests for most rows. ``answers`` says where in the journal the row of a request
     is.
     """
 
     location: StoreLocation
     chunks_key: str
     outputs_key: str
-    passes: Mapping[int, Sequence[Sequence[Piece]]]
+    passes: Mapping[int, Sequence[Sequence[RequestSpan]]]
     answers: Mapping[str, IndexedAnswer]
     run_id: str
 
@@ -56,7 +56,7 @@ class CollectedPart:
 
 
 def collect_answers(task: CollectAnswers) -> CollectedPart:
-    """Writes one row a piece: pass after pass, each in the order of the chunks.
+    """Writes one row a request: pass after pass, each in the order of the chunks.
 
     Raises:
         StorageError: the lake cannot be read or written, or the journal lacks an answer.
@@ -65,23 +65,23 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
     answers = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
     placed = [
-        (pass_number, chunk, piece)
+        (pass_number, chunk, request)
         for pass_number, by_row in sorted(task.passes.items())
-        for chunk, pieces in zip(chunks.to_pylist(), by_row, strict=True)
-        for piece in pieces
+        for chunk, requests in zip(chunks.to_pylist(), by_row, strict=True)
+        for request in requests
     ]
-    missing = sum(piece.request_key not in answers for _, _, piece in placed)
+    missing = sum(request.request_key not in answers for _, _, request in placed)
     if missing:
         raise StorageError(f"the journal lacks {missing} answers", "materialize raw_model_outputs again")
     rows = [
         {
             **chunk,
-            **answers[piece.request_key],
+            **answers[request.request_key],
             "pass_number": pass_number,
-            "start": piece.start,
-            "end": piece.end,
+            "start": request.start,
+            "end": request.end,
         }
-        for pass_number, chunk, piece in placed
+        for pass_number, chunk, request in placed
     ]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
     return _summary(rows, task.run_id)

@@ -1,6 +1,5 @@
 """Turns the answers about one part of the pages into suggestions."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +7,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import FIRST_PASS, GROUNDINGS, SECOND_PASS, SUGGESTIONS, AnswerStatus
+from preannotation_assets.contracts import (
+    FIRST_PASS,
+    GROUNDINGS,
+    SECOND_PASS,
+    SUGGESTIONS,
+    AnswerStatus,
+    span_id,
+)
 from preannotation_assets.extraction.spans import Span
 from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
 
-__all__ = ["GroundAnswers", "GroundedPart", "ground_answers", "span_id"]
+__all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
 
 Row = Mapping[str, Any]
 
@@ -53,12 +59,6 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
-
-
-def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:
-    """The id of a span. The separators keep (1, 123) and (11, 23) of one label apart."""
-    digest = hashlib.sha1(f"{start}:{end}:{label}".encode(), usedforsecurity=False).hexdigest()
-    return f"{doc_id}:{page_num}:{digest}"
 
 
 def ground_answers(task: GroundAnswers) -> GroundedPart:

@@ -8,8 +8,8 @@ from typing import Final
 from preannotation_assets.extraction.confidence import ConfidenceSource
 from preannotation_assets.extraction.prompt import Message, Prompt
 from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
-from preannotation_assets.inference.outcomes import Reason
-from preannotation_assets.trying.asking import AskedChunk, TriedPage, measures_of
+from preannotation_assets.model_servers.outcomes import Reason
+from preannotation_assets.trying.page_asker import AskedChunk, TriedPage, measures_of
 from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
 from preannotation_assets.trying.survey import BatchSize
 from preannotation_assets.trying.terminal import Mark, Style, display_width, fit, visible

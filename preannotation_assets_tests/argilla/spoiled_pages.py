@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from preannotation_assets.contracts import span_id
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.publishing.argilla_rules import agent_of, is_agent
 from preannotation_assets.publishing.verification import verify_rows
-from preannotation_assets.tasks.ground_answers import span_id
 
 Span = dict[str, Any]
 PAGE = {"doc_id": "d", "page_num": 1, "text_sha256": "h"}

@@ -28,12 +28,11 @@ from pyspark.sql import SparkSession
 from spoiled_pages import FINE, PLANTED, Case, random_cases, we_take
 
 from preannotation_assets import cli
-from preannotation_assets.contracts import PAGES, SUGGESTIONS
+from preannotation_assets.contracts import PAGES, SUGGESTIONS, span_id
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.settings import Settings
-from preannotation_assets.tasks.ground_answers import span_id
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".venv-argilla" / "bin" / "python"

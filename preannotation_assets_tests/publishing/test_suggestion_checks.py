@@ -8,11 +8,11 @@ import pytest
 from dagster import AssetCheckResult
 from published_dataset import LABELS, Dataset, good_rows
 
-from preannotation_assets.checks import _RULES, suggestion_checks
+from preannotation_assets.defs.checks import _RULES, suggestion_checks
+from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.publishing.verification import Rule
-from preannotation_assets.resources.ollama import LabelSchemeResource
-from preannotation_assets.resources.storage import StorageResource
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pytest
 from s3_servers.fault_proxy import FaultProxy
 
+from preannotation_assets.answer_store.compaction import compact_answers
+from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import BatchError
-from preannotation_assets.inference.compaction import compact_journal
-from preannotation_assets.inference.journal import AnswerIndex
-from preannotation_assets.inference.lease import DatasetLease
 from preannotation_assets.lake import (
     ObjectStore,
     RequestLimits,
@@ -24,6 +23,7 @@ from preannotation_assets.lake import (
     write_table,
 )
 from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.lake.lease import DatasetLease
 
 LAYOUT = DatasetLayout("vessels_ocr_1")
 QUICK = RequestLimits(connect_timeout=1.0, read_timeout=2.0, max_attempts=1)
@@ -167,7 +167,7 @@ def test_no_answer_is_missing_to_a_reader_while_the_journal_is_compacted(locatio
     reader.start()
     try:
         wait_for(lambda: bool(readings))
-        assert compact_journal(store, LAYOUT.journal) == len(keys)
+        assert compact_answers(store, LAYOUT.journal) == len(keys)
         count = len(readings)
         wait_for(lambda: len(readings) > count + 1)
     finally:

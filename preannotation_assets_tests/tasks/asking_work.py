@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan, read_answers
+from preannotation_assets.asking.asker import AskingPlan
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
-from preannotation_assets.inference.asking import Asking
-from preannotation_assets.inference.board import Limits
-from preannotation_assets.inference.client import Timeouts
-from preannotation_assets.inference.journal import AnswerIndex, Piece, read_answers
-from preannotation_assets.inference.outcomes import RetryPolicy
-from preannotation_assets.inference.permit_server import PermitServer
-from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.model_servers.http_client import Timeouts
+from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.model_servers.outcomes import RetryPolicy
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
+from preannotation_assets.throttling.dispatcher import Limits
+from preannotation_assets.throttling.permit_server import PermitServer
 
 __all__ = ["CAP", "CHUNKS_KEY", "JOURNAL", "LIMITS", "MODEL", "Work", "texts"]
 
@@ -78,9 +78,9 @@ class Work:
     def store(self) -> ObjectStore:
         return open_store(self.location)
 
-    def pieces(self) -> list[Piece]:
+    def requests(self) -> list[RequestSpan]:
         keys = [request_key(self.template.fingerprint, text_sha256(text)) for text in self.texts]
-        return [Piece(0, len(text), key) for text, key in zip(self.texts, keys, strict=True)]
+        return [RequestSpan(0, len(text), key) for text, key in zip(self.texts, keys, strict=True)]
 
     def index(self) -> AnswerIndex:
         return AnswerIndex.read(self.store, JOURNAL)
@@ -89,20 +89,21 @@ class Work:
         """The task for what is unanswered, or for everything."""
         index = self.index()
         wanted = {
-            row: [piece] if of_all else index.unanswered(piece) for row, piece in enumerate(self.pieces())
+            row: [request] if of_all else index.unanswered(request)
+            for row, request in enumerate(self.requests())
         }
         policy = RetryPolicy(first_backoff=0.01)
-        asking = Asking(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
-        parts = [ChunksToAsk(CHUNKS_KEY, {row: pieces for row, pieces in wanted.items() if pieces})]
+        asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
+        parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
         return AskModel(self.location, f"{JOURNAL}/{run_id}", parts, asking, "never", self.flush_seconds)
 
     def answers(self) -> list[tuple[str, str]]:
         """Status and answer of every text, in order."""
         index = self.index()
-        known = {piece.request_key: index.get(piece.request_key) for piece in self.pieces()}
+        known = {request.request_key: index.get(request.request_key) for request in self.requests()}
         rows = read_answers(self.store, {key: answer for key, answer in known.items() if answer}).to_pylist()
         by_key = {row["request_key"]: (row["status"], row["answer"]) for row in rows}
-        return [by_key[piece.request_key] for piece in self.pieces()]
+        return [by_key[request.request_key] for request in self.requests()]
 
     def repaid(self) -> list[RequestRecord]:
         """The requests whose question was asked again later."""

@@ -18,9 +18,8 @@ import pytest
 from asking_work import CAP, CHUNKS_KEY, LIMITS, MODEL, Work, texts
 from pyspark.sql import SparkSession
 
+from preannotation_assets.defs.resources.spark import run_tasks
 from preannotation_assets.errors import ModelError
-from preannotation_assets.inference.permit_server import PermitServer
-from preannotation_assets.resources.spark import run_tasks
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -30,6 +29,7 @@ from preannotation_assets.simulator import (
     TimeModel,
 )
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
+from preannotation_assets.throttling.permit_server import PermitServer
 
 NewWork = Callable[..., Work]
 
@@ -86,7 +86,7 @@ def test_a_digest_that_changes_ends_the_run_and_no_answer_is_kept_under_the_wron
     assert MODEL.digest()[:12] in str(raised.value)
     changed_at = work.simulator.requests()[29].arrived_at
     index = work.index()
-    kept = [answer for piece in work.pieces() if (answer := index.get(piece.request_key))]
+    kept = [answer for request in work.requests() if (answer := index.get(request.request_key))]
     assert kept
     assert all(answer.answered_at / 1e6 <= changed_at for answer in kept)
     assert work.simulator.summary().requests < 60
@@ -171,7 +171,7 @@ def test_a_spark_worker_that_is_killed_is_replaced_and_its_answers_are_not_bough
 
     with PermitServer([work.simulator.url], LIMITS) as server:
         task = work.task(server, "run")
-        chunks = task.parts[0].pieces
+        chunks = task.parts[0].requests
         halves = [
             replace(task, parts=[ChunksToAsk(CHUNKS_KEY, {row: chunks[row] for row in rows})])
             for rows in (range(20), range(20, 40))

@@ -11,13 +11,13 @@ from asking_work import CAP, LIMITS, Work, texts
 from s3_servers.fault_proxy import FaultProxy
 from s3_servers.fixtures import aws_environment, bucket, client, moto_address, proxy, s3_location
 
+from preannotation_assets.answer_store import writer as answer_writer
 from preannotation_assets.errors import StorageError
-from preannotation_assets.inference import journal_writer
-from preannotation_assets.inference.permit_server import PermitServer
 from preannotation_assets.lake import ObjectStore, RequestLimits, StoreLocation, open_store
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatorSettings, TimeModel
 from preannotation_assets.tasks import ask_model as task_module
 from preannotation_assets.tasks.ask_model import ask_model
+from preannotation_assets.throttling.permit_server import PermitServer
 
 __all__ = ["aws_environment", "bucket", "client", "moto_address", "proxy", "s3_location"]
 
@@ -35,7 +35,7 @@ def work(tmp_path: Path, s3_location: StoreLocation, monkeypatch: pytest.MonkeyP
         return open_store(location, RequestLimits(2.0, 5.0, 1))
 
     monkeypatch.setattr(task_module, "open_store", open_impatiently)
-    monkeypatch.setattr(journal_writer, "_RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(answer_writer, "_RETRY_SECONDS", 0.3)
     pace = TimeModel(load_seconds=0, prefill_rate=1e9, decode_rate=1_000, slowdown_per_slot=0)
     settings = SimulatorSettings(slots=8, habits=HabitRates.NONE, speed=1.0, time=pace)
     with RunningSimulator(settings) as simulator:
@@ -105,7 +105,7 @@ def test_when_s3_is_cut_for_good_the_run_ends_in_one_line_and_what_was_durable_s
         assert 30 <= asked < _COUNT
         proxy.lost_requests = 0
         index = work.index()
-        durable = sum(index.get(piece.request_key) is not None for piece in work.pieces())
+        durable = sum(index.get(request.request_key) is not None for request in work.requests())
         assert 0 < durable < asked
         ask_model(work.task(server, "next"))
     assert work.simulator.summary().requests == asked + _COUNT - durable

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
 from preannotation_assets.contracts import ANSWERS, CHUNKS, RAW_MODEL_OUTPUTS, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.inference.journal import AnswerIndex, IndexedAnswer, Piece
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_answers
 
@@ -56,14 +56,20 @@ def store(tmp_path: Path) -> ObjectStore:
     return store
 
 
-def _task(tmp_path: Path, store: ObjectStore, pieces: list[list[Piece]]) -> CollectAnswers:
+def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]]) -> CollectAnswers:
     index = AnswerIndex.read(store, JOURNAL)
-    known = {piece.request_key: index.get(piece.request_key) for row in pieces for piece in row}
+    known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
-    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS_KEY, OUTPUTS_KEY, {1: pieces}, answers, "now")
+    return CollectAnswers(
+        StoreLocation(str(tmp_path)), CHUNKS_KEY, OUTPUTS_KEY, {1: requests}, answers, "now"
+    )
 
 
-PIECES = [[Piece(0, 10, "a")], [Piece(0, 60, "left"), Piece(50, 100, "right")], [Piece(0, 10, "a")]]
+PIECES = [
+    [RequestSpan(0, 10, "a")],
+    [RequestSpan(0, 60, "left"), RequestSpan(50, 100, "right")],
+    [RequestSpan(0, 10, "a")],
+]
 
 
 def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: ObjectStore) -> None:
@@ -84,10 +90,12 @@ def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: Objec
 
 
 def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: ObjectStore) -> None:
-    task = _task(tmp_path, store, [[Piece(0, 10, "a")], [Piece(0, 100, "left")], [Piece(0, 10, "a")]])
+    task = _task(
+        tmp_path, store, [[RequestSpan(0, 10, "a")], [RequestSpan(0, 100, "left")], [RequestSpan(0, 10, "a")]]
+    )
     right = AnswerIndex.read(store, JOURNAL).get("right")
     assert right
-    again: list[list[Piece]] = [[], [Piece(0, 100, "right")], []]
+    again: list[list[RequestSpan]] = [[], [RequestSpan(0, 100, "right")], []]
     part = collect_answers(
         replace(task, passes={2: again, **task.passes}, answers={**task.answers, "right": right})
     )
@@ -108,5 +116,5 @@ def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path,
 
 def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store: ObjectStore) -> None:
     with pytest.raises(StorageError, match="lacks"):
-        collect_answers(_task(tmp_path, store, [[Piece(0, 10, "gone")], PIECES[1], PIECES[2]]))
+        collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "gone")], PIECES[1], PIECES[2]]))
     assert store.stat(OUTPUTS_KEY) is None

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS
+from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS, span_id
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.values import OnInvalid, ValueRule
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
-from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers, span_id
+from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
 
 TEXTS = ["🚢 The Marie-Louise left Hull.\r\n", "Nothing.", "", "Hansa IV", "Kiel, Kiel", "not asked"]
 RULES = {"port": ValueRule("H.*", None, OnInvalid.REJECT, 0.5)}

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from preannotation_assets.extraction.spans import Chunk
-from preannotation_assets.inference.outcomes import Reason
-from preannotation_assets.inference.protocol import ChatReply
-from preannotation_assets.trying.asking import AskedChunk, measures_of
+from preannotation_assets.model_servers.ollama.wire import ChatReply
+from preannotation_assets.model_servers.outcomes import Reason
+from preannotation_assets.trying.page_asker import AskedChunk, measures_of
 from preannotation_assets.trying.projection import Measure
 
 REPLY = ChatReply(

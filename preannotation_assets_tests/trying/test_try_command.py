@@ -24,9 +24,8 @@ from preannotation_assets.demo.sample import sample_pages
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Prompt, build_prompt
-from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.inference.slots import SlotFolder
 from preannotation_assets.lake import StoreLocation, open_store, write_table
+from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -34,8 +33,9 @@ from preannotation_assets.simulator import (
     SimulatedModel,
     SimulatorSettings,
 )
-from preannotation_assets.trying.command import style_for
+from preannotation_assets.throttling.host_semaphore import HostSemaphore
 from preannotation_assets.trying.terminal import ColourStyle, PlainStyle
+from preannotation_assets.trying.trial import style_for
 
 DATASET = "vessels_ocr_7"
 PAGE = 'M/V "ZEBRAQUARTZ STAR"  IMO 9666948. Arrived at Hamburg from Antwerp on 14 March 1957.\n'
@@ -370,7 +370,7 @@ def test_a_slot_is_waited_for_where_runs_share_the_cap(user: User, simulator: Ru
     folder = home / "storage" / "ollama_slots"
     folder.mkdir(parents=True)
     user.more.update(DAGSTER_HOME=str(home), PREANNOTATION_MAX_IN_FLIGHT="1")
-    other = SlotFolder(folder, simulator.url, 1)
+    other = HostSemaphore(folder, simulator.url, 1)
     assert other.take()
     command = [sys.executable, "-c", RUN, "try", DATASET, "--pages", "1"]
     with subprocess.Popen(
@@ -392,7 +392,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def test_it_starts_without_dagster_and_spark() -> None:
-    code = "import sys, preannotation_assets.trying.command\nprint(sorted(sys.modules))"
+    code = "import sys, preannotation_assets.trying.trial\nprint(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -1,0 +1,1 @@
+"""The answers that were paid for: index, writer, compaction."""

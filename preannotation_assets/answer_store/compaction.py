@@ -1,0 +1,55 @@
+"""Puts small files of the journal together, without a moment in which an answer is missing.
+
+The new file is durable before the old ones are deleted. Whoever dies in between leaves rows twice, which
+changes nothing; whoever reads meanwhile finds a file gone and lists again (`AnswerIndex.read`).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+from uuid import uuid4
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import ANSWERS
+from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
+
+__all__ = ["compact_answers"]
+
+_FEWEST_FILES: Final = 20
+_SMALL_BYTES: Final = 4 * 1024**2
+_TOGETHER_BYTES: Final = 32 * 1024**2
+
+
+def compact_answers(store: ObjectStore, folder: str) -> int:
+    """Puts files below 4 MiB together to about 32 MiB each, where there are 20 of them or more.
+
+    Nobody else may compact the same journal meanwhile: hold the dataset's lease. Writers and readers do
+    not matter. Returns how many files were replaced.
+
+    Raises:
+        StorageError: the lake failed; nothing is lost.
+    """
+    small = [stat for stat in store.list(f"{folder}/") if stat.size < _SMALL_BYTES]
+    if len(small) < _FEWEST_FILES:
+        return 0
+    replaced = 0
+    for group in _groups(small):
+        tables = [read_table(store, stat.key, ANSWERS.names) for stat in group]
+        write_table(store, f"{folder}/compacted/{uuid4()}.parquet", pa.concat_tables(tables))
+        store.delete([stat.key for stat in group])
+        replaced += len(group)
+    return replaced
+
+
+def _groups(files: list[ObjectEntry]) -> Iterator[list[ObjectEntry]]:
+    """Runs of files that are large enough together; a file alone is not worth writing again."""
+    group: list[ObjectEntry] = []
+    size = 0
+    for stat in files:
+        group.append(stat)
+        size += stat.size
+        if size >= _TOGETHER_BYTES:
+            yield group
+            group, size = [], 0
+    if len(group) > 1:
+        yield group

@@ -1,0 +1,151 @@
+"""The journal: answers in small immutable files, written within seconds of their arrival.
+
+A row is never changed. A request that was asked twice has two rows, and readers take the better one,
+so nothing can be lost by a writer that dies and nothing needs a lock. Files lie in a folder for each run
+that wrote them, and in ``compacted/`` when small ones were put together.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import ANSWERS, AnswerStatus
+from preannotation_assets.errors import ObjectNotFoundError
+from preannotation_assets.lake import ObjectStore, read_table
+
+__all__ = ["AnswerIndex", "IndexedAnswer", "RequestSpan", "read_answers"]
+
+_READERS: Final = 16
+_READINGS: Final = 10
+_REREAD_SECONDS: Final = 0.2
+_INDEX_COLUMNS: Final = ("request_key", "status", "answered_at", "pieces")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpan:
+    """A text to ask about, and the request that does; offsets are code points, of the page unless said."""
+
+    start: int
+    end: int
+    request_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedAnswer:
+    """Where the journal keeps the best row of a request.
+
+    ``parts`` is empty unless the request was split; their offsets count from the start of its text, which
+    may stand on several pages.
+    """
+
+    status: str
+    answered_at: int
+    file: str
+    parts: tuple[RequestSpan, ...]
+
+    def is_better_than(self, other: "IndexedAnswer") -> bool:
+        """A failure never hides an answer; of two of a kind the later one counts."""
+        ranks = (self.status != AnswerStatus.FAILED, other.status != AnswerStatus.FAILED)
+        return ranks[0] > ranks[1] or (ranks[0] == ranks[1] and self.answered_at > other.answered_at)
+
+
+class AnswerIndex:
+    """What the journal knows, by request key; texts and answers stay in the files."""
+
+    def __init__(self, answers: Mapping[str, IndexedAnswer]) -> None:
+        self._answers = answers
+
+    @classmethod
+    def read(cls, store: ObjectStore, folder: str, *, since: int = 0) -> "AnswerIndex":
+        """Reads the keys of every row answered at ``since`` (microseconds) or later.
+
+        Raises:
+            StorageError: the journal cannot be read.
+        """
+        for reading in range(1, _READINGS):
+            # A file that is gone was put together with others, whose file the next listing shows.
+            with contextlib.suppress(ObjectNotFoundError):
+                return cls(_read_best(store, folder, since))
+            time.sleep(_REREAD_SECONDS * reading)
+        return cls(_read_best(store, folder, since))
+
+    def get(self, request_key: str) -> IndexedAnswer | None:
+        """The best row of a request; None where it was never asked."""
+        return self._answers.get(request_key)
+
+    def leaves(self, request: RequestSpan) -> Iterator[tuple[RequestSpan, IndexedAnswer | None]]:
+        """The requests that stand for a request: itself, or what it was split into, in order.
+
+        Their offsets are in the same text as those of the request.
+        """
+        answer = self.get(request.request_key)
+        if answer is None or answer.status != AnswerStatus.SPLIT:
+            yield request, answer
+            return
+        for part in answer.parts:
+            yield from self.leaves(
+                RequestSpan(request.start + part.start, request.start + part.end, part.request_key)
+            )
+
+    def unasked(self, request: RequestSpan) -> list[RequestSpan]:
+        """The requests for a request that the journal knows nothing of, not even a failure."""
+        return [leaf for leaf, answer in self.leaves(request) if answer is None]
+
+    def unanswered(self, request: RequestSpan) -> list[RequestSpan]:
+        """The requests that must still be made for a request; failures are made again."""
+        return [
+            leaf
+            for leaf, answer in self.leaves(request)
+            if answer is None or answer.status != AnswerStatus.ANSWERED
+        ]
+
+
+def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
+    """The rows of the journal for ``wanted``, by request key; exactly those that were indexed."""
+    files = sorted({answer.file for answer in wanted.values()})
+    with ThreadPoolExecutor(_READERS) as readers:
+        tables = readers.map(lambda file: _select(read_table(store, file), file, wanted), files)
+        return pa.concat_tables([ANSWERS.empty_table(), *tables])
+
+
+def _select(table: pa.Table, file: str, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
+    rows: dict[str, int] = {}
+    times = table["answered_at"].cast(pa.int64()).to_pylist()
+    keys, statuses = table["request_key"].to_pylist(), table["status"].to_pylist()
+    for row, (request_key, status, answered_at) in enumerate(zip(keys, statuses, times, strict=True)):
+        answer = wanted.get(request_key)
+        if answer and (answer.file, answer.status, answer.answered_at) == (file, status, answered_at):
+            rows[request_key] = row
+    return table.take(pa.array(sorted(rows.values()), pa.int64()))
+
+
+def _read_best(store: ObjectStore, folder: str, since: int) -> dict[str, IndexedAnswer]:
+    best: dict[str, IndexedAnswer] = {}
+    for request_key, answer in _read_keys(store, [stat.key for stat in store.list(f"{folder}/")]):
+        known = best.get(request_key)
+        if answer.answered_at >= since and (known is None or answer.is_better_than(known)):
+            best[request_key] = answer
+    return best
+
+
+def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, IndexedAnswer]]:
+    with ThreadPoolExecutor(_READERS) as readers:
+        tables = readers.map(lambda file: read_table(store, file, _INDEX_COLUMNS), files)
+        for file, table in zip(files, tables, strict=True):
+            times = table["answered_at"].cast(pa.int64()).to_pylist()
+            for key, status, time, pieces in zip(
+                table["request_key"].to_pylist(),
+                table["status"].to_pylist(),
+                times,
+                table["pieces"].to_pylist(),
+                strict=True,
+            ):
+                yield (
+                    key,
+                    IndexedAnswer(status, time, file, tuple(RequestSpan(**part) for part in pieces or ())),
+                )

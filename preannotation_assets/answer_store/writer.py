@@ -1,0 +1,120 @@
+"""Writes answers to the journal while the asking goes on."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Self
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import ANSWERS
+from preannotation_assets.errors import StorageError
+from preannotation_assets.lake import ObjectStore, write_table
+
+__all__ = ["AnswerWriter", "Row"]
+
+Row = dict[str, object]
+
+_ATTEMPTS: Final = 5
+_RETRY_SECONDS: Final = 2.0
+
+
+class AnswerWriter:
+    """Writes rows of ANSWERS within ``flush_seconds``, several to a file. An asynchronous context manager.
+
+    ``approve`` is awaited before each file with the endpoints that answered in it, and may refuse by
+    raising: then the rows are dropped, because they cannot be trusted. Leaving the block writes what is
+    left, also when the work around it failed.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        folder: str,
+        flush_seconds: float,
+        approve: Callable[[Sequence[str]], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._flush_seconds = flush_seconds
+        self._approve = approve
+        self._rows: list[Row] = []
+        self._pending = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._flusher = asyncio.create_task(self._flush_regularly())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._closing.set()
+        self._pending.set()
+        if self._flusher:
+            await self._flusher
+
+    async def room(self) -> None:
+        """Waits while the store takes nothing, so that no answer is bought that could not be kept.
+
+        Raises:
+            PreannotationError: the journal has given up, for what the last flush raised.
+        """
+        await self._writable.wait()
+        self._raise_failure()
+
+    def add(self, row: Row) -> None:
+        """Takes a row; it is durable within the flush interval.
+
+        Raises:
+            PreannotationError: the journal has given up, for what the last flush raised.
+        """
+        self._raise_failure()
+        self._rows.append(row)
+        self._pending.set()
+
+    def _raise_failure(self) -> None:
+        if self._flusher and self._flusher.done():
+            self._flusher.result()
+
+    async def _flush_regularly(self) -> None:
+        try:
+            while not self._closing.is_set() or self._rows:
+                await self._pending.wait()
+                # The usual end of this wait is its time-out: the interval is over and the work goes on.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), self._flush_seconds)
+                self._pending.clear()
+                rows, self._rows = self._rows, []
+                if rows:
+                    await self._flush(rows)
+        finally:
+            self._writable.set()
+
+    async def _flush(self, rows: list[Row]) -> None:
+        """Writes one file; tries for some seconds.
+
+        Nobody asks anything new while the store refuses it, or takes longer over it than the interval.
+        """
+        await self._approve(sorted({str(row["endpoint"]) for row in rows if row["endpoint"]}))
+        # One name for all attempts: one whose reply was lost is not written twice.
+        key = f"{self._folder}/{uuid.uuid4()}.parquet"
+        for attempt in range(1, _ATTEMPTS + 1):
+            late = asyncio.get_running_loop().call_later(self._flush_seconds, self._writable.clear)
+            try:
+                await asyncio.to_thread(self._write, key, rows)
+            except StorageError:
+                self._writable.clear()
+                if attempt == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS * attempt)
+            else:
+                self._writable.set()
+                return
+            finally:
+                late.cancel()
+
+    def _write(self, key: str, rows: list[Row]) -> None:
+        write_table(self._store, key, pa.Table.from_pylist(rows, schema=ANSWERS))

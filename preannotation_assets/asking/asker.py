@@ -1,0 +1,210 @@
+"""Asks the model about every item of one task, as fast as permits come."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from preannotation_assets.answer_store.writer import AnswerWriter
+from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
+from preannotation_assets.asking.attempts import Attempt
+from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
+from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
+from preannotation_assets.contracts import AnswerStatus
+from preannotation_assets.model_servers.http_client import ChatClient, Timeouts, judge_exchange
+from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate
+from preannotation_assets.model_servers.outcomes import (
+    Answered,
+    Outcome,
+    Reason,
+    Refused,
+    RetryPolicy,
+    Stop,
+    TooLong,
+    Unavailable,
+    Unusable,
+)
+from preannotation_assets.throttling.permit_client import (
+    FailureSignal,
+    PermitAddress,
+    PermitClient,
+    RunStoppedError,
+)
+
+__all__ = ["Asker", "AskingPlan", "ask_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskingPlan:
+    """How a task asks: what is the same for all of its items; ``task`` is its number in the run."""
+
+    template: RequestTemplate
+    policy: RetryPolicy
+    timeouts: Timeouts
+    permits: PermitAddress
+    askers: int
+    overlap_tokens: int
+    run_id: str
+    task: int = 0
+
+
+async def ask_all(
+    asking: AskingPlan,
+    client: ChatClient,
+    answers: AnswerWriter,
+    groups: Iterator[Sequence[WorkItem]],
+) -> None:
+    """Asks about all items; returns when each has a row in the answers.
+
+    When one asker cannot go on, the others finish the requests they have in flight, because those are
+    paid for, and take no more.
+
+    Raises:
+        RunStoppedError: the driver hands out no more permits.
+        PreannotationError: no request can succeed before somebody acts, or no answer can be kept.
+    """
+    asker = Asker(asking, client, answers, WorkQueue(groups, low=2 * asking.askers))
+    ended = await asyncio.gather(*(asker.work() for _ in range(asking.askers)), return_exceptions=True)
+    errors = [error for error in ended if error is not None]
+    for error in errors:
+        if not isinstance(error, RunStoppedError):
+            raise error
+    if errors:
+        raise errors[0]
+
+
+class Asker:
+    """Takes items from the queue and sees each through to a row in the answers."""
+
+    def __init__(
+        self,
+        asking: AskingPlan,
+        client: ChatClient,
+        answers: AnswerWriter,
+        queue: WorkQueue,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._asking = asking
+        self._client = client
+        self._answers = answers
+        self._queue = queue
+        self._clock = clock
+        self._random = random.Random()  # noqa: S311
+        self._splitter = Splitter(asking.template, asking.overlap_tokens)
+        self._timeout = AdaptiveTimeout(asking.timeouts.shortest_total, asking.timeouts.total)
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    async def work(self) -> None:
+        """One asker: at most one request in flight, until the queue is done or closed."""
+        try:
+            async with PermitClient(self._asking.permits) as permits:
+                while (item := await self._queue.take()) is not None:
+                    await self._ask(replace(item, attempts=item.attempts + 1), permits)
+        finally:
+            await self._queue.close()
+
+    async def _ask(self, item: WorkItem, permits: PermitClient) -> None:
+        template = self._asking.template
+        variation = min(item.unusable, self._asking.policy.variations)
+        await self._answers.room()
+        endpoint = await permits.acquire()
+        sending = self._client.send(endpoint, template, item.text, variation, self._allowed_seconds(item))
+        exchange = await permits.while_held(asyncio.create_task(sending))
+        if exchange.is_reply:
+            await permits.release()
+            outcome = judge_exchange(exchange, template.model)
+        else:
+            outcome = judge_exchange(exchange, template.model)
+            await permits.release(certain=exchange.lost is None, failure_signal=_failure_signal(outcome))
+        attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
+        await self._settle(attempt, permits)
+
+    def _allowed_seconds(self, item: WorkItem) -> float:
+        if item.unavailable:
+            return self._asking.timeouts.total
+        template = self._asking.template
+        prompt_tokens = template.prompt.estimate_tokens(item.estimated_tokens)
+        return self._timeout.total_seconds(prompt_tokens, template.options.num_predict)
+
+    async def _settle(self, attempt: Attempt, permits: PermitClient) -> None:
+        policy, item = self._asking.policy, attempt.item
+        match attempt.outcome:
+            case Answered(reply):
+                self._timeout.observe(reply)
+                self._answers.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
+                await permits.report(attempt.report("answered", done_tokens=item.estimated_tokens))
+                await self._queue.finish()
+            case TooLong(reason, reply):
+                await self._split_or_fail(attempt, permits, reason, reply)
+            case Refused(reason):
+                await self._fail(attempt, permits, reason)
+            case Unusable(reason):
+                tried = replace(item, unusable=item.unusable + 1)
+                if tried.unusable <= policy.variations:
+                    await permits.report(attempt.report("again", reason))
+                    self._later(tried, 0.0)
+                else:
+                    await self._split_or_fail(attempt, permits, reason, None)
+            case Unavailable(reason, retry_after):
+                tried = replace(item, unavailable=item.unavailable + 1)
+                if tried.unavailable < policy.attempts:
+                    await permits.report(attempt.report("again", reason))
+                    self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
+                else:
+                    await self._fail(attempt, permits, reason)
+            case Stop(error):
+                raise error
+
+    async def _split_or_fail(
+        self, attempt: Attempt, permits: PermitClient, reason: Reason, cut_off: ChatReply | None
+    ) -> None:
+        """Asks about parts instead, without the part that a reply which was cut off answers already."""
+        # In a thread: to find hundreds of quotes takes longer than others may wait.
+        kept = (
+            await asyncio.to_thread(self._splitter.find_partial_answer, attempt.item, cut_off)
+            if cut_off
+            else None
+        )
+        parts = kept.rest if kept else self._splitter.halves(attempt.item)
+        if not parts:
+            await self._fail(attempt, permits, reason)
+            return
+        self._keep(attempt, reason, kept, parts)
+        left = sum(part.estimated_tokens for part in parts)
+        done_tokens = max(0, attempt.item.estimated_tokens - left)
+        outcome = "salvaged" if kept else "split"
+        await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
+        await self._queue.replace(parts)
+
+    def _keep(
+        self, attempt: Attempt, reason: Reason, kept: PartlyAnswered | None, parts: Sequence[WorkItem]
+    ) -> None:
+        """Adds what was salvaged and what is to be asked to the answers, in one go: it is in one file."""
+        now = self._clock()
+        if kept:
+            self._answers.add(attempt.partial_answer_row(now, kept))
+        standing = [kept.item, *parts] if kept else parts
+        self._answers.add(attempt.split_row(now, reason, standing))
+
+    async def _fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
+        self._answers.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
+        done_tokens = attempt.item.estimated_tokens
+        await permits.report(attempt.report("failed", reason, done_tokens=done_tokens))
+        await self._queue.finish()
+
+    def _later(self, item: WorkItem, delay: float) -> None:
+        """Puts an item back after a while, without a permit and without an asker waiting for it."""
+        task = asyncio.create_task(self._queue.put_back(item, delay))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+
+def _failure_signal(outcome: Outcome) -> FailureSignal | None:
+    match outcome:
+        case Unavailable(reason, retry_after):
+            return FailureSignal(reason is Reason.OVERLOADED, retry_after)
+        case Stop(error):
+            return FailureSignal(stop_message=str(error))
+        case _:
+            return None

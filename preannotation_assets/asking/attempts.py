@@ -1,0 +1,135 @@
+"""One attempt at an item, as the journal keeps it and as the driver is told of it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from preannotation_assets.answer_store.writer import Row
+from preannotation_assets.asking.splitting import PartlyAnswered
+from preannotation_assets.asking.work_queue import WorkItem
+from preannotation_assets.contracts import SALVAGED, AnswerStatus
+from preannotation_assets.model_servers.http_client import Exchange
+from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate
+from preannotation_assets.model_servers.outcomes import (
+    Answered,
+    Outcome,
+    Reason,
+    TooLong,
+    Unavailable,
+    Unusable,
+)
+from preannotation_assets.throttling.permit_client import PermitReport
+
+__all__ = ["Attempt"]
+
+_MICROSECONDS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request that has ended; ``task`` numbers the tasks of a run from 0."""
+
+    item: WorkItem
+    exchange: Exchange
+    outcome: Outcome
+    template: RequestTemplate
+    run_id: str
+    task: int
+
+    @property
+    def reply(self) -> ChatReply | None:
+        """What the model said, whether or not it is an answer."""
+        match self.outcome:
+            case Answered(reply) | TooLong(reply=reply) | Unusable(reply=reply):
+                return reply
+            case _:
+                return None
+
+    def report(
+        self, outcome: str, reason: Reason | None = None, *, done_tokens: int = 0, parts: int = 0
+    ) -> PermitReport:
+        """What the driver is told; an exchange that brought no reply was told of as a trouble before."""
+        exchange, reply = self.exchange, self.reply
+        not_served = False if exchange.is_reply else None
+        report = PermitReport(
+            outcome,
+            available=not_served if isinstance(self.outcome, Unavailable) else True,
+            reason=reason.value if reason else None,
+            latency_seconds=exchange.seconds,
+            done_tokens=done_tokens,
+            parts=parts,
+            request_key=self.item.request_key,
+            task=self.task,
+            attempt=self.item.attempts,
+            status=exchange.status or None,
+            started_at=exchange.began_at,
+            estimated_prompt_tokens=self._estimated_prompt_tokens(self.item),
+        )
+        if reply is None:
+            return report
+        return replace(
+            report,
+            queue_seconds=reply.queue_seconds,
+            load_seconds=reply.load_seconds,
+            prompt_seconds=reply.prompt_seconds,
+            answer_seconds=reply.answer_seconds,
+            prompt_tokens=reply.prompt_tokens,
+            answer_tokens=reply.answer_tokens,
+        )
+
+    def row(self, status: str, now: float, reason: Reason | None = None) -> Row:
+        """A row of contracts.ANSWERS; ``now`` is seconds since the Unix epoch.
+
+        Of a reply nothing is kept that is neither an answer nor the beginning of one that is asked on.
+        """
+        item = self.item
+        lost = status == AnswerStatus.FAILED or isinstance(self.outcome, Unusable)
+        reply = None if lost else self.reply
+        return {
+            "request_key": item.request_key,
+            "status": status,
+            "reason": reason.value if reason else None,
+            "answer": reply.content if reply else None,
+            "token_lengths": reply.token_lengths if reply else None,
+            "token_logprobs": reply.token_logprobs if reply else None,
+            "prompt_tokens": reply.prompt_tokens if reply else None,
+            "answer_tokens": reply.answer_tokens if reply else None,
+            "estimated_prompt_tokens": self._estimated_prompt_tokens(item),
+            "attempts": item.attempts,
+            "endpoint": self.exchange.endpoint,
+            "latency_seconds": self.exchange.seconds,
+            "queue_seconds": reply.queue_seconds if reply else None,
+            "answered_at": int(now * _MICROSECONDS),
+            "run_id": self.run_id,
+            "pieces": None,
+        }
+
+    def split_row(self, now: float, reason: Reason, parts: Sequence[WorkItem]) -> Row:
+        """The row of a text that ``parts`` stand for from now on."""
+        # Relative to the text that was asked about: it may stand on several pages.
+        begins = self.item.start
+        items = [
+            {"start": part.start - begins, "end": part.end - begins, "request_key": part.request_key}
+            for part in parts
+        ]
+        return {**self.row(AnswerStatus.SPLIT, now, reason), "pieces": items}
+
+    def partial_answer_row(self, now: float, kept: PartlyAnswered) -> Row:
+        """The row of a part that this attempt answers without having been asked about it alone.
+
+        What the request took is in the row of the whole text: here it would count twice.
+        """
+        unknown = ("prompt_tokens", "answer_tokens", "latency_seconds", "queue_seconds")
+        return {
+            **self.row(AnswerStatus.ANSWERED, now),
+            **dict.fromkeys(unknown),
+            "reason": SALVAGED,
+            "request_key": kept.item.request_key,
+            "answer": kept.salvaged.answer,
+            "token_lengths": kept.salvaged.token_lengths,
+            "token_logprobs": kept.salvaged.token_logprobs,
+            "estimated_prompt_tokens": self._estimated_prompt_tokens(kept.item),
+        }
+
+    def _estimated_prompt_tokens(self, item: WorkItem) -> int:
+        return self.template.prompt.estimate_tokens(item.estimated_tokens)

@@ -1,0 +1,189 @@
+"""Materializes one dataset in the Dagster instance, as the command line does it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunConfig
+from yaml import YAMLError
+
+from preannotation_assets.definitions import build_definitions, build_resources
+from preannotation_assets.defs.assets.chunks import chunk_limits
+from preannotation_assets.defs.assets.pages import PagesConfig, read_doc_ids
+from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
+from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.partitions import add_dataset
+from preannotation_assets.defs.resources.warehouse import WarehouseResource
+from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
+from preannotation_assets.instance import dataset_lock
+from preannotation_assets.lake import open_store
+from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
+from preannotation_assets.publishing.preview import write_preview
+from preannotation_assets.publishing.summary import summarize
+from preannotation_assets.settings import Settings
+
+__all__ = ["DatasetRun", "find_problems", "run_dataset"]
+
+_INTERRUPTED: Final = "UNEXPECTED_TERMINATION"
+# As Python's traceback writes the name of an exception before its message.
+_OWN_ERRORS: Final = f"{PreannotationError.__module__}."
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRun:
+    """What to materialize. ``doc_ids_file`` is empty for the whole dataset."""
+
+    dataset: str
+    doc_ids_file: str = ""
+    refresh: bool = False
+
+
+def run_dataset(settings: Settings, request: DatasetRun) -> int:
+    """Checks that everything is there, materializes the dataset, prints the account; the exit status.
+
+    Raises:
+        PreannotationError: Dagster's instance cannot be used, or the dataset is in work already.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the run is marked as failed.
+    """
+    validate_dataset(request.dataset)
+    problems = find_problems(settings, request)
+    for problem in problems:
+        sys.stderr.write(f"preannotate: error: {problem}\n")
+    if problems:
+        return 1
+    with _open_instance() as instance:
+        result = _materialize(instance, settings, request)
+    if _was_interrupted(result):
+        raise KeyboardInterrupt
+    if not result.success:
+        sys.stderr.write(f"preannotate: error: {_failure(result)}\n")
+        return 1
+    _print_account(settings, request.dataset, result.run_id)
+    return 0 if _checks_passed(result) else 1
+
+
+@contextmanager
+def _open_instance() -> Iterator[DagsterInstance]:
+    """Dagster's instance. Its own errors may repeat what is in its configuration."""
+    try:
+        instance = DagsterInstance.get()
+    except (DagsterError, YAMLError) as error:
+        raise SettingsError(
+            f"Dagster's instance cannot be opened ({type(error).__name__})", "check DAGSTER_HOME/dagster.yaml"
+        ) from None
+    with instance:
+        yield instance
+
+
+def _materialize(
+    instance: DagsterInstance, settings: Settings, request: DatasetRun
+) -> ExecuteInProcessResult:
+    run_id = str(uuid4())
+    with dataset_lock(Path(instance.root_directory), request.dataset, run_id) as before:
+        _end_dead_run(instance, before)
+        add_dataset(instance, request.dataset)
+        return (
+            build_definitions(settings)
+            .resolve_job_def(preannotate.name)
+            .execute_in_process(
+                run_config=_run_config(request),
+                instance=instance,
+                partition_key=request.dataset,
+                raise_on_error=False,
+                run_id=run_id,
+            )
+        )
+
+
+def _end_dead_run(instance: DagsterInstance, run_id: str) -> None:
+    """Marks a run whose process was killed as failed, or it would block Dagster's queue forever."""
+    run = instance.get_run_by_id(run_id) if run_id else None
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, "the process of this run has died")
+
+
+def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
+    """Everything that would stop the run, one line each, found before anything is started."""
+    resources = build_resources(settings)
+    ollama, label_scheme = resources["ollama"], resources["label_scheme"]
+    steps: list[Callable[[], object]] = [
+        lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
+        lambda: _require_pages(resources["warehouse"], request.dataset),
+        lambda: resources["storage"].open().check_writable(),
+        lambda: ollama.require_room(ollama.prompt(label_scheme.load())),
+        lambda: chunk_limits(ollama, calibration=1.0),
+        ollama.identify,
+    ]
+    problems = []
+    for step in steps:
+        try:
+            step()
+        except PreannotationError as error:
+            problems.append(" ".join(str(error).split()))
+    return problems
+
+
+def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:
+    with warehouse.open() as source:
+        if not source.has_pages(dataset):
+            raise BatchError(f"the warehouse has no pages of {dataset}", "check the name of the dataset")
+
+
+def _run_config(request: DatasetRun) -> RunConfig:
+    return RunConfig(
+        ops={
+            "pages": PagesConfig(doc_ids_file=request.doc_ids_file),
+            "raw_model_outputs": RawModelOutputsConfig(refresh=request.refresh),
+        },
+        loggers={"console": {}},
+    )
+
+
+def _was_interrupted(result: ExecuteInProcessResult) -> bool:
+    return any(
+        event.is_job_failure
+        and event.job_failure_data.failure_reason is not None
+        and event.job_failure_data.failure_reason.value == _INTERRUPTED
+        for event in result.all_events
+    )
+
+
+def _failure(result: ExecuteInProcessResult) -> str:
+    """The first failure in one line. The message of an exception that is not ours may hold anything."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            if cause and cause.message.startswith(_OWN_ERRORS):
+                return " ".join(cause.message.split(": ", 1)[-1].split())
+            kind = cause.cls_name if cause else "an error"
+            return f"{event.step_key} failed with {kind}; run {result.run_id} in Dagster says more"
+    return f"run {result.run_id} did not succeed; Dagster says more"
+
+
+def _checks_passed(result: ExecuteInProcessResult) -> bool:
+    passed = True
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed:
+            sys.stderr.write(
+                f"preannotate: check {evaluation.check_name} failed ({evaluation.severity.value})\n"
+            )
+            passed = passed and evaluation.severity.value != "ERROR"
+    return passed
+
+
+def _print_account(settings: Settings, dataset: str, run_id: str) -> None:
+    store = open_store(settings.location())
+    summary, layout = summarize(store, dataset, run_id), DatasetLayout(dataset)
+    preview = write_preview(store, dataset)
+    lines = [
+        *summary.lines(),
+        f"published  {store.uri(layout.published_suggestions)}",
+        f"manifest   {store.uri(layout.published_manifest)}",
+        f"preview    {preview}",
+    ]
+    sys.stdout.write("\n".join(["", *lines, ""]))

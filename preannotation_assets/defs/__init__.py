@@ -1,0 +1,1 @@
+"""Dagster's side, thin: assets, checks, jobs, sensors, resources."""

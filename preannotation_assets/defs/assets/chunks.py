@@ -1,0 +1,131 @@
+"""The asset ``chunks``: pieces of pages that fit the model's context."""
+
+import hashlib
+import time
+from typing import Final
+
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+
+from preannotation_assets.contracts import CHUNKS
+from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.assets.pages import pages
+from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.extraction.chunking import ChunkLimits
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
+from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
+from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
+from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
+
+__all__ = ["chunk_limits", "chunks"]
+
+# Part of the chunks' version: raise it when other borders come out of the same text.
+_CHUNKING_VERSION: Final = "1"
+
+
+@asset(
+    partitions_def=DATASETS,
+    group_name="preannotation",
+    kinds={"pyspark", "parquet"},
+    owners=OWNERS,
+    deps=[pages],
+    code_version=_CHUNKING_VERSION,
+    metadata=column_schema(CHUNKS),
+)
+def chunks(
+    context: AssetExecutionContext,
+    storage: StorageResource,
+    spark: SparkResource,
+    ollama: OllamaResource,
+) -> MaterializeResult[None]:
+    """Every page in pieces of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
+
+    Neighbouring pieces overlap, so that an entity shorter than the overlap is whole in one of them. Most
+    pages are one piece.
+    """
+    began = time.monotonic()
+    store = storage.open()
+    layout = DatasetLayout(context.partition_key)
+    snapshot = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
+    present = read_manifest(store, layout.stage_manifest("chunks"), ChunksManifest)
+    limits = _limits(store, ollama, present)
+    version = _version(snapshot, limits)
+    if present is None or present.version != version:
+        present = _cut(store, layout, snapshot, version, limits, storage, spark)
+    seconds = time.monotonic() - began
+    context.log.info(f"{present.chunks} chunks of {snapshot.pages} pages")
+    return MaterializeResult(
+        data_version=DataVersion(version),
+        metadata={
+            "dagster/row_count": present.chunks,
+            "estimated_tokens": present.estimated_tokens,
+            "calibration": present.calibration,
+            "seconds": round(seconds, 3),
+            "pages_per_second": per_second(snapshot.pages, seconds),
+            "location": MetadataValue.path(store.uri(layout.stage("chunks", version))),
+        },
+    )
+
+
+def _limits(store: ObjectStore, ollama: OllamaResource, present: ChunksManifest | None) -> ChunkLimits:
+    """The limits, with the calibration the batch was first cut with: other borders are other requests."""
+    if present is not None:
+        calibration = present.calibration
+    else:
+        learned = read_manifest(store, calibration_key(ollama.model), Calibration)
+        calibration = learned.factor if learned and learned.model == ollama.model else 1.0
+    return chunk_limits(ollama, calibration)
+
+
+def chunk_limits(ollama: OllamaResource, calibration: float) -> ChunkLimits:
+    """The limits of a chunk in tokens.
+
+    Raises:
+        SettingsError: chunks are too small for their overlap.
+    """
+    try:
+        return ChunkLimits(ollama.chunk_tokens, ollama.overlap_tokens, calibration)
+    except ValueError as error:
+        raise SettingsError(
+            "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
+        ) from None
+
+
+def _version(snapshot: PagesManifest, limits: ChunkLimits) -> str:
+    content = repr((_CHUNKING_VERSION, snapshot.version, snapshot.content_hash, limits))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _cut(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    snapshot: PagesManifest,
+    version: str,
+    limits: ChunkLimits,
+    storage: StorageResource,
+    spark: SparkResource,
+) -> ChunksManifest:
+    pages_folder, folder = layout.stage("pages", snapshot.version), layout.stage("chunks", version)
+    tasks = [
+        ChunkPages(storage.location(), part_key(pages_folder, index), part_key(folder, index), limits)
+        for index in range(len(snapshot.part_rows))
+    ]
+    parts = run_tasks(spark.spark_session, tasks, chunk_pages)
+    manifest = ChunksManifest(
+        dataset=layout.dataset,
+        version=version,
+        pages_version=snapshot.version,
+        chunk_tokens=limits.max_tokens,
+        overlap_tokens=limits.overlap_tokens,
+        calibration=limits.calibration,
+        part_rows=[part.chunks for part in parts],
+        chunks=sum(part.chunks for part in parts),
+        estimated_tokens=sum(part.estimated_tokens for part in parts),
+    )
+    write_manifest(store, layout.stage_manifest("chunks"), manifest)
+    sweep_stage(store, layout, "chunks", version)
+    return manifest

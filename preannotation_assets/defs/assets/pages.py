@@ -1,0 +1,150 @@
+"""The asset ``pages``: an immutable snapshot of the batch."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import Field
+
+from preannotation_assets.contracts import PAGES
+from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.resources.warehouse import WarehouseResource
+from preannotation_assets.errors import BatchError, SettingsError
+from preannotation_assets.extraction.pages import SourceRow, check_pages
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.batch import (
+    read_manifest,
+    sweep_dead_writers,
+    sweep_stage,
+    write_manifest,
+)
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import PagesManifest
+from preannotation_assets.tasks.snapshot_pages import write_snapshot
+from preannotation_assets.warehouse import Warehouse
+
+__all__ = ["PagesConfig", "pages"]
+
+
+class PagesConfig(Config):
+    """What of the dataset is read."""
+
+    doc_ids_file: str = Field(
+        default="",
+        description="A file with one doc_id a line: only these documents. Empty for the whole dataset.",
+    )
+
+
+@asset(
+    partitions_def=DATASETS,
+    group_name="preannotation",
+    kinds={"duckdb", "parquet"},
+    owners=OWNERS,
+    metadata=column_schema(PAGES),
+)
+def pages(
+    context: AssetExecutionContext,
+    config: PagesConfig,
+    warehouse: WarehouseResource,
+    storage: StorageResource,
+) -> MaterializeResult[None]:
+    """The pages of the batch as the warehouse has them now, with their text hashes verified.
+
+    Pages whose hash is wrong, whose text is missing, or that the view holds in two versions, are left out
+    and recorded; they end up as failed in the published manifest.
+    """
+    began = time.monotonic()
+    store = storage.open()
+    store.check_writable()
+    conditional_writes = store.supports_conditional_writes()
+    if not conditional_writes:
+        context.log.warning("the store ignores conditional writes: never publish from two places at once")
+    layout = DatasetLayout(context.partition_key)
+    sweep_dead_writers(store, layout)
+    doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
+    with warehouse.open() as source:
+        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids)
+    seconds = time.monotonic() - began
+    context.log.info(
+        f"{manifest.pages} pages, {len(manifest.failed_pages)} left out, "
+        f"{manifest.doc_ids_not_found} doc_ids not found"
+    )
+    return MaterializeResult(
+        data_version=DataVersion(manifest.content_hash),
+        metadata={
+            "dagster/row_count": manifest.pages,
+            "characters": manifest.characters,
+            "empty_pages": manifest.empty_pages,
+            "collapsed_duplicates": manifest.collapsed_duplicates,
+            "failed_pages": len(manifest.failed_pages),
+            "doc_ids_not_found": manifest.doc_ids_not_found,
+            "seconds": round(seconds, 3),
+            "pages_per_second": per_second(manifest.pages, seconds),
+            "conditional_writes": conditional_writes,
+            "location": MetadataValue.path(store.uri(layout.stage("pages", manifest.version))),
+        },
+    )
+
+
+def read_doc_ids(path: str) -> list[str]:
+    """The ids in a file, one a line; blank lines do not count.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds no id.
+    """
+    try:
+        # Windows programs begin a file with a byte order mark.
+        lines = Path(path).read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the file of doc_ids {path} cannot be read ({type(error).__name__})") from None
+    doc_ids = list(dict.fromkeys(line.strip("\r") for line in lines if line.strip()))
+    if not doc_ids:
+        raise SettingsError(f"the file of doc_ids {path} is empty", "put one doc_id on each line")
+    return doc_ids
+
+
+def _snapshot(
+    source: Warehouse, store: ObjectStore, layout: DatasetLayout, run_id: str, doc_ids: Sequence[str] | None
+) -> PagesManifest:
+    """Writes a new version, or keeps the present one when nothing has changed."""
+    rows = source.read_pages(layout.dataset, doc_ids)
+    first = next(rows, None)
+    if first is None:
+        raise BatchError(
+            f"the warehouse has no pages of {layout.dataset}" + (" with these doc_ids" if doc_ids else ""),
+            "check the name of the dataset" + (" and the file of doc_ids" if doc_ids else ""),
+        )
+    seen: set[str] = set()
+    observed = _noting_doc_ids(chain([first], rows), seen)
+    folder = layout.stage("pages", run_id)
+    snapshot = write_snapshot(store, folder, check_pages(observed))
+    manifest = PagesManifest(
+        dataset=layout.dataset,
+        version=run_id,
+        content_hash=snapshot.content_hash,
+        part_rows=snapshot.part_rows,
+        pages=snapshot.pages,
+        empty_pages=snapshot.empty_pages,
+        characters=snapshot.characters,
+        collapsed_duplicates=snapshot.collapsed_duplicates,
+        failed_pages=snapshot.failed_pages,
+        narrowed_to_doc_ids=None if doc_ids is None else len(doc_ids),
+        doc_ids_not_found=0 if doc_ids is None else len(set(doc_ids) - seen),
+    )
+    present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
+    if present and present.content_hash == manifest.content_hash:
+        store.delete(stat.key for stat in list(store.list(f"{folder}/")))
+        manifest = manifest.model_copy(update={"version": present.version})
+    write_manifest(store, layout.stage_manifest("pages"), manifest)
+    sweep_stage(store, layout, "pages", manifest.version)
+    return manifest
+
+
+def _noting_doc_ids(rows: Iterable[SourceRow], seen: set[str]) -> Iterator[SourceRow]:
+    for row in rows:
+        seen.add(row.doc_id)
+        yield row

@@ -1,0 +1,1 @@
+"""The asset that asks the model, and the steps it is made of."""

@@ -1,0 +1,150 @@
+"""The asset ``raw_model_outputs``: what the model answered, paid for once."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import Field
+
+from preannotation_assets.answer_store.compaction import compact_answers
+from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
+from preannotation_assets.defs.assets.chunks import chunks
+from preannotation_assets.defs.assets.common import (
+    OWNERS,
+    MetadataValues,
+    column_schema,
+    known,
+    percentile,
+    require_current_pages,
+)
+from preannotation_assets.defs.assets.raw_model_outputs.asking import StopSwitch, ask_what_is_open
+from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import collect, learn_calibration
+from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
+from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
+from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.spark import SparkResource
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.lake.batch import require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.lake.lease import DatasetLease
+from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
+from preannotation_assets.tasks.collect_answers import CollectedPart
+from preannotation_assets.throttling.dispatcher import Progress
+
+__all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
+
+_MICROSECONDS: Final = 1_000_000
+
+
+class RawModelOutputsConfig(Config):
+    """What is asked again."""
+
+    refresh: bool = Field(default=False, description="Ask everything again, also what is answered already.")
+
+
+@asset(
+    partitions_def=DATASETS,
+    group_name="preannotation",
+    kinds={"ollama", "pyspark", "parquet"},
+    owners=OWNERS,
+    deps=[chunks],
+    pool="ollama",
+    metadata=column_schema(RAW_MODEL_OUTPUTS),
+)
+def raw_model_outputs(
+    context: AssetExecutionContext,
+    config: RawModelOutputsConfig,
+    storage: StorageResource,
+    spark: SparkResource,
+    ollama: OllamaResource,
+    label_scheme: LabelSchemeResource,
+) -> MaterializeResult[None]:
+    """Every chunk with the model's answer, as the model gave it.
+
+    Answers are kept within seconds of their arrival. A chunk that has an answer to the same question (same
+    model digest, prompt, options and text) is not asked again; one that failed is. Where the resource says
+    so, chunks with an improbable value are asked about once more, to compare.
+    """
+    began = time.monotonic()
+    store = storage.open()
+    layout = DatasetLayout(context.partition_key)
+    cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
+    require_current_pages(store, layout, cut.pages_version, "chunks")
+    prompt = ollama.prompt(label_scheme.load())
+    ollama.require_room(prompt)
+    identity = ollama.identify()
+    batch = OutputsBatch(store, storage, layout, cut, ollama.template(identity, prompt), context.run.run_id)
+    since = _started_at(context) if config.refresh else 0
+    switch = StopSwitch()
+    with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
+        first = ask_what_is_open(context, batch, since, switch, spark, ollama)
+        index = AnswerIndex.read(store, layout.journal, since=since)
+        second_batch, second = second_pass(batch, index, spark, ollama), None
+        if second_batch:
+            second = ask_what_is_open(context, second_batch, since, switch, spark, ollama)
+            index = AnswerIndex.read(store, layout.journal, since=since)
+        manifest, parts = collect(batch, second_batch, identity, index, spark)
+        compact_answers(store, layout.journal)
+    if first or second:
+        learn_calibration(batch, parts)
+    return MaterializeResult(
+        data_version=DataVersion(manifest.version),
+        metadata=_metadata(batch, manifest, parts, (first, second), time.monotonic() - began),
+    )
+
+
+def _started_at(context: AssetExecutionContext) -> int:
+    """When this run, or the first one it is a retry of, was started: microseconds since the Unix epoch.
+
+    A retry of a run that asks everything again goes on with what that run has asked.
+    """
+    first = context.run.root_run_id or context.run.run_id
+    started = context.instance.get_run_stats(first).start_time
+    return int((started or time.time()) * _MICROSECONDS)
+
+
+def _metadata(
+    batch: OutputsBatch,
+    manifest: RawModelOutputsManifest,
+    parts: Sequence[CollectedPart],
+    progress: tuple[Progress | None, Progress | None],
+    seconds: float,
+) -> MetadataValues:
+    first, second = progress
+    latencies = [latency for part in parts for latency in part.latencies]
+    queue_times = [wait for part in parts for wait in part.queue_times]
+    reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
+    # Without parts nothing has changed, and nothing was answered.
+    resumed = sum(part.resumed for part in parts) if parts else manifest.answered
+    return known(
+        {
+            "dagster/row_count": sum(manifest.part_rows),
+            "answered": manifest.answered,
+            "failed": manifest.failed,
+            "failure_reasons": dict(reasons),
+            "answered_in_this_run": manifest.answered - resumed,
+            "resumed_from_earlier": resumed,
+            "latency_p50_seconds": percentile(latencies, 50),
+            "latency_p95_seconds": percentile(latencies, 95),
+            "latency_p99_seconds": percentile(latencies, 99),
+            "queue_p50_seconds": percentile(queue_times, 50),
+            "queue_p95_seconds": percentile(queue_times, 95),
+            "queue_p99_seconds": percentile(queue_times, 99),
+            **(asking_metadata(first) if first else {}),
+            **({"second_pass": asking_metadata(second)} if second else {}),
+            "second_pass_answered": manifest.second_answered,
+            "second_pass_failed": manifest.second_failed,
+            "model": manifest.model,
+            "model_digest": manifest.model_digest,
+            "prompt_version": manifest.prompt_version,
+            "seconds": round(seconds, 3),
+            "location": MetadataValue.path(
+                batch.store.uri(batch.layout.stage("raw_model_outputs", manifest.version))
+            ),
+        }
+    )

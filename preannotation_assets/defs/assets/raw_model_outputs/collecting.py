@@ -1,0 +1,137 @@
+"""How ``raw_model_outputs`` puts the answers of the journal beside their chunks."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
+from preannotation_assets.asking.planning import ChunkRow, chunk_request
+from preannotation_assets.contracts import FIRST_PASS, SECOND_PASS
+from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.errors import InferenceError
+from preannotation_assets.extraction.tokens import calibration_factor
+from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
+from preannotation_assets.lake.layout import calibration_key, part_key
+from preannotation_assets.manifests import Calibration, RawModelOutputsManifest
+from preannotation_assets.model_servers.ollama.preflight import ModelIdentity
+from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
+
+__all__ = ["collect", "learn_calibration"]
+
+
+def collect(
+    batch: OutputsBatch,
+    second: OutputsBatch | None,
+    identity: ModelIdentity,
+    index: AnswerIndex,
+    spark: SparkResource,
+) -> tuple[RawModelOutputsManifest, list[CollectedPart]]:
+    """Puts the answers beside their chunks; keeps what is there when nothing has changed.
+
+    ``second`` is the second pass, where there is one.
+    """
+    placed = [*_place(FIRST_PASS, batch, index), *(_place(SECOND_PASS, second, index) if second else ())]
+    version = _version(batch, placed)
+    present = read_manifest(
+        batch.store, batch.layout.stage_manifest("raw_model_outputs"), RawModelOutputsManifest
+    )
+    if present and present.version == version:
+        return present, []
+    folder = batch.layout.stage("raw_model_outputs", version)
+    by_part: dict[int, list[_Placed]] = {part: [] for part in range(len(batch.chunks.part_rows))}
+    for chunk in placed:
+        by_part[chunk.row.part].append(chunk)
+    tasks = [_collect_part(batch, part, chunks, folder) for part, chunks in by_part.items()]
+    parts = run_tasks(spark.spark_session, tasks, collect_answers)
+    manifest = RawModelOutputsManifest(
+        dataset=batch.layout.dataset,
+        version=version,
+        pages_version=batch.chunks.pages_version,
+        chunks_version=batch.chunks.version,
+        model=identity.model,
+        model_digest=identity.digest,
+        model_version=f"sha256:{identity.digest}/{batch.template.prompt.version}",
+        prompt_version=batch.template.prompt.version,
+        request_fingerprint=batch.template.fingerprint,
+        part_rows=[part.rows for part in parts],
+        answered=sum(part.answered for part in parts),
+        failed=sum(part.failed for part in parts),
+        second_answered=sum(part.second_answered for part in parts),
+        second_failed=sum(part.second_failed for part in parts),
+    )
+    if manifest.failed and not manifest.answered:
+        reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))
+        raise InferenceError(
+            f"all {manifest.failed} requests failed ({reasons})", "look at the Ollama server's log"
+        )
+    write_manifest(batch.store, batch.layout.stage_manifest("raw_model_outputs"), manifest)
+    sweep_stage(batch.store, batch.layout, "raw_model_outputs", version)
+    return manifest, parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A chunk with the requests that stand for it in one pass."""
+
+    pass_number: int
+    row: ChunkRow
+    leaves: Sequence[tuple[RequestSpan, IndexedAnswer | None]]
+
+
+def _place(pass_number: int, batch: OutputsBatch, index: AnswerIndex) -> Iterator[_Placed]:
+    for chunk in batch.rows:
+        request = chunk_request(chunk, batch.template.fingerprint)
+        yield _Placed(pass_number, chunk, list(index.leaves(request)))
+
+
+def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
+    """A hash of what the parts will hold.
+
+    Raises:
+        InferenceError: a chunk was not asked, which means that the run was stopped.
+    """
+    content = hashlib.sha256(repr((batch.chunks.version, batch.template.fingerprint)).encode())
+    for chunk in placed:
+        for request, answer in chunk.leaves:
+            if answer is None:
+                raise InferenceError("not every chunk was asked", "materialize raw_model_outputs again")
+            asked = (chunk.pass_number, request.start, request.end, request.request_key)
+            content.update(repr((*asked, answer.answered_at)).encode())
+    return content.hexdigest()[:16]
+
+
+def _collect_part(batch: OutputsBatch, part: int, placed: Sequence[_Placed], folder: str) -> CollectAnswers:
+    return CollectAnswers(
+        location=batch.storage.location(),
+        chunks_key=part_key(batch.chunks_folder, part),
+        outputs_key=part_key(folder, part),
+        passes=_requests(placed, batch.chunks.part_rows[part]),
+        answers={
+            request.request_key: answer for chunk in placed for request, answer in chunk.leaves if answer
+        },
+        run_id=batch.run_id,
+    )
+
+
+def _requests(placed: Sequence[_Placed], rows: int) -> dict[int, list[list[RequestSpan]]]:
+    """For every pass and every row of a part, the requests that stand for it."""
+    passes: dict[int, list[list[RequestSpan]]] = {}
+    for chunk in placed:
+        by_row = passes.setdefault(chunk.pass_number, [[] for _ in range(rows)])
+        by_row[chunk.row.row] = [request for request, _ in chunk.leaves]
+    return passes
+
+
+def learn_calibration(batch: OutputsBatch, parts: Sequence[CollectedPart]) -> None:
+    """Keeps what the server's token counts teach, for the chunks of later batches."""
+    constant, applied = batch.template.prompt.constant_tokens, batch.chunks.calibration
+    pairs = [
+        (constant + round((estimated - constant) / applied), reported)
+        for part in parts
+        for estimated, reported in part.token_pairs
+    ]
+    factor = calibration_factor(pairs)
+    if factor is not None:
+        calibration = Calibration(model=batch.template.model, factor=factor, requests=len(pairs))
+        write_manifest(batch.store, calibration_key(batch.template.model), calibration)

@@ -1,0 +1,261 @@
+"""The asset ``suggestions``: grounded, merged, verified, and published in one piece."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import pyarrow as pa
+from dagster import (
+    AssetExecutionContext,
+    DataVersion,
+    MaterializeResult,
+    MetadataValue,
+    TableColumn,
+    TableMetadataValue,
+    TableRecord,
+    TableSchema,
+    asset,
+)
+
+from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.defs.assets.common import (
+    OWNERS,
+    MetadataValues,
+    column_schema,
+    known,
+    per_second,
+    require_current_pages,
+)
+from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
+from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.manifests import (
+    FailedPage,
+    PagesManifest,
+    PageVersion,
+    RawModelOutputsManifest,
+    SuggestionsManifest,
+)
+from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
+
+__all__ = ["suggestions"]
+
+# Part of what the published rows depend on: raise it when grounding, judging or merging changes.
+_GROUNDING_VERSION: Final = "3"
+_PREVIEW_ROWS: Final = 10
+_PREVIEW_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence")
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the suggestions are made of."""
+
+    layout: DatasetLayout
+    pages: PagesManifest
+    outputs: RawModelOutputsManifest
+    scheme: LabelScheme
+
+    @property
+    def version(self) -> str:
+        """Changes when the published rows or the manifest beside them could."""
+        parts = (
+            _GROUNDING_VERSION,
+            self.pages.model_dump_json(),
+            self.outputs.model_dump_json(),
+            self.scheme.label_names,
+            self.scheme.overlaps,
+            self.scheme.value_rules,
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        """Where the parts are staged, out of the loader's sight."""
+        return self.layout.stage("suggestions", self.version)
+
+
+@asset(
+    partitions_def=DATASETS,
+    group_name="preannotation",
+    kinds={"pyspark", "parquet"},
+    owners=OWNERS,
+    deps=[raw_model_outputs],
+    code_version=_GROUNDING_VERSION,
+    metadata=column_schema(SUGGESTIONS),
+)
+def suggestions(
+    context: AssetExecutionContext,
+    storage: StorageResource,
+    spark: SparkResource,
+    label_scheme: LabelSchemeResource,
+) -> MaterializeResult[None]:
+    """The published spans: every quote at its exact place on the page, or left out with a reason.
+
+    Every row is checked against its page before anything is published; then one Parquet file is replaced
+    as a whole, and its manifest after it.
+    """
+    began = time.monotonic()
+    store = storage.open()
+    layout = DatasetLayout(context.partition_key)
+    outputs = require_manifest(
+        store,
+        layout.stage_manifest("raw_model_outputs"),
+        RawModelOutputsManifest,
+        layout.dataset,
+        "raw_model_outputs",
+    )
+    pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
+    inputs = _Inputs(layout, pages, outputs, label_scheme.load())
+    publication = _published_already(store, inputs)
+    if publication is None:
+        parts = _ground(inputs, storage, spark)
+        publication = _publish(store, inputs, parts, context.run.run_id)
+        sweep_stage(store, layout, "suggestions", inputs.version)
+    manifest = publication.manifest
+    context.log.info(
+        f"{manifest.rows} suggestions on {manifest.pages_with_spans} pages, "
+        f"{len(manifest.failed_pages)} pages failed, "
+        + ("published" if publication.changed else "unchanged since the last publication")
+    )
+    return MaterializeResult(
+        data_version=DataVersion(manifest.content_hash),
+        metadata=_metadata(store, inputs, publication, time.monotonic() - began),
+    )
+
+
+def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | None:
+    """The present publication, if it was made of the same inputs and is still in place."""
+    manifest = read_manifest(store, inputs.layout.published_manifest, SuggestionsManifest)
+    if manifest is None or manifest.input_version != inputs.version:
+        return None
+    stat = store.stat(inputs.layout.published_suggestions)
+    return Publication(manifest, changed=False) if stat and stat.etag == manifest.parquet_etag else None
+
+
+def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> list[GroundedPart]:
+    pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
+    outputs_folder = inputs.layout.stage("raw_model_outputs", inputs.outputs.version)
+    tasks = [
+        GroundAnswers(
+            location=storage.location(),
+            pages_key=part_key(pages_folder, part),
+            outputs_key=part_key(outputs_folder, part),
+            suggestions_key=part_key(f"{inputs.folder}/rows", part),
+            groundings_key=part_key(f"{inputs.folder}/groundings", part),
+            labels=inputs.scheme.label_names,
+            overlaps_allowed=inputs.scheme.overlaps,
+            rules=inputs.scheme.value_rules,
+            model=inputs.outputs.model,
+            model_version=inputs.outputs.model_version,
+        )
+        for part in range(len(inputs.outputs.part_rows))
+    ]
+    return run_tasks(spark.spark_session, tasks, ground_answers)
+
+
+def _publish(store: ObjectStore, inputs: _Inputs, parts: Sequence[GroundedPart], run_id: str) -> Publication:
+    without_spans = [page for part in parts for page in part.pages_without_spans]
+    failed = [page for part in parts for page in part.failed_pages]
+    with_spans = sum(part.pages_with_spans for part in parts)
+    draft = _draft(inputs, parts, without_spans, [*inputs.pages.failed_pages, *failed], with_spans, run_id)
+    return publish(
+        store,
+        inputs.layout,
+        [part_key(f"{inputs.folder}/rows", index) for index in range(len(parts))],
+        inputs.pages,
+        draft,
+        inputs.scheme.label_names,
+        overlaps_allowed=inputs.scheme.overlaps,
+    )
+
+
+def _draft(
+    inputs: _Inputs,
+    parts: Sequence[GroundedPart],
+    without_spans: list[PageVersion],
+    failed: list[FailedPage],
+    with_spans: int,
+    run_id: str,
+) -> SuggestionsManifest:
+    """The manifest, but for what only the merged Parquet can tell."""
+    return SuggestionsManifest(
+        dataset=inputs.layout.dataset,
+        rows=0,
+        bytes=0,
+        pages_processed=with_spans + len(without_spans),
+        pages_with_spans=with_spans,
+        pages_without_spans=without_spans,
+        failed_pages=failed,
+        spans_by_label=_total(part.spans_by_label for part in parts),
+        quotes_by_outcome=_total(part.outcomes for part in parts),
+        groundings_by_match=_total(part.matches for part in parts),
+        values_by_verdict=_total(part.verdicts for part in parts),
+        confidences_by_source=_total(part.confidence_sources for part in parts),
+        model=inputs.outputs.model,
+        model_version=inputs.outputs.model_version,
+        prompt_version=inputs.outputs.prompt_version,
+        input_version=inputs.version,
+        content_hash="",
+        parquet_etag="",
+        run_id=run_id,
+        published_at=datetime.now(UTC),
+    )
+
+
+def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sorted(sum((Counter(count) for count in counts), Counter[str]()).items()))
+
+
+def _metadata(
+    store: ObjectStore, inputs: _Inputs, publication: Publication, seconds: float
+) -> MetadataValues:
+    manifest = publication.manifest
+    processed = manifest.pages_processed
+    return known(
+        {
+            "dagster/row_count": manifest.rows,
+            "parquet_bytes": manifest.bytes,
+            "changed": publication.changed,
+            "pages_processed": processed,
+            "pages_with_spans": manifest.pages_with_spans,
+            "pages_without_spans": len(manifest.pages_without_spans),
+            "failed_pages": len(manifest.failed_pages),
+            "spans_by_label": manifest.spans_by_label,
+            "quotes_by_outcome": manifest.quotes_by_outcome,
+            "groundings_by_match": manifest.groundings_by_match,
+            "values_by_verdict": manifest.values_by_verdict,
+            "confidences_by_source": manifest.confidences_by_source,
+            "model": manifest.model,
+            "model_version": manifest.model_version,
+            "seconds": round(seconds, 3),
+            "pages_per_second": per_second(processed, seconds),
+            "published": MetadataValue.path(store.uri(inputs.layout.published_suggestions)),
+            "manifest": MetadataValue.path(store.uri(inputs.layout.published_manifest)),
+            "preview": _preview(store, inputs),
+        }
+    )
+
+
+def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
+    """The first rows, without their text."""
+    first = part_key(f"{inputs.folder}/rows", 0)
+    has_rows = store.stat(first) is not None
+    table = read_table(store, first, _PREVIEW_COLUMNS) if has_rows else pa.table({})
+    rows = table.slice(0, _PREVIEW_ROWS).to_pylist()
+    records = [TableRecord(row | {"confidence": _rounded(row["confidence"])}) for row in rows]
+    return MetadataValue.table(records, TableSchema([TableColumn(name) for name in _PREVIEW_COLUMNS]))
+
+
+def _rounded(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence, 3)

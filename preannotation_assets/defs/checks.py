@@ -1,0 +1,144 @@
+"""Asset checks: the visible record of what was verified, on what is really published.
+
+The asset verifies before it publishes; these checks read the published Parquet again, in one pass.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    PreviewWarning,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+    multi_asset_check,
+)
+
+from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.errors import VerificationError
+from preannotation_assets.lake.batch import require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.publisher import verify_dataset
+from preannotation_assets.publishing.verification import Offence, Rule, VerificationReport
+
+__all__ = ["suggestion_checks"]
+
+_RULES: Final = {
+    "offsets": (Rule.PAGE, Rule.OFFSETS, Rule.TEXT, Rule.HASH),
+    "span_ids": (Rule.SPAN_ID, Rule.UNIQUE),
+    "contract": (
+        Rule.LABEL,
+        Rule.CONFIDENCE,
+        Rule.ORDER,
+        Rule.OVERLAP,
+        Rule.AGENT,
+        Rule.ONE_AGENT,
+        Rule.SPANS,
+        Rule.STATE,
+    ),
+}
+_DESCRIPTIONS: Final = {
+    "offsets": "Every row's text is exactly page_text[start:end], of the page in the version that was read.",
+    "span_ids": "span_ids are made as the contract says, and none occurs twice.",
+    "contract": "The twelve columns and their types, known labels, confidence in [0, 1], order, overlaps; "
+    "what Argilla takes; every page in one state.",
+    "failed_pages": "At most 1 % of the pages failed.",
+    "grounded_quotes": "At least 80 % of the model's quotes were found on their page.",
+}
+_FAILED_PAGES_ALLOWED: Final = 0.01
+_GROUNDED_QUOTES_WANTED: Final = 0.80
+_GROUNDED: Final = frozenset(("kept", "exact_duplicate", "seen_by_two_chunks", "cut_by_border", "overlap"))
+
+
+def _specs() -> list[AssetCheckSpec]:
+    """One result a check and dataset; without partitions a dataset's failure would be hidden by the next run.
+
+    That checks have partitions is new in Dagster 1.13, which warns that it may change.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PreviewWarning)
+        return [
+            AssetCheckSpec(name, asset=suggestions, description=description, partitions_def=DATASETS)
+            for name, description in _DESCRIPTIONS.items()
+        ]
+
+
+@multi_asset_check(specs=_specs())
+def suggestion_checks(
+    context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
+) -> Iterator[AssetCheckResult]:
+    """Reads the published rows once and reports on five checks; offenders by id, at most 20 a rule."""
+    store = storage.open()
+    dataset = context.partition_key
+    scheme = label_scheme.load()
+    try:
+        report = verify_dataset(store, dataset, scheme.label_names, overlaps_allowed=scheme.overlaps)
+        broken_contract = ""
+    except VerificationError as error:
+        report, broken_contract = VerificationReport(), str(error)
+    differences = "; ".join(report.differences)
+    for name, rules in _RULES.items():
+        broken = broken_contract or (differences if name == "contract" else "")
+        yield _rule_result(name, rules, report, broken)
+    manifest = require_manifest(
+        store, DatasetLayout(dataset).published_manifest, SuggestionsManifest, dataset, "suggestions"
+    )
+    failed, pages = len(manifest.failed_pages), len(manifest.failed_pages) + manifest.pages_processed
+    yield _rate_result("failed_pages", failed, pages, failed <= _FAILED_PAGES_ALLOWED * pages)
+    quotes = sum(manifest.quotes_by_outcome.values())
+    grounded = sum(count for outcome, count in manifest.quotes_by_outcome.items() if outcome in _GROUNDED)
+    yield _rate_result("grounded_quotes", grounded, quotes, grounded >= _GROUNDED_QUOTES_WANTED * quotes)
+
+
+def _rule_result(
+    name: str, rules: Sequence[Rule], report: VerificationReport, broken_contract: str
+) -> AssetCheckResult:
+    offences = {rule.value: report.offences[rule] for rule in rules if report.offences[rule]}
+    offenders = [offender for offender in report.offenders if offender.rule in rules]
+    return AssetCheckResult(
+        check_name=name,
+        passed=not offences and not broken_contract,
+        severity=AssetCheckSeverity.ERROR,
+        description=broken_contract or None,
+        metadata={
+            "rows": report.rows,
+            "pages_argilla_marks_shifted": report.shifted_pages,
+            **{f"not: {rule}": count for rule, count in offences.items()},
+            **({"offenders": _offender_table(offenders)} if offenders else {}),
+        },
+    )
+
+
+def _offender_table(offenders: Sequence[Offence]) -> MetadataValue:
+    records = [
+        TableRecord(
+            {
+                "rule": item.rule.value,
+                "doc_id": item.doc_id,
+                "page_num": item.page_num,
+                "span_id": item.span_id,
+            }
+        )
+        for item in offenders
+    ]
+    columns = [TableColumn(name) for name in ("rule", "doc_id", "page_num", "span_id")]
+    return MetadataValue.table(records, TableSchema(columns))
+
+
+def _rate_result(name: str, count: int, total: int, passed: bool) -> AssetCheckResult:
+    return AssetCheckResult(
+        check_name=name,
+        passed=passed,
+        severity=AssetCheckSeverity.WARN,
+        metadata={"count": count, "of": total, "share": round(count / total, 4) if total else None},
+    )

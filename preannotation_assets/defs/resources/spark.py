@@ -1,0 +1,242 @@
+"""The Spark session of a run, and the one way work is put on it.
+
+A task is coarse: a shard of pages that the task itself reads from and writes to the object store. Only
+its short description and its short result pass through Spark, so `run_tasks` maps over an RDD. A
+DataFrame with ``mapInArrow`` does the same, but starts Spark's SQL engine first, which made the first
+job of a run 4 to 5 seconds slower (8.0 against 3.5 s on 2 cores), and would be needed only for Spark
+Connect, which has no master URL.
+
+On a cluster (``spark://``, ``yarn``, ``k8s://``) every executor needs the driver's minor version of
+Python, the locked dependencies and this package: install them there and name that interpreter in
+``spark.pyspark.python``, or ship the package itself as a zip file by ``spark.submit.pyFiles``. Secrets
+never go into the Spark configuration: executors take them from their own environment.
+"""
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from dagster import InitResourceContext
+from dagster_pyspark import LazyPySparkResource
+from py4j.protocol import Py4JError
+from pydantic import Field
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from preannotation_assets.defs.resources.java import find_java_home
+from preannotation_assets.errors import PreannotationError, SettingsError
+
+__all__ = ["SparkResource", "run_tasks"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_TASK_ATTEMPTS = 4
+_LOCAL_MASTER = re.compile(r"local(?:\[(?P<slots>\*|\d+)\])?")
+_LOOPBACK = "127.0.0.1"
+_CANCEL_SECONDS = 1.0
+
+_SETTINGS = {
+    "spark.app.name": "preannotation",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # A second copy of a slow task would ask the model everything twice.
+    "spark.speculation": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # As log4j2.properties does for the driver.
+    "spark.executor.extraJavaOptions": "-Dlog4j2.level=OFF",
+}
+
+_QUIET = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').absolute().as_uri()}"
+# No rows pass through the JVM: what it costs is its start, which the simple compiler and collector
+# shorten by 1 to 2 seconds.
+_QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+class SparkResource(LazyPySparkResource):
+    """A Spark session that is created when it is first used and stopped when the run ends.
+
+    A session that exists before the run is used as it is and left running. In local mode everything
+    listens on the loopback address only, and a task whose Python worker died is tried 4 times.
+    """
+
+    master: str = Field(
+        default="local[*]",
+        description="Spark's master URL: local[N] for N cores here, local[*] for all cores, or a cluster's.",
+    )
+    driver_memory: str = Field(
+        default="2g",
+        description="Heap of the driver's JVM, as Spark writes sizes. Python workers come on top of it.",
+    )
+    spark_config: dict[str, str] = Field(
+        default={},
+        description="Any other Spark properties; they win over what this resource sets. No secrets.",
+    )
+
+    def parallelism(self) -> int:
+        """Return how many tasks run at once: the cores, or those of the executors registered by now."""
+        return int(self.spark_session.sparkContext.defaultParallelism)
+
+    def settings(self) -> dict[str, str]:
+        """Return the Spark properties that the session is created with."""
+        local = _LOCAL_MASTER.match(self.master) is not None
+        return {
+            **_SETTINGS,
+            "spark.driver.extraJavaOptions": f"{_QUIET} {_QUICK_START}",
+            **(_local_settings() if local else {}),
+            "spark.master": _with_task_attempts(self.master),
+            "spark.driver.memory": self.driver_memory,
+            **self.spark_config,
+        }
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator["SparkResource"]:
+        """Lend the resource to a run and stop the session afterwards, however the run ended."""
+        borrowed = SparkSession.getActiveSession() is not None
+        self.setup_for_execution(context)
+        try:
+            yield self
+        finally:
+            if self._spark_session is not None and not borrowed:
+                self._spark_session.stop()
+            self._spark_session = None
+            self.teardown_after_execution(context)
+
+    def _init_session(self) -> None:
+        """Create the session; `LazyPySparkResource` calls this on every use."""
+        if self._spark_session is None:
+            self._spark_session = _start(self.settings())
+
+
+def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -> list[R]:
+    """Do ``work`` on every task, one Spark task each, and return the results in the order of ``tasks``.
+
+    ``work`` is a module-level function, or a `functools.partial` of one over plain values; it, the tasks
+    and the results are pickled. Its module is imported in every Python worker, so it should not import
+    Dagster. A worker that dies, and an exception of any other kind than ours, is tried again by Spark;
+    ``work`` must bear being done twice.
+
+    When this call is interrupted, the tasks are cancelled before the interruption goes on; Spark ends
+    their Python workers within 2 to 3 seconds, without running their ``finally``.
+
+    Raises:
+        PreannotationError: What ``work`` raised, for the first task in order that did; it is not tried
+            again, and the other tasks are done before it is raised.
+        pyspark.errors.PySparkException: A task failed in another way, as often as Spark tries; it tells the
+            kind and the place of the exception, and not its message.
+        py4j.protocol.Py4JError: The same, seen from the JVM.
+    """
+
+    # Pickled by value, so that the workers need not import this module and Dagster with it, which takes a
+    # second each. The annotations are quoted because they are pickled too, and T belongs to this module.
+    def attempt(task: "T") -> "R | PreannotationError":
+        try:
+            return work(task)
+        except PreannotationError as error:
+            return error
+        except Exception as error:  # noqa: BLE001
+            # Its message may quote a page, and Dagster stores what the driver is told.
+            place = error.__traceback__
+            while place and place.tb_next:
+                place = place.tb_next
+            where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "unknown"
+            raise RuntimeError(f"{type(error).__name__} at {where}") from None
+
+    def collect() -> list[R | PreannotationError]:
+        spark.sparkContext.setJobGroup(group, f"{len(tasks)} tasks", interruptOnCancel=True)
+        return spark.sparkContext.parallelize(tasks, len(tasks)).map(attempt).collect()
+
+    if not tasks:
+        return []
+    group = f"preannotation-{uuid4()}"
+    results: list[R] = []
+    for outcome in _cancelled_when_interrupted(spark, group, collect):
+        if isinstance(outcome, PreannotationError):
+            raise outcome
+        results.append(outcome)
+    return results
+
+
+def _cancelled_when_interrupted(spark: SparkSession, group: str, job: Callable[[], list[R]]) -> list[R]:
+    """Run a job of that job group in a thread of its own, and cancel it when the wait is interrupted.
+
+    An interruption in the middle of a call to the JVM leaves the connection of the calling thread with
+    half an answer: the job goes on, and every later call reads the wrong reply.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="spark-job") as pool:
+        running: Future[list[R]] = pool.submit(job)
+        try:
+            return running.result()
+        finally:
+            # Again and again: the job may not have reached Spark when it is cancelled first.
+            while not running.done():
+                spark.sparkContext.cancelJobGroup(group)
+                wait([running], timeout=_CANCEL_SECONDS)
+
+
+def _local_settings() -> dict[str, str]:
+    return {
+        "spark.driver.host": _LOOPBACK,
+        "spark.driver.bindAddress": _LOOPBACK,
+        "spark.pyspark.python": sys.executable,
+    }
+
+
+def _with_task_attempts(master: str) -> str:
+    """Let local mode retry tasks, which it does only when the master URL says how often."""
+    local = _LOCAL_MASTER.fullmatch(master)
+    return f"local[{local['slots'] or 1},{_TASK_ATTEMPTS}]" if local else master
+
+
+def _start(settings: Mapping[str, str]) -> SparkSession:
+    """Start the JVM and the session.
+
+    Raises:
+        RuntimeMissingError: There is no Java.
+        SettingsError: Spark refuses the settings.
+    """
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        with _launch_environment(settings):
+            session = SparkSession.builder.config(map=dict(settings)).getOrCreate()
+    except (PySparkException, Py4JError) as error:
+        master, memory = settings["spark.master"], settings["spark.driver.memory"]
+        raise SettingsError(
+            f"Spark does not start with master {master} and driver memory {memory}",
+            "check both, and that the master can be reached",
+        ) from error
+    if threading.current_thread() is threading.main_thread() and on_interrupt is not None:
+        # Spark has put its own handler in the place of Dagster's.
+        signal.signal(signal.SIGINT, on_interrupt)
+    return session
+
+
+@contextmanager
+def _launch_environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set the variables that Spark's scripts read while they start the JVM, then put back the old ones."""
+    wanted = {
+        "JAVA_HOME": str(find_java_home(os.environ)),
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+    if python := settings.get("spark.pyspark.python"):
+        wanted["PYSPARK_PYTHON"] = python
+    if settings.get("spark.driver.bindAddress") == _LOOPBACK:
+        wanted["SPARK_LOCAL_IP"] = _LOOPBACK
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,130 @@
+"""``preannotate demo`` and ``preannotate dev``: the product on a machine that has nothing else."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from dagster import DagsterInstance
+
+from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
+from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.instance import interface_lock
+from preannotation_assets.recovery import prepare_instance
+from preannotation_assets.settings import Settings
+from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
+
+__all__ = ["run_demo", "run_dev"]
+
+# A stand-in that is 40 times faster than its time model: 25 answer tokens a second would be real.
+_SPEED: Final = 40.0
+_HOST: Final = "127.0.0.1"
+# As in workspace.yaml, which an installed package does not have. ``--module-name`` would name the location
+# after the module, and a run of one location cannot be executed again under another.
+_WORKSPACE: Final = """\
+load_from:
+  - python_module:
+      module_name: preannotation_assets.definitions
+      location_name: preannotation_assets
+"""
+
+
+def run_demo(settings: Settings) -> int:
+    """Runs the main job on the sample batch, with a stand-in model if none is configured."""
+    with _with_model(settings) as complete:
+        _say(f"sample batch of {write_sample_database(Path(complete.database))} pages: {complete.database}")
+        return run_dataset(complete, DatasetRun(SAMPLE_DATASET))
+
+
+def run_dev(settings: Settings, home: Path, port: int) -> int:
+    """Starts Dagster's web server and daemon until interrupted, with the same defaults as the demo.
+
+    ``home`` is Dagster's folder. Port 0 takes a free one. Runs that were killed together with an earlier
+    web interface are marked as failed first, or they would hold the queue for ever.
+
+    Raises:
+        SettingsError: the port is in use, or Dagster is running on ``home`` already.
+    """
+    free_port = _free_port(port)
+    with (
+        interface_lock(home),
+        _with_model(settings) as complete,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        if not complete.database.startswith("md:") and not Path(complete.database).exists():
+            write_sample_database(Path(complete.database))
+        with DagsterInstance.get() as instance:
+            prepare_instance(instance)
+        workspace = Path(folder) / "workspace.yaml"
+        workspace.write_text(_WORKSPACE, "utf-8")
+        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.endpoints)}
+        command = [
+            sys.executable, "-m", "dagster", "dev",
+            "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
+        ]  # fmt: skip
+        _say(f"Dagster will be on http://{_HOST}:{free_port}; stop it with Ctrl-C")
+        return _wait_passing_signals_on(command, environment)
+
+
+def _free_port(port: int) -> int:
+    """Found out before anything starts: Dagster tells a taken port in a stack trace, after 15 s."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_HOST, port))
+        except (OSError, OverflowError):
+            raise SettingsError(f"port {port} cannot be listened on", "choose another with --port") from None
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _with_model(settings: Settings) -> Iterator[Settings]:
+    """The settings, completed with a stand-in's address where no endpoint is configured."""
+    if settings.endpoints:
+        yield settings
+        return
+    simulator = SimulatorSettings(
+        models=(SimulatedModel(settings.model),), slots=settings.max_in_flight, speed=_SPEED
+    )
+    with RunningSimulator(simulator) as running:
+        _say(f"no Ollama is configured; a stand-in on {running.url} answers by rules, which prove nothing")
+        yield replace(settings, endpoints=(running.url,))
+
+
+def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs a command, which ends by itself when this process is told to; Ctrl-C reaches it anyway.
+
+    The handlers are there before the child is: a shell that starts this process in the background has it
+    ignore Ctrl-C, a child inherits that, and Dagster then ignores SIGTERM as well.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+
+    def end(*_: object) -> None:
+        for child in children:
+            child.terminate()
+        if not children:
+            sys.exit(128 + signal.SIGTERM)
+
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, end),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+    }
+    try:
+        with subprocess.Popen(command, env=environment) as process:  # noqa: S603
+            children.append(process)
+            return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,1 @@
+"""Ollama: its protocol, its preflight."""

@@ -1,0 +1,45 @@
+"""Finds the chunks of one part whose answers are doubtful."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from preannotation_assets.answer_store.index import IndexedAnswer, read_answers
+from preannotation_assets.contracts import AnswerStatus
+from preannotation_assets.extraction.consistency import wants_second_pass
+from preannotation_assets.extraction.suggesting import value_probabilities
+from preannotation_assets.lake import StoreLocation, open_store
+
+__all__ = ["SelectForSecondPass", "select_for_second_pass"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectForSecondPass:
+    """For every row of a part of the chunks, where the journal keeps its answers, by request key.
+
+    An answer is doubtful where the probability of one of its values is less than ``below``.
+    """
+
+    location: StoreLocation
+    part: int
+    answers: Mapping[int, Mapping[str, IndexedAnswer]]
+    below: float
+
+
+def select_for_second_pass(task: SelectForSecondPass) -> list[int]:
+    """The rows with a doubtful answer, in order.
+
+    Raises:
+        StorageError: the journal cannot be read.
+    """
+    wanted = {key: answer for answers in task.answers.values() for key, answer in answers.items()}
+    table = read_answers(open_store(task.location), wanted)
+    columns = ("request_key", "status", "answer", "token_lengths", "token_logprobs")
+    doubtful = {
+        row["request_key"]
+        for row in table.select(columns).to_pylist()
+        if row["status"] == AnswerStatus.ANSWERED
+        and wants_second_pass(
+            value_probabilities(row["answer"], row["token_lengths"], row["token_logprobs"]), task.below
+        )
+    }
+    return sorted(row for row, answers in task.answers.items() if doubtful & answers.keys())

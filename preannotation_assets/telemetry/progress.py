@@ -1,0 +1,108 @@
+"""Says in the run's log, every few seconds, how far the asking has come. Counts only."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
+from preannotation_assets.throttling.endpoint_pool import EndpointState
+from preannotation_assets.throttling.permit_server import PermitServer
+
+__all__ = ["Forecast", "Work", "describe_progress", "reported_progress"]
+
+_STOP_SECONDS: Final = 10.0
+_MOMENTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run has to ask: chunks, requests for them, and the estimated tokens of their texts.
+
+    ``chunks_done`` of the ``chunks`` had all their answers before the run.
+    """
+
+    chunks: int
+    chunks_done: int
+    requests: int
+    tokens: int
+
+
+@dataclass(slots=True)
+class Forecast:
+    """When the rest will be done, at the rate of the last 20 moments it was told of.
+
+    Texts differ in length, and the longest are asked first: so it goes by their tokens, not by their number.
+    """
+
+    tokens: int
+    _moments: deque[tuple[float, int]] = field(default_factory=lambda: deque([(0.0, 0)], maxlen=_MOMENTS))
+
+    def seconds_left(self, progress: Progress) -> float | None:
+        """Seconds; None while nothing has been done lately."""
+        began, before = self._moments[0]
+        self._moments.append((progress.seconds, progress.done_tokens))
+        done, seconds = progress.done_tokens - before, progress.seconds - began
+        if done <= 0 or seconds <= 0:
+            return None
+        return max(0, self.tokens - progress.done_tokens) * seconds / done
+
+
+def describe_progress(progress: Progress, work: Work, seconds_left: float | None) -> str:
+    """One line: done, rates, tokens a second, in flight, failures and the time left."""
+    done, total = progress.answered + progress.failed, work.requests + progress.added
+    share = min(1.0, progress.done_tokens / work.tokens) if work.tokens else 1.0
+    chunks = work.chunks_done + round(share * (work.chunks - work.chunks_done))
+    endpoints = "; ".join(
+        _describe_endpoint(address, state, progress.totals.get(address), progress.seconds)
+        for address, state in progress.endpoints.items()
+    )
+    return (
+        f"{done} of {total} requests done (about {chunks} of {work.chunks} chunks), "
+        f"{_rate(done, progress.seconds):.2f} a second, "
+        f"tokens a second {_rate(progress.prompt_tokens, progress.seconds):.0f} in and "
+        f"{_rate(progress.answer_tokens, progress.seconds):.0f} out, in flight {endpoints}, "
+        f"{progress.failed} failed, {sum(progress.repeated.values())} repeated, {progress.split} split, "
+        + (f"about {_duration(seconds_left)} left" if seconds_left is not None else "time left unknown")
+    )
+
+
+@contextmanager
+def reported_progress(
+    server: PermitServer, work: Work, log: Callable[[str], None], interval_seconds: float
+) -> Iterator[None]:
+    """Logs the progress every ``interval_seconds`` while the body runs."""
+    finished = threading.Event()
+    forecast = Forecast(work.tokens)
+
+    def report() -> None:
+        while not finished.wait(interval_seconds):
+            progress = server.progress()
+            log(describe_progress(progress, work, forecast.seconds_left(progress)))
+
+    reporter = threading.Thread(target=report, name="progress", daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        reporter.join(_STOP_SECONDS)
+
+
+def _describe_endpoint(
+    address: str, state: EndpointState, totals: EndpointTotals | None, seconds: float
+) -> str:
+    tokens = f" ({_rate(totals.answer_tokens, seconds):.0f} tokens a second)" if totals else ""
+    return f"{state.in_flight} of {state.limit} at {address}{tokens}"
+
+
+def _rate(count: int, seconds: float) -> float:
+    return count / seconds if seconds > 0 else 0.0
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,244 @@
+"""The state of a run's permits: who waits, what is in flight where, and what has been done."""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from preannotation_assets.throttling.endpoint_pool import EndpointPool, EndpointState, Feedback
+from preannotation_assets.throttling.host_semaphore import HostSemaphore
+from preannotation_assets.throttling.permit_client import FailureSignal, PermitReport, RunStoppedError
+
+__all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
+
+_FAILURES_LOOKED_AT: Final = 100
+_FEWEST_FAILURES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard the endpoints are pushed, and when a run gives up.
+
+    ``max_in_flight`` is requests an endpoint, ``min_in_flight`` how few backing off may leave.
+    ``max_failure_rate`` is the share of the last 100 chunks (of at least 20) that may fail.
+    ``linger_seconds`` is how long a permit rests whose request the server may not know to have ended,
+    ``first_rest_seconds`` how long an endpoint rests that failed three times in a row.
+    """
+
+    max_in_flight: int
+    min_in_flight: int = 1
+    max_failure_rate: float = 0.3
+    linger_seconds: float = 1.0
+    first_rest_seconds: float = 2.0
+
+
+@dataclass(slots=True)
+class EndpointTotals:
+    """What one endpoint has done; ``busy_seconds`` is the time its permits were out.
+
+    ``repeated`` counts its attempts that gave nothing, by reason.
+    """
+
+    answered: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    busy_seconds: float = 0.0
+    failed: int = 0
+    repeated: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run has done so far. ``repeated`` counts attempts that gave nothing, by reason.
+
+    ``split`` counts the answers that did not fit, ``salvaged`` those of them whose complete part was kept.
+    ``added`` is how many requests there are more for that. ``done_tokens`` is the estimate of the text that
+    is answered or failed, without the prompt around it.
+    """
+
+    seconds: float
+    answered: int
+    failed: int
+    split: int
+    repeated: Mapping[str, int]
+    endpoints: Mapping[str, EndpointState]
+    totals: Mapping[str, EndpointTotals]
+    salvaged: int = 0
+    added: int = 0
+    done_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens read, cached ones included."""
+        return sum(totals.prompt_tokens for totals in self.totals.values())
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens written."""
+        return sum(totals.answer_tokens for totals in self.totals.values())
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds that permits were out, over all of them."""
+        return sum(totals.busy_seconds for totals in self.totals.values())
+
+
+@dataclass(slots=True)
+class _Settled:
+    """Whether each of the last chunks failed, and why the last one did."""
+
+    failures: deque[bool] = field(default_factory=lambda: deque(maxlen=_FAILURES_LOOKED_AT))
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, failed: bool, reason: str | None) -> None:
+        self.failures.append(failed)
+        if failed:
+            self.reasons[reason or "unknown"] += 1
+
+    def complaint(self, max_rate: float) -> str | None:
+        failed, of = sum(self.failures), len(self.failures)
+        if of < _FEWEST_FAILURES or failed <= max_rate * of:
+            return None
+        reasons = ", ".join(f"{reason} {count} times" for reason, count in self.reasons.most_common(3))
+        return f"{failed} of the last {of} chunks failed ({reasons} in all)"
+
+
+class Dispatcher:
+    """Touched only from the event loop of the permit server.
+
+    ``semaphores`` are by endpoint, where the cap is shared with other runs.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[str], limits: Limits, semaphores: Mapping[str, HostSemaphore] | None = None
+    ) -> None:
+        self.pool = EndpointPool(
+            endpoints, limits.max_in_flight, limits.min_in_flight, limits.first_rest_seconds
+        )
+        self.waiting: deque[asyncio.Future[str]] = deque()
+        self.stop_message: str | None = None
+        self._limits = limits
+        self._semaphores = semaphores or {}
+        self._started = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._repeated: Counter[str] = Counter()
+        self._done_tokens = 0
+        self._added = 0
+        self._totals = {endpoint: EndpointTotals() for endpoint in endpoints}
+        self._settled = _Settled()
+
+    @property
+    def is_short_of_slots(self) -> bool:
+        """Whether somebody waits for a slot that another run may give back at any moment."""
+        return bool(self._semaphores) and bool(self.waiting)
+
+    def hand_out(self) -> None:
+        """Gives every free permit to whoever has waited longest."""
+        while self.waiting:
+            if self.waiting[0].done():
+                self.waiting.popleft()
+                continue
+            endpoint = self._acquire()
+            if endpoint is None:
+                return
+            self.waiting.popleft().set_result(endpoint)
+
+    def take_back(
+        self, endpoint: str, seconds: float, *, certain: bool, failure_signal: FailureSignal | None = None
+    ) -> None:
+        """Frees a permit after ``seconds``; a moment later where its end is not certain.
+
+        What is wrong with the endpoint is noted first, or the permit would go to the next at once.
+        """
+        self._totals[endpoint].busy_seconds += seconds
+        if failure_signal:
+            feedback = Feedback(
+                available=False, overloaded=failure_signal.overloaded, retry_after=failure_signal.retry_after
+            )
+            self.pool.record(endpoint, feedback, time.monotonic())
+            if failure_signal.stop_message:
+                self.stop(failure_signal.stop_message)
+        if certain:
+            self._free(endpoint)
+        else:
+            asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._free, endpoint)
+
+    def record(self, endpoint: str, report: PermitReport) -> None:
+        """Takes note of what became of a request."""
+        if report.available is not None:
+            feedback = Feedback(report.available, latency=report.latency_seconds, queue=report.queue_seconds)
+            self.pool.record(endpoint, feedback, time.monotonic())
+        self._count(endpoint, report)
+        self.hand_out()
+
+    def stop(self, message: str) -> None:
+        """Hands out nothing more, and tells everybody who waits."""
+        self.stop_message = self.stop_message or message
+        for future in self.waiting:
+            if not future.done():
+                future.set_exception(RunStoppedError(self.stop_message))
+        self.waiting.clear()
+
+    def close(self) -> None:
+        """Gives the slots back."""
+        for semaphore in self._semaphores.values():
+            semaphore.close()
+
+    def progress(self) -> Progress:
+        """What has been done so far."""
+        return Progress(
+            seconds=time.monotonic() - self._started,
+            answered=self._counts["answered"],
+            failed=self._counts["failed"],
+            split=self._counts["split"] + self._counts["salvaged"],
+            repeated=dict(self._repeated),
+            endpoints=self.pool.states(),
+            totals={
+                address: replace(totals, repeated=totals.repeated.copy())
+                for address, totals in self._totals.items()
+            },
+            salvaged=self._counts["salvaged"],
+            added=self._added,
+            done_tokens=self._done_tokens,
+        )
+
+    def _acquire(self) -> str | None:
+        """A permit that is also within the cap of all runs."""
+        full: list[str] = []
+        while (endpoint := self.pool.acquire(time.monotonic(), full)) is not None:
+            semaphore = self._semaphores.get(endpoint)
+            if semaphore is None or semaphore.take():
+                return endpoint
+            semaphore.want(True)
+            self.pool.release(endpoint)
+            full.append(endpoint)
+        return None
+
+    def _free(self, endpoint: str) -> None:
+        self.pool.release(endpoint)
+        if endpoint in self._semaphores:
+            self._semaphores[endpoint].give_back()
+        self.hand_out()
+        if not self.waiting:
+            for semaphore in self._semaphores.values():
+                semaphore.want(False)
+
+    def _count(self, endpoint: str, report: PermitReport) -> None:
+        totals = self._totals[endpoint]
+        totals.prompt_tokens += report.prompt_tokens or 0
+        totals.answer_tokens += report.answer_tokens or 0
+        self._done_tokens += report.done_tokens
+        self._added += max(0, report.parts - 1)
+        if report.outcome == "again":
+            self._repeated[report.reason or "unknown"] += 1
+            totals.repeated[report.reason or "unknown"] += 1
+            return
+        totals.answered += report.outcome == "answered"
+        totals.failed += report.outcome == "failed"
+        self._counts[report.outcome] += 1
+        self._settled.add(report.outcome == "failed", report.reason)
+        complaint = self._settled.complaint(self._limits.max_failure_rate)
+        if complaint:
+            self.stop(complaint)

@@ -1,0 +1,160 @@
+"""The cap over all runs on one machine: a locked file for every request that may be in flight.
+
+The kernel frees the locks of a process that dies (flock), so a run that is killed blocks nobody. All
+runs that use the same folder share the cap. What a run could not get it polls for.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+__all__ = ["POLL_SECONDS", "HostSemaphore"]
+
+POLL_SECONDS: Final = 0.05
+# A run that was killed left requests in flight; this long after, their servers have noticed.
+_LINGER_SECONDS: Final = 2.0
+# How long a run leaves a slot to another one that has less than its share.
+_COURTESY_SECONDS: Final = 3 * POLL_SECONDS
+_HELD: Final = b"held"
+
+
+class HostSemaphore:
+    """The slots of one endpoint, as one run sees them. Not for several threads.
+
+    Runs that want more than they have say so with a locked file of their own, and a run that has its
+    share takes no more as long as another is wanting.
+    """
+
+    def __init__(
+        self, folder: Path, endpoint: str, slots: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = folder / hashlib.sha256(endpoint.encode()).hexdigest()[:16]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._slots = slots
+        self._clock = clock
+        self._held: list[tuple[int, int]] = []
+        self._lingering: dict[int, tuple[int, float]] = {}
+        self._wish_path = self._folder / f"{uuid4().hex}.wanting"
+        self._wish: int | None = None
+        self._not_before = 0.0
+
+    def take(self) -> bool:
+        """Takes one slot more; False where all are held or it is another run's turn."""
+        if self._is_anothers_turn():
+            return False
+        taken = self._take_lingering() or self._take_free()
+        if taken is not None:
+            self._held.append(taken)
+            self.want(False)
+        return taken is not None
+
+    def give_back(self) -> None:
+        """Gives one slot back."""
+        _release(self._held.pop()[1])
+        others = self._others_wanting()
+        if others and len(self._held) + 1 > self._slots / (1 + others):
+            self._not_before = self._clock() + _COURTESY_SECONDS
+
+    def want(self, wanting: bool) -> None:
+        """Says whether this run has work for a slot it cannot get."""
+        if wanting and self._wish is None:
+            descriptor = os.open(self._wish_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._wish = descriptor
+        elif not wanting and self._wish is not None:
+            self._wish_path.unlink(missing_ok=True)
+            os.close(self._wish)
+            self._wish = None
+
+    def close(self) -> None:
+        """Gives everything back."""
+        self.want(False)
+        while self._held:
+            _release(self._held.pop()[1])
+        while self._lingering:
+            # Left as they were found: somebody else's requests may still be running.
+            os.close(self._lingering.popitem()[1][0])
+
+    def _is_anothers_turn(self) -> bool:
+        if self._clock() < self._not_before:
+            return True
+        others = self._others_wanting()
+        return bool(others) and len(self._held) >= math.ceil(self._slots / (1 + others))
+
+    def _others_wanting(self) -> int:
+        wishes = [path for path in self._folder.glob("*.wanting") if path != self._wish_path]
+        return sum(_is_locked(path) for path in wishes)
+
+    def _take_lingering(self) -> tuple[int, int] | None:
+        for number, (descriptor, until) in self._lingering.items():
+            if self._clock() >= until:
+                del self._lingering[number]
+                return number, descriptor
+        return None
+
+    def _take_free(self) -> tuple[int, int] | None:
+        mine = {number for number, _ in self._held} | self._lingering.keys()
+        for number in range(self._slots):
+            if number in mine:
+                continue
+            descriptor = _lock(self._folder / f"{number}.slot")
+            if descriptor is None:
+                continue
+            if os.pread(descriptor, len(_HELD), 0):
+                self._lingering[number] = (descriptor, self._clock() + _LINGER_SECONDS)
+                continue
+            os.pwrite(descriptor, _HELD, 0)
+            return number, descriptor
+        return None
+
+
+def _lock(path: Path) -> int | None:
+    """The descriptor of the file, locked; None where another has the lock."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _release(descriptor: int) -> None:
+    # First clean, then free: a slot that says it is held while nobody locks it is one of a killed run.
+    os.ftruncate(descriptor, 0)
+    os.close(descriptor)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock; removes the file of a run that was killed."""
+    with _opened(path) as descriptor:
+        if descriptor is None:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        return False

@@ -1,0 +1,191 @@
+"""Permits: nobody sends a request without one, so the requests in flight never exceed the cap.
+
+The driver hands permits out over TCP, one connection for each request that may be in flight. A Spark
+task that is killed closes its connections, whatever state it was in, and so gives its permits back by
+itself; a driver that is killed closes them too, and its tasks give up the requests they have in flight.
+The messages are JSON, one a line:
+
+- task: ``{"secret": ...}``, once; then ``{"want": true}`` for each permit
+- driver: ``{"endpoint": ...}``, or ``{"stop": ...}`` when no request is to be sent any more
+- task: ``{"ended": ..., "failure_signal": ...}`` gives the permit back the moment the request has ended; says
+  whether the server is sure to have noticed, and what is wrong with it
+- task: ``{"report": {...}}`` says afterwards what became of the request
+"""
+
+import asyncio
+import contextlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Self, TypeVar
+
+from preannotation_assets.errors import InferenceError
+
+__all__ = [
+    "LINE_LIMIT",
+    "FailureSignal",
+    "PermitAddress",
+    "PermitClient",
+    "PermitReport",
+    "RunStoppedError",
+    "encode_line",
+]
+
+LINE_LIMIT: Final = 64 * 1024
+_CONNECT_SECONDS: Final = 30.0
+
+T = TypeVar("T")
+
+
+class RunStoppedError(InferenceError):
+    """The driver hands out no more permits; what was answered is kept."""
+
+    code = "run_stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class PermitAddress:
+    """Where a task finds the permit server of its run. The secret is made anew for every run."""
+
+    host: str
+    port: int
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PermitReport:
+    """What became of a request: ``outcome`` is answered, failed, split, salvaged or again.
+
+    ``available`` says whether the endpoint served it, None where a ``FailureSignal`` has said so; ``reason``
+    is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
+    read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
+    need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
+    """
+
+    outcome: str
+    available: bool | None
+    reason: str | None = None
+    latency_seconds: float | None = None
+    queue_seconds: float | None = None
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+    done_tokens: int = 0
+    parts: int = 0
+    request_key: str | None = None
+    task: int | None = None
+    attempt: int | None = None
+    status: int | None = None
+    started_at: float | None = None
+    load_seconds: float | None = None
+    prompt_seconds: float | None = None
+    answer_seconds: float | None = None
+    estimated_prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSignal:
+    """Why no further request should follow at once: the endpoint did not serve the last one.
+
+    ``overloaded`` says whether it was refused for load, ``retry_after`` is seconds. With a
+    ``stop_message`` nobody is to ask anything any more.
+    """
+
+    overloaded: bool = False
+    retry_after: float | None = None
+    stop_message: str | None = None
+
+
+class PermitClient:
+    """A task's side: one connection, so at most one permit at a time. An asynchronous context manager."""
+
+    def __init__(self, address: PermitAddress) -> None:
+        self._address = address
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        connecting = asyncio.open_connection(self._address.host, self._address.port, limit=LINE_LIMIT)
+        try:
+            self._reader, self._writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+        except (OSError, TimeoutError):
+            raise RunStoppedError(
+                f"no permit server at {self._address.host}:{self._address.port}", "is the driver still there?"
+            ) from None
+        await self._send({"secret": self._address.secret})
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._writer:
+            self._writer.close()
+
+    async def acquire(self) -> str:
+        """Waits for a permit and returns the endpoint it is for.
+
+        Raises:
+            RunStoppedError: there are no more permits, or the driver is gone.
+        """
+        await self._send({"want": True})
+        with contextlib.suppress(ConnectionError):
+            line = await self._require_reader().readline()
+            message = json.loads(line) if line.endswith(b"\n") else {}
+            if "endpoint" in message:
+                return str(message["endpoint"])
+            if "stop" in message:
+                raise RunStoppedError(str(message["stop"]))
+        raise _driver_is_gone()
+
+    async def while_held(self, request: "asyncio.Task[T]") -> T:
+        """The result of a request, for as long as the permit is ours.
+
+        Raises:
+            RunStoppedError: the driver is gone; the request was cancelled, because whoever runs next
+                does not know of it and would exceed the cap.
+        """
+        # The driver says nothing while a permit is out: what comes is the end of the connection.
+        lost = asyncio.ensure_future(self._require_reader().read(1))
+        both: set[asyncio.Future[Any]] = {request, lost}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if request.done():
+                return request.result()
+            raise _driver_is_gone()
+        finally:
+            for unfinished in both:
+                unfinished.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def release(self, *, certain: bool = True, failure_signal: FailureSignal | None = None) -> None:
+        """Gives the permit back.
+
+        With ``certain`` false (a time-out, a broken connection) the server may not have noticed yet that
+        the request has ended, and the driver waits a moment before it uses the permit again.
+        """
+        await self._send(
+            {"ended": certain, "failure_signal": asdict(failure_signal) if failure_signal else None}
+        )
+
+    async def report(self, report: PermitReport) -> None:
+        """Says what became of the request that the last permit was for."""
+        await self._send({"report": asdict(report)})
+
+    async def _send(self, message: dict[str, object]) -> None:
+        if self._writer is None:
+            raise RunStoppedError("the permit connection is not open")
+        self._writer.write(encode_line(message))
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            raise _driver_is_gone() from None
+
+    def _require_reader(self) -> asyncio.StreamReader:
+        if self._reader is None:
+            raise RunStoppedError("the permit connection is not open")
+        return self._reader
+
+
+def encode_line(message: dict[str, object]) -> bytes:
+    """One message on the wire."""
+    return json.dumps(message).encode() + b"\n"
+
+
+def _driver_is_gone() -> RunStoppedError:
+    return RunStoppedError("the driver is gone, or does not know this run's secret")

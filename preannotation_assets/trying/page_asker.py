@@ -1,0 +1,199 @@
+"""Asks about single pages, one request at a time, and keeps nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+from preannotation_assets.errors import EndpointError
+from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
+from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.extraction.pages import PageRow
+from preannotation_assets.extraction.spans import Chunk
+from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.model_servers.http_client import ChatClient, Exchange, judge_exchange
+from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate
+from preannotation_assets.model_servers.outcomes import (
+    Answered,
+    Outcome,
+    Reason,
+    Refused,
+    Stop,
+    TooLong,
+    Unavailable,
+    Unusable,
+)
+from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore
+from preannotation_assets.trying.projection import Measure
+
+__all__ = ["AskedChunk", "PageAsker", "SharedSemaphore", "TriedPage", "measures_of"]
+
+_MICROSECONDS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AskedChunk:
+    """A chunk and what came back. ``reason`` is None where ``reply`` is a usable answer.
+
+    ``constant_tokens`` is the estimate for the part of the prompt before the page. ``seconds`` is from
+    sending to the last byte. ``is_first`` says that the endpoint had not read the constant part before.
+    """
+
+    chunk: Chunk
+    endpoint: str
+    reply: ChatReply | None
+    reason: Reason | None
+    seconds: float
+    is_first: bool
+    constant_tokens: int
+    answered_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TriedPage:
+    """A page, its requests in order, and its suggestions; None where a request failed, as in a run."""
+
+    page: PageRow
+    asked: Sequence[AskedChunk]
+    suggestions: PageSuggestions | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSemaphore:
+    """The folder through which all runs of one machine share the cap; None where there are no runs."""
+
+    folder: Path | None
+    max_in_flight: int
+
+    @asynccontextmanager
+    async def one(self, endpoint: str) -> AsyncIterator[None]:
+        """Waits for a slot at an endpoint and holds it."""
+        if self.folder is None:
+            yield
+            return
+        slots = HostSemaphore(self.folder, endpoint, self.max_in_flight)
+        try:
+            while not slots.take():
+                slots.want(True)
+                await asyncio.sleep(POLL_SECONDS)
+            yield
+            slots.give_back()
+        finally:
+            slots.close()
+
+
+class PageAsker:
+    """Sees one page after the other through the pipeline's own steps; the endpoints take turns."""
+
+    def __init__(
+        self,
+        client: ChatClient,
+        endpoints: Sequence[str],
+        template: RequestTemplate,
+        limits: ChunkLimits,
+        scheme: LabelScheme,
+        slots: SharedSemaphore,
+        allowed_seconds: float,
+    ) -> None:
+        self._client = client
+        self._turns: Iterator[str] = cycle(endpoints)
+        self._template = template
+        self._limits = limits
+        self._scheme = scheme
+        self._slots = slots
+        self._allowed_seconds = allowed_seconds
+        self._known: set[str] = set()
+
+    async def ask(self, page: PageRow) -> TriedPage:
+        """Asks about every chunk of a page and grounds the answers.
+
+        Raises:
+            InferenceError: no server serves the request.
+        """
+        asked = [await self._ask(page.text, chunk) for chunk in chunk_page(page.text, self._limits)]
+        return TriedPage(page, asked, self._suggest(page.text, asked))
+
+    async def _ask(self, text: str, chunk: Chunk) -> AskedChunk:
+        endpoint = next(self._turns)
+        async with self._slots.one(endpoint):
+            exchange = await self._client.send(
+                endpoint, self._template, text[chunk.start : chunk.end], 0, self._allowed_seconds
+            )
+        reply, reason = _read(endpoint, judge_exchange(exchange, self._template.model))
+        is_first = endpoint not in self._known
+        self._known.add(endpoint)
+        return AskedChunk(
+            chunk=chunk,
+            endpoint=endpoint,
+            reply=reply,
+            reason=reason,
+            seconds=exchange.seconds,
+            is_first=is_first,
+            constant_tokens=self._template.prompt.constant_tokens,
+            answered_at=_ended_at(exchange),
+        )
+
+    def _suggest(self, text: str, asked: Sequence[AskedChunk]) -> PageSuggestions | None:
+        answers = [_chunk_answer(item, item.reply) for item in asked if item.reply and item.reason is None]
+        if len(answers) < len(asked):
+            return None
+        scheme = self._scheme
+        return suggest(
+            text,
+            answers,
+            scheme.label_names,
+            overlaps_allowed=scheme.overlaps,
+            rules=scheme.value_rules,
+        )
+
+
+def measures_of(asked: Sequence[AskedChunk]) -> list[Measure]:
+    """What the answered requests say about the cost of others.
+
+    Only the first request at an endpoint reads the constant part of the prompt, which the server's prefix
+    cache keeps; its reading time is cut to the page's share, as in the middle of a batch. Where another run
+    has filled the cache before, that is too little.
+    """
+    return [_measure(item, item.reply) for item in asked if item.reply and item.reason is None]
+
+
+def _measure(asked: AskedChunk, reply: ChatReply) -> Measure:
+    page_tokens = asked.chunk.estimated_tokens
+    if reply.answer_seconds is None:
+        return Measure(page_tokens, reply.answer_tokens, 0.0, asked.seconds)
+    reading = reply.prompt_seconds or 0.0
+    if asked.is_first:
+        reading *= page_tokens / max(1, page_tokens + asked.constant_tokens)
+    return Measure(page_tokens, reply.answer_tokens, reading, reply.answer_seconds)
+
+
+def _read(endpoint: str, outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
+    match outcome:
+        case Answered(reply):
+            return reply, None
+        case TooLong(reason, reply) | Unusable(reason, reply):
+            return reply, reason
+        case Refused(reason):
+            return None, reason
+        case Unavailable(reason):
+            raise EndpointError(f"{endpoint} did not serve the request ({reason.value})", "try again")
+        case Stop(error):
+            raise error
+
+
+def _ended_at(exchange: Exchange) -> float:
+    return exchange.began_at + exchange.seconds
+
+
+def _chunk_answer(asked: AskedChunk, reply: ChatReply) -> ChunkAnswer:
+    return ChunkAnswer(
+        start=asked.chunk.start,
+        end=asked.chunk.end,
+        answer=reply.content,
+        token_lengths=reply.token_lengths,
+        token_logprobs=reply.token_logprobs,
+        answered_at=int(asked.answered_at * _MICROSECONDS),
+    )

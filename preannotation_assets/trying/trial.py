@@ -1,0 +1,268 @@
+"""``preannotate try``: the steps of a run on a few pages, shown on the terminal and kept nowhere."""
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TextIO
+
+from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
+from preannotation_assets.errors import BatchError, InferenceError, SettingsError
+from preannotation_assets.extraction.answer_format import answer_format
+from preannotation_assets.extraction.chunking import ChunkLimits
+from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
+from preannotation_assets.extraction.prompt import build_prompt
+from preannotation_assets.label_file import load_label_scheme
+from preannotation_assets.lake import ObjectStore, open_store
+from preannotation_assets.lake.batch import read_manifest
+from preannotation_assets.lake.layout import DatasetLayout, calibration_key
+from preannotation_assets.manifests import Calibration, ChunksManifest
+from preannotation_assets.model_servers.http_client import ChatClient, Timeouts, access_headers
+from preannotation_assets.model_servers.ollama.preflight import identify_model, preload, require_room
+from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
+from preannotation_assets.trying.report import (
+    Capacity,
+    page_lines,
+    projection_lines,
+    prompt_lines,
+    short_prompt_lines,
+)
+from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
+from preannotation_assets.trying.terminal import ColourStyle, PlainStyle, Style, colours_of, visible
+
+__all__ = ["OpenPages", "PageSource", "TryRequest", "style_for", "try_on_terminal", "try_pages"]
+
+_LARGEST_FILE: Final = 10_000_000
+_INTERRUPTED: Final = 130
+
+
+class PageSource(Protocol):
+    """Where the pages of a dataset are read."""
+
+    def read_pages(self, dataset: str) -> Iterator[SourceRow]:
+        """The rows of a dataset, sorted by doc_id and page_num."""
+        ...
+
+
+OpenPages = Callable[[], AbstractContextManager[PageSource]]
+"""Opens the warehouse; called where a dataset is tried, and not for a text file."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryRequest:
+    """What to try: pages of a dataset, or a text file.
+
+    ``dataset`` and ``text_file`` are empty where the other one is given. ``doc_id`` and ``page_num``
+    narrow the pages that are shown; the projection is for the whole dataset all the same.
+    """
+
+    dataset: str
+    text_file: str
+    pages: int
+    doc_id: str | None
+    page_num: int | None
+    with_prompt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What all pages of a trial have in common."""
+
+    endpoints: tuple[str, ...]
+    stream: str
+    scheme: LabelScheme
+    template: RequestTemplate
+    limits: ChunkLimits
+    slots: SharedSemaphore
+    style: Style
+    with_prompt: bool
+
+
+def style_for(environment: Mapping[str, str], stream: TextIO, labels: Iterable[str]) -> Style:
+    """Colours on a terminal, unless NO_COLOR (no-color.org) is set or the terminal is dumb."""
+    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb" or not stream.isatty():
+        return PlainStyle()
+    return ColourStyle(colours_of(list(labels)))
+
+
+def try_on_terminal(settings: Settings, request: TryRequest, open_pages: OpenPages) -> int:
+    """Tries pages on standard output; the exit status: 0, or 130 where it was interrupted.
+
+    Raises:
+        PreannotationError: as ``try_pages`` does.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try_pages(settings, request, open_pages, sys.stdout)
+    except BrokenPipeError:
+        # The reader, as `head` or `less`, has seen enough; Python would complain when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.stderr.write("preannotate: interrupted; nothing is kept\n")
+        return _INTERRUPTED
+    return 0
+
+
+def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, out: TextIO) -> None:
+    """Asks about a few pages, one request at a time, and writes what came of it to ``out``.
+
+    Raises:
+        PreannotationError: something is missing, no server serves a request, or no request was answered.
+    """
+    store = open_store(settings.location())
+    limits = _limits(settings, store, request.dataset)
+    text = _read_text(request.text_file) if request.text_file else ""
+    trial = _prepare(settings, request, limits, out)
+    if request.text_file:
+        _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))], out)
+        return
+    size, pages = _survey(store, request, trial, open_pages)
+    tried = _try(trial, pages, out)
+    capacity = Capacity(len(trial.endpoints), settings.max_in_flight)
+    _write(out, projection_lines(size, tried, capacity, trial.style))
+    if request.doc_id is not None or request.page_num is not None:
+        _write(out, ["these pages were chosen and not drawn, so the interval may be far off"])
+
+
+def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: TextIO) -> _Trial:
+    """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
+    scheme = load_label_scheme(settings.labels)
+    prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
+    options = ModelOptions(settings.num_ctx, settings.num_predict)
+    require_room(prompt, settings.chunk_tokens, options)
+    endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
+    identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
+    versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
+    model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
+    _write(out, [model, f"prompt {prompt.version}", ""])
+    return _Trial(
+        endpoints=endpoints,
+        stream=settings.stream,
+        scheme=scheme,
+        template=RequestTemplate(settings.model, identity.digest, prompt, options),
+        limits=limits,
+        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.max_in_flight),
+        style=style_for(os.environ, out, scheme.label_names),
+        with_prompt=request.with_prompt,
+    )
+
+
+def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
+    shown = prompt_lines if trial.with_prompt else short_prompt_lines
+    _write(out, shown(trial.template.prompt, trial.style))
+    preload(trial.endpoints, trial.template, access_headers(os.environ), Timeouts())
+    tried = asyncio.run(_ask(trial, pages, out))
+    asked = [item for page in tried for item in page.asked]
+    if asked and all(item.reason for item in asked):
+        raise InferenceError(f"none of {len(asked)} requests was answered", "the reasons are above")
+    return tried
+
+
+async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
+    """One page after the other, each shown as soon as it is answered."""
+    timeouts = Timeouts()
+    done: list[TriedPage] = []
+    async with ChatClient(timeouts, access_headers(os.environ), trial.stream) as client:
+        asker = PageAsker(
+            client,
+            trial.endpoints,
+            trial.template,
+            trial.limits,
+            trial.scheme,
+            trial.slots,
+            timeouts.total,
+        )
+        for number, page in enumerate(pages, start=1):
+            tried = await asker.ask(page)
+            done.append(tried)
+            title = f"page {number} of {len(pages)}: {page.doc_id} page {page.page_num}"
+            lines = page_lines(
+                tried, title, trial.style, trial.template.prompt, with_prompt=trial.with_prompt
+            )
+            _write(out, lines)
+    return done
+
+
+def _survey(
+    store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
+) -> tuple[BatchSize, list[PageRow]]:
+    """The size of the batch and the pages to show, in one pass."""
+    index = AnswerIndex.read(store, DatasetLayout(request.dataset).journal)
+    fingerprint = trial.template.fingerprint
+
+    def is_answered(chunk_sha256: str) -> bool:
+        return not index.unanswered(RequestSpan(0, 0, request_key(fingerprint, chunk_sha256)))
+
+    def is_wanted(page: PageRow) -> bool:
+        return (request.doc_id is None or page.doc_id == request.doc_id) and (
+            request.page_num is None or page.page_num == request.page_num
+        )
+
+    sample, size = PageSample(request.pages), SizeCount(trial.limits, is_answered)
+    with open_pages() as source:
+        survey(_good_pages(source.read_pages(request.dataset)), sample, size, is_wanted)
+    total, pages = size.total(), sample.pages()
+    if not total.pages:
+        raise BatchError(f"the warehouse has no pages of {request.dataset}", "check the name of the dataset")
+    if not pages:
+        raise BatchError(f"no such page of {request.dataset} has text", "check --doc-id and --page")
+    return total, pages
+
+
+def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:
+    return (page for page in check_pages(rows) if isinstance(page, PageRow))
+
+
+def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
+    """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught."""
+    calibration = 1.0
+    if dataset:
+        cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
+        learned = read_manifest(store, calibration_key(settings.model), Calibration)
+        if cut:
+            calibration = cut.calibration
+        elif learned and learned.model == settings.model:
+            calibration = learned.factor
+    try:
+        return ChunkLimits(settings.chunk_tokens, settings.overlap_tokens, calibration)
+    except ValueError as error:
+        raise SettingsError(
+            "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
+        ) from None
+
+
+def _read_text(path: str) -> str:
+    """The file, byte for byte: a line end that is changed would shift every offset."""
+    try:
+        content = Path(path).read_bytes()
+        text = content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BatchError(
+            f"{path} cannot be read ({type(error).__name__})", "give a text file in UTF-8"
+        ) from None
+    if not text.strip() or len(content) > _LARGEST_FILE:
+        raise BatchError(f"{path} is blank or larger than {_LARGEST_FILE:,} bytes", "give the text of a page")
+    return text
+
+
+def _semaphore_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where the runs of this machine share the cap; None where there has been none."""
+    configured = environment.get("DAGSTER_HOME", "")
+    home = Path(configured).expanduser() if configured else Path(".dagster")
+    folder = home.absolute() / "storage" / "ollama_slots"
+    return folder if folder.is_dir() else None
+
+
+def _write(out: TextIO, lines: Iterable[str]) -> None:
+    for line in lines:
+        out.write(f"{line}\n")
+    out.flush()

@@ -1,0 +1,272 @@
+"""The journal: what was answered is found again, the better row wins, and little is lost by a failure."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan, read_answers
+from preannotation_assets.answer_store.writer import AnswerWriter
+from preannotation_assets.contracts import ANSWERS, AnswerStatus
+from preannotation_assets.errors import ModelError, ObjectNotFoundError, StorageError
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+
+FOLDER = "argilla/work/d/answers"
+
+
+def row(key: str, status: str = AnswerStatus.ANSWERED, at: int = 1, **more: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(ANSWERS.names)
+    return {
+        **empty,
+        "request_key": key,
+        "status": status,
+        "answer": f"answer of {at}" if status == AnswerStatus.ANSWERED else None,
+        "estimated_prompt_tokens": 10,
+        "attempts": 1,
+        "endpoint": "http://gpu",
+        "answered_at": at,
+        "run_id": "run",
+        **more,
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return open_store(StoreLocation(str(tmp_path)))
+
+
+def _write(store: ObjectStore, name: str, *rows: dict[str, Any]) -> None:
+    write_table(store, f"{FOLDER}/{name}.parquet", pa.Table.from_pylist(list(rows), schema=ANSWERS))
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([AnswerStatus.ANSWERED, AnswerStatus.FAILED]),
+        st.integers(1, 9),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=ROWS, since=st.integers(0, 9))
+def test_the_best_row_of_a_request_wins_wherever_it_lies(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, int, int]], since: int
+) -> None:
+    store = open_store(StoreLocation(str(tmp_path_factory.mktemp("lake"))))
+    for file in range(4):
+        _write(
+            store, f"run/{file}", *(row(key, status, at) for key, status, at, where in rows if where == file)
+        )
+    index = AnswerIndex.read(store, FOLDER, since=since)
+    for key in "abc":
+        ranked = [
+            (status == AnswerStatus.ANSWERED, at) for k, status, at, _ in rows if k == key and at >= since
+        ]
+        found = index.get(key)
+        assert (found is None) == (not ranked)
+        if found:
+            assert (found.status == AnswerStatus.ANSWERED, found.answered_at) == max(ranked)
+            (read,) = read_answers(store, {key: found}).to_pylist()
+            assert (read["request_key"], read["status"]) == (key, found.status)
+
+
+def test_answers_are_read_back_as_they_were_given(store: ObjectStore) -> None:
+    said = '{"spans": [{"port": "Ham-\\nburg"}]} é \N{CJK UNIFIED IDEOGRAPH-8239}'
+    _write(store, "run/1", row("a", answer=said, token_lengths=[3, 4], token_logprobs=[-0.5, -1.25]))
+    index = AnswerIndex.read(store, FOLDER)
+    answer = index.get("a")
+    assert answer is not None
+    (read,) = read_answers(store, {"a": answer}).to_pylist()
+    assert (read["answer"], read["token_lengths"], read["token_logprobs"]) == (said, [3, 4], [-0.5, -1.25])
+
+
+def test_splits_resolve_to_their_parts_and_theirs(store: ObjectStore) -> None:
+    halves = [{"start": 0, "end": 60, "request_key": "l"}, {"start": 50, "end": 100, "request_key": "r"}]
+    quarters = [{"start": 0, "end": 30, "request_key": "rl"}, {"start": 20, "end": 50, "request_key": "rr"}]
+    _write(store, "run/1", row("whole", AnswerStatus.SPLIT, pieces=halves), row("l"))
+    _write(store, "run/2", row("r", AnswerStatus.SPLIT, pieces=quarters), row("rl"))
+    index = AnswerIndex.read(store, FOLDER)
+    # The same text may stand at different places of different pages.
+    for begin in (0, 7000):
+        leaves = list(index.leaves(RequestSpan(begin, begin + 100, "whole")))
+        assert [(leaf.start, leaf.end, leaf.request_key, answer is not None) for leaf, answer in leaves] == [
+            (begin, begin + 60, "l", True),
+            (begin + 50, begin + 80, "rl", True),
+            (begin + 70, begin + 100, "rr", False),
+        ]
+
+
+class _Vanishing:
+    """A store in which files are put together with others between listing and reading."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.vanished = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def list(self, prefix: str) -> Iterator[Any]:
+        found = list(self._store.list(prefix))
+        if not self.vanished:
+            self.vanished += 1
+            _write(self._store, "compacted/1", row("a"), row("b"))
+            self._store.delete(stat.key for stat in found)
+        return iter(found)
+
+
+def test_an_index_read_while_files_are_put_together_misses_nothing(store: ObjectStore) -> None:
+    _write(store, "run/1", row("a"))
+    _write(store, "run/2", row("b"))
+    index = AnswerIndex.read(_Vanishing(store), FOLDER)  # type: ignore[arg-type]
+    assert index.get("a")
+    assert index.get("b")
+
+
+def _journal(store: Any, approve: Any, flush_seconds: float = 0.02) -> AnswerWriter:
+    return AnswerWriter(store, f"{FOLDER}/run", flush_seconds, approve)
+
+
+async def _approve(_: Sequence[str]) -> None:
+    return
+
+
+def test_rows_are_durable_while_the_work_goes_on_and_several_share_a_file(store: ObjectStore) -> None:
+    async def work() -> None:
+        async with _journal(store, _approve) as journal:
+            for number in range(5):
+                journal.add(row(f"k{number}"))
+            deadline = time.monotonic() + 5
+            while not list(store.list(FOLDER)):
+                assert time.monotonic() < deadline, "nothing was written"
+                await asyncio.sleep(0.005)
+            assert len(list(store.list(FOLDER))) == 1
+
+    asyncio.run(work())
+    assert all(AnswerIndex.read(store, FOLDER).get(f"k{number}") for number in range(5))
+
+
+def test_what_is_left_is_written_when_the_work_fails(store: ObjectStore) -> None:
+    async def work() -> None:
+        async with _journal(store, _approve, flush_seconds=60.0) as journal:
+            journal.add(row("paid"))
+            raise RuntimeError("the task fails")
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(work())
+    assert AnswerIndex.read(store, FOLDER).get("paid")
+
+
+class _Unreachable:
+    """A store that refuses the first writes."""
+
+    def __init__(self, store: ObjectStore, failures: int) -> None:
+        self._store = store
+        self.failures = failures
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def upload(self, key: str, path: Path) -> str:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StorageError("the store cannot be reached")
+        return self._store.upload(key, path)
+
+
+def test_while_the_store_is_away_nothing_is_asked_and_nothing_lost(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preannotation_assets.answer_store.writer._RETRY_SECONDS", 0.2)
+    away = _Unreachable(store, 2)
+
+    async def work() -> None:
+        async with _journal(away, _approve) as journal:
+            journal.add(row("a"))
+            while journal._writable.is_set():
+                await asyncio.sleep(0.005)
+            await asyncio.wait_for(journal.room(), 10)
+            assert AnswerIndex.read(store, FOLDER).get("a")
+
+    asyncio.run(work())
+    assert away.failures == 0
+    assert len(list(store.list(FOLDER))) == 1
+
+
+class _Slow:
+    """A store that holds up every write until it is let go."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.let_go = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def upload(self, key: str, path: Path) -> str:
+        assert self.let_go.wait(30)
+        return self._store.upload(key, path)
+
+
+def test_while_the_store_takes_longer_than_the_interval_nothing_is_asked(store: ObjectStore) -> None:
+    slow = _Slow(store)
+
+    async def work() -> None:
+        async with _journal(slow, _approve) as journal:
+            journal.add(row("a"))
+            deadline = time.monotonic() + 10
+            while journal._writable.is_set():
+                assert time.monotonic() < deadline, "the asking goes on"
+                await asyncio.sleep(0.005)
+            slow.let_go.set()
+            await asyncio.wait_for(journal.room(), 10)
+            assert AnswerIndex.read(store, FOLDER).get("a")
+
+    asyncio.run(work())
+
+
+def test_a_store_that_stays_away_ends_the_asking(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preannotation_assets.answer_store.writer._RETRY_SECONDS", 0.001)
+
+    async def work() -> None:
+        async with _journal(_Unreachable(store, 10**6), _approve) as journal:
+            journal.add(row("a"))
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                await journal.room()
+                await asyncio.sleep(0.005)
+
+    with pytest.raises(StorageError):
+        asyncio.run(work())
+
+
+def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store: ObjectStore) -> None:
+    asked: list[Sequence[str]] = []
+
+    async def refuse(endpoints: Sequence[str]) -> None:
+        asked.append(endpoints)
+        raise ModelError("the model changed")
+
+    async def work() -> None:
+        async with _journal(store, refuse) as journal:
+            journal.add(row("a"))
+
+    with pytest.raises(ModelError):
+        asyncio.run(work())
+    assert asked == [["http://gpu"]]
+    assert not list(store.list(FOLDER))
+
+
+def test_a_missing_file_is_said(store: ObjectStore) -> None:
+    with pytest.raises(ObjectNotFoundError):
+        read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", ())})

@@ -1,0 +1,111 @@
+"""Small files are put together and no answer is missing at any moment."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from preannotation_assets.answer_store.compaction import compact_answers
+from preannotation_assets.answer_store.index import AnswerIndex, read_answers
+from preannotation_assets.contracts import ANSWERS, AnswerStatus
+from preannotation_assets.errors import StorageError
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+
+FOLDER = "argilla/work/d/answers"
+KEYS = [f"key-{number}" for number in range(60)]
+
+
+def _row(key: str, at: int) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(ANSWERS.names),
+        "request_key": key,
+        "status": AnswerStatus.ANSWERED if at % 3 else AnswerStatus.FAILED,
+        "answer": f"{key} at {at}" if at % 3 else None,
+        "token_lengths": [at, 2],
+        "estimated_prompt_tokens": 1,
+        "attempts": 1,
+        "answered_at": at,
+        "run_id": "run",
+        "pieces": [{"start": 0, "end": 3, "request_key": "part"}] if at % 7 == 0 else None,
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    store = open_store(StoreLocation(str(tmp_path)))
+    for number, key in enumerate(KEYS):
+        rows = [_row(key, number + 1), _row(KEYS[number // 2], number + 2)]
+        name = f"{FOLDER}/run-{number % 3}/{number}.parquet"
+        write_table(store, name, pa.Table.from_pylist(rows, schema=ANSWERS))
+    return store
+
+
+def _all_answers(store: ObjectStore) -> list[dict[str, Any]]:
+    index = AnswerIndex.read(store, FOLDER)
+    known = {key: answer for key in KEYS if (answer := index.get(key))}
+    assert known.keys() == set(KEYS)
+    rows: list[dict[str, Any]] = read_answers(store, known).to_pylist()
+    return sorted(rows, key=lambda row: str(row["request_key"]))
+
+
+def test_what_is_read_is_the_same_from_one_file_instead_of_sixty(store: ObjectStore) -> None:
+    before = _all_answers(store)
+    assert compact_answers(store, FOLDER) == 60
+    assert len(list(store.list(f"{FOLDER}/"))) == 1
+    assert _all_answers(store) == before
+    assert compact_answers(store, FOLDER) == 0
+
+
+def test_large_groups_become_several_files(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _all_answers(store)
+    size = next(store.list(f"{FOLDER}/")).size
+    monkeypatch.setattr("preannotation_assets.answer_store.compaction._TOGETHER_BYTES", 10 * size)
+    compact_answers(store, FOLDER)
+    assert 4 <= len(list(store.list(f"{FOLDER}/"))) <= 10
+    assert _all_answers(store) == before
+
+
+class _Dying:
+    """A store whose process dies before it deletes."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        raise StorageError("the process dies here")
+
+
+def test_dying_half_way_loses_nothing_and_the_next_run_ends_it(store: ObjectStore) -> None:
+    before = _all_answers(store)
+    with pytest.raises(StorageError):
+        compact_answers(_Dying(store), FOLDER)  # type: ignore[arg-type]
+    assert _all_answers(store) == before
+    compact_answers(store, FOLDER)
+    assert len(list(store.list(f"{FOLDER}/"))) == 1
+    assert _all_answers(store) == before
+
+
+def test_whoever_reads_meanwhile_misses_nothing(store: ObjectStore) -> None:
+    done, readings, ended = threading.Event(), [], []
+
+    def read() -> None:
+        while not done.is_set():
+            index = AnswerIndex.read(store, FOLDER)
+            readings.append(sum(index.get(key) is not None for key in KEYS))
+        ended.append(True)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        compact_answers(store, FOLDER)
+    finally:
+        done.set()
+        reader.join(30)
+    assert ended
+    assert set(readings) == {len(KEYS)}

@@ -1,0 +1,150 @@
+"""A lake with chunks of short pages, and ``raw_model_outputs`` materialized over it.
+
+As a program it materializes once and can be killed: ``python asking_lake.py FOLDER URL``.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from dagster import DagsterInstance, Definitions, define_asset_job, in_process_executor
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.execution.execution_result import ExecutionResult
+
+from preannotation_assets.contracts import CHUNKS
+from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.partitions import add_dataset
+from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.spark import SparkResource
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.lake.batch import write_manifest
+from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.manifests import ChunksManifest, PagesManifest
+
+LAYOUT = DatasetLayout("vessels_ocr_7")
+CAP = 2
+FLUSH_SECONDS = 0.2
+SCHEME = """
+name: short
+version: 1
+labels:
+  - {name: vessel_name, definition: The name of a vessel.}
+  - {name: port, definition: A port.}
+"""
+
+
+def texts(count: int) -> list[str]:
+    return [f"Log {number}: MV OCEAN STAR left Rotterdam for Hamburg." for number in range(count)]
+
+
+@dataclass(frozen=True)
+class AskingLake:
+    """The folder of a lake, and the server that is asked."""
+
+    folder: Path
+    url: str
+
+    @property
+    def store(self) -> ObjectStore:
+        return open_store(StoreLocation(str(self.folder)))
+
+    def fill(self, pages: Sequence[str]) -> None:
+        """Writes pages of one chunk each, and the manifests of both stages."""
+        (self.folder / "labels.yaml").write_text(SCHEME, "utf-8")
+        rows = [
+            {
+                "doc_id": f"d{number}",
+                "page_num": 1,
+                "chunk_index": 0,
+                "start": 0,
+                "end": len(text),
+                "text": text,
+                "chunk_sha256": text_sha256(text),
+                "estimated_tokens": len(text) // 4,
+            }
+            for number, text in enumerate(pages)
+        ]
+        write_table(
+            self.store, part_key(LAYOUT.stage("chunks", "v"), 0), pa.Table.from_pylist(rows, schema=CHUNKS)
+        )
+        write_manifest(
+            self.store,
+            LAYOUT.stage_manifest("chunks"),
+            ChunksManifest(
+                dataset=LAYOUT.dataset,
+                version="v",
+                pages_version="p",
+                chunk_tokens=6000,
+                overlap_tokens=5,
+                calibration=1.0,
+                part_rows=[len(rows)],
+                chunks=len(rows),
+                estimated_tokens=sum(len(text) // 4 for text in pages),
+            ),
+        )
+        write_manifest(
+            self.store,
+            LAYOUT.stage_manifest("pages"),
+            PagesManifest(
+                dataset=LAYOUT.dataset,
+                version="p",
+                content_hash="h",
+                part_rows=[len(rows)],
+                pages=len(rows),
+                empty_pages=0,
+                characters=sum(map(len, pages)),
+                collapsed_duplicates=0,
+                failed_pages=[],
+                narrowed_to_doc_ids=None,
+                doc_ids_not_found=0,
+            ),
+        )
+
+    def materialize(
+        self,
+        instance: DagsterInstance,
+        *,
+        refresh: bool = False,
+        retry_of: str | None = None,
+        second_pass_below: float | None = None,
+    ) -> ExecutionResult:
+        """One run of the asset; it does not raise what the run raises."""
+        add_dataset(instance, LAYOUT.dataset)
+        job = Definitions(
+            assets=[raw_model_outputs],
+            jobs=[define_asset_job("ask", [raw_model_outputs])],
+            executor=in_process_executor,
+            resources={
+                "storage": StorageResource(root=str(self.folder)),
+                "spark": SparkResource(master="local[2]", driver_memory="1g"),
+                "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
+                "ollama": OllamaResource(
+                    endpoints=[self.url],
+                    model="llama3.3:70b",
+                    max_in_flight=CAP,
+                    num_ctx=4096,
+                    num_predict=400,
+                    chunk_tokens=1000,
+                    flush_seconds=FLUSH_SECONDS,
+                    second_pass_below=second_pass_below,
+                ),
+            },
+        ).resolve_job_def("ask")
+        run = instance.create_run_for_job(
+            job,
+            run_config={"ops": {"raw_model_outputs": {"config": {"refresh": refresh}}}},
+            tags={"dagster/partition": LAYOUT.dataset},
+            root_run_id=retry_of,
+            parent_run_id=retry_of,
+        )
+        return execute_run(InMemoryJob(job), run, instance)
+
+
+if __name__ == "__main__":
+    with DagsterInstance.ephemeral() as own:
+        AskingLake(Path(sys.argv[1]), sys.argv[2]).materialize(own)

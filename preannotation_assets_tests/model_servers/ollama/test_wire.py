@@ -1,0 +1,152 @@
+"""Request bodies and replies: what must be in every request, and what is made of any reply."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.model_servers.http_client import access_headers, find_digest, wants_stream
+from preannotation_assets.model_servers.ollama.wire import (
+    RequestTemplate,
+    join_stream,
+    parse_reply,
+    request_key,
+)
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+KEYS = ("message", "done", "done_reason", "total_duration", "eval_count", "logprobs", "eval_duration")
+
+
+def _reply(tokens: list[str], **more: Any) -> dict[str, Any]:
+    scores = [{"token": token, "logprob": -0.5 * place} for place, token in enumerate(tokens)]
+    return {
+        "message": {"role": "assistant", "content": "".join(tokens)},
+        "done": True,
+        "done_reason": "stop",
+        "logprobs": scores,
+        **more,
+    }
+
+
+def test_a_request_is_never_truncated_shifted_or_thought_about(template: RequestTemplate) -> None:
+    body = template.body("PAGE", stream=False)
+    assert (body["truncate"], body["shift"], body["think"], body["logprobs"]) == (False, False, False, True)
+    options = body["options"]
+    assert isinstance(options, dict)
+    assert options["num_predict"] > 0
+    assert body["format"] == template.prompt.answer_schema
+
+
+def test_requests_start_with_the_same_bytes_and_end_with_the_page(template: RequestTemplate) -> None:
+    first, second = (json.dumps(template.body(text, stream=False)) for text in ("ONE PAGE", "OTHER TEXT"))
+    assert first[: first.index("ONE PAGE")] == second[: second.index("OTHER TEXT")]
+    messages = template.body("ONE PAGE", stream=False)["messages"]
+    assert isinstance(messages, list)
+    assert "ONE PAGE" in messages[-1]["content"]
+    assert not any("ONE PAGE" in message["content"] for message in messages[:-1])
+
+
+def test_no_two_requests_differ_in_what_reloads_the_model(template: RequestTemplate) -> None:
+    def reloading(body: dict[str, object]) -> tuple[object, ...]:
+        options = body["options"]
+        assert isinstance(options, dict)
+        return body["model"], options["num_ctx"], body["shift"], options.keys()
+
+    plain, varied = (template.body("x", stream=False, variation=number) for number in (0, 1))
+    assert reloading(plain) == reloading(varied) == reloading(template.preload_body())
+    assert plain["options"] != varied["options"]
+
+
+def test_a_key_changes_with_the_question_and_with_nothing_else(template: RequestTemplate) -> None:
+    other = RequestTemplate("llama3.3:70b", "f" * 64, template.prompt, template.options)
+    kept = RequestTemplate(
+        template.model, template.digest, template.prompt, template.options, keep_alive="1h"
+    )
+    assert other.fingerprint != template.fingerprint == kept.fingerprint
+    assert request_key(template.fingerprint, "a") != request_key(template.fingerprint, "b")
+
+
+@given(tokens=st.lists(st.text(min_size=1), min_size=1))
+def test_token_lengths_are_offsets_of_the_content(tokens: list[str]) -> None:
+    reply = parse_reply(_reply(tokens))
+    assert reply is not None
+    assert reply.token_lengths is not None
+    assert sum(reply.token_lengths) == len(reply.content)
+    assert len(reply.token_lengths) == len(tokens)
+
+
+@given(tokens=st.lists(st.text(min_size=1), min_size=2))
+def test_scores_that_do_not_join_to_the_content_are_unknown(tokens: list[str]) -> None:
+    payload = _reply(tokens)
+    payload["logprobs"].pop()
+    reply = parse_reply(payload)
+    assert reply is not None
+    assert (reply.token_lengths, reply.token_logprobs) == (None, None)
+
+
+@given(tokens=st.lists(st.text(min_size=1), min_size=1, max_size=8))
+def test_a_stream_joins_to_the_reply_that_would_have_come_whole(tokens: list[str]) -> None:
+    whole = _reply(tokens, eval_count=len(tokens), total_duration=3_000_000_000)
+    pieces: list[dict[str, Any]] = [
+        {"message": {"content": token}, "done": False, "logprobs": [score]}
+        for token, score in zip(tokens, whole["logprobs"], strict=True)
+    ]
+    last = {key: value for key, value in whole.items() if key not in ("message", "logprobs")}
+    assert parse_reply(join_stream([*pieces, last])) == parse_reply(whole)
+    broken = parse_reply(join_stream(pieces))
+    assert broken is not None
+    assert not broken.done
+
+
+def test_durations_are_seconds_and_the_wait_is_what_they_leave() -> None:
+    times = {
+        "total_duration": 9_000_000_000,
+        "load_duration": 1_000_000_000,
+        "prompt_eval_duration": 2_000_000_000,
+        "eval_duration": 4_000_000_000,
+    }
+    reply = parse_reply(_reply(["{}"], **times))
+    assert reply is not None
+    assert (reply.total_seconds, reply.queue_seconds, reply.answer_seconds) == (9, 2, 4)
+    assert parse_reply(_reply(["{}"])).queue_seconds is None  # type: ignore[union-attr]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS) | st.text(), JSON_VALUES))
+def test_any_object_is_a_reply_or_none(payload: dict[str, Any]) -> None:
+    reply = parse_reply(payload)
+    assert reply is None or isinstance(reply.content, str)
+    joined = parse_reply(join_stream([payload]))
+    assert joined is None or isinstance(joined.content, str)
+
+
+def test_half_a_surrogate_pair_cannot_stop_the_journal() -> None:
+    reply = parse_reply(_reply(["a\ud83d", "b"]))
+    assert reply is not None
+    reply.content.encode("utf-8")
+    assert reply.token_lengths == (2, 1)
+
+
+def test_the_digest_is_found_by_every_name_ollama_gives_a_model() -> None:
+    tags = {"models": [{"name": "llama3.3:latest", "digest": "sha256:" + "a" * 64}]}
+    assert find_digest(tags, "llama3.3") == find_digest(tags, "llama3.3:latest") == "a" * 64
+    assert find_digest(tags, "llama3.3:70b") is None
+    assert find_digest({"models": "nonsense"}, "llama3.3") is None
+    assert find_digest({"models": [7, {"name": "llama3.3:latest"}]}, "llama3.3") == ""
+
+
+def test_only_https_is_streamed_unless_told_otherwise() -> None:
+    assert wants_stream("auto", "https://gpu.example")
+    assert not wants_stream("auto", "http://gpu:11434")
+    assert wants_stream("always", "http://gpu:11434")
+    assert not wants_stream("never", "https://gpu.example")
+
+
+def test_half_a_service_token_is_none() -> None:
+    both = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
+    assert access_headers(both) == {"CF-Access-Client-Id": "id", "CF-Access-Client-Secret": "secret"}
+    assert access_headers({"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": ""}) == {}

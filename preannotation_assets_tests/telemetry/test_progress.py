@@ -1,0 +1,57 @@
+"""The line in the run's log: what is done, and when the rest will be."""
+
+import pytest
+
+from preannotation_assets.telemetry.progress import Forecast, Work, describe_progress
+from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
+from preannotation_assets.throttling.endpoint_pool import EndpointState
+
+WORK = Work(chunks=1000, chunks_done=200, requests=810, tokens=100_000)
+
+
+def _progress(seconds: float, done_tokens: int, answered: int = 0) -> Progress:
+    return Progress(
+        seconds=seconds,
+        answered=answered,
+        failed=2,
+        split=1,
+        repeated={"timed_out": 3, "overloaded": 4},
+        endpoints={"http://gpu": EndpointState(3, 4, 4, 2, 0)},
+        totals={"http://gpu": EndpointTotals(answered, 70_000, 5_000, 100.0)},
+        added=1,
+        done_tokens=done_tokens,
+    )
+
+
+def test_the_line_says_how_far_how_fast_and_how_long_still() -> None:
+    line = describe_progress(_progress(100.0, 25_000, answered=148), WORK, 4000.0)
+    assert line == (
+        "150 of 811 requests done (about 400 of 1000 chunks), 1.50 a second, tokens a second 700 in and 50"
+        " out, in flight 3 of 4 at http://gpu (50 tokens a second), 2 failed, 7 repeated, 1 split,"
+        " about 1 h 06 min left"
+    )
+    assert describe_progress(_progress(0.0, 0), WORK, None).endswith("time left unknown")
+
+
+def test_the_time_left_goes_by_tokens_and_not_by_requests() -> None:
+    # Half of the tokens were in the first tenth of the requests.
+    assert Forecast(100_000).seconds_left(_progress(60.0, 50_000, answered=79)) == pytest.approx(60.0)
+
+
+def test_the_time_left_goes_by_the_last_moments() -> None:
+    forecast = Forecast(1_000_000)
+    for moment in range(1, 101):
+        forecast.seconds_left(_progress(15.0 * moment, 1_000 * moment))
+    # From here on half as fast: one of two endpoints is gone.
+    for moment in range(1, 31):
+        left = forecast.seconds_left(_progress(1_500.0 + 15.0 * moment, 100_000 + 500 * moment))
+    assert left == pytest.approx((1_000_000 - 115_000) / 500 * 15.0)
+
+
+def test_nothing_done_lately_is_no_forecast() -> None:
+    forecast = Forecast(1_000)
+    assert forecast.seconds_left(_progress(15.0, 0)) is None
+    assert forecast.seconds_left(_progress(30.0, 500)) == pytest.approx(30.0)
+    stalled = [forecast.seconds_left(_progress(30.0 + 15.0 * moment, 500)) for moment in range(1, 25)]
+    assert stalled[-1] is None
+    assert forecast.seconds_left(_progress(800.0, 1_100)) == 0.0

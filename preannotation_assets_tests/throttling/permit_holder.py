@@ -1,0 +1,25 @@
+"""A process that holds permits until it is killed: ``python permit_holder.py HOST PORT SECRET LINES``.
+
+Prints a line for each permit it got.
+"""
+
+import asyncio
+import sys
+
+from preannotation_assets.throttling.permit_client import PermitAddress, PermitClient
+
+
+async def hold(address: PermitAddress) -> None:
+    async with PermitClient(address) as line:
+        sys.stdout.write(f"{await line.acquire()}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+async def main(address: PermitAddress, lines: int) -> None:
+    await asyncio.gather(*(hold(address) for _ in range(lines)))
+
+
+if __name__ == "__main__":
+    host, port, secret, count = sys.argv[1:]
+    asyncio.run(main(PermitAddress(host, int(port), secret), int(count)))

@@ -1,0 +1,257 @@
+"""Permits over TCP: the cap holds whatever dies, and whoever waits is told when it is over."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from preannotation_assets.throttling.dispatcher import Limits
+from preannotation_assets.throttling.permit_client import (
+    FailureSignal,
+    PermitAddress,
+    PermitClient,
+    PermitReport,
+    RunStoppedError,
+)
+from preannotation_assets.throttling.permit_server import PermitServer
+
+ENDPOINT = "http://gpu:11434"
+HOLDER = Path(__file__).with_name("permit_holder.py")
+LIMITS = Limits(max_in_flight=3, linger_seconds=0.3, first_rest_seconds=0.2)
+OK = PermitReport("answered", available=True, latency_seconds=0.1, answer_tokens=7, prompt_tokens=5)
+
+
+@contextmanager
+def _holder(address: PermitAddress, lines: int) -> Iterator[subprocess.Popen[str]]:
+    arguments = [address.host, str(address.port), address.secret, str(lines)]
+    process = subprocess.Popen([sys.executable, str(HOLDER), *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+        if process.stdout:
+            process.stdout.close()
+
+
+def _until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was awaited did not happen"
+        time.sleep(0.005)
+
+
+def _in_flight(server: PermitServer) -> int:
+    return server.progress().endpoints[ENDPOINT].in_flight
+
+
+def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
+    now = most = done = 0
+
+    async def ask(address: PermitAddress) -> None:
+        nonlocal now, most, done
+        async with PermitClient(address) as line:
+            for _ in range(10):
+                assert await line.acquire() == ENDPOINT
+                now += 1
+                most = max(most, now)
+                await asyncio.sleep(0.001)
+                now -= 1
+                await line.release()
+                await line.report(OK)
+                done += 1
+
+    async def main(address: PermitAddress) -> None:
+        await asyncio.wait_for(asyncio.gather(*(ask(address) for _ in range(12))), 20)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        asyncio.run(main(server.address))
+        _until(lambda: server.progress().answered == 120)
+        progress = server.progress()
+    assert (most, done) == (3, 120)
+    assert (progress.answer_tokens, progress.prompt_tokens) == (840, 600)
+    assert progress.endpoints[ENDPOINT].most_in_flight == 3
+
+
+def test_the_permits_of_a_killed_process_come_back_but_not_before_the_server_has_noticed() -> None:
+    with PermitServer([ENDPOINT], LIMITS) as server, ExitStack() as stack:
+        first = stack.enter_context(_holder(server.address, 3))
+        assert first.stdout is not None
+        assert [first.stdout.readline().strip() for _ in range(3)] == [ENDPOINT] * 3
+        second = stack.enter_context(_holder(server.address, 3))
+        killed = time.monotonic()
+        os.kill(first.pid, signal.SIGKILL)
+        assert second.stdout is not None
+        assert [second.stdout.readline().strip() for _ in range(3)] == [ENDPOINT] * 3
+        assert time.monotonic() - killed >= 0.3
+        assert _in_flight(server) == 3
+        assert server.progress().endpoints[ENDPOINT].most_in_flight == 3
+
+
+def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
+    with (
+        PermitServer([ENDPOINT], Limits(max_in_flight=1, linger_seconds=0.05)) as server,
+        ExitStack() as stack,
+    ):
+        first = stack.enter_context(_holder(server.address, 1))
+        assert first.stdout is not None
+        assert first.stdout.readline()
+        waiting = stack.enter_context(_holder(server.address, 5))
+        _until(lambda: len(server._board.waiting) == 5)
+        os.kill(waiting.pid, signal.SIGKILL)
+        waiting.wait(10)
+        os.kill(first.pid, signal.SIGKILL)
+
+        async def acquire() -> str:
+            async with PermitClient(server.address) as line:
+                endpoint = await asyncio.wait_for(line.acquire(), 10)
+                await line.release()
+                await line.report(OK)
+                return endpoint
+
+        assert asyncio.run(acquire()) == ENDPOINT
+
+
+def test_everybody_hears_that_it_is_over_and_why() -> None:
+    async def ask(address: PermitAddress, started: asyncio.Semaphore) -> str:
+        async with PermitClient(address) as line:
+            started.release()
+            try:
+                await line.acquire()
+                await asyncio.Event().wait()
+            except RunStoppedError as stopped:
+                return str(stopped)
+        return ""
+
+    async def main(server: PermitServer) -> list[str]:
+        started = asyncio.Semaphore(0)
+        holding = [asyncio.create_task(ask(server.address, started)) for _ in range(3)]
+        for _ in holding:
+            await started.acquire()
+        while _in_flight(server) < 3:
+            await asyncio.sleep(0.005)
+        waiting = [asyncio.create_task(ask(server.address, started)) for _ in range(4)]
+        while len(server._board.waiting) < 4:
+            await asyncio.sleep(0.005)
+        server.stop("a login page stands before it")
+        told = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        late = await asyncio.wait_for(ask(server.address, started), 10)
+        for task in holding:
+            task.cancel()
+        await asyncio.gather(*holding, return_exceptions=True)
+        return [*told, late]
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(main(server)) == ["a login page stands before it"] * 5
+        assert server.stop_message == "a login page stands before it"
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "ünrecht"])
+def test_without_the_secret_there_is_no_permit(secret: str) -> None:
+    async def ask(address: PermitAddress) -> None:
+        async with PermitClient(address) as line:
+            await asyncio.wait_for(line.acquire(), 10)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        wrong = PermitAddress(server.address.host, server.address.port, secret)
+        with pytest.raises(RunStoppedError, match="secret"):
+            asyncio.run(ask(wrong))
+        assert server.progress().endpoints[ENDPOINT].most_in_flight == 0
+    assert server.address.secret not in repr(server.address)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\xfe\n", b"null\n", b"{" * 70_000 + b"\n", b"{"]
+)
+def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk(address: PermitAddress) -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(sent)
+        if not sent.endswith(b"\n"):
+            writer.write_eof()
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    async def acquire(address: PermitAddress) -> str:
+        async with PermitClient(address) as line:
+            return await asyncio.wait_for(line.acquire(), 10)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(talk(server.address)) == b""
+        assert asyncio.run(acquire(server.address)) == ENDPOINT
+    assert not caplog.records
+
+
+def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
+    cancelled = []
+
+    async def request() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    async def ask(server: PermitServer) -> None:
+        async with PermitClient(server.address) as line:
+            await line.acquire()
+            asyncio.get_running_loop().call_later(0.05, server.__exit__, None, None, None)
+            await asyncio.wait_for(line.while_held(asyncio.create_task(request())), 10)
+
+    server = PermitServer([ENDPOINT], LIMITS)
+    server.__enter__()
+    with pytest.raises(RunStoppedError, match="driver is gone"):
+        asyncio.run(ask(server))
+    assert cancelled == [True]
+    with pytest.raises(RunStoppedError, match="is the driver still there"):
+        asyncio.run(ask(server))
+
+
+def test_trouble_is_known_before_the_permit_goes_to_the_next() -> None:
+    async def ask(server: PermitServer) -> float:
+        async with PermitClient(server.address) as line, PermitClient(server.address) as other:
+            await line.acquire()
+            next_one = asyncio.create_task(other.acquire())
+            while not server._board.waiting:
+                await asyncio.sleep(0.005)
+            began = time.monotonic()
+            await line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
+            await asyncio.wait_for(next_one, 10)
+            return time.monotonic() - began
+
+    with PermitServer([ENDPOINT], Limits(max_in_flight=1)) as server:
+        assert asyncio.run(ask(server)) >= 0.49
+
+
+def test_waiting_costs_no_time() -> None:
+    """Neither an idle server, nor one with a resting endpoint and somebody who waits, may spin."""
+
+    async def ask(server: PermitServer) -> None:
+        async with PermitClient(server.address) as line, PermitClient(server.address) as other:
+            await line.acquire()
+            await line.release(failure_signal=FailureSignal(retry_after=30.0))
+            waiting = asyncio.create_task(other.acquire())
+            while not server._board.waiting:
+                await asyncio.sleep(0.005)
+            before = time.process_time()
+            await asyncio.sleep(1.0)
+            spent.append(time.process_time() - before)
+            waiting.cancel()
+
+    spent: list[float] = []
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        asyncio.run(ask(server))
+    assert spent[0] < 0.2
