@@ -156,9 +156,11 @@ def _open_warehouse(settings: Settings) -> "AbstractContextManager[Warehouse]":
 
 
 def _preview(arguments: argparse.Namespace) -> int:
+    from preannotation_assets.label_file import load_label_scheme
     from preannotation_assets.publishing.preview import write_preview
 
-    sys.stdout.write(f"{write_preview(_open_store(), arguments.dataset)}\n")
+    scheme = load_label_scheme(Settings.from_environment(os.environ).labels)
+    sys.stdout.write(f"{write_preview(_open_store(), arguments.dataset, scheme)}\n")
     return 0
 
 
