@@ -27,6 +27,7 @@ Spans = dict[tuple[str, int], list[Row]]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     start: int

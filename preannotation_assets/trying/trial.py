@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TextIO
 
+from rich.console import Console
+
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
 from preannotation_assets.errors import BatchError, InferenceError, SettingsError
 from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.chunking import ChunkLimits
-from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.extraction.labels import LabelScheme, label_colours
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
@@ -35,9 +37,9 @@ from preannotation_assets.trying.report import (
     short_prompt_lines,
 )
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
-from preannotation_assets.trying.terminal import ColourStyle, PlainStyle, Style, colours_of, visible
+from preannotation_assets.trying.terminal import Line, View, console_for, view_for, visible, written
 
-__all__ = ["OpenPages", "PageSource", "TryRequest", "style_for", "try_on_terminal", "try_pages"]
+__all__ = ["OpenPages", "PageSource", "TryRequest", "try_on_terminal", "try_pages"]
 
 _LARGEST_FILE: Final = 10_000_000
 _INTERRUPTED: Final = 130
@@ -81,15 +83,9 @@ class _Trial:
     template: RequestTemplate
     limits: ChunkLimits
     slots: SharedSemaphore
-    style: Style
+    console: Console
+    view: View
     with_prompt: bool
-
-
-def style_for(environment: Mapping[str, str], stream: TextIO, labels: Iterable[str]) -> Style:
-    """Colours on a terminal, unless NO_COLOR (no-color.org) is set or the terminal is dumb."""
-    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb" or not stream.isatty():
-        return PlainStyle()
-    return ColourStyle(colours_of(list(labels)))
 
 
 def try_on_terminal(settings: Settings, request: TryRequest, open_pages: OpenPages) -> int:
@@ -121,19 +117,19 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
     store = open_store(settings.location())
     limits = _limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
-    trial = _prepare(settings, request, limits, out)
+    trial = _prepare(settings, request, limits, console_for(out, os.environ))
     if request.text_file:
-        _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))], out)
+        _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))])
         return
     size, pages = _survey(store, request, trial, open_pages)
-    tried = _try(trial, pages, out)
+    tried = _try(trial, pages)
     capacity = Capacity(len(trial.endpoints), settings.max_in_flight)
-    _write(out, projection_lines(size, tried, capacity, trial.style))
+    _write(trial.console, projection_lines(size, tried, capacity))
     if request.doc_id is not None or request.page_num is not None:
-        _write(out, ["these pages were chosen and not drawn, so the interval may be far off"])
+        _write(trial.console, ["these pages were chosen and not drawn, so the interval may be far off"])
 
 
-def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: TextIO) -> _Trial:
+def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, console: Console) -> _Trial:
     """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
     scheme = load_label_scheme(settings.labels)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
@@ -143,7 +139,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
     identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
     versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
-    _write(out, [model, f"prompt {prompt.version}", ""])
+    _write(console, [model, f"prompt {prompt.version}", ""])
     return _Trial(
         endpoints=endpoints,
         stream=settings.stream,
@@ -151,23 +147,24 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
         template=RequestTemplate(settings.model, identity.digest, prompt, options),
         limits=limits,
         slots=SharedSemaphore(_semaphore_folder(os.environ), settings.max_in_flight),
-        style=style_for(os.environ, out, scheme.label_names),
+        console=console,
+        view=view_for(console, label_colours(scheme)),
         with_prompt=request.with_prompt,
     )
 
 
-def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
+def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
-    _write(out, shown(trial.template.prompt, trial.style))
+    _write(trial.console, shown(trial.template.prompt))
     preload(trial.endpoints, trial.template, access_headers(os.environ), Timeouts())
-    tried = asyncio.run(_ask(trial, pages, out))
+    tried = asyncio.run(_ask(trial, pages))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
         raise InferenceError(f"none of {len(asked)} requests was answered", "the reasons are above")
     return tried
 
 
-async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
+async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
     timeouts = Timeouts()
     done: list[TriedPage] = []
@@ -185,10 +182,8 @@ async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPa
             tried = await asker.ask(page)
             done.append(tried)
             title = f"page {number} of {len(pages)}: {page.doc_id} page {page.page_num}"
-            lines = page_lines(
-                tried, title, trial.style, trial.template.prompt, with_prompt=trial.with_prompt
-            )
-            _write(out, lines)
+            lines = page_lines(tried, title, trial.view, trial.template.prompt, with_prompt=trial.with_prompt)
+            _write(trial.console, lines)
     return done
 
 
@@ -262,7 +257,8 @@ def _semaphore_folder(environment: Mapping[str, str]) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _write(out: TextIO, lines: Iterable[str]) -> None:
+def _write(console: Console, lines: Iterable[Line]) -> None:
+    # By ourselves: where the reader is gone, Rich would end the process.
     for line in lines:
-        out.write(f"{line}\n")
-    out.flush()
+        console.file.write(written(console, line))
+    console.file.flush()

@@ -1,7 +1,6 @@
 """``preannotate try`` as a user runs it: a warehouse in a file, the stand-in over HTTP."""
 
 import hashlib
-import io
 import os
 import pty
 import re
@@ -34,8 +33,6 @@ from preannotation_assets.simulator import (
     SimulatorSettings,
 )
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
-from preannotation_assets.trying.terminal import ColourStyle, PlainStyle
-from preannotation_assets.trying.trial import style_for
 
 DATASET = "vessels_ocr_7"
 PAGE = 'M/V "ZEBRAQUARTZ STAR"  IMO 9666948. Arrived at Hamburg from Antwerp on 14 March 1957.\n'
@@ -56,7 +53,7 @@ class User:
             "OLLAMA_HOST": self.ollama,
             "PREANNOTATION_DATABASE": str(self.folder / "warehouse.duckdb"),
             "PREANNOTATION_ROOT": str(self.folder / "lake"),
-            "PYTHONPATH": str(Path(cli.__file__).parents[1]),
+            "PYTHONPATH": str(Path(cli.__file__).parents[2]),
             **self.more,
         }
 
@@ -142,7 +139,7 @@ def test_a_few_pages_are_shown_and_nothing_is_kept(
 
 
 def default_prompt() -> Prompt:
-    scheme = Path(cli.__file__).parent / "label_schemes" / "vessels.yaml"
+    scheme = Path(cli.__file__).parents[1] / "label_schemes" / "vessels.yaml"
     return build_prompt(parse_label_scheme(scheme.read_text("utf-8"), "vessels"))
 
 
@@ -221,27 +218,6 @@ def test_a_terminal_gets_colours(user: User) -> None:
     said = in_a_terminal(user, [DATASET, "--pages", "1"])
     assert "\x1b[38;5;16;48;5;" in said
     assert "‹port›" in said
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(
-    ("environment", "stream", "style"),
-    [
-        ({}, Terminal(), ColourStyle),
-        ({"NO_COLOR": ""}, Terminal(), ColourStyle),
-        ({"NO_COLOR": "1"}, Terminal(), PlainStyle),
-        ({"TERM": "dumb"}, Terminal(), PlainStyle),
-        ({}, io.StringIO(), PlainStyle),
-    ],
-)
-def test_colours_are_for_terminals_and_who_wants_them(
-    environment: dict[str, str], stream: io.StringIO, style: type[ColourStyle | PlainStyle]
-) -> None:
-    assert isinstance(style_for(environment, stream, ["port"]), style)
 
 
 def test_the_sample_batch_is_clear_in_100_columns(
