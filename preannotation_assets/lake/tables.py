@@ -111,7 +111,11 @@ def _decode(source: ObjectReader | pa.BufferReader, choose: _Choose, uri: str) -
     """Decode the chosen columns, whose bytes are fetched together where they lie close together."""
     try:
         with pq.ParquetFile(source, pre_buffer=True) as file:
-            chosen = list(choose(file.schema_arrow.names))
+            names = file.schema_arrow.names
+            chosen = list(choose(names))
+            twice = sorted({name for name in chosen if names.count(name) > 1})
+            if twice:
+                raise StorageError(f"{uri} has more than one column {', '.join(twice)}")
             return file.read(columns=chosen).select(chosen)
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{uri} is not a readable Parquet file") from error
