@@ -11,7 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS
-from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
+from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table_as, write_table
 
 __all__ = ["compact_answers"]
 
@@ -34,7 +34,7 @@ def compact_answers(store: ObjectStore, folder: str) -> int:
         return 0
     replaced = 0
     for group in _groups(small):
-        tables = [read_table(store, stat.key, ANSWERS.names) for stat in group]
+        tables = [read_table_as(store, stat.key, ANSWERS) for stat in group]
         write_table(store, f"{folder}/compacted/{uuid4()}.parquet", pa.concat_tables(tables))
         store.delete([stat.key for stat in group])
         replaced += len(group)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import ObjectNotFoundError
-from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake import ObjectStore, read_table_as
 
 __all__ = ["AnswerIndex", "IndexedAnswer", "RequestSpan", "read_answers"]
 
@@ -74,6 +74,19 @@ class AnswerIndex:
             time.sleep(_REREAD_SECONDS * reading)
         return cls(_read_best(store, folder, since))
 
+    def with_folder(self, store: ObjectStore, folder: str, *, since: int = 0) -> "AnswerIndex":
+        """This index and what a folder holds by now, which is all that is read.
+
+        Raises:
+            StorageError: the folder cannot be read.
+        """
+        best = dict(self._answers)
+        for request_key, answer in AnswerIndex.read(store, folder, since=since)._answers.items():
+            known = best.get(request_key)
+            if known is None or answer.is_better_than(known):
+                best[request_key] = answer
+        return AnswerIndex(best)
+
     def get(self, request_key: str) -> IndexedAnswer | None:
         """The best row of a request; None where it was never asked."""
         return self._answers.get(request_key)
@@ -109,7 +122,7 @@ def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.
     """The rows of the journal for ``wanted``, by request key; exactly those that were indexed."""
     files = sorted({answer.file for answer in wanted.values()})
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = readers.map(lambda file: _select(read_table(store, file), file, wanted), files)
+        tables = readers.map(lambda file: _select(read_table_as(store, file, ANSWERS), file, wanted), files)
         return pa.concat_tables([ANSWERS.empty_table(), *tables])
 
 
@@ -135,7 +148,7 @@ def _read_best(store: ObjectStore, folder: str, since: int) -> dict[str, Indexed
 
 def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, IndexedAnswer]]:
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = readers.map(lambda file: read_table(store, file, _INDEX_COLUMNS), files)
+        tables = readers.map(lambda file: read_table_as(store, file, ANSWERS, _INDEX_COLUMNS), files)
         for file, table in zip(files, tables, strict=True):
             times = table["answered_at"].cast(pa.int64()).to_pylist()
             for key, status, time, pieces in zip(

@@ -1,6 +1,7 @@
 """Asset checks: the visible record of what was verified, on what is really published.
 
-The asset verifies before it publishes; these checks read the published Parquet again, in one pass.
+The asset verifies before it publishes. Where the very Parquet that was verified is in place, the checks show
+what was found then; otherwise they read it again, in one pass.
 """
 
 import warnings
@@ -28,8 +29,8 @@ from preannotation_assets.errors import VerificationError
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.publishing.publisher import verify_dataset
-from preannotation_assets.publishing.verification import Offence, Rule, VerificationReport
+from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]
 
@@ -81,8 +82,9 @@ def suggestion_checks(
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()
+    spans = SpanRules(scheme.label_names, scheme.overlaps)
     try:
-        report = verify_dataset(store, dataset, scheme.label_names, overlaps_allowed=scheme.overlaps)
+        report = recall_verification(store, dataset, spans) or verify_dataset(store, dataset, spans)
         broken_contract = ""
     except VerificationError as error:
         report, broken_contract = VerificationReport(), str(error)

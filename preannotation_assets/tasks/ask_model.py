@@ -12,7 +12,7 @@ from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.asker import AskingPlan, ask_all
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.errors import ModelError
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
+from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import RequestTemplate
@@ -41,8 +41,8 @@ class AskModel:
     flush_seconds: float
 
 
-def ask_model(task: AskModel) -> None:
-    """Asks everything of a share; returns when every request has a row in the journal.
+def ask_model(task: AskModel) -> FetchedBytes:
+    """Asks everything of a share; returns what was fetched, when every request has a row in the journal.
 
     What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
     died. Secrets for the headers come from this process's own environment, so that none passes
@@ -53,10 +53,10 @@ def ask_model(task: AskModel) -> None:
         InferenceError: no request can succeed before somebody acts.
         StorageError: the chunks cannot be read, or answers cannot be kept.
     """
-    asyncio.run(_ask(task))
+    return asyncio.run(_ask(task))
 
 
-async def _ask(task: AskModel) -> None:
+async def _ask(task: AskModel) -> FetchedBytes:
     store = open_store(task.location)
     asking = task.asking
     done = await asyncio.to_thread(AnswerIndex.read, store, task.journal)
@@ -67,6 +67,7 @@ async def _ask(task: AskModel) -> None:
 
         async with AnswerWriter(store, task.journal, task.flush_seconds, approve) as journal:
             await ask_all(asking, client, journal, _groups(store, task.parts, done))
+    return store.fetched
 
 
 async def require_same_digest(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.lake import StoreLocation, open_store, read_table, write_batches
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table, write_batches
 
 __all__ = ["ChunkPages", "ChunkedPart", "chunk_pages"]
 
@@ -31,6 +31,7 @@ class ChunkedPart:
     chunks: int
     estimated_tokens: int
     split_pages: int
+    fetched: FetchedBytes
 
 
 def chunk_pages(task: ChunkPages) -> ChunkedPart:
@@ -52,7 +53,7 @@ def chunk_pages(task: ChunkPages) -> ChunkedPart:
             yield pa.RecordBatch.from_pylist(rows, schema=CHUNKS)
 
     stat = write_batches(store, task.chunks_key, CHUNKS, batches())
-    return ChunkedPart(stat.rows, tokens, split_pages)
+    return ChunkedPart(stat.rows, tokens, split_pages, store.fetched)
 
 
 def _chunk_rows(page: Mapping[str, Any], limits: ChunkLimits) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table, write_table
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
 
@@ -53,6 +53,7 @@ class CollectedPart:
     latencies: Sequence[float]
     queue_times: Sequence[float]
     token_pairs: Sequence[tuple[int, int]]
+    fetched: FetchedBytes
 
 
 def collect_answers(task: CollectAnswers) -> CollectedPart:
@@ -84,10 +85,10 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
         for pass_number, chunk, request in placed
     ]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
-    return _summary(rows, task.run_id)
+    return _summary(rows, task.run_id, store.fetched)
 
 
-def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
+def _summary(rows: Sequence[Mapping[str, Any]], run_id: str, fetched: FetchedBytes) -> CollectedPart:
     answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
     failed = [row for row in rows if row["status"] == AnswerStatus.FAILED]
     # Chunks with the same text share one request.
@@ -106,6 +107,7 @@ def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
         latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
         token_pairs=pairs[:_PAIRS_A_PART],
+        fetched=fetched,
     )
 
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 from preannotation_assets.contracts import (
     FIRST_PASS,
     GROUNDINGS,
+    PAGES,
+    RAW_MODEL_OUTPUTS,
     SECOND_PASS,
     SUGGESTIONS,
     AnswerStatus,
@@ -18,7 +20,7 @@ from preannotation_assets.contracts import (
 from preannotation_assets.extraction.spans import Span
 from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
-from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
 
 __all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
@@ -59,6 +61,7 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
+    fetched: FetchedBytes
 
 
 def ground_answers(task: GroundAnswers) -> GroundedPart:
@@ -70,13 +73,13 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         StorageError: the lake cannot be read or written.
     """
     store = open_store(task.location)
-    outputs = _by_page(read_table(store, task.outputs_key))
+    outputs = _by_page(read_table_as(store, task.outputs_key, RAW_MODEL_OUTPUTS))
     suggestions: list[dict[str, Any]] = []
     groundings: list[dict[str, Any]] = []
     without_spans: list[PageVersion] = []
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
-    for page in read_table(store, task.pages_key).to_pylist():
+    for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         failure = _failure(page, rows)
         if failure:
@@ -102,6 +105,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
+        fetched=store.fetched,
     )
 
 

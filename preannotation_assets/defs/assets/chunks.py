@@ -7,7 +7,7 @@ from typing import Final
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
 from preannotation_assets.contracts import CHUNKS
-from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.assets.common import OWNERS, column_schema, fetched_metadata, per_second
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.model_server import ModelServerResource
@@ -15,7 +15,7 @@ from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.extraction.chunking import ChunkLimits
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
 from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
@@ -54,8 +54,10 @@ def chunks(
     present = read_manifest(store, layout.stage_manifest("chunks"), ChunksManifest)
     limits = _limits(store, model_server, present)
     version = _version(snapshot, limits)
+    fetched = FetchedBytes()
     if present is None or present.version != version:
-        present = _cut(store, layout, snapshot, version, limits, storage, spark)
+        present, fetched = _cut(store, layout, snapshot, version, limits, storage, spark)
+    fetched += store.fetched
     seconds = time.monotonic() - began
     context.log.info(f"{present.chunks} chunks of {snapshot.pages} pages")
     return MaterializeResult(
@@ -64,6 +66,7 @@ def chunks(
             "dagster/row_count": present.chunks,
             "estimated_tokens": present.estimated_tokens,
             "calibration": present.calibration,
+            **fetched_metadata(fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(snapshot.pages, seconds),
             "location": MetadataValue.path(store.uri(layout.stage("chunks", version))),
@@ -110,7 +113,7 @@ def _cut(
     limits: ChunkLimits,
     storage: StorageResource,
     spark: SparkResource,
-) -> ChunksManifest:
+) -> tuple[ChunksManifest, FetchedBytes]:
     pages_folder, folder = layout.stage("pages", snapshot.version), layout.stage("chunks", version)
     tasks = [
         ChunkPages(storage.location(), part_key(pages_folder, index), part_key(folder, index), limits)
@@ -130,4 +133,4 @@ def _cut(
     )
     write_manifest(store, layout.stage_manifest("chunks"), manifest)
     sweep_stage(store, layout, "chunks", version)
-    return manifest
+    return manifest, sum((part.fetched for part in parts), FetchedBytes())

@@ -8,7 +8,7 @@ from dagster import TableColumn, TableColumnConstraints, TableSchema
 
 from preannotation_assets.contracts import column_descriptions
 from preannotation_assets.errors import BatchError
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
@@ -17,6 +17,7 @@ __all__ = [
     "OWNERS",
     "MetadataValues",
     "column_schema",
+    "fetched_metadata",
     "known",
     "per_second",
     "percentile",
@@ -51,6 +52,11 @@ def known(values: MetadataValues) -> MetadataValues:
 def per_second(count: int, seconds: float) -> float | None:
     """A rate; None where no time has passed."""
     return round(count / seconds, 3) if seconds > 0 else None
+
+
+def fetched_metadata(fetched: FetchedBytes) -> MetadataValues:
+    """What a stage fetched from the lake, driver and tasks together: bytes, and requests for them."""
+    return {"bytes_fetched": fetched.bytes, "fetches": fetched.requests}
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
