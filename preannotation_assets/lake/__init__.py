@@ -13,6 +13,7 @@ from preannotation_assets.lake.objects import (
 )
 from preannotation_assets.lake.s3 import open_s3_store
 from preannotation_assets.lake.tables import (
+    Row,
     TableStat,
     read_json,
     read_table,
@@ -26,6 +27,7 @@ __all__ = [
     "ObjectStat",
     "ObjectStore",
     "RequestLimits",
+    "Row",
     "StoreLocation",
     "TableStat",
     "open_store",

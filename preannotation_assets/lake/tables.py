@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,10 @@ import pyarrow.parquet as pq
 from preannotation_assets.errors import ObjectNotFoundError, StorageError
 from preannotation_assets.lake.objects import ObjectStore
 
-__all__ = ["TableStat", "read_json", "read_table", "write_batches", "write_json", "write_table"]
+__all__ = ["Row", "TableStat", "read_json", "read_table", "write_batches", "write_json", "write_table"]
+
+Row = Mapping[str, Any]
+"""A row of a table: its values by the names of the columns."""
 
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000

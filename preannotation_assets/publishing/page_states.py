@@ -1,16 +1,14 @@
 """Checks that the manifest accounts for every page exactly once, as a loader relies on."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from preannotation_assets.lake import Row
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.argilla_rules import agent_of, is_agent
 from preannotation_assets.publishing.verification import Rule, VerificationReport
 
 __all__ = ["verify_states"]
-
-Row = Mapping[str, Any]
 
 
 def verify_states(

@@ -1,4 +1,4 @@
-"""Asks the model about a share of the chunks; every answer goes to the journal as it arrives."""
+"""Asks the model about a share of the chunks; every answer goes to the answer store as it arrives."""
 
 import asyncio
 import os
@@ -29,10 +29,10 @@ class ChunksToAsk:
 
 @dataclass(frozen=True, slots=True)
 class AskModel:
-    """The share of one task. ``journal`` is the folder of this run in the journal."""
+    """The share of one task. ``answers_folder`` is where the answers of this run go."""
 
     location: StoreLocation
-    journal: str
+    answers_folder: str
     parts: Sequence[ChunksToAsk]
     asking: AskingPlan
     stream: str
@@ -40,9 +40,9 @@ class AskModel:
 
 
 def ask_model(task: AskModel) -> None:
-    """Asks everything of a share; returns when every request has a row in the journal.
+    """Asks everything of a share; returns when every request has a row in the answer store.
 
-    What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
+    What this run has answered already is not asked again: Spark starts a task anew whose worker
     died. The headers for Cloudflare Access come from this process's own environment, so that no secret
     passes through Spark.
 
@@ -57,14 +57,14 @@ def ask_model(task: AskModel) -> None:
 async def _ask(task: AskModel) -> None:
     store = open_store(task.location)
     asking, headers = task.asking, access_headers(os.environ)
-    done = await asyncio.to_thread(AnswerIndex.read, store, task.journal)
+    done = await asyncio.to_thread(AnswerIndex.read, store, task.answers_folder)
     async with ChatClient(asking.timeouts, headers, task.stream) as client:
 
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)
 
-        async with AnswerWriter(store, task.journal, task.flush_seconds, approve) as journal:
-            await ask_all(asking, client, journal, _groups(store, task.parts, done))
+        async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as answers:
+            await ask_all(asking, client, answers, _groups(store, task.parts, done))
 
 
 async def require_same_digest(

@@ -13,7 +13,7 @@ from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_answers
 
-CHUNKS_KEY, OUTPUTS_KEY, JOURNAL = "chunks/part-00000.parquet", "outputs/part-00000.parquet", "answers"
+CHUNKS_KEY, OUTPUTS_KEY, ANSWERS_FOLDER = "chunks/part-00000.parquet", "outputs/part-00000.parquet", "answers"
 
 
 def _chunk(number: int, start: int, end: int) -> dict[str, Any]:
@@ -52,12 +52,12 @@ def store(tmp_path: Path) -> ObjectStore:
         _answer("left", answer="L", run="before", latency_seconds=9.0, prompt_tokens=80, answer_tokens=8),
         _answer("right", AnswerStatus.FAILED, reason="endless_answer"),
     ]
-    write_table(store, f"{JOURNAL}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    write_table(store, f"{ANSWERS_FOLDER}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
     return store
 
 
 def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]]) -> CollectAnswers:
-    index = AnswerIndex.read(store, JOURNAL)
+    index = AnswerIndex.read(store, ANSWERS_FOLDER)
     known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
     return CollectAnswers(
@@ -93,7 +93,7 @@ def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: Obj
     task = _task(
         tmp_path, store, [[RequestSpan(0, 10, "a")], [RequestSpan(0, 100, "left")], [RequestSpan(0, 10, "a")]]
     )
-    right = AnswerIndex.read(store, JOURNAL).get("right")
+    right = AnswerIndex.read(store, ANSWERS_FOLDER).get("right")
     assert right
     again: list[list[RequestSpan]] = [[], [RequestSpan(0, 100, "right")], []]
     part = collect_answers(

@@ -1,4 +1,4 @@
-"""The asset ``suggestions``: grounded, merged, verified, and published in one piece."""
+"""The asset ``suggestions``: grounded, merged, verified, and published as a whole."""
 
 import hashlib
 import time
@@ -26,9 +26,9 @@ from preannotation_assets.defs.assets.common import (
     OWNERS,
     MetadataValues,
     column_schema,
-    known,
     per_second,
     require_current_pages,
+    without_empty,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
@@ -222,7 +222,7 @@ def _metadata(
 ) -> MetadataValues:
     manifest = publication.manifest
     processed = manifest.pages_processed
-    return known(
+    return without_empty(
         {
             "dagster/row_count": manifest.rows,
             "parquet_bytes": manifest.bytes,

@@ -56,7 +56,7 @@ def ask_what_is_open(
     ollama: OllamaResource,
 ) -> Progress | None:
     """Asks about the chunks without an answer; None where there are none."""
-    index = AnswerIndex.read(batch.store, batch.layout.journal, since=since)
+    index = AnswerIndex.read(batch.store, batch.layout.answers, since=since)
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
     work = Work(
         chunks=len(batch.rows),
@@ -98,7 +98,7 @@ def _ask(
         tasks = [
             AskModel(
                 location=batch.storage.location(),
-                journal=f"{batch.layout.journal}/{batch.run_id}",
+                answers_folder=f"{batch.layout.answers}/{batch.run_id}",
                 parts=_parts_to_ask(batch, share),
                 asking=replace(asking, task=number),
                 stream=ollama.stream,

@@ -16,9 +16,9 @@ from preannotation_assets.defs.assets.common import (
     OWNERS,
     MetadataValues,
     column_schema,
-    known,
     percentile,
     require_current_pages,
+    without_empty,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asking import StopSwitch, ask_what_is_open
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
@@ -83,13 +83,13 @@ def raw_model_outputs(
     switch = StopSwitch()
     with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
         first = ask_what_is_open(context, batch, since, switch, spark, ollama)
-        index = AnswerIndex.read(store, layout.journal, since=since)
+        index = AnswerIndex.read(store, layout.answers, since=since)
         second_batch, second = second_pass(batch, index, spark, ollama), None
         if second_batch:
             second = ask_what_is_open(context, second_batch, since, switch, spark, ollama)
-            index = AnswerIndex.read(store, layout.journal, since=since)
+            index = AnswerIndex.read(store, layout.answers, since=since)
         manifest, parts = collect(batch, second_batch, identity, index, spark)
-        compact_answers(store, layout.journal)
+        compact_answers(store, layout.answers)
     if first or second:
         learn_calibration(batch, parts)
     return MaterializeResult(
@@ -121,7 +121,7 @@ def _metadata(
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
     # Without parts nothing has changed, and nothing was answered.
     resumed = sum(part.resumed for part in parts) if parts else manifest.answered
-    return known(
+    return without_empty(
         {
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,
