@@ -166,11 +166,11 @@ def test_a_code_point_costs_at_most_four_tokens(text: str) -> None:
 def test_pieces_are_estimated_as_if_alone(data: st.DataObject | None, text: str) -> None:
     estimates = SliceEstimates(text)
     if data is None:
-        pieces = [(start, end) for start in range(len(text) + 1) for end in range(start, len(text) + 1)]
+        slices = [(start, end) for start in range(len(text) + 1) for end in range(start, len(text) + 1)]
     else:
         start = data.draw(st.integers(0, len(text)))
-        pieces = [(start, data.draw(st.integers(start, len(text))))]
-    for start, end in pieces:
+        slices = [(start, data.draw(st.integers(start, len(text))))]
+    for start, end in slices:
         assert estimates.estimate(start, end) == estimate_tokens(text[start:end])
 
 
@@ -189,7 +189,7 @@ def test_the_latest_start_leaves_enough_before_the_end(data: st.DataObject, text
     end = data.draw(st.integers(0, len(text)))
     start = estimates.latest_start(end, tokens)
     assert 0 <= start <= end
-    # The first code point of a piece costs up to three tokens more than within the text.
+    # The first code point of a slice costs up to three tokens more than within the text.
     assert start == 0 or estimates.estimate(start, end) >= tokens - 3
 
 

@@ -65,7 +65,7 @@ def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]])
     )
 
 
-PIECES = [
+REQUESTS = [
     [RequestSpan(0, 10, "a")],
     [RequestSpan(0, 60, "left"), RequestSpan(50, 100, "right")],
     [RequestSpan(0, 10, "a")],
@@ -73,7 +73,7 @@ PIECES = [
 
 
 def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: ObjectStore) -> None:
-    part = collect_answers(_task(tmp_path, store, PIECES))
+    part = collect_answers(_task(tmp_path, store, REQUESTS))
     table = read_table(store, OUTPUTS_KEY)
     assert table.schema.equals(RAW_MODEL_OUTPUTS)
     shown = [
@@ -110,11 +110,11 @@ def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: Obj
 
 
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:
-    part = collect_answers(_task(tmp_path, store, PIECES))
+    part = collect_answers(_task(tmp_path, store, REQUESTS))
     assert (part.latencies, part.queue_times) == ([2.0], [0.5])
 
 
 def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store: ObjectStore) -> None:
     with pytest.raises(StorageError, match="lacks"):
-        collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "gone")], PIECES[1], PIECES[2]]))
+        collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "gone")], REQUESTS[1], REQUESTS[2]]))
     assert store.stat(OUTPUTS_KEY) is None
