@@ -26,7 +26,11 @@ class _Manifest(BaseModel):
 
 
 class FailedPage(_Manifest):
-    """A page without suggestions because something went wrong; ``reason`` is a code."""
+    """A page without suggestions because something went wrong.
+
+    ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, else a ``Reason``
+    (model_servers/outcomes.py).
+    """
 
     doc_id: str
     page_num: int | None

@@ -1,4 +1,4 @@
-"""Puts small files of the journal together, without a moment in which an answer is missing.
+"""Puts small files of the answer store together, without a moment in which an answer is missing.
 
 The new file is durable before the old ones are deleted. Whoever dies in between leaves rows twice, which
 changes nothing; whoever reads meanwhile finds a file gone and lists again (`AnswerIndex.read`).
@@ -23,7 +23,7 @@ _TOGETHER_BYTES: Final = 32 * 1024**2
 def compact_answers(store: ObjectStore, folder: str) -> int:
     """Puts files below 4 MiB together to about 32 MiB each, where there are 20 of them or more.
 
-    Nobody else may compact the same journal meanwhile: hold the dataset's lease. Writers and readers do
+    Nobody else may compact the same store meanwhile: hold the dataset's lease. Writers and readers do
     not matter. Returns how many files were replaced.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The journal: answers in small immutable files, written within seconds of their arrival.
+"""The answer store: answers in small immutable files, written within seconds of their arrival.
 
 A row is never changed. A request that was asked twice has two rows, and readers take the better one,
 so nothing can be lost by a writer that dies and nothing needs a lock. Files lie in a folder for each run
@@ -37,7 +37,7 @@ class RequestSpan:
 
 @dataclass(frozen=True, slots=True)
 class IndexedAnswer:
-    """Where the journal keeps the best row of a request.
+    """Where the answer store keeps the best row of a request.
 
     ``parts`` is empty unless the request was split; their offsets count from the start of its text, which
     may stand on several pages.
@@ -55,7 +55,7 @@ class IndexedAnswer:
 
 
 class AnswerIndex:
-    """What the journal knows, by request key; texts and answers stay in the files."""
+    """What the answer store holds, by request key; texts and answers stay in the files."""
 
     def __init__(self, answers: Mapping[str, IndexedAnswer]) -> None:
         self._answers = answers
@@ -65,7 +65,7 @@ class AnswerIndex:
         """Reads the keys of every row answered at ``since`` (microseconds) or later.
 
         Raises:
-            StorageError: the journal cannot be read.
+            StorageError: the answer store cannot be read.
         """
         for reading in range(1, _READINGS):
             # A file that is gone was put together with others, whose file the next listing shows.
@@ -106,7 +106,7 @@ class AnswerIndex:
             )
 
     def unasked(self, request: RequestSpan) -> list[RequestSpan]:
-        """The requests for a request that the journal knows nothing of, not even a failure."""
+        """The requests for a request that the store knows nothing of, not even a failure."""
         return [leaf for leaf, answer in self.leaves(request) if answer is None]
 
     def unanswered(self, request: RequestSpan) -> list[RequestSpan]:
@@ -119,7 +119,7 @@ class AnswerIndex:
 
 
 def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
-    """The rows of the journal for ``wanted``, by request key; exactly those that were indexed."""
+    """The rows of the answer store for ``wanted``, by request key; exactly those that were indexed."""
     files = sorted({answer.file for answer in wanted.values()})
     with ThreadPoolExecutor(_READERS) as readers:
         tables = readers.map(lambda file: _select(read_table_as(store, file, ANSWERS), file, wanted), files)
@@ -151,7 +151,7 @@ def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, 
         tables = readers.map(lambda file: read_table_as(store, file, ANSWERS, _INDEX_COLUMNS), files)
         for file, table in zip(files, tables, strict=True):
             times = table["answered_at"].cast(pa.int64()).to_pylist()
-            for key, status, time, pieces in zip(
+            for key, status, time, parts in zip(
                 table["request_key"].to_pylist(),
                 table["status"].to_pylist(),
                 times,
@@ -160,5 +160,5 @@ def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, 
             ):
                 yield (
                     key,
-                    IndexedAnswer(status, time, file, tuple(RequestSpan(**part) for part in pieces or ())),
+                    IndexedAnswer(status, time, file, tuple(RequestSpan(**part) for part in parts or ())),
                 )

@@ -26,6 +26,7 @@ from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import VerificationError
+from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
@@ -58,7 +59,6 @@ _DESCRIPTIONS: Final = {
 }
 _FAILED_PAGES_ALLOWED: Final = 0.01
 _GROUNDED_QUOTES_WANTED: Final = 0.80
-_GROUNDED: Final = frozenset(("kept", "exact_duplicate", "seen_by_two_chunks", "cut_by_border", "overlap"))
 
 
 def _specs() -> list[AssetCheckSpec]:
@@ -98,7 +98,7 @@ def suggestion_checks(
     failed, pages = len(manifest.failed_pages), len(manifest.failed_pages) + manifest.pages_processed
     yield _rate_result("failed_pages", failed, pages, failed <= _FAILED_PAGES_ALLOWED * pages)
     quotes = sum(manifest.quotes_by_outcome.values())
-    grounded = sum(count for outcome, count in manifest.quotes_by_outcome.items() if outcome in _GROUNDED)
+    grounded = sum(manifest.quotes_by_outcome.get(each, 0) for each in QuoteOutcome if each.is_grounded)
     yield _rate_result("grounded_quotes", grounded, quotes, grounded >= _GROUNDED_QUOTES_WANTED * quotes)
 
 

@@ -16,6 +16,7 @@ from preannotation_assets.lake.objects import (
 from preannotation_assets.lake.reading import ObjectReader
 from preannotation_assets.lake.s3 import open_s3_store
 from preannotation_assets.lake.tables import (
+    Row,
     TableStat,
     read_json,
     read_table,
@@ -32,6 +33,7 @@ __all__ = [
     "ObjectStat",
     "ObjectStore",
     "RequestLimits",
+    "Row",
     "StoreLocation",
     "TableStat",
     "conform",

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
@@ -19,7 +19,6 @@ __all__ = ["MOST_PAGES", "render_page", "write_preview"]
 MOST_PAGES: Final = 200
 _HUES_A_TURN: Final = 137.508  # The golden angle in degrees: neighbouring labels get distant hues.
 
-Row = Mapping[str, Any]
 Spans = dict[tuple[str, int], list[Row]]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")

@@ -1,7 +1,7 @@
 """Checks suggestions against the pages they were made from, row by row, in one streaming pass."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from preannotation_assets.contracts import SUGGESTIONS, SUGGESTIONS_SORT, span_id
+from preannotation_assets.lake import Row
 from preannotation_assets.publishing.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
 MOST_OFFENDERS: Final = 20
 """How many offenders of one rule a report names."""
 
-Row = Mapping[str, Any]
 PageKey = tuple[str, int]
 
 

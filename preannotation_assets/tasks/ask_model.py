@@ -1,4 +1,4 @@
-"""Asks the model about a share of the chunks; every answer goes to the journal as it arrives."""
+"""Asks the model about a share of the chunks; every answer goes to the answer store as it arrives."""
 
 import asyncio
 import os
@@ -30,10 +30,10 @@ class ChunksToAsk:
 
 @dataclass(frozen=True, slots=True)
 class AskModel:
-    """The share of one task. ``journal`` is the folder of this run in the journal."""
+    """The share of one task. ``answers_folder`` is where the answers of this run go."""
 
     location: StoreLocation
-    journal: str
+    answers_folder: str
     parts: Sequence[ChunksToAsk]
     asking: AskingPlan
     server: ModelServer
@@ -42,9 +42,9 @@ class AskModel:
 
 
 def ask_model(task: AskModel) -> FetchedBytes:
-    """Asks everything of a share; returns what was fetched, when every request has a row in the journal.
+    """Asks everything of a share; returns what was fetched, when every request has a row in the answer store.
 
-    What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
+    What this run has answered already is not asked again: Spark starts a task anew whose worker
     died. Secrets for the headers come from this process's own environment, so that none passes
     through Spark.
 
@@ -59,13 +59,13 @@ def ask_model(task: AskModel) -> FetchedBytes:
 async def _ask(task: AskModel) -> FetchedBytes:
     store = open_store(task.location)
     asking = task.asking
-    done = await asyncio.to_thread(AnswerIndex.read, store, task.journal)
+    done = await asyncio.to_thread(AnswerIndex.read, store, task.answers_folder)
     async with ChatClient(task.server, asking.timeouts, os.environ, task.stream) as client:
 
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)
 
-        async with AnswerWriter(store, task.journal, task.flush_seconds, approve) as journal:
+        async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as journal:
             await ask_all(asking, client, journal, _groups(store, task.parts, done))
     return store.fetched
 

@@ -59,14 +59,14 @@ def chunk_pages(task: ChunkPages) -> ChunkedPart:
 def _chunk_rows(page: Mapping[str, Any], limits: ChunkLimits) -> Iterator[dict[str, Any]]:
     text: str = page["text"]
     for index, chunk in enumerate(chunk_page(text, limits)):
-        piece = text[chunk.start : chunk.end]
+        chunk_text = text[chunk.start : chunk.end]
         yield {
             "doc_id": page["doc_id"],
             "page_num": page["page_num"],
             "chunk_index": index,
             "start": chunk.start,
             "end": chunk.end,
-            "text": piece,
-            "chunk_sha256": text_sha256(piece),
+            "text": chunk_text,
+            "chunk_sha256": text_sha256(chunk_text),
             "estimated_tokens": chunk.estimated_tokens,
         }

@@ -1,4 +1,4 @@
-"""Puts the answers of the journal beside the chunks of one part."""
+"""Puts the answers from the store beside the chunks of one part."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _PAIRS_A_PART: Final = 2000
 class CollectAnswers:
     """For every pass and every row of the chunks part, the requests that stand for it.
 
-    A second pass has no requests for most rows. ``answers`` says where in the journal the row of a request
+    A second pass has no requests for most rows. ``answers`` says where in the store the row of a request
     is.
     """
 
@@ -60,7 +60,7 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     """Writes one row a request: pass after pass, each in the order of the chunks.
 
     Raises:
-        StorageError: the lake cannot be read or written, or the journal lacks an answer.
+        StorageError: the lake cannot be read or written, or the store lacks an answer.
     """
     store = open_store(task.location)
     chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
@@ -73,7 +73,7 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     ]
     missing = sum(request.request_key not in answers for _, _, request in placed)
     if missing:
-        raise StorageError(f"the journal lacks {missing} answers", "materialize raw_model_outputs again")
+        raise StorageError(f"the answer store lacks {missing} answers", "materialize raw_model_outputs again")
     rows = [
         {
             **chunk,

@@ -208,7 +208,7 @@ def _survey(
     store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
 ) -> tuple[BatchSize, list[PageRow]]:
     """The size of the batch and the pages to show, in one pass."""
-    index = AnswerIndex.read(store, DatasetLayout(request.dataset).journal)
+    index = AnswerIndex.read(store, DatasetLayout(request.dataset).answers)
     fingerprint = trial.template.fingerprint
 
     def is_answered(chunk_sha256: str) -> bool:

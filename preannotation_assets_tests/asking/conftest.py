@@ -67,7 +67,7 @@ class Run:
     observers: Sequence[Callable[[str, PermitReport], None]] = ()
 
     def ask(self, texts: Sequence[str]) -> None:
-        """Asks about all texts and reads back what the journal holds."""
+        """Asks about all texts and reads back what the answer store holds."""
         items = [
             WorkItem(
                 request_key(self.template.fingerprint, text_sha256(text)), 0, len(text), text, len(text) // 4
@@ -86,9 +86,9 @@ class Run:
             async def main() -> None:
                 async with (
                     ChatClient(OllamaServer(), self.timeouts, {}, self.stream) as client,
-                    AnswerWriter(store, "answers/r", 0.02, approve) as journal,
+                    AnswerWriter(store, "answers/r", 0.02, approve) as answers,
                 ):
-                    await ask_all(asking, client, journal, iter([items]))
+                    await ask_all(asking, client, answers, iter([items]))
 
             try:
                 asyncio.run(main())

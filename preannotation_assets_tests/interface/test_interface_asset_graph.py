@@ -24,7 +24,7 @@ def test_nobody_is_asked_for_an_email_address(interface: Interface, page: Page) 
 def test_an_asset_says_what_it_is_and_whose(interface: Interface, page: Page) -> None:
     for asset, words in (
         ("pages", "The pages of the batch as the warehouse has them now"),
-        ("chunks", "Every page in pieces of a bounded number of tokens"),
+        ("chunks", "Every page in slices of a bounded number of tokens"),
         ("raw_model_outputs", "Every chunk with the model's answer"),
         ("suggestions", "The published spans"),
     ):

@@ -21,7 +21,7 @@ from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["CAP", "CHUNKS_KEY", "JOURNAL", "LIMITS", "MODEL", "Work", "texts"]
+__all__ = ["ANSWERS_FOLDER", "CAP", "CHUNKS_KEY", "LIMITS", "MODEL", "Work", "texts"]
 
 SCHEME = """
 name: short
@@ -32,7 +32,7 @@ labels:
 """
 MODEL = SimulatedModel("llama3.3:70b")
 CHUNKS_KEY = "argilla/work/d/chunks/v/part-00000.parquet"
-JOURNAL = "argilla/work/d/answers"
+ANSWERS_FOLDER = "argilla/work/d/answers"
 CAP = 3
 LIMITS = Limits(max_in_flight=CAP, linger_seconds=0.2, first_rest_seconds=0.05)
 
@@ -84,7 +84,7 @@ class Work:
         return [RequestSpan(0, len(text), key) for text, key in zip(self.texts, keys, strict=True)]
 
     def index(self) -> AnswerIndex:
-        return AnswerIndex.read(self.store, JOURNAL)
+        return AnswerIndex.read(self.store, ANSWERS_FOLDER)
 
     def task(self, server: PermitServer, run_id: str, *, of_all: bool = False) -> AskModel:
         """The task for what is unanswered, or for everything."""
@@ -97,7 +97,13 @@ class Work:
         asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
         parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
         return AskModel(
-            self.location, f"{JOURNAL}/{run_id}", parts, asking, OllamaServer(), "never", self.flush_seconds
+            self.location,
+            f"{ANSWERS_FOLDER}/{run_id}",
+            parts,
+            asking,
+            OllamaServer(),
+            "never",
+            self.flush_seconds,
         )
 
     def answers(self) -> list[tuple[str, str]]:

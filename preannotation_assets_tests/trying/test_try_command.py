@@ -261,7 +261,7 @@ def test_the_sample_batch_is_clear_in_100_columns(
 
 
 def test_what_the_journal_has_is_not_projected(user: User, preannotate_try: Try) -> None:
-    """Rows of the journal stand for requests that a run would not make."""
+    """Rows of the answer store stand for requests that a run would not make."""
     before = preannotate_try(user, DATASET, "--pages", "2")[1]
     assert "0 answered already, 20 to ask" in before
     keep_answers(user, [text for (_, _), text in list(PAGES.items())[:8]])

@@ -1,4 +1,4 @@
-"""The asset ``chunks``: pieces of pages that fit the model's context."""
+"""The asset ``chunks``: slices of pages that fit the model's context."""
 
 import hashlib
 import time
@@ -42,10 +42,10 @@ def chunks(
     spark: SparkResource,
     model_server: ModelServerResource,
 ) -> MaterializeResult[None]:
-    """Every page in pieces of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
+    """Every page in slices of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
 
-    Neighbouring pieces overlap, so that an entity shorter than the overlap is whole in one of them. Most
-    pages are one piece.
+    Neighbouring chunks overlap, so that an entity shorter than the overlap is whole in one of them. Most
+    pages are one chunk.
     """
     began = time.monotonic()
     store = storage.open()

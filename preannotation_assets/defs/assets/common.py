@@ -18,10 +18,10 @@ __all__ = [
     "MetadataValues",
     "column_schema",
     "fetched_metadata",
-    "known",
     "per_second",
     "percentile",
     "require_current_pages",
+    "without_empty",
 ]
 
 MetadataValues = dict[str, Any]
@@ -44,7 +44,7 @@ def column_schema(schema: pa.Schema) -> Mapping[str, Any]:
     return {"dagster/column_schema": TableSchema(columns)}
 
 
-def known(values: MetadataValues) -> MetadataValues:
+def without_empty(values: MetadataValues) -> MetadataValues:
     """The metadata without what this run does not know, or has nothing of: None and empty mappings."""
     return {name: value for name, value in values.items() if value is not None and value != {}}
 

@@ -1,4 +1,4 @@
-"""The asset ``suggestions``: grounded, merged, verified, and published in one piece."""
+"""The asset ``suggestions``: grounded, merged, verified, and published as a whole."""
 
 import hashlib
 import time
@@ -27,9 +27,9 @@ from preannotation_assets.defs.assets.common import (
     MetadataValues,
     column_schema,
     fetched_metadata,
-    known,
     per_second,
     require_current_pages,
+    without_empty,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
@@ -229,7 +229,7 @@ def _metadata(
     manifest = publication.manifest
     processed = manifest.pages_processed
     preview = _preview(store, inputs)
-    return known(
+    return without_empty(
         {
             "dagster/row_count": manifest.rows,
             "parquet_bytes": manifest.bytes,

@@ -119,7 +119,7 @@ def _tasks(
     return [
         AskModel(
             location=batch.storage.location(),
-            journal=batch.own_answers,
+            answers_folder=batch.own_answers,
             parts=_parts_to_ask(batch, share),
             asking=replace(plan, task=number),
             server=model_server.server(),

@@ -17,9 +17,9 @@ from preannotation_assets.defs.assets.common import (
     MetadataValues,
     column_schema,
     fetched_metadata,
-    known,
     percentile,
     require_current_pages,
+    without_empty,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asking import (
     AskingAccount,
@@ -90,7 +90,7 @@ def raw_model_outputs(
     since = _started_at(context) if config.refresh else 0
     run = AskingRun(context, spark, model_server, StopSwitch())
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
-        index = AnswerIndex.read(store, layout.journal, since=since)
+        index = AnswerIndex.read(store, layout.answers, since=since)
         accounts = [ask_what_is_open(run, batch, index)]
         if accounts[0]:
             index = index.with_folder(store, batch.own_answers, since=since)
@@ -99,7 +99,7 @@ def raw_model_outputs(
             accounts.append(ask_what_is_open(run, second_batch, index))
             index = index.with_folder(store, batch.own_answers, since=since)
         manifest, parts = collect(batch, second_batch, identity, index, spark)
-        compact_answers(store, layout.journal)
+        compact_answers(store, layout.answers)
     if any(accounts):
         learn_calibration(batch, parts)
     return MaterializeResult(
@@ -133,7 +133,7 @@ def _metadata(
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
     # Without parts nothing has changed, and nothing was answered.
     resumed = sum(part.resumed for part in parts) if parts else manifest.answered
-    return known(
+    return without_empty(
         {
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,

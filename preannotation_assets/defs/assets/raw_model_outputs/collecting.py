@@ -1,4 +1,4 @@
-"""How ``raw_model_outputs`` puts the answers of the journal beside their chunks."""
+"""How ``raw_model_outputs`` puts the answers from the store beside their chunks."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -37,7 +37,7 @@ class OutputsBatch:
     @property
     def own_answers(self) -> str:
         """The folder of the answers that this run gets."""
-        return f"{self.layout.journal}/{self.run_id}"
+        return f"{self.layout.answers}/{self.run_id}"
 
     @cached_property
     def rows(self) -> list[ChunkRow]:
