@@ -61,7 +61,6 @@ def freeze(folder: Path) -> None:
             (place.folder / "doc_ids.txt").write_text("\n".join(doc_ids), "utf-8")
             _run(place, simulator.url, "--doc-ids", "doc_ids.txt")
             simulator.set_faults(FaultRule(Fault.INVALID_JSON, probability=1.0))
-            # One failed page of so few is more than the check of failed pages lets pass.
             _run(place, simulator.url)
         shutil.copytree(
             place.folder / "lake", folder / "lake", ignore=shutil.ignore_patterns(*_NOT_FROZEN, ".*")
@@ -84,8 +83,6 @@ def _write_inputs(folder: Path) -> None:
     ]
     content = json.dumps(rows, indent=2, ensure_ascii=False)
     (folder / "warehouse.json").write_text(f"{content}\n", "utf-8", newline="\n")
-    # Copying the folder makes the database, which needs the settings for nothing.
-    (folder / "frozen.json").write_text("{}", "utf-8")
 
 
 def _run(place: FrozenLake, ollama: str, *arguments: str) -> None:

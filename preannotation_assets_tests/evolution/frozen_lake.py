@@ -29,11 +29,10 @@ from preannotation_assets.contracts import (
     REQUESTS,
     SUGGESTIONS,
 )
-from preannotation_assets.errors import StorageError
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Message, Prompt, build_prompt
 from preannotation_assets.inference.compaction import compact_journal
-from preannotation_assets.inference.journal import AnswerIndex, IndexedAnswer, read_answers
+from preannotation_assets.inference.journal import AnswerIndex, read_answers
 from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
@@ -59,35 +58,25 @@ __all__ = [
     "ANSWERS",
     "DATASET",
     "MODEL",
-    "SEED",
-    "AnswerIndex",
     "Fault",
     "FaultRule",
     "Frozen",
     "FrozenLake",
-    "IndexedAnswer",
     "Message",
     "ModelOptions",
-    "ObjectStore",
     "Prompt",
     "RequestTemplate",
     "RunningSimulator",
-    "StorageError",
     "asked",
     "cli",
-    "compact_journal",
     "default_prompt",
     "frozen_lakes",
     "process_environment",
-    "read_answers",
-    "read_manifest",
-    "read_table",
     "request_key",
     "rows_hash",
     "stand_in",
     "stand_in_digest",
     "text_sha256",
-    "write_warehouse",
 ]
 
 DATASET = "vessels_ocr_frozen"
