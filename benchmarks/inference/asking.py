@@ -29,9 +29,11 @@ from preannotation_assets.extraction.tokens import estimate_tokens
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.ollama.preflight import identify_model, preload
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.ollama.wire import chat_body
+from preannotation_assets.model_servers.preflight import identify_model, preload
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.permit_server import PermitServer
@@ -52,7 +54,7 @@ RunTasks = Callable[[Sequence[AskModel]], None]
 _MODEL = "llama3.3:70b"
 _CHUNKS = "chunks"
 _PART_ROWS = 2_000
-_JOURNAL = "answers"
+_ANSWERS = "answers"
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ class Batch:
 def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path) -> Batch:
     """Writes the texts into a new lake and loads the model everywhere."""
     scheme = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
-    digest = identify_model(urls, _MODEL, {}, Timeouts()).digest
+    digest = identify_model(OllamaServer(), urls, _MODEL, {}, Timeouts()).digest
     template = RequestTemplate(
         _MODEL, digest, build_prompt(parse_label_scheme(scheme, "vessels")), ModelOptions(24_576, 3_072)
     )
-    preload(urls, template, {}, Timeouts())
+    preload(OllamaServer(), urls, template, {}, Timeouts())
     rows = [
         ChunkRow(*divmod(place, _PART_ROWS), 0, len(text), text_sha256(text), estimate_tokens(text))
         for place, text in enumerate(texts)
@@ -118,8 +120,8 @@ def ask_with_pipeline(
 def ask_what_is_open(
     batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks, flush_seconds: float = 3.0
 ) -> Progress:
-    """Asks what the journal has no answer to."""
-    known = AnswerIndex.read(open_store(batch.location), _JOURNAL)
+    """Asks what the store has no answer to."""
+    known = AnswerIndex.read(open_store(batch.location), _ANSWERS)
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, known))
     with PermitServer(urls, Limits(cap), semaphore_folder=batch.folder / "slots") as server:
         asking = AskingPlan(
@@ -130,9 +132,9 @@ def ask_what_is_open(
 
 
 def kept_answers(batch: Batch) -> dict[str, str]:
-    """The answers in the journal, by request key."""
+    """The answers in the store, by request key."""
     store = open_store(batch.location)
-    index = AnswerIndex.read(store, _JOURNAL)
+    index = AnswerIndex.read(store, _ANSWERS)
     keys = [chunk_request(row, batch.template.fingerprint).request_key for row in batch.rows]
     known = {key: answer for key in keys if (answer := index.get(key))}
     rows = read_answers(store, known).to_pylist()
@@ -149,11 +151,11 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
     with PermitServer(urls, limits) as server:
         asking = AskingPlan(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
         run_tasks([_task(batch, wanted, asking, 3.0)])
-    index = AnswerIndex.read(store, _JOURNAL)
+    index = AnswerIndex.read(store, _ANSWERS)
     known = {
         item.request_key: answer
         for chunk in wanted
-        for item in chunk.items
+        for item in chunk.requests
         if (answer := index.get(item.request_key))
     }
     rows = read_answers(store, known).to_pylist()
@@ -162,11 +164,11 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
 
 def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_seconds: float) -> AskModel:
     parts = [
-        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.items for chunk in chunks})
+        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.requests for chunk in chunks})
         for part, chunks in groupby(share, key=lambda chunk: chunk.part)
     ]
-    journal = f"{_JOURNAL}/{asking.run_id}"
-    return AskModel(batch.location, journal, parts, asking, "never", flush_seconds)
+    answers_folder = f"{_ANSWERS}/{asking.run_id}"
+    return AskModel(batch.location, answers_folder, parts, asking, OllamaServer(), "never", flush_seconds)
 
 
 def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:
@@ -181,7 +183,7 @@ async def _ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:
 
         async def work(url: str) -> None:
             for text in queue:
-                body = batch.template.body(text, stream=False)
+                body = chat_body(batch.template, text, "30m", stream=False)
                 response = await client.post(f"{url}/api/chat", json=body)
                 response.raise_for_status().json()
 

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from preannotation_assets.model_servers.ollama.wire import ChatReply
+from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = ["AdaptiveTimeout"]
 
@@ -15,7 +15,7 @@ _MARGIN: Final = 4.0
 
 @dataclass(slots=True)
 class AdaptiveTimeout:
-    """The model's own speed, of the last 50 answers.
+    """A time-out learned from the model's own speed in the last 50 answers.
 
     A request may take four times what the slowest of them makes of its prompt and the longest answer
     allowed, plus the longest wait in the server's queue, but never less than ``shortest`` seconds (a

@@ -165,13 +165,13 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+    from preannotation_assets.label_file import load_label_scheme
     from preannotation_assets.publishing.publisher import verify_dataset
+    from preannotation_assets.publishing.verification import SpanRules
 
-    scheme = LabelSchemeResource(path=Settings.from_environment(os.environ).labels).load()
-    report = verify_dataset(
-        _open_store(), arguments.dataset, scheme.label_names, overlaps_allowed=scheme.overlaps
-    )
+    scheme = load_label_scheme(Settings.from_environment(os.environ).labels)
+    spans = SpanRules(scheme.label_names, scheme.overlaps)
+    report = verify_dataset(_open_store(), arguments.dataset, spans)
     for line in report.lines():
         sys.stdout.write(f"{line}\n")
     return 0 if report.passed else 1

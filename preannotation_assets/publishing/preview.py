@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
 from preannotation_assets.extraction.segments import Segment, segments
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
@@ -22,7 +22,6 @@ __all__ = ["MOST_PAGES", "render_page", "write_preview"]
 
 MOST_PAGES: Final = 200
 
-Row = Mapping[str, Any]
 Spans = dict[tuple[str, int], list[Row]]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")

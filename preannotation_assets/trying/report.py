@@ -1,7 +1,7 @@
 """What ``preannotate try`` says, as lines for a terminal of 100 columns. Pure."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,8 @@ from rich.text import Text
 from preannotation_assets.extraction.confidence import ConfidenceSource
 from preannotation_assets.extraction.prompt import Message, Prompt
 from preannotation_assets.extraction.segments import Mark
-from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
+from preannotation_assets.extraction.spans import QuoteOutcome
+from preannotation_assets.extraction.suggesting import JudgedQuote, PageSuggestions
 from preannotation_assets.model_servers.outcomes import Reason
 from preannotation_assets.trying.page_asker import AskedChunk, TriedPage, measures_of
 from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
@@ -29,21 +30,21 @@ _MINUTE: Final = 60.0
 _TWO_DIGITS: Final = 10
 _ASKED_AGAIN: Final = "a run would ask again"
 _LATER: Final = {
-    Reason.CONTEXT_EXCEEDED: "a run would ask about smaller pieces",
-    Reason.ANSWER_TOO_LONG: "a run would ask about smaller pieces",
+    Reason.CONTEXT_EXCEEDED: "a run would ask about its parts",
+    Reason.ANSWER_TOO_LONG: "a run would ask about its parts",
     Reason.REFUSED: "a run would list the page as failed",
 }
-_REASONS: Final = {
-    "empty": "the quote is empty",
-    "not_found": "not on the page",
-    "value_changed": "the page has other characters there",
-    "already_taken": "every place of it is taken",
-    "unknown_label": "no label of the scheme",
-    "invalid_value": "not what a value of the label is",
-    "exact_duplicate": "the same place was marked twice",
-    "seen_by_two_chunks": "the neighbouring chunk marked it as well",
-    "cut_by_border": "the neighbouring chunk saw it whole",
-    "overlap": "overlaps a mark that weighs more",
+_REASONS: Final[Mapping[QuoteOutcome, str]] = {
+    QuoteOutcome.EMPTY: "the quote is empty",
+    QuoteOutcome.NOT_FOUND: "not on the page",
+    QuoteOutcome.VALUE_CHANGED: "the page has other characters there",
+    QuoteOutcome.ALREADY_TAKEN: "every place of it is taken",
+    QuoteOutcome.UNKNOWN_LABEL: "no label of the scheme",
+    QuoteOutcome.INVALID_VALUE: "not what a value of the label is",
+    QuoteOutcome.EXACT_DUPLICATE: "the same place was marked twice",
+    QuoteOutcome.SEEN_BY_TWO_CHUNKS: "the neighbouring chunk marked it as well",
+    QuoteOutcome.CUT_BY_BORDER: "the neighbouring chunk saw it whole",
+    QuoteOutcome.OVERLAP: "overlaps a mark that weighs more",
 }
 
 
@@ -189,37 +190,37 @@ def _request_lines(item: AskedChunk, number: int, count: int) -> Iterator[Line]:
 
 
 def _outcome_lines(found: PageSuggestions, view: View) -> Iterator[Line]:
-    kept = [outcome for outcome in found.outcomes if outcome.outcome == KEPT]
-    rejected = [outcome for outcome in found.outcomes if outcome.outcome != KEPT]
+    kept = [quote for quote in found.quotes if quote.outcome == QuoteOutcome.KEPT]
+    rejected = [quote for quote in found.quotes if quote.outcome != QuoteOutcome.KEPT]
     yield faint(f"{_count(len(kept), 'suggestion')} · confidence, offsets, label, quote, how it was found")
-    yield from (_kept_line(outcome, view) for outcome in kept)
+    yield from (_kept_line(quote, view) for quote in kept)
     if rejected:
         yield faint(f"{len(rejected)} rejected · label, quote, why")
-        yield from (_rejected_line(outcome) for outcome in rejected)
+        yield from (_rejected_line(quote) for quote in rejected)
 
 
-def _kept_line(outcome: QuoteOutcome, view: View) -> Text:
-    place = outcome.grounding
-    confidence = "   ?" if outcome.confidence is None else f"{outcome.confidence:.2f}"
+def _kept_line(quote: JudgedQuote, view: View) -> Text:
+    place = quote.grounding
+    confidence = "   ?" if quote.confidence is None else f"{quote.confidence:.2f}"
     offsets = f"{place.start}-{place.end}" if place else ""
     how = "" if place is None else place.match.value
-    if outcome.confidence_source is ConfidenceSource.SELF_REPORTED:
-        how = f"{how}, self-reported {outcome.self_reported}"
+    if quote.confidence_source is ConfidenceSource.SELF_REPORTED:
+        how = f"{how}, self-reported {quote.self_reported}"
     return Text.assemble(
         f"  {confidence}  {offsets:>13}  ",
-        padded(view.label(outcome.label), _LABEL_WIDTH),
+        padded(view.label(quote.label), _LABEL_WIDTH),
         "  ",
-        padded(_quote(outcome.quote, _QUOTE_WIDTH), _QUOTE_WIDTH + 2),
+        padded(_quote(quote.quote, _QUOTE_WIDTH), _QUOTE_WIDTH + 2),
         "  ",
         faint(how),
     )
 
 
-def _rejected_line(outcome: QuoteOutcome) -> Text:
-    label = padded(fit(visible(outcome.label), _LABEL_WIDTH), _LABEL_WIDTH)
-    why = _REASONS.get(outcome.outcome, outcome.outcome)
-    quote = padded(_quote(outcome.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)
-    return Text.assemble("  ", label, "  ", quote, "  ", why)
+def _rejected_line(quote: JudgedQuote) -> Text:
+    label = padded(fit(visible(quote.label), _LABEL_WIDTH), _LABEL_WIDTH)
+    why = _REASONS[quote.outcome]
+    text = padded(_quote(quote.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)
+    return Text.assemble("  ", label, "  ", text, "  ", why)
 
 
 def _quote(quote: str, width: int) -> str:

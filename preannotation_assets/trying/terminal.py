@@ -27,9 +27,9 @@ __all__ = [
     "fit",
     "heading",
     "padded",
+    "show",
     "view_for",
     "visible",
-    "written",
 ]
 
 Line = str | Text
@@ -171,11 +171,19 @@ class ColourView:
         return Style(color=text_colour_on(colour), bgcolor=colour)
 
 
+class _Console(Console):
+    """Rich's own one would end the process where nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command."""
+        raise BrokenPipeError
+
+
 def console_for(out: TextIO, environment: Mapping[str, str]) -> Console:
     """Colours on a terminal, unless NO_COLOR (no-color.org) is set or the terminal is dumb."""
     found = Console(file=out, _environ=environment)
     colours = None if found.no_color else found.color_system
-    return Console(file=out, color_system=_SYSTEMS.get(colours or ""))
+    return _Console(file=out, color_system=_SYSTEMS.get(colours or ""))
 
 
 def view_for(console: Console, colours: Mapping[str, str]) -> View:
@@ -183,8 +191,10 @@ def view_for(console: Console, colours: Mapping[str, str]) -> View:
     return PlainView() if console.color_system is None else ColourView(colours)
 
 
-def written(console: Console, line: Line) -> str:
-    """The line with the terminal's own sequences, for who wants to write it; it is wrapped by nobody."""
-    with console.capture() as captured:
-        console.print(Text.assemble(line), soft_wrap=True)
-    return captured.get()
+def show(console: Console, line: Line) -> None:
+    """Writes a line as long as it is: one that was wrapped could not be searched.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+    """
+    console.print(Text.assemble(line), soft_wrap=True)

@@ -24,10 +24,18 @@ from preannotation_assets.lake import ObjectStore, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
-from preannotation_assets.model_servers.http_client import ChatClient, Timeouts, access_headers
-from preannotation_assets.model_servers.ollama.preflight import identify_model, preload, require_room
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.preflight import (
+    identify_model,
+    preload,
+    require_honoured_schema,
+    require_room,
+)
+from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
     Capacity,
@@ -37,7 +45,7 @@ from preannotation_assets.trying.report import (
     short_prompt_lines,
 )
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
-from preannotation_assets.trying.terminal import Line, View, console_for, view_for, visible, written
+from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for, visible
 
 __all__ = ["OpenPages", "PageSource", "TryRequest", "try_on_terminal", "try_pages"]
 
@@ -77,6 +85,7 @@ class TryRequest:
 class _Trial:
     """What all pages of a trial have in common."""
 
+    server: ModelServer
     endpoints: tuple[str, ...]
     stream: str
     scheme: LabelScheme
@@ -134,13 +143,16 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
     scheme = load_label_scheme(settings.labels)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
     options = ModelOptions(settings.num_ctx, settings.num_predict)
+    server = OllamaServer()
+    require_honoured_schema(server, prompt)
     require_room(prompt, settings.chunk_tokens, options)
     endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
-    identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
-    versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
+    identity = identify_model(server, endpoints, settings.model, os.environ, Timeouts())
+    versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(console, [model, f"prompt {prompt.version}", ""])
     return _Trial(
+        server=server,
         endpoints=endpoints,
         stream=settings.stream,
         scheme=scheme,
@@ -156,7 +168,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
 def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
     _write(trial.console, shown(trial.template.prompt))
-    preload(trial.endpoints, trial.template, access_headers(os.environ), Timeouts())
+    preload(trial.server, trial.endpoints, trial.template, os.environ, Timeouts())
     tried = asyncio.run(_ask(trial, pages))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
@@ -168,7 +180,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
     timeouts = Timeouts()
     done: list[TriedPage] = []
-    async with ChatClient(timeouts, access_headers(os.environ), trial.stream) as client:
+    async with ChatClient(trial.server, timeouts, os.environ, trial.stream) as client:
         asker = PageAsker(
             client,
             trial.endpoints,
@@ -191,7 +203,7 @@ def _survey(
     store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
 ) -> tuple[BatchSize, list[PageRow]]:
     """The size of the batch and the pages to show, in one pass."""
-    index = AnswerIndex.read(store, DatasetLayout(request.dataset).journal)
+    index = AnswerIndex.read(store, DatasetLayout(request.dataset).answers)
     fingerprint = trial.template.fingerprint
 
     def is_answered(chunk_sha256: str) -> bool:
@@ -253,12 +265,10 @@ def _semaphore_folder(environment: Mapping[str, str]) -> Path | None:
     """Where the runs of this machine share the cap; None where there has been none."""
     configured = environment.get("DAGSTER_HOME", "")
     home = Path(configured).expanduser() if configured else Path(".dagster")
-    folder = home.absolute() / "storage" / "ollama_slots"
+    folder = semaphore_folder(home.absolute() / "storage")
     return folder if folder.is_dir() else None
 
 
 def _write(console: Console, lines: Iterable[Line]) -> None:
-    # By ourselves: where the reader is gone, Rich would end the process.
     for line in lines:
-        console.file.write(written(console, line))
-    console.file.flush()
+        show(console, line)

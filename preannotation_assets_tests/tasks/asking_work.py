@@ -13,14 +13,15 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["CAP", "CHUNKS_KEY", "JOURNAL", "LIMITS", "MODEL", "Work", "texts"]
+__all__ = ["ANSWERS_FOLDER", "CAP", "CHUNKS_KEY", "LIMITS", "MODEL", "Work", "texts"]
 
 SCHEME = """
 name: short
@@ -31,7 +32,7 @@ labels:
 """
 MODEL = SimulatedModel("llama3.3:70b")
 CHUNKS_KEY = "argilla/work/d/chunks/v/part-00000.parquet"
-JOURNAL = "argilla/work/d/answers"
+ANSWERS_FOLDER = "argilla/work/d/answers"
 CAP = 3
 LIMITS = Limits(max_in_flight=CAP, linger_seconds=0.2, first_rest_seconds=0.05)
 
@@ -53,7 +54,7 @@ class Work:
 
     def __post_init__(self) -> None:
         prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
-        options = ModelOptions(num_ctx=4096, num_predict=400)
+        options = ModelOptions(context_tokens=4096, answer_tokens=400)
         self.template = RequestTemplate(MODEL.name, MODEL.digest(), prompt, options)
         rows = [
             {
@@ -83,7 +84,7 @@ class Work:
         return [RequestSpan(0, len(text), key) for text, key in zip(self.texts, keys, strict=True)]
 
     def index(self) -> AnswerIndex:
-        return AnswerIndex.read(self.store, JOURNAL)
+        return AnswerIndex.read(self.store, ANSWERS_FOLDER)
 
     def task(self, server: PermitServer, run_id: str, *, of_all: bool = False) -> AskModel:
         """The task for what is unanswered, or for everything."""
@@ -95,7 +96,15 @@ class Work:
         policy = RetryPolicy(first_backoff=0.01)
         asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
         parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
-        return AskModel(self.location, f"{JOURNAL}/{run_id}", parts, asking, "never", self.flush_seconds)
+        return AskModel(
+            self.location,
+            f"{ANSWERS_FOLDER}/{run_id}",
+            parts,
+            asking,
+            OllamaServer(),
+            "never",
+            self.flush_seconds,
+        )
 
     def answers(self) -> list[tuple[str, str]]:
         """Status and answer of every text, in order."""

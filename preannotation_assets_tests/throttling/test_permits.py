@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import (
     FailureSignal,
@@ -19,13 +20,16 @@ from preannotation_assets.throttling.permit_client import (
     PermitClient,
     PermitReport,
     RunStoppedError,
+    encode_line,
 )
 from preannotation_assets.throttling.permit_server import PermitServer
 
 ENDPOINT = "http://gpu:11434"
 HOLDER = Path(__file__).with_name("permit_holder.py")
 LIMITS = Limits(max_in_flight=3, linger_seconds=0.3, first_rest_seconds=0.2)
-OK = PermitReport("answered", available=True, latency_seconds=0.1, answer_tokens=7, prompt_tokens=5)
+OK = PermitReport(
+    AttemptOutcome.ANSWERED, available=True, latency_seconds=0.1, answer_tokens=7, prompt_tokens=5
+)
 
 
 @contextmanager
@@ -104,7 +108,7 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
         assert first.stdout is not None
         assert first.stdout.readline()
         waiting = stack.enter_context(_holder(server.address, 5))
-        _until(lambda: len(server._board.waiting) == 5)
+        _until(lambda: len(server._dispatcher.waiting) == 5)
         os.kill(waiting.pid, signal.SIGKILL)
         waiting.wait(10)
         os.kill(first.pid, signal.SIGKILL)
@@ -138,7 +142,7 @@ def test_everybody_hears_that_it_is_over_and_why() -> None:
         while _in_flight(server) < 3:
             await asyncio.sleep(0.005)
         waiting = [asyncio.create_task(ask(server.address, started)) for _ in range(4)]
-        while len(server._board.waiting) < 4:
+        while len(server._dispatcher.waiting) < 4:
             await asyncio.sleep(0.005)
         server.stop("a login page stands before it")
         told = await asyncio.wait_for(asyncio.gather(*waiting), 10)
@@ -195,6 +199,27 @@ def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
     assert not caplog.records
 
 
+def test_a_report_of_an_unknown_outcome_is_hung_up_on_and_counts_nothing() -> None:
+    async def report(address: PermitAddress) -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        sent = (
+            {"secret": address.secret},
+            {"want": True},
+            {"ended": True, "failure_signal": None},
+            {"report": {"outcome": "mislaid", "available": True}},
+        )
+        writer.writelines(encode_line(message) for message in sent)
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(report(server.address)) == encode_line({"endpoint": ENDPOINT})
+        progress = server.progress()
+        assert (progress.answered, progress.failed, progress.endpoints[ENDPOINT].in_flight) == (0, 0, 0)
+
+
 def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
     cancelled = []
 
@@ -225,7 +250,7 @@ def test_trouble_is_known_before_the_permit_goes_to_the_next() -> None:
         async with PermitClient(server.address) as line, PermitClient(server.address) as other:
             await line.acquire()
             next_one = asyncio.create_task(other.acquire())
-            while not server._board.waiting:
+            while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             began = time.monotonic()
             await line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
@@ -244,7 +269,7 @@ def test_waiting_costs_no_time() -> None:
             await line.acquire()
             await line.release(failure_signal=FailureSignal(retry_after=30.0))
             waiting = asyncio.create_task(other.acquire())
-            while not server._board.waiting:
+            while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             before = time.process_time()
             await asyncio.sleep(1.0)

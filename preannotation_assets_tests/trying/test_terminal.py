@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.trying.terminal import (
     ColourView,
+    Line,
     PlainView,
     console_for,
     fit,
     heading,
     padded,
+    show,
     view_for,
     visible,
-    written,
 )
 
 LABELS = ["vessel name", "port", "<evil>\x1b[2J", "日付"]
@@ -33,6 +35,12 @@ class Screen(io.StringIO):
 
 ON_SCREEN = console_for(Screen(), {"TERM": "xterm-256color"})
 IN_A_FILE = console_for(io.StringIO(), {})
+
+
+def written(console: Console, line: Line) -> str:
+    with console.capture() as captured:
+        show(console, line)
+    return captured.get()
 
 
 def plain(text: str, marks: list[Mark]) -> str:

@@ -24,7 +24,7 @@ from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.lake import StoreLocation, open_store, write_table
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -237,7 +237,7 @@ def test_the_sample_batch_is_clear_in_100_columns(
 
 
 def test_what_the_journal_has_is_not_projected(user: User, preannotate_try: Try) -> None:
-    """Rows of the journal stand for requests that a run would not make."""
+    """Rows of the answer store stand for requests that a run would not make."""
     before = preannotate_try(user, DATASET, "--pages", "2")[1]
     assert "0 answered already, 20 to ask" in before
     keep_answers(user, [text for (_, _), text in list(PAGES.items())[:8]])
@@ -343,7 +343,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(user: User) -> None:
 def test_a_slot_is_waited_for_where_runs_share_the_cap(user: User, simulator: RunningSimulator) -> None:
     """Another run holds the only slot until it is seen that nobody asks."""
     home = user.folder / "dagster"
-    folder = home / "storage" / "ollama_slots"
+    folder = home / "storage" / "requests_in_flight"
     folder.mkdir(parents=True)
     user.more.update(DAGSTER_HOME=str(home), PREANNOTATION_MAX_IN_FLIGHT="1")
     other = HostSemaphore(folder, simulator.url, 1)

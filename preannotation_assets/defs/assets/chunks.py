@@ -1,4 +1,4 @@
-"""The asset ``chunks``: pieces of pages that fit the model's context."""
+"""The asset ``chunks``: slices of pages that fit the model's context."""
 
 import hashlib
 import time
@@ -7,15 +7,15 @@ from typing import Final
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
 from preannotation_assets.contracts import CHUNKS
-from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.assets.common import OWNERS, column_schema, fetched_metadata, per_second
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.partitions import DATASETS
-from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.extraction.chunking import ChunkLimits
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
 from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
@@ -40,22 +40,24 @@ def chunks(
     context: AssetExecutionContext,
     storage: StorageResource,
     spark: SparkResource,
-    ollama: OllamaResource,
+    model_server: ModelServerResource,
 ) -> MaterializeResult[None]:
-    """Every page in pieces of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
+    """Every page in slices of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
 
-    Neighbouring pieces overlap, so that an entity shorter than the overlap is whole in one of them. Most
-    pages are one piece.
+    Neighbouring chunks overlap, so that an entity shorter than the overlap is whole in one of them. Most
+    pages are one chunk.
     """
     began = time.monotonic()
     store = storage.open()
     layout = DatasetLayout(context.partition_key)
     snapshot = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
     present = read_manifest(store, layout.stage_manifest("chunks"), ChunksManifest)
-    limits = _limits(store, ollama, present)
+    limits = _limits(store, model_server, present)
     version = _version(snapshot, limits)
+    fetched = FetchedBytes()
     if present is None or present.version != version:
-        present = _cut(store, layout, snapshot, version, limits, storage, spark)
+        present, fetched = _cut(store, layout, snapshot, version, limits, storage, spark)
+    fetched += store.fetched
     seconds = time.monotonic() - began
     context.log.info(f"{present.chunks} chunks of {snapshot.pages} pages")
     return MaterializeResult(
@@ -64,6 +66,7 @@ def chunks(
             "dagster/row_count": present.chunks,
             "estimated_tokens": present.estimated_tokens,
             "calibration": present.calibration,
+            **fetched_metadata(fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(snapshot.pages, seconds),
             "location": MetadataValue.path(store.uri(layout.stage("chunks", version))),
@@ -71,24 +74,26 @@ def chunks(
     )
 
 
-def _limits(store: ObjectStore, ollama: OllamaResource, present: ChunksManifest | None) -> ChunkLimits:
+def _limits(
+    store: ObjectStore, model_server: ModelServerResource, present: ChunksManifest | None
+) -> ChunkLimits:
     """The limits, with the calibration the batch was first cut with: other borders are other requests."""
     if present is not None:
         calibration = present.calibration
     else:
-        learned = read_manifest(store, calibration_key(ollama.model), Calibration)
-        calibration = learned.factor if learned and learned.model == ollama.model else 1.0
-    return chunk_limits(ollama, calibration)
+        learned = read_manifest(store, calibration_key(model_server.model), Calibration)
+        calibration = learned.factor if learned and learned.model == model_server.model else 1.0
+    return chunk_limits(model_server, calibration)
 
 
-def chunk_limits(ollama: OllamaResource, calibration: float) -> ChunkLimits:
+def chunk_limits(model_server: ModelServerResource, calibration: float) -> ChunkLimits:
     """The limits of a chunk in tokens.
 
     Raises:
         SettingsError: chunks are too small for their overlap.
     """
     try:
-        return ChunkLimits(ollama.chunk_tokens, ollama.overlap_tokens, calibration)
+        return ChunkLimits(model_server.chunk_tokens, model_server.overlap_tokens, calibration)
     except ValueError as error:
         raise SettingsError(
             "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
@@ -108,7 +113,7 @@ def _cut(
     limits: ChunkLimits,
     storage: StorageResource,
     spark: SparkResource,
-) -> ChunksManifest:
+) -> tuple[ChunksManifest, FetchedBytes]:
     pages_folder, folder = layout.stage("pages", snapshot.version), layout.stage("chunks", version)
     tasks = [
         ChunkPages(storage.location(), part_key(pages_folder, index), part_key(folder, index), limits)
@@ -128,4 +133,4 @@ def _cut(
     )
     write_manifest(store, layout.stage_manifest("chunks"), manifest)
     sweep_stage(store, layout, "chunks", version)
-    return manifest
+    return manifest, sum((part.fetched for part in parts), FetchedBytes())

@@ -9,7 +9,7 @@ from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.lake import ObjectStore, read_table
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import ChunksManifest
-from preannotation_assets.model_servers.ollama.wire import RequestTemplate
+from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["OutputsBatch"]
 
@@ -33,6 +33,11 @@ class OutputsBatch:
     def chunks_folder(self) -> str:
         """The folder of the chunks' parts."""
         return self.layout.stage("chunks", self.chunks.version)
+
+    @property
+    def own_answers(self) -> str:
+        """The folder of the answers that this run gets."""
+        return f"{self.layout.answers}/{self.run_id}"
 
     @cached_property
     def rows(self) -> list[ChunkRow]:
