@@ -17,7 +17,7 @@ from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.sensors import new_datasets
-from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.settings import Settings
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs"]
 
@@ -35,28 +35,17 @@ class Resources(TypedDict):
 def build_resources(settings: Settings) -> Resources:
     """The resources as the settings say."""
     return {
-        "warehouse": WarehouseResource(
-            database=settings.database,
-            batch_condition=settings.batch_condition,
-            dataset_pattern=settings.dataset_pattern,
-        ),
-        "storage": StorageResource(
-            root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
-        ),
-        "spark": SparkResource(master=settings.spark_master),
+        "warehouse": WarehouseResource(**dict(settings.warehouse)),
+        "storage": StorageResource(**dict(settings.storage)),
+        "spark": SparkResource(**dict(settings.spark)),
         "ollama": OllamaResource(
-            endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
-            model=settings.model,
-            max_in_flight=settings.max_in_flight,
-            num_ctx=settings.num_ctx,
-            num_predict=settings.num_predict,
-            chunk_tokens=settings.chunk_tokens,
-            overlap_tokens=settings.overlap_tokens,
-            second_pass_below=settings.second_pass_below,
-            self_reported=settings.self_reported,
-            stream=settings.stream,
+            **dict(settings.generation),
+            **dict(settings.chunking),
+            **dict(settings.asking),
+            endpoints=settings.servers.addresses(),
+            stream=settings.servers.stream,
         ),
-        "label_scheme": LabelSchemeResource(path=settings.labels),
+        "label_scheme": LabelSchemeResource(**dict(settings.labels)),
     }
 
 

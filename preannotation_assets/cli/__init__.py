@@ -117,9 +117,9 @@ def _at_least_one(text: str) -> int:
 
 
 def _open_store() -> "ObjectStore":
-    from preannotation_assets.lake import open_store
+    from preannotation_assets.lake import StoreLocation, open_store
 
-    return open_store(Settings.from_environment(os.environ).location())
+    return open_store(StoreLocation(*Settings.from_environment(os.environ).storage.place()))
 
 
 # Dagster and Spark take seconds to import, so a command imports what it needs itself.
@@ -152,7 +152,7 @@ def _try(arguments: argparse.Namespace) -> int:
 def _open_warehouse(settings: Settings) -> "AbstractContextManager[Warehouse]":
     from preannotation_assets.warehouse import open_warehouse
 
-    return open_warehouse(settings.database, settings.batch_condition)
+    return open_warehouse(settings.warehouse)
 
 
 def _preview(arguments: argparse.Namespace) -> int:
@@ -166,7 +166,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from preannotation_assets.defs.resources.ollama import LabelSchemeResource
     from preannotation_assets.publishing.publisher import verify_dataset
 
-    scheme = LabelSchemeResource(path=Settings.from_environment(os.environ).labels).load()
+    scheme = LabelSchemeResource(path=Settings.from_environment(os.environ).labels.path).load()
     report = verify_dataset(
         _open_store(), arguments.dataset, scheme.label_names, overlaps_allowed=scheme.overlaps
     )
@@ -178,7 +178,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _check_labels(arguments: argparse.Namespace) -> int:
     from preannotation_assets.label_file import check_file
 
-    passed, account = check_file(arguments.file or Settings.from_environment(os.environ).labels)
+    passed, account = check_file(arguments.file or Settings.from_environment(os.environ).labels.path)
     sys.stdout.write(account)
     return 0 if passed else 1
 
@@ -186,7 +186,7 @@ def _check_labels(arguments: argparse.Namespace) -> int:
 def _export_labels(arguments: argparse.Namespace) -> int:
     from preannotation_assets.label_file import exported
 
-    file = arguments.file or Settings.from_environment(os.environ).labels
+    file = arguments.file or Settings.from_environment(os.environ).labels.path
     sys.stdout.write(exported(file, arguments.question, arguments.field))
     return 0
 

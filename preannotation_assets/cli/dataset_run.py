@@ -20,7 +20,7 @@ from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
 from preannotation_assets.instance import dataset_lock
-from preannotation_assets.lake import open_store
+from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
 from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.summary import summarize
@@ -177,7 +177,7 @@ def _checks_passed(result: ExecuteInProcessResult) -> bool:
 
 
 def _print_account(settings: Settings, dataset: str, run_id: str) -> None:
-    store = open_store(settings.location())
+    store = open_store(StoreLocation(*settings.storage.place()))
     summary, layout = summarize(store, dataset, run_id), DatasetLayout(dataset)
     preview = write_preview(store, dataset)
     lines = [

@@ -18,14 +18,14 @@ from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.lake import ObjectStore, open_store
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts, access_headers
 from preannotation_assets.model_servers.ollama.preflight import identify_model, preload, require_room
 from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.settings import Settings
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
     Capacity,
@@ -118,7 +118,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
     Raises:
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
-    store = open_store(settings.location())
+    store = open_store(StoreLocation(*settings.storage.place()))
     limits = _limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
     trial = _prepare(settings, request, limits, out)
@@ -127,7 +127,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         return
     size, pages = _survey(store, request, trial, open_pages)
     tried = _try(trial, pages, out)
-    capacity = Capacity(len(trial.endpoints), settings.max_in_flight)
+    capacity = Capacity(len(trial.endpoints), settings.asking.max_in_flight)
     _write(out, projection_lines(size, tried, capacity, trial.style))
     if request.doc_id is not None or request.page_num is not None:
         _write(out, ["these pages were chosen and not drawn, so the interval may be far off"])
@@ -135,22 +135,22 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
 
 def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: TextIO) -> _Trial:
     """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
-    scheme = load_label_scheme(settings.labels)
-    prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
-    options = ModelOptions(settings.num_ctx, settings.num_predict)
-    require_room(prompt, settings.chunk_tokens, options)
-    endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
-    identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
+    scheme = load_label_scheme(settings.labels.path)
+    prompt = build_prompt(scheme, answer_format(self_reported=settings.generation.self_reported))
+    options = ModelOptions(settings.generation.num_ctx, settings.generation.num_predict)
+    require_room(prompt, settings.chunking.chunk_tokens, options)
+    endpoints = tuple(settings.servers.addresses())
+    identity = identify_model(endpoints, settings.generation.model, access_headers(os.environ), Timeouts())
     versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(out, [model, f"prompt {prompt.version}", ""])
     return _Trial(
         endpoints=endpoints,
-        stream=settings.stream,
+        stream=settings.servers.stream,
         scheme=scheme,
-        template=RequestTemplate(settings.model, identity.digest, prompt, options),
+        template=RequestTemplate(settings.generation.model, identity.digest, prompt, options),
         limits=limits,
-        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.max_in_flight),
+        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.asking.max_in_flight),
         style=style_for(os.environ, out, scheme.label_names),
         with_prompt=request.with_prompt,
     )
@@ -227,13 +227,13 @@ def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits
     calibration = 1.0
     if dataset:
         cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
-        learned = read_manifest(store, calibration_key(settings.model), Calibration)
+        learned = read_manifest(store, calibration_key(settings.generation.model), Calibration)
         if cut:
             calibration = cut.calibration
-        elif learned and learned.model == settings.model:
+        elif learned and learned.model == settings.generation.model:
             calibration = learned.factor
     try:
-        return ChunkLimits(settings.chunk_tokens, settings.overlap_tokens, calibration)
+        return ChunkLimits(settings.chunking.chunk_tokens, settings.chunking.overlap_tokens, calibration)
     except ValueError as error:
         raise SettingsError(
             "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
