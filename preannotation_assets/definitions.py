@@ -12,7 +12,9 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.jobs import preannotate
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
+from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
@@ -28,7 +30,7 @@ class Resources(TypedDict):
     warehouse: WarehouseResource
     storage: StorageResource
     spark: SparkResource
-    ollama: OllamaResource
+    model_server: ModelServerResource
     label_scheme: LabelSchemeResource
 
 
@@ -38,7 +40,7 @@ def build_resources(settings: Settings) -> Resources:
         "warehouse": WarehouseResource(**dict(settings.warehouse)),
         "storage": StorageResource(**dict(settings.storage)),
         "spark": SparkResource(**dict(settings.spark)),
-        "ollama": OllamaResource(
+        "model_server": OllamaResource(
             **dict(settings.generation),
             **dict(settings.chunking),
             **dict(settings.asking),

@@ -102,7 +102,7 @@ class Place:
         environment = {
             name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME") if name in os.environ
         }
-        source = str(Path(cli.__file__).parents[1])
+        source = str(Path(cli.__file__).parents[2])
         return [sys.executable, "-c", main, *arguments], environment | self.environment | {
             "PYTHONPATH": source
         }

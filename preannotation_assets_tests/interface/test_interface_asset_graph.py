@@ -11,7 +11,7 @@ def test_the_graph_shows_the_four_assets_and_their_kinds(interface: Interface, p
     page.goto(f"{interface.url}/asset-groups")
     for asset in ASSETS:
         expect(page.get_by_text(asset, exact=True).last).to_be_visible()
-    for kind in ("DuckDB", "PySpark", "Parquet", "ollama"):
+    for kind in ("DuckDB", "PySpark", "Parquet", "llm"):
         expect(page.get_by_text(kind, exact=True).first).to_be_visible()
 
 
@@ -37,4 +37,4 @@ def test_an_asset_says_what_it_is_and_whose(interface: Interface, page: Page) ->
 
 
 def test_one_run_at_a_time_asks_the_model_from_the_first_run_on(interface: Interface) -> None:
-    assert interface.pool_limits() == {"ollama": 1}
+    assert interface.pool_limits() == {"model_server": 1}

@@ -123,7 +123,7 @@ class AskingLake:
                 "storage": StorageResource(root=str(self.folder)),
                 "spark": SparkResource(master="local[2]", driver_memory="1g"),
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
-                "ollama": OllamaResource(
+                "model_server": OllamaResource(
                     endpoints=[self.url],
                     model="llama3.3:70b",
                     max_in_flight=CAP,

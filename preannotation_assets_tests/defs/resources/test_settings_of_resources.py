@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from dagster import ConfigurableResource, Definitions, Field, asset
-from dagster._core.errors import DagsterInvalidConfigError, DagsterResourceFunctionError
+from dagster._core.errors import DagsterResourceFunctionError
 
 from preannotation_assets.definitions import build_resources
 from preannotation_assets.settings import Settings
