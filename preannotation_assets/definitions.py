@@ -12,6 +12,7 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
@@ -31,6 +32,7 @@ class Resources(TypedDict):
     storage: StorageResource
     spark: SparkResource
     model_server: ModelServerResource
+    chunking: ChunkingResource
     label_scheme: LabelSchemeResource
 
 
@@ -41,12 +43,9 @@ def build_resources(settings: Settings) -> Resources:
         "storage": StorageResource(**dict(settings.storage)),
         "spark": SparkResource(**dict(settings.spark)),
         "model_server": OllamaResource(
-            **dict(settings.generation),
-            **dict(settings.chunking),
-            **dict(settings.asking),
-            endpoints=settings.servers.addresses(),
-            stream=settings.servers.stream,
+            **dict(settings.ollama), **dict(settings.generation), **dict(settings.asking)
         ),
+        "chunking": ChunkingResource(**dict(settings.chunking)),
         "label_scheme": LabelSchemeResource(**dict(settings.labels)),
     }
 

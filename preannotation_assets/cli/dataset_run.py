@@ -12,7 +12,6 @@ from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunCo
 from yaml import YAMLError
 
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.chunks import chunk_limits
 from preannotation_assets.defs.assets.pages import PagesConfig, read_doc_ids
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
@@ -114,8 +113,9 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
         lambda: resources["storage"].open().check_writable(),
-        lambda: model_server.require_room(model_server.prompt(label_scheme.load())),
-        lambda: chunk_limits(model_server, calibration=1.0),
+        lambda: model_server.require_room(
+            model_server.prompt(label_scheme.load()), settings.chunking.chunk_tokens
+        ),
         model_server.identify,
     ]
     problems = []

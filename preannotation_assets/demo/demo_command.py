@@ -68,7 +68,7 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
             prepare_instance(instance)
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(_WORKSPACE, "utf-8")
-        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.servers.endpoints)}
+        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints)}
         command = [
             sys.executable, "-m", "dagster", "dev",
             "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
@@ -91,7 +91,7 @@ def _free_port(port: int) -> int:
 @contextmanager
 def _with_model(settings: Settings) -> Iterator[Settings]:
     """The settings, completed with a stand-in's address where no endpoint is configured."""
-    if settings.servers.endpoints:
+    if settings.ollama.endpoints:
         yield settings
         return
     simulator = SimulatorSettings(

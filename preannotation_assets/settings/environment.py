@@ -19,7 +19,7 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
-    ServerSettings,
+    OllamaSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
-    servers: ServerSettings = Field(default_factory=ServerSettings)
+    ollama: OllamaSettings = Field(default_factory=OllamaSettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
@@ -85,9 +85,9 @@ class Settings(BaseSettings):
         return settings
 
     def with_endpoints(self, *endpoints: str) -> "Settings":
-        """The same settings with other model servers."""
-        servers = ServerSettings(endpoints=list(endpoints), stream=self.servers.stream)
-        return self.model_copy(update={"servers": servers})
+        """The same settings with other Ollama servers."""
+        ollama = OllamaSettings(endpoints=list(endpoints), keep_alive=self.ollama.keep_alive)
+        return self.model_copy(update={"ollama": ollama})
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):

@@ -9,10 +9,10 @@ Dagster stores and shows.
 """
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import regex
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from preannotation_assets.errors import SettingsError
@@ -27,7 +27,7 @@ __all__ = [
     "ChunkingSettings",
     "GenerationSettings",
     "LabelSettings",
-    "ServerSettings",
+    "OllamaSettings",
     "SettingsGroup",
     "SparkSettings",
     "StorageSettings",
@@ -157,7 +157,21 @@ class ChunkingSettings(SettingsGroup):
     chunk_tokens: int = Field(
         default=6000, ge=64, description="Tokens of page text in one request, at most (docs/chunking.md)."
     )
-    overlap_tokens: int = Field(default=200, ge=0, description="Tokens that neighbouring chunks share.")
+    overlap_tokens: int = Field(
+        default=200,
+        ge=0,
+        description="Tokens that neighbouring chunks share; less than half of a chunk.",
+    )
+
+    @model_validator(mode="after")
+    def _check_overlap(self) -> Self:
+        if 2 * self.overlap_tokens >= self.chunk_tokens:
+            error = SettingsError(
+                "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit",
+                f"{self.overlap_tokens} is not less than half of {self.chunk_tokens}",
+            )
+            raise _refused(error)
+        return self
 
 
 class GenerationSettings(SettingsGroup):
@@ -174,13 +188,6 @@ class GenerationSettings(SettingsGroup):
         description="Context of every request in tokens: instructions, page and answer.",
     )
     num_predict: int = Field(default=3072, ge=16, description="Longest answer in tokens.")
-    keep_alive: Annotated[
-        str, Reading(expected="a duration with its unit, such as 30m; below 0 for ever", is_seldom=True)
-    ] = Field(
-        default="30m",
-        pattern=_DURATION,
-        description="How long the model stays loaded after a request, with its unit.",
-    )
     second_pass_below: float | None = Field(
         default=None,
         gt=0,
@@ -203,6 +210,9 @@ class AskingSettings(SettingsGroup):
         ge=1,
         description="Requests in flight at each server, at most, over all runs of this machine; not above "
         "the server's OLLAMA_NUM_PARALLEL.",
+    )
+    stream: StreamChoice = Field(
+        default=StreamChoice.auto, description="Whether answers are streamed; auto streams over https only."
     )
     min_in_flight: Annotated[int, _SELDOM] = Field(
         default=1, ge=1, description="Requests in flight at an overloaded server: not fewer."
@@ -230,8 +240,8 @@ class AskingSettings(SettingsGroup):
     )
 
 
-class ServerSettings(SettingsGroup):
-    """Where the model is."""
+class OllamaSettings(SettingsGroup):
+    """Where Ollama is, and what only Ollama knows."""
 
     endpoints: Annotated[
         list[str],
@@ -245,8 +255,12 @@ class ServerSettings(SettingsGroup):
         description="Servers with the same model, comma-separated; OLLAMA_HOST is one of them, written as "
         f"Ollama's own client does. Without any it is {DEFAULT_ENDPOINT}.",
     )
-    stream: StreamChoice = Field(
-        default=StreamChoice.auto, description="Whether answers are streamed; auto streams over https only."
+    keep_alive: Annotated[
+        str, Reading(expected="a duration with its unit, such as 30m; below 0 for ever", is_seldom=True)
+    ] = Field(
+        default="30m",
+        pattern=_DURATION,
+        description="How long the model stays loaded after a request, with its unit.",
     )
 
     @field_validator("endpoints")

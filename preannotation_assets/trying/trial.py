@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol, TextIO
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
-from preannotation_assets.errors import BatchError, InferenceError, SettingsError
+from preannotation_assets.errors import BatchError, InferenceError
 from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
@@ -30,9 +30,10 @@ from preannotation_assets.model_servers.preflight import (
     require_honoured_schema,
     require_room,
 )
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.settings import Settings
+from preannotation_assets.settings import AskingSettings, Settings
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
@@ -85,7 +86,7 @@ class _Trial:
 
     server: ModelServer
     endpoints: tuple[str, ...]
-    stream: str
+    asking: AskingSettings
     scheme: LabelScheme
     template: RequestTemplate
     limits: ChunkLimits
@@ -147,18 +148,20 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
     scheme = load_label_scheme(settings.labels.path)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.generation.self_reported))
     options = ModelOptions(settings.generation.num_ctx, settings.generation.num_predict)
-    server = OllamaServer()
+    server = OllamaServer(settings.ollama.keep_alive)
     require_honoured_schema(server, prompt)
     require_room(prompt, settings.chunking.chunk_tokens, options)
-    endpoints = tuple(settings.servers.addresses())
-    identity = identify_model(server, endpoints, settings.generation.model, os.environ, Timeouts())
+    endpoints = tuple(settings.ollama.addresses())
+    identity = identify_model(
+        server, endpoints, settings.generation.model, os.environ, _timeouts(settings.asking)
+    )
     versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(out, [model, f"prompt {prompt.version}", ""])
     return _Trial(
         server=server,
         endpoints=endpoints,
-        stream=settings.servers.stream,
+        asking=settings.asking,
         scheme=scheme,
         template=RequestTemplate(settings.generation.model, identity.digest, prompt, options),
         limits=limits,
@@ -171,7 +174,9 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
 def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
     _write(out, shown(trial.template.prompt, trial.style))
-    preload(trial.server, trial.endpoints, trial.template, os.environ, Timeouts())
+    timeouts = _timeouts(trial.asking)
+    policy = RetryPolicy(trial.asking.attempts, trial.asking.first_backoff)
+    preload(trial.server, trial.endpoints, trial.template, os.environ, timeouts, policy)
     tried = asyncio.run(_ask(trial, pages, out))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
@@ -181,9 +186,9 @@ def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
 
 async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
-    timeouts = Timeouts()
+    timeouts = _timeouts(trial.asking)
     done: list[TriedPage] = []
-    async with ChatClient(trial.server, timeouts, os.environ, trial.stream) as client:
+    async with ChatClient(trial.server, timeouts, os.environ, trial.asking.stream) as client:
         asker = PageAsker(
             client,
             trial.endpoints,
@@ -202,6 +207,10 @@ async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPa
             )
             _write(out, lines)
     return done
+
+
+def _timeouts(asking: AskingSettings) -> Timeouts:
+    return Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout)
 
 
 def _survey(
@@ -244,12 +253,7 @@ def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits
             calibration = cut.calibration
         elif learned and learned.model == settings.generation.model:
             calibration = learned.factor
-    try:
-        return ChunkLimits(settings.chunking.chunk_tokens, settings.chunking.overlap_tokens, calibration)
-    except ValueError as error:
-        raise SettingsError(
-            "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
-        ) from None
+    return ChunkLimits(settings.chunking.chunk_tokens, settings.chunking.overlap_tokens, calibration)
 
 
 def _read_text(path: str) -> str:

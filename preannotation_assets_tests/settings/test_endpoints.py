@@ -29,7 +29,7 @@ from preannotation_assets.settings import Settings, parse_endpoint
 )
 def test_the_forms_of_ollama_host(address: str, url: str) -> None:
     assert parse_endpoint(address) == url
-    assert Settings.from_environment({"OLLAMA_HOST": address}).servers.endpoints == [url]
+    assert Settings.from_environment({"OLLAMA_HOST": address}).ollama.endpoints == [url]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from preannotation_assets.settings import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
-    ServerSettings,
+    OllamaSettings,
     Settings,
     SparkSettings,
     StorageSettings,
@@ -63,11 +63,11 @@ EVERY_VARIABLE = {
 def test_the_defaults_are_local() -> None:
     settings = read()
     assert settings == Settings()
-    assert settings.servers.endpoints == []
-    assert settings.servers.addresses() == ["http://127.0.0.1:11434"]
+    assert settings.ollama.endpoints == []
+    assert settings.ollama.addresses() == ["http://127.0.0.1:11434"]
     assert settings.generation.model == "llama3.3:70b"
     assert (settings.asking.max_in_flight, settings.spark.master) == (4, "local[*]")
-    assert settings.servers.stream is StreamChoice.auto
+    assert settings.asking.stream is StreamChoice.auto
     assert Path(settings.storage.root).is_absolute()
     assert Path(settings.warehouse.database).is_absolute()
     assert Path(settings.labels.path).is_file()
@@ -95,18 +95,18 @@ def test_every_variable_is_read() -> None:
             pages_a_part=1000,
         ),
         labels=LabelSettings(path="/labels.yaml"),
-        servers=ServerSettings(endpoints=["http://gpu1:11434", "http://gpu2:80"], stream=StreamChoice.always),
+        ollama=OllamaSettings(endpoints=["http://gpu1:11434", "http://gpu2:80"], keep_alive="-1m"),
         generation=GenerationSettings(
             model="qwen3:32b",
             num_ctx=16384,
             num_predict=1000,
-            keep_alive="-1m",
             second_pass_below=0.55,
             self_reported=True,
         ),
         chunking=ChunkingSettings(chunk_tokens=4000, overlap_tokens=0),
         asking=AskingSettings(
             max_in_flight=7,
+            stream=StreamChoice.always,
             min_in_flight=2,
             attempts=9,
             first_backoff=0.5,
@@ -315,9 +315,10 @@ def test_secrets_are_no_settings() -> None:
     [
         (AskingSettings, {"max_in_flight": 0}),
         (AskingSettings, {"read_timeout": float("inf")}),
-        (ServerSettings, {"stream": "sometimes"}),
-        (ServerSettings, {"endpoints": ["http://user:hunter2@gpu"]}),
+        (AskingSettings, {"stream": "sometimes"}),
+        (OllamaSettings, {"endpoints": ["http://user:hunter2@gpu"]}),
         (StorageSettings, {"pages_a_part": 5001}),
+        (ChunkingSettings, {"chunk_tokens": 400}),
         (GenerationSettings, {"number_of_tokens": 1}),
         (WarehouseSettings, {"database": "md:?token=hunter2"}),
     ],
@@ -329,8 +330,20 @@ def test_a_group_refuses_what_its_variable_does(group: type[Any], values: dict[s
 
 
 def test_other_servers_leave_the_rest_as_it_is() -> None:
-    settings = read(PREANNOTATION_MODEL="m", PREANNOTATION_STREAM="never")
+    settings = read(PREANNOTATION_MODEL="m", PREANNOTATION_KEEP_ALIVE="5m")
     other = settings.with_endpoints("gpu")
-    assert other.servers == ServerSettings(endpoints=["http://gpu:11434"], stream=StreamChoice.never)
+    assert other.ollama == OllamaSettings(endpoints=["http://gpu:11434"], keep_alive="5m")
     assert other.generation == settings.generation
-    assert settings.servers.endpoints == []
+    assert settings.ollama.endpoints == []
+
+
+@pytest.mark.parametrize(
+    ("chunk", "overlap", "is_good"), [("64", "31", True), ("64", "32", False), ("400", "", False)]
+)
+def test_the_overlap_is_less_than_half_of_a_chunk(chunk: str, overlap: str, is_good: bool) -> None:
+    variables = {"PREANNOTATION_CHUNK_TOKENS": chunk, "PREANNOTATION_OVERLAP_TOKENS": overlap}
+    if is_good:
+        assert read(**variables).chunking.overlap_tokens == int(overlap)
+        return
+    with pytest.raises(SettingsError, match="CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit"):
+        read(**variables)

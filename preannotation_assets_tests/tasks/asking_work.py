@@ -15,6 +15,7 @@ from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, wr
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
@@ -97,7 +98,13 @@ class Work:
         asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
         parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
         return AskModel(
-            self.location, f"{JOURNAL}/{run_id}", parts, asking, OllamaServer(), "never", self.flush_seconds
+            self.location,
+            f"{JOURNAL}/{run_id}",
+            parts,
+            asking,
+            OllamaServer(),
+            StreamChoice.never,
+            self.flush_seconds,
         )
 
     def answers(self) -> list[tuple[str, str]]:

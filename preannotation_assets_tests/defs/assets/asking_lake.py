@@ -17,7 +17,8 @@ from dagster._core.execution.execution_result import ExecutionResult
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import add_dataset
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.extraction.pages import text_sha256
@@ -79,7 +80,7 @@ class AskingLake:
                 dataset=LAYOUT.dataset,
                 version="v",
                 pages_version="p",
-                chunk_tokens=6000,
+                chunk_tokens=1000,
                 overlap_tokens=5,
                 calibration=1.0,
                 part_rows=[len(rows)],
@@ -129,7 +130,6 @@ class AskingLake:
                     max_in_flight=CAP,
                     num_ctx=4096,
                     num_predict=400,
-                    chunk_tokens=1000,
                     flush_seconds=FLUSH_SECONDS,
                     second_pass_below=second_pass_below,
                 ),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from dagster import ConfigurableResource, Definitions, Field, asset
-from dagster._core.errors import DagsterResourceFunctionError
+from dagster._core.errors import DagsterInvalidConfigError, DagsterResourceFunctionError
 
 from preannotation_assets.definitions import build_resources
 from preannotation_assets.settings import Settings
@@ -24,25 +24,20 @@ SETTINGS = Settings.from_environment(
 )
 RESOURCES: Mapping[str, ConfigurableResource[Any]] = {**build_resources(SETTINGS)}  # type: ignore[dict-item]
 KEYS = {
-    "warehouse": "warehouse",
-    "storage": "storage",
-    "spark": "spark",
     "labels": "label_scheme",
+    "ollama": "model_server",
+    "generation": "model_server",
+    "asking": "model_server",
 }
 
 
-def launchpad(key: str) -> Mapping[str, Field]:
-    fields: Mapping[str, Field] = RESOURCES[key].get_resource_definition().config_field.config_type.fields
-    return fields
-
-
-@pytest.mark.parametrize(
-    "setting", [item for item in settings_of(Settings) if item.group in KEYS], ids=lambda item: item.name
-)
+@pytest.mark.parametrize("setting", list(settings_of(Settings)), ids=lambda item: item.name)
 def test_every_setting_is_in_the_launchpad_with_its_value_and_its_description(setting: Setting) -> None:
-    field = launchpad(KEYS[setting.group])[setting.name]
-    assert field.description == setting.field.description
-    assert field.default_value == getattr(getattr(SETTINGS, setting.group), setting.name)
+    key = KEYS.get(setting.group, setting.group)
+    config: Field = RESOURCES[key].get_resource_definition().config_field
+    assert config.config_type.fields[setting.name].description == setting.field.description
+    value = getattr(getattr(SETTINGS, setting.group), setting.name)
+    assert config.default_value.get(setting.name) == value
 
 
 def run(key: str, config: dict[str, Any]) -> None:
@@ -62,6 +57,9 @@ def run(key: str, config: dict[str, Any]) -> None:
         ("storage", {"endpoint_url": "http://user:hunter2@s3"}),
         ("warehouse", {"database": "md:?token=hunter2"}),
         ("spark", {"driver_memory": "much"}),
+        ("chunking", {"overlap_tokens": 3000}),
+        ("model_server", {"max_in_flight": 0}),
+        ("model_server", {"endpoints": ["http://user:hunter2@gpu"]}),
     ],
 )
 def test_the_launchpad_takes_nothing_that_the_environment_may_not_say(
@@ -70,3 +68,9 @@ def test_the_launchpad_takes_nothing_that_the_environment_may_not_say(
     with pytest.raises(DagsterResourceFunctionError) as raised:
         run(key, config)
     assert "hunter2" not in str(raised.value.__cause__)
+
+
+def test_the_launchpad_knows_the_choices_of_streaming() -> None:
+    run("model_server", {"stream": "always"})
+    with pytest.raises(DagsterInvalidConfigError, match="sometimes"):
+        run("model_server", {"stream": "sometimes"})
