@@ -12,6 +12,7 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
@@ -19,7 +20,7 @@ from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.sensors import new_datasets
-from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.settings import Settings
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs"]
 
@@ -31,34 +32,21 @@ class Resources(TypedDict):
     storage: StorageResource
     spark: SparkResource
     model_server: ModelServerResource
+    chunking: ChunkingResource
     label_scheme: LabelSchemeResource
 
 
 def build_resources(settings: Settings) -> Resources:
     """The resources as the settings say."""
     return {
-        "warehouse": WarehouseResource(
-            database=settings.database,
-            batch_condition=settings.batch_condition,
-            dataset_pattern=settings.dataset_pattern,
-        ),
-        "storage": StorageResource(
-            root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
-        ),
-        "spark": SparkResource(master=settings.spark_master),
+        "warehouse": WarehouseResource(**dict(settings.warehouse)),
+        "storage": StorageResource(**dict(settings.storage)),
+        "spark": SparkResource(**dict(settings.spark)),
         "model_server": OllamaResource(
-            endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
-            model=settings.model,
-            max_in_flight=settings.max_in_flight,
-            num_ctx=settings.num_ctx,
-            num_predict=settings.num_predict,
-            chunk_tokens=settings.chunk_tokens,
-            overlap_tokens=settings.overlap_tokens,
-            second_pass_below=settings.second_pass_below,
-            self_reported=settings.self_reported,
-            stream=settings.stream,
+            **dict(settings.ollama), **dict(settings.generation), **dict(settings.asking)
         ),
-        "label_scheme": LabelSchemeResource(path=settings.labels),
+        "chunking": ChunkingResource(**dict(settings.chunking)),
+        "label_scheme": LabelSchemeResource(**dict(settings.labels)),
     }
 
 

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +39,8 @@ load_from:
 def run_demo(settings: Settings) -> int:
     """Runs the main job on the sample batch, with a stand-in model if none is configured."""
     with _with_model(settings) as complete:
-        _say(f"sample batch of {write_sample_database(Path(complete.database))} pages: {complete.database}")
+        database = complete.warehouse.database
+        _say(f"sample batch of {write_sample_database(Path(database))} pages: {database}")
         return run_dataset(complete, DatasetRun(SAMPLE_DATASET))
 
 
@@ -59,13 +59,16 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
         _with_model(settings) as complete,
         tempfile.TemporaryDirectory() as folder,
     ):
-        if not complete.database.startswith("md:") and not Path(complete.database).exists():
-            write_sample_database(Path(complete.database))
+        if (
+            not complete.warehouse.database.startswith("md:")
+            and not Path(complete.warehouse.database).exists()
+        ):
+            write_sample_database(Path(complete.warehouse.database))
         with DagsterInstance.get() as instance:
             prepare_instance(instance)
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(_WORKSPACE, "utf-8")
-        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.endpoints)}
+        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints)}
         command = [
             sys.executable, "-m", "dagster", "dev",
             "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
@@ -88,15 +91,17 @@ def _free_port(port: int) -> int:
 @contextmanager
 def _with_model(settings: Settings) -> Iterator[Settings]:
     """The settings, completed with a stand-in's address where no endpoint is configured."""
-    if settings.endpoints:
+    if settings.ollama.endpoints:
         yield settings
         return
     simulator = SimulatorSettings(
-        models=(SimulatedModel(settings.model),), slots=settings.max_in_flight, speed=_SPEED
+        models=(SimulatedModel(settings.generation.model),),
+        slots=settings.asking.max_in_flight,
+        speed=_SPEED,
     )
     with RunningSimulator(simulator) as running:
         _say(f"no Ollama is configured; a stand-in on {running.url} answers by rules, which prove nothing")
-        yield replace(settings, endpoints=(running.url,))
+        yield settings.with_endpoints(running.url)
 
 
 def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:

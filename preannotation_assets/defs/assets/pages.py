@@ -67,7 +67,7 @@ def pages(
     sweep_dead_writers(store, layout)
     doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
     with warehouse.open() as source:
-        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids)
+        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part)
     seconds = time.monotonic() - began
     context.log.info(
         f"{manifest.pages} pages, {len(manifest.failed_pages)} left out, "
@@ -108,9 +108,14 @@ def read_doc_ids(path: str) -> list[str]:
 
 
 def _snapshot(
-    source: Warehouse, store: ObjectStore, layout: DatasetLayout, run_id: str, doc_ids: Sequence[str] | None
+    source: Warehouse,
+    store: ObjectStore,
+    layout: DatasetLayout,
+    run_id: str,
+    doc_ids: Sequence[str] | None,
+    pages_a_part: int,
 ) -> PagesManifest:
-    """Writes a new version, or keeps the present one when nothing has changed."""
+    """Writes a new version, or keeps the present one, in its own parts, when no page has changed."""
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
@@ -121,7 +126,7 @@ def _snapshot(
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
-    snapshot = write_snapshot(store, folder, check_pages(observed))
+    snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
@@ -138,7 +143,7 @@ def _snapshot(
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
     if present and present.content_hash == manifest.content_hash:
         store.delete(stat.key for stat in list(store.list(f"{folder}/")))
-        manifest = manifest.model_copy(update={"version": present.version})
+        manifest = manifest.model_copy(update={"version": present.version, "part_rows": present.part_rows})
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
     return manifest

@@ -82,7 +82,7 @@ def raw_model_outputs(
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
     prompt = model_server.prompt(label_scheme.load())
-    model_server.require_room(prompt)
+    model_server.require_room(prompt, cut.chunk_tokens)
     identity = model_server.identify()
     batch = OutputsBatch(
         store, storage, layout, cut, model_server.template(identity, prompt), context.run.run_id
