@@ -22,7 +22,11 @@ from preannotation_assets.defs.assets.common import (
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asking import StopSwitch, ask_what_is_open
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
-from preannotation_assets.defs.assets.raw_model_outputs.collecting import collect, learn_calibration
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
+    COLLECTING_CODE,
+    collect,
+    learn_calibration,
+)
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.partitions import DATASETS
@@ -54,6 +58,7 @@ class RawModelOutputsConfig(Config):
     owners=OWNERS,
     deps=[chunks],
     pool="ollama",
+    code_version=COLLECTING_CODE,
     metadata=column_schema(RAW_MODEL_OUTPUTS),
 )
 def raw_model_outputs(
