@@ -78,8 +78,12 @@ def load_definitions(environment: Mapping[str, str]) -> Definitions:
     try:
         return build_definitions(Settings.from_environment(environment))
     except SettingsError as error:
-        logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
-        return _wire(dict.fromkeys(Resources.__annotations__, UnusableResource(error.problem, error.cure)))
+        return _build_unusable(error)
+
+
+def _build_unusable(error: SettingsError) -> Definitions:
+    logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
+    return _wire(dict.fromkeys(Resources.__annotations__, UnusableResource(error.problem, error.cure)))
 
 
 def _wire(resources: Mapping[str, object]) -> Definitions:

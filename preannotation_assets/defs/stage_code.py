@@ -94,6 +94,6 @@ def _code(statements: list[ast.stmt]) -> str:
 class _WithoutTexts(ast.NodeTransformer):
     """Drops the strings that stand alone: they document the module, class, function or name before them."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else node

@@ -10,8 +10,8 @@ __all__ = ["UnusableResource"]
 class UnusableResource:
     """A resource that says what is wrong with the settings as soon as it is used.
 
-    It fails in the step that uses it, not when it is set up: Dagster would take that for a crash and start the
-    run twice more.
+    It fails in the step that uses it, not when it is set up: Dagster would take that for a crash and start
+    the run twice more.
     """
 
     def __init__(self, problem: str, cure: str) -> None:
