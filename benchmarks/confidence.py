@@ -28,12 +28,9 @@ from preannotation_assets.extraction.labels import LabelScheme, parse_label_sche
 from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, QuoteOutcome, suggest
-from preannotation_assets.model_servers.ollama.wire import (
-    ChatReply,
-    ModelOptions,
-    RequestTemplate,
-    parse_reply,
-)
+from preannotation_assets.model_servers.ollama.wire import chat_body, parse_reply
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatorSettings
 from preannotation_assets.simulator.answer_text import answers_to
 
@@ -50,7 +47,7 @@ WEIGHTS = (0.2, 0.4, 0.6, 0.8)
 # A version of Ollama that knows no log-probabilities.
 WITHOUT_SCORES = "0.12.10"
 # What a request may read and write, in tokens.
-OPTIONS = ModelOptions(num_ctx=16_384, num_predict=4_096)
+OPTIONS = ModelOptions(context_tokens=16_384, answer_tokens=4_096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,9 @@ def ask(settings: SimulatorSettings, prompt: Prompt, texts: Sequence[str]) -> li
     """One reply a page, asked as the pipeline asks."""
     template = RequestTemplate(model=MODEL, digest="", prompt=prompt, options=OPTIONS)
     with RunningSimulator(settings) as simulator, httpx.Client(base_url=simulator.url, timeout=60) as client:
-        replies = [client.post("/api/chat", json=template.body(text, stream=False)) for text in texts]
+        replies = [
+            client.post("/api/chat", json=chat_body(template, text, "30m", stream=False)) for text in texts
+        ]
     parsed = [parse_reply(reply.raise_for_status().json()) for reply in replies]
     return [reply for reply in parsed if reply is not None]
 

@@ -214,7 +214,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "confidence": "How sure the suggestion is, from 0 to 1; null where the model has not shown it.",
     "doc_id": "The document, as in the warehouse.",
     "end": "Where it ends on the page, code points, exclusive.",
-    "endpoint": "The Ollama server that was asked.",
+    "endpoint": "The model server that was asked.",
     "estimated_prompt_tokens": "The estimate for the whole prompt, made before asking.",
     "estimated_tokens": "The estimate for the chunk's text, calibrated to the model.",
     "generated_at": "When the model answered.",

@@ -15,7 +15,9 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.jobs import preannotate
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
+from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.unusable import UnusableResource
@@ -33,7 +35,7 @@ class Resources(TypedDict):
     warehouse: WarehouseResource
     storage: StorageResource
     spark: SparkResource
-    ollama: OllamaResource
+    model_server: ModelServerResource
     label_scheme: LabelSchemeResource
 
 
@@ -49,7 +51,7 @@ def build_resources(settings: Settings) -> Resources:
             root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
         ),
         "spark": SparkResource(master=settings.spark_master),
-        "ollama": OllamaResource(
+        "model_server": OllamaResource(
             endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
             model=settings.model,
             max_in_flight=settings.max_in_flight,

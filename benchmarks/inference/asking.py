@@ -29,9 +29,11 @@ from preannotation_assets.extraction.tokens import estimate_tokens
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.ollama.preflight import identify_model, preload
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.ollama.wire import chat_body
+from preannotation_assets.model_servers.preflight import identify_model, preload
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.permit_server import PermitServer
@@ -73,11 +75,11 @@ class Batch:
 def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path) -> Batch:
     """Writes the texts into a new lake and loads the model everywhere."""
     scheme = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
-    digest = identify_model(urls, _MODEL, {}, Timeouts()).digest
+    digest = identify_model(OllamaServer(), urls, _MODEL, {}, Timeouts()).digest
     template = RequestTemplate(
         _MODEL, digest, build_prompt(parse_label_scheme(scheme, "vessels")), ModelOptions(24_576, 3_072)
     )
-    preload(urls, template, {}, Timeouts())
+    preload(OllamaServer(), urls, template, {}, Timeouts())
     rows = [
         ChunkRow(*divmod(place, _PART_ROWS), 0, len(text), text_sha256(text), estimate_tokens(text))
         for place, text in enumerate(texts)
@@ -166,7 +168,7 @@ def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_
         for part, chunks in groupby(share, key=lambda chunk: chunk.part)
     ]
     journal = f"{_JOURNAL}/{asking.run_id}"
-    return AskModel(batch.location, journal, parts, asking, "never", flush_seconds)
+    return AskModel(batch.location, journal, parts, asking, OllamaServer(), "never", flush_seconds)
 
 
 def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:
@@ -181,7 +183,7 @@ async def _ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:
 
         async def work(url: str) -> None:
             for text in queue:
-                body = batch.template.body(text, stream=False)
+                body = chat_body(batch.template, text, "30m", stream=False)
                 response = await client.post(f"{url}/api/chat", json=body)
                 response.raise_for_status().json()
 

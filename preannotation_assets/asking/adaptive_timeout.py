@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from preannotation_assets.model_servers.ollama.wire import ChatReply
+from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = ["AdaptiveTimeout"]
 

@@ -12,19 +12,20 @@ from preannotation_assets.asking.attempts import Attempt
 from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
 from preannotation_assets.contracts import AnswerStatus
-from preannotation_assets.model_servers.http_client import ChatClient, Timeouts, judge_exchange
-from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate
+from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
     Reason,
     Refused,
-    RetryPolicy,
     Stop,
     TooLong,
     Unavailable,
     Unusable,
 )
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.permit_client import (
     FailureSignal,
     PermitAddress,
@@ -113,9 +114,9 @@ class Asker:
         exchange = await permits.while_held(asyncio.create_task(sending))
         if exchange.is_reply:
             await permits.release()
-            outcome = judge_exchange(exchange, template.model)
+            outcome = self._client.read(exchange, template)
         else:
-            outcome = judge_exchange(exchange, template.model)
+            outcome = self._client.read(exchange, template)
             await permits.release(certain=exchange.lost is None, failure_signal=_failure_signal(outcome))
         attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
         await self._settle(attempt, permits)
@@ -125,7 +126,7 @@ class Asker:
             return self._asking.timeouts.total
         template = self._asking.template
         prompt_tokens = template.prompt.estimate_tokens(item.estimated_tokens)
-        return self._timeout.total_seconds(prompt_tokens, template.options.num_predict)
+        return self._timeout.total_seconds(prompt_tokens, template.options.answer_tokens)
 
     async def _settle(self, attempt: Attempt, permits: PermitClient) -> None:
         policy, item = self._asking.policy, attempt.item

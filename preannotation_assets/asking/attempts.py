@@ -8,8 +8,7 @@ from preannotation_assets.answer_store.writer import Row
 from preannotation_assets.asking.splitting import PartlyAnswered
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.contracts import SALVAGED, AnswerStatus
-from preannotation_assets.model_servers.http_client import Exchange
-from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate
+from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
@@ -18,6 +17,8 @@ from preannotation_assets.model_servers.outcomes import (
     Unavailable,
     Unusable,
 )
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.permit_client import PermitReport
 
 __all__ = ["Attempt"]

@@ -16,7 +16,7 @@ from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.extraction.tokens import PieceEstimates
-from preannotation_assets.model_servers.ollama.wire import ChatReply
+from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = ["PartialAnswer", "find_partial_answer"]
 

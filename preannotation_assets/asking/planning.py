@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
-from preannotation_assets.model_servers.ollama.wire import request_key
+from preannotation_assets.model_servers.template import request_key
 
 __all__ = ["ChunkRow", "WantedChunk", "chunk_request", "split_by_tokens", "wanted_chunks"]
 

@@ -9,7 +9,8 @@ from preannotation_assets.extraction.chunking import split_chunk
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.tokens import PieceEstimates
-from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate, request_key
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
 __all__ = ["PartlyAnswered", "Splitter"]
 

@@ -163,7 +163,7 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+    from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
     from preannotation_assets.publishing.publisher import verify_dataset
 
     scheme = LabelSchemeResource(path=Settings.from_environment(os.environ).labels).load()

@@ -109,14 +109,14 @@ def _end_dead_run(instance: DagsterInstance, run_id: str) -> None:
 def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     """Everything that would stop the run, one line each, found before anything is started."""
     resources = build_resources(settings)
-    ollama, label_scheme = resources["ollama"], resources["label_scheme"]
+    model_server, label_scheme = resources["model_server"], resources["label_scheme"]
     steps: list[Callable[[], object]] = [
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
         lambda: resources["storage"].open().check_writable(),
-        lambda: ollama.require_room(ollama.prompt(label_scheme.load())),
-        lambda: chunk_limits(ollama, calibration=1.0),
-        ollama.identify,
+        lambda: model_server.require_room(model_server.prompt(label_scheme.load())),
+        lambda: chunk_limits(model_server, calibration=1.0),
+        model_server.identify,
     ]
     problems = []
     for step in steps:

@@ -22,7 +22,7 @@ from dagster import (
 
 from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.partitions import DATASETS
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import VerificationError
 from preannotation_assets.lake.batch import require_manifest

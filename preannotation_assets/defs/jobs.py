@@ -6,7 +6,7 @@ from dagster import AssetSelection, DagsterInstance, define_asset_job
 
 __all__ = ["apply_pool_limit", "preannotate"]
 
-_POOL: Final = "ollama"
+_POOL: Final = "model_server"
 
 preannotate: Final = define_asset_job(
     "preannotate",

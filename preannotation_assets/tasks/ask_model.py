@@ -13,8 +13,9 @@ from preannotation_assets.asking.asker import AskingPlan, ask_all
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.errors import ModelError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
-from preannotation_assets.model_servers.http_client import ChatClient, access_headers
-from preannotation_assets.model_servers.ollama.wire import RequestTemplate
+from preannotation_assets.model_servers.http_client import ChatClient
+from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
 
@@ -35,6 +36,7 @@ class AskModel:
     journal: str
     parts: Sequence[ChunksToAsk]
     asking: AskingPlan
+    server: ModelServer
     stream: str
     flush_seconds: float
 
@@ -43,8 +45,8 @@ def ask_model(task: AskModel) -> None:
     """Asks everything of a share; returns when every request has a row in the journal.
 
     What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
-    died. The headers for Cloudflare Access come from this process's own environment, so that no secret
-    passes through Spark.
+    died. Secrets for the headers come from this process's own environment, so that none passes
+    through Spark.
 
     Raises:
         RunStoppedError: the driver hands out no more permits.
@@ -56,9 +58,9 @@ def ask_model(task: AskModel) -> None:
 
 async def _ask(task: AskModel) -> None:
     store = open_store(task.location)
-    asking, headers = task.asking, access_headers(os.environ)
+    asking = task.asking
     done = await asyncio.to_thread(AnswerIndex.read, store, task.journal)
-    async with ChatClient(asking.timeouts, headers, task.stream) as client:
+    async with ChatClient(task.server, asking.timeouts, os.environ, task.stream) as client:
 
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)

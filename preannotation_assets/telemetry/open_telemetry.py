@@ -52,7 +52,7 @@ class OpenTelemetrySink:
         self._progress: Callable[[], Progress] | None = None
         self._common: _Attributes = {
             "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "ollama",
+            "gen_ai.provider.name": names.provider,
             "gen_ai.request.model": names.model,
         }
         self._complaints.begin()

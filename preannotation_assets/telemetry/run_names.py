@@ -7,8 +7,9 @@ __all__ = ["RunNames"]
 
 @dataclass(frozen=True, slots=True)
 class RunNames:
-    """What the metrics of a run are marked with."""
+    """What the metrics of a run are marked with; ``provider`` is the kind of server, in small letters."""
 
     dataset: str
     run_id: str
     model: str
+    provider: str

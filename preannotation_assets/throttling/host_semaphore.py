@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-__all__ = ["POLL_SECONDS", "HostSemaphore"]
+__all__ = ["POLL_SECONDS", "HostSemaphore", "semaphore_folder"]
 
 POLL_SECONDS: Final = 0.05
 # A run that was killed left requests in flight; this long after, their servers have noticed.
@@ -24,6 +24,11 @@ _LINGER_SECONDS: Final = 2.0
 # How long a run leaves a slot to another one that has less than its share.
 _COURTESY_SECONDS: Final = 3 * POLL_SECONDS
 _HELD: Final = b"held"
+
+
+def semaphore_folder(storage: Path) -> Path:
+    """Where the runs of a Dagster instance share the cap; ``storage`` is the instance's storage folder."""
+    return storage / "requests_in_flight"
 
 
 class HostSemaphore:

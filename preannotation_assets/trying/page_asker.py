@@ -14,8 +14,8 @@ from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
-from preannotation_assets.model_servers.http_client import ChatClient, Exchange, judge_exchange
-from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate
+from preannotation_assets.model_servers.exchange import Exchange
+from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
@@ -26,6 +26,8 @@ from preannotation_assets.model_servers.outcomes import (
     Unavailable,
     Unusable,
 )
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore
 from preannotation_assets.trying.projection import Measure
 
@@ -122,7 +124,7 @@ class PageAsker:
             exchange = await self._client.send(
                 endpoint, self._template, text[chunk.start : chunk.end], 0, self._allowed_seconds
             )
-        reply, reason = _read(endpoint, judge_exchange(exchange, self._template.model))
+        reply, reason = _read(endpoint, self._client.read(exchange, self._template))
         is_first = endpoint not in self._known
         self._known.add(endpoint)
         return AskedChunk(

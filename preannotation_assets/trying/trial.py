@@ -22,10 +22,18 @@ from preannotation_assets.lake import ObjectStore, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
-from preannotation_assets.model_servers.http_client import ChatClient, Timeouts, access_headers
-from preannotation_assets.model_servers.ollama.preflight import identify_model, preload, require_room
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.preflight import (
+    identify_model,
+    preload,
+    require_honoured_schema,
+    require_room,
+)
+from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
     Capacity,
@@ -75,6 +83,7 @@ class TryRequest:
 class _Trial:
     """What all pages of a trial have in common."""
 
+    server: ModelServer
     endpoints: tuple[str, ...]
     stream: str
     scheme: LabelScheme
@@ -138,13 +147,16 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
     scheme = load_label_scheme(settings.labels)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
     options = ModelOptions(settings.num_ctx, settings.num_predict)
+    server = OllamaServer()
+    require_honoured_schema(server, prompt)
     require_room(prompt, settings.chunk_tokens, options)
     endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
-    identity = identify_model(endpoints, settings.model, access_headers(os.environ), Timeouts())
-    versions = ", ".join(f"{endpoint} (Ollama {version})" for endpoint, version in identity.versions)
+    identity = identify_model(server, endpoints, settings.model, os.environ, Timeouts())
+    versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(out, [model, f"prompt {prompt.version}", ""])
     return _Trial(
+        server=server,
         endpoints=endpoints,
         stream=settings.stream,
         scheme=scheme,
@@ -159,7 +171,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: 
 def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
     _write(out, shown(trial.template.prompt, trial.style))
-    preload(trial.endpoints, trial.template, access_headers(os.environ), Timeouts())
+    preload(trial.server, trial.endpoints, trial.template, os.environ, Timeouts())
     tried = asyncio.run(_ask(trial, pages, out))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
@@ -171,7 +183,7 @@ async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPa
     """One page after the other, each shown as soon as it is answered."""
     timeouts = Timeouts()
     done: list[TriedPage] = []
-    async with ChatClient(timeouts, access_headers(os.environ), trial.stream) as client:
+    async with ChatClient(trial.server, timeouts, os.environ, trial.stream) as client:
         asker = PageAsker(
             client,
             trial.endpoints,
@@ -258,7 +270,7 @@ def _semaphore_folder(environment: Mapping[str, str]) -> Path | None:
     """Where the runs of this machine share the cap; None where there has been none."""
     configured = environment.get("DAGSTER_HOME", "")
     home = Path(configured).expanduser() if configured else Path(".dagster")
-    folder = home.absolute() / "storage" / "ollama_slots"
+    folder = semaphore_folder(home.absolute() / "storage")
     return folder if folder.is_dir() else None
 
 

@@ -19,8 +19,9 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitReport
@@ -43,7 +44,9 @@ labels:
 def template() -> RequestTemplate:
     """Requests to the stand-in's model with a prompt of three labels."""
     prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
-    return RequestTemplate(MODEL.name, MODEL.digest(), prompt, ModelOptions(num_ctx=4096, num_predict=400))
+    return RequestTemplate(
+        MODEL.name, MODEL.digest(), prompt, ModelOptions(context_tokens=4096, answer_tokens=400)
+    )
 
 
 @dataclass
@@ -82,7 +85,7 @@ class Run:
 
             async def main() -> None:
                 async with (
-                    ChatClient(self.timeouts, {}, self.stream) as client,
+                    ChatClient(OllamaServer(), self.timeouts, {}, self.stream) as client,
                     AnswerWriter(store, "answers/r", 0.02, approve) as journal,
                 ):
                     await ask_all(asking, client, journal, iter([items]))

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
-from preannotation_assets.model_servers.ollama.wire import ChatReply, parse_reply
+from preannotation_assets.model_servers.ollama.wire import parse_reply
+from preannotation_assets.model_servers.reply import ChatReply
 
 
 def _reply(rate: float, queue: float = 0.0) -> ChatReply:

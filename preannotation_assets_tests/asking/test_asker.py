@@ -16,8 +16,8 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, request_key
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import ModelOptions, request_key
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,

@@ -16,7 +16,9 @@ from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.extraction.answers import parse_answer, write_answer, write_rated_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
-from preannotation_assets.model_servers.ollama.wire import ChatReply, RequestTemplate, parse_reply
+from preannotation_assets.model_servers.ollama.wire import parse_reply
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.template import RequestTemplate
 
 PORTS = ("Rotterdam", "Hamburg", "Antwerp", "Singapore", "Bergen", "Marseille", "Valparaiso")
 LINES = 30

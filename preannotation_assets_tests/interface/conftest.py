@@ -103,5 +103,5 @@ def failed_runs(
     duckdb.connect(str(database)).close()
     nobody = {"endpoints": ["http://127.0.0.1:9"], "model": "llama3.3:70b"}
     without_view = interface.launch(["pages"], "vessels_ocr_1", {"warehouse": {"database": str(database)}})
-    without_ollama = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"ollama": nobody})
+    without_ollama = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"model_server": nobody})
     return FailedRuns(interface.wait_for_end(without_view), interface.wait_for_end(without_ollama))

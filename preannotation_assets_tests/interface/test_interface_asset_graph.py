@@ -26,7 +26,7 @@ def test_an_asset_says_what_it_is_and_whose(interface: Interface, page: Page) ->
     for asset, words, kinds in (
         ("pages", "The pages of the batch as the warehouse has them now", ("DuckDB", "Parquet")),
         ("chunks", "Every page in pieces of a bounded number of tokens", ("PySpark", "Parquet")),
-        ("raw_model_outputs", "Every chunk with the model's answer", ("ollama", "PySpark", "Parquet")),
+        ("raw_model_outputs", "Every chunk with the model's answer", ("llm", "PySpark", "Parquet")),
         ("suggestions", "The published spans", ("PySpark", "Parquet")),
     ):
         page.goto(f"{interface.url}/assets/{asset}?view=overview")
@@ -50,4 +50,4 @@ def test_what_others_make_says_so(interface: Interface, page: Page) -> None:
 
 
 def test_one_run_at_a_time_asks_the_model_from_the_first_run_on(interface: Interface) -> None:
-    assert interface.pool_limits() == {"ollama": 1}
+    assert interface.pool_limits() == {"model_server": 1}

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
+from preannotation_assets.model_servers.ollama.errors import judge_error
 from preannotation_assets.model_servers.ollama.wire import parse_reply
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
     Reason,
     Refused,
-    RetryPolicy,
     Stop,
     TooLong,
     Unavailable,
     Unusable,
-    judge_error,
     judge_reply,
-    parse_retry_after,
 )
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.statuses import parse_retry_after
 
 ENDPOINT = "http://gpu:11434"
 SECRET_PAGE = "MV EVER GIVEN, owner Shoei Kisen"

@@ -13,8 +13,9 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits
@@ -53,7 +54,7 @@ class Work:
 
     def __post_init__(self) -> None:
         prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
-        options = ModelOptions(num_ctx=4096, num_predict=400)
+        options = ModelOptions(context_tokens=4096, answer_tokens=400)
         self.template = RequestTemplate(MODEL.name, MODEL.digest(), prompt, options)
         rows = [
             {
@@ -95,7 +96,9 @@ class Work:
         policy = RetryPolicy(first_backoff=0.01)
         asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
         parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
-        return AskModel(self.location, f"{JOURNAL}/{run_id}", parts, asking, "never", self.flush_seconds)
+        return AskModel(
+            self.location, f"{JOURNAL}/{run_id}", parts, asking, OllamaServer(), "never", self.flush_seconds
+        )
 
     def answers(self) -> list[tuple[str, str]]:
         """Status and answer of every text, in order."""

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.telemetry.metrics import exported_metrics, metrics_wanted, watched
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitReport
 
-NAMES = RunNames("vessels_ocr_7", "run-1", "llama3.3:70b")
+NAMES = RunNames("vessels_ocr_7", "run-1", "llama3.3:70b", "ollama")
 REPORT = PermitReport(
     "answered", available=True, latency_seconds=2.5, queue_seconds=0.5, prompt_tokens=700, answer_tokens=90
 )
@@ -223,7 +223,7 @@ import sys, threading
 from preannotation_assets.telemetry.metrics import exported_metrics
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.permit_client import PermitReport
-with exported_metrics({}, RunNames("d", "r", "m"), print) as metrics:
+with exported_metrics({}, RunNames("d", "r", "m", "p"), print) as metrics:
     metrics.observe("http://x", PermitReport("answered", available=True))
     print(sorted(name for name in sys.modules if name.startswith("opentelemetry.")), threading.active_count())
 """

@@ -15,7 +15,7 @@ import pytest
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, REQUESTS
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.telemetry import request_log
 from preannotation_assets.telemetry.request_log import RequestLog

@@ -104,7 +104,7 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
         assert first.stdout is not None
         assert first.stdout.readline()
         waiting = stack.enter_context(_holder(server.address, 5))
-        _until(lambda: len(server._board.waiting) == 5)
+        _until(lambda: len(server._dispatcher.waiting) == 5)
         os.kill(waiting.pid, signal.SIGKILL)
         waiting.wait(10)
         os.kill(first.pid, signal.SIGKILL)
@@ -138,7 +138,7 @@ def test_everybody_hears_that_it_is_over_and_why() -> None:
         while _in_flight(server) < 3:
             await asyncio.sleep(0.005)
         waiting = [asyncio.create_task(ask(server.address, started)) for _ in range(4)]
-        while len(server._board.waiting) < 4:
+        while len(server._dispatcher.waiting) < 4:
             await asyncio.sleep(0.005)
         server.stop("a login page stands before it")
         told = await asyncio.wait_for(asyncio.gather(*waiting), 10)
@@ -225,7 +225,7 @@ def test_trouble_is_known_before_the_permit_goes_to_the_next() -> None:
         async with PermitClient(server.address) as line, PermitClient(server.address) as other:
             await line.acquire()
             next_one = asyncio.create_task(other.acquire())
-            while not server._board.waiting:
+            while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             began = time.monotonic()
             await line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
@@ -244,7 +244,7 @@ def test_waiting_costs_no_time() -> None:
             await line.acquire()
             await line.release(failure_signal=FailureSignal(retry_after=30.0))
             waiting = asyncio.create_task(other.acquire())
-            while not server._board.waiting:
+            while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             before = time.process_time()
             await asyncio.sleep(1.0)

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from preannotation_assets.extraction.spans import Chunk
-from preannotation_assets.model_servers.ollama.wire import ChatReply
 from preannotation_assets.model_servers.outcomes import Reason
+from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.trying.page_asker import AskedChunk, measures_of
 from preannotation_assets.trying.projection import Measure
 

@@ -25,7 +25,7 @@ from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Prompt, build_prompt
 from preannotation_assets.lake import StoreLocation, open_store, write_table
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate, request_key
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -56,7 +56,7 @@ class User:
             "OLLAMA_HOST": self.ollama,
             "PREANNOTATION_DATABASE": str(self.folder / "warehouse.duckdb"),
             "PREANNOTATION_ROOT": str(self.folder / "lake"),
-            "PYTHONPATH": str(Path(cli.__file__).parents[1]),
+            "PYTHONPATH": str(Path(cli.__file__).parents[2]),
             **self.more,
         }
 
@@ -142,7 +142,7 @@ def test_a_few_pages_are_shown_and_nothing_is_kept(
 
 
 def default_prompt() -> Prompt:
-    scheme = Path(cli.__file__).parent / "label_schemes" / "vessels.yaml"
+    scheme = Path(cli.__file__).parents[1] / "label_schemes" / "vessels.yaml"
     return build_prompt(parse_label_scheme(scheme.read_text("utf-8"), "vessels"))
 
 
@@ -367,7 +367,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(user: User) -> None:
 def test_a_slot_is_waited_for_where_runs_share_the_cap(user: User, simulator: RunningSimulator) -> None:
     """Another run holds the only slot until it is seen that nobody asks."""
     home = user.folder / "dagster"
-    folder = home / "storage" / "ollama_slots"
+    folder = home / "storage" / "requests_in_flight"
     folder.mkdir(parents=True)
     user.more.update(DAGSTER_HOME=str(home), PREANNOTATION_MAX_IN_FLIGHT="1")
     other = HostSemaphore(folder, simulator.url, 1)

@@ -10,7 +10,7 @@ from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.partitions import DATASETS
-from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
@@ -40,7 +40,7 @@ def chunks(
     context: AssetExecutionContext,
     storage: StorageResource,
     spark: SparkResource,
-    ollama: OllamaResource,
+    model_server: ModelServerResource,
 ) -> MaterializeResult[None]:
     """Every page in pieces of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
 
@@ -52,7 +52,7 @@ def chunks(
     layout = DatasetLayout(context.partition_key)
     snapshot = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
     present = read_manifest(store, layout.stage_manifest("chunks"), ChunksManifest)
-    limits = _limits(store, ollama, present)
+    limits = _limits(store, model_server, present)
     version = _version(snapshot, limits)
     if present is None or present.version != version:
         present = _cut(store, layout, snapshot, version, limits, storage, spark)
@@ -71,24 +71,26 @@ def chunks(
     )
 
 
-def _limits(store: ObjectStore, ollama: OllamaResource, present: ChunksManifest | None) -> ChunkLimits:
+def _limits(
+    store: ObjectStore, model_server: ModelServerResource, present: ChunksManifest | None
+) -> ChunkLimits:
     """The limits, with the calibration the batch was first cut with: other borders are other requests."""
     if present is not None:
         calibration = present.calibration
     else:
-        learned = read_manifest(store, calibration_key(ollama.model), Calibration)
-        calibration = learned.factor if learned and learned.model == ollama.model else 1.0
-    return chunk_limits(ollama, calibration)
+        learned = read_manifest(store, calibration_key(model_server.model), Calibration)
+        calibration = learned.factor if learned and learned.model == model_server.model else 1.0
+    return chunk_limits(model_server, calibration)
 
 
-def chunk_limits(ollama: OllamaResource, calibration: float) -> ChunkLimits:
+def chunk_limits(model_server: ModelServerResource, calibration: float) -> ChunkLimits:
     """The limits of a chunk in tokens.
 
     Raises:
         SettingsError: chunks are too small for their overlap.
     """
     try:
-        return ChunkLimits(ollama.chunk_tokens, ollama.overlap_tokens, calibration)
+        return ChunkLimits(model_server.chunk_tokens, model_server.overlap_tokens, calibration)
     except ValueError as error:
         raise SettingsError(
             "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)

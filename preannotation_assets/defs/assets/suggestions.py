@@ -32,7 +32,7 @@ from preannotation_assets.defs.assets.common import (
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code

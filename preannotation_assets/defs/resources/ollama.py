@@ -1,85 +1,29 @@
-"""Ollama as a Dagster resource: where the model is, what it is asked with, how hard it is pushed."""
+"""Ollama as a Dagster resource."""
 
-import os
-from typing import Any
-
-from dagster import ConfigurableResource
 from pydantic import Field
 
+from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.extraction.answer_format import answer_format
-from preannotation_assets.extraction.labels import LabelScheme
-from preannotation_assets.extraction.prompt import Prompt, build_prompt
-from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.model_servers.http_client import Timeouts, access_headers
-from preannotation_assets.model_servers.ollama.preflight import (
-    ModelIdentity,
-    identify_model,
-    preload,
-    require_room,
-)
-from preannotation_assets.model_servers.ollama.wire import ModelOptions, RequestTemplate
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.settings import DEFAULT_ENDPOINT, parse_endpoint
-from preannotation_assets.throttling.dispatcher import Limits
 
-__all__ = ["LabelSchemeResource", "OllamaResource"]
-
-
-class LabelSchemeResource(ConfigurableResource[Any]):
-    """The label scheme file."""
-
-    path: str = Field(description="The label scheme, a YAML file.")
-
-    def load(self) -> LabelScheme:
-        """Reads the scheme; its few-shot examples are grounded as answers are.
-
-        Raises:
-            LabelSchemeError: the file is missing or not a label scheme.
-        """
-        return load_label_scheme(self.path)
+__all__ = ["OllamaResource"]
 
 
-class OllamaResource(ConfigurableResource[Any]):
+class OllamaResource(ModelServerResource):
     """One or several Ollama servers with the same model.
 
-    ``max_in_flight`` holds for every endpoint over all Spark tasks, and over all runs of one Dagster
-    instance on one machine; it should not exceed the server's OLLAMA_NUM_PARALLEL. ``num_ctx`` and
-    ``num_predict`` are tokens and the same in every request, because a request that differs in num_ctx
-    makes Ollama load the model anew.
+    ``max_in_flight`` should not exceed the servers' OLLAMA_NUM_PARALLEL. A request that differs in
+    ``num_ctx`` makes Ollama load the model anew.
     """
 
     endpoints: list[str] = Field(default=[DEFAULT_ENDPOINT], description="Base URLs of the servers.")
-    model: str = Field(description="The model, e.g. llama3.3:70b.")
-    max_in_flight: int = Field(default=4, ge=1, description="Requests in flight at each endpoint, at most.")
-    num_ctx: int = Field(default=12288, ge=512, description="Context length in tokens: prompt and answer.")
-    num_predict: int = Field(default=3072, ge=16, description="Longest answer in tokens.")
-    chunk_tokens: int = Field(default=6000, ge=64, description="Tokens of page text in a request, at most.")
-    overlap_tokens: int = Field(default=200, ge=0, description="Tokens that neighbouring chunks share.")
     keep_alive: str = Field(default="30m", description="How long the model stays loaded after a request.")
-    stream: str = Field(default="auto", description="auto streams over https only; always; never.")
-    attempts: int = Field(default=6, ge=1, description="Attempts at a request that no server serves.")
-    first_backoff: float = Field(default=1.0, gt=0, description="Longest first wait, seconds.")
-    min_in_flight: int = Field(default=1, ge=1, description="As few as that when the server is overloaded.")
-    max_failure_rate: float = Field(
-        default=0.3, gt=0, le=1, description="Of the last 100 chunks; above it the run stops early."
-    )
-    read_timeout: float = Field(default=900.0, gt=0, description="Longest silence of a server, seconds.")
-    shortest_timeout: float = Field(
-        default=300.0, gt=0, description="What an answer may take however fast the model is, seconds."
-    )
-    second_pass_below: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Chunks with a value less probable than that are asked about twice; none by default.",
-    )
-    self_reported: bool = Field(
-        default=False, description="Whether the model is asked how sure it is, by a digit behind every quote."
-    )
-    flush_seconds: float = Field(
-        default=3.0, gt=0, description="Answers are durable after this many seconds."
-    )
+
+    def server(self) -> ModelServer:
+        """Ollama's protocol."""
+        return OllamaServer(self.keep_alive)
 
     def addresses(self) -> list[str]:
         """The endpoints, normalised and without repeats.
@@ -91,63 +35,3 @@ class OllamaResource(ConfigurableResource[Any]):
         if not addresses:
             raise SettingsError("no Ollama endpoint is configured", "set OLLAMA_HOST")
         return addresses
-
-    def timeouts(self) -> Timeouts:
-        """The time-outs of every request."""
-        return Timeouts(
-            first_token=self.read_timeout,
-            total=2 * self.read_timeout,
-            shortest_total=min(self.shortest_timeout, self.read_timeout),
-        )
-
-    def limits(self) -> Limits:
-        """How hard the endpoints are pushed, and when a run gives up."""
-        return Limits(
-            max_in_flight=self.max_in_flight,
-            min_in_flight=min(self.min_in_flight, self.max_in_flight),
-            max_failure_rate=self.max_failure_rate,
-        )
-
-    def retry_policy(self) -> RetryPolicy:
-        """How often a request is repeated."""
-        return RetryPolicy(attempts=self.attempts, first_backoff=self.first_backoff)
-
-    def identify(self) -> ModelIdentity:
-        """Preflight: the model's digest, the same on every endpoint.
-
-        Raises:
-            InferenceError: in one line, what stands in the way.
-        """
-        return identify_model(self.addresses(), self.model, access_headers(os.environ), self.timeouts())
-
-    def prompt(self, scheme: LabelScheme) -> Prompt:
-        """Everything that is asked but the page.
-
-        Raises:
-            LabelSchemeError: a label that cannot be asked for.
-        """
-        return build_prompt(scheme, answer_format(self_reported=self.self_reported))
-
-    def template(self, identity: ModelIdentity, prompt: Prompt) -> RequestTemplate:
-        """Everything of a request but the page."""
-        return RequestTemplate(self.model, identity.digest, prompt, self._options(), self.keep_alive)
-
-    def require_room(self, prompt: Prompt) -> None:
-        """Makes sure that prompt, chunk and answer fit the context together.
-
-        Raises:
-            SettingsError: they do not.
-        """
-        require_room(prompt, self.chunk_tokens, self._options())
-
-    def _options(self) -> ModelOptions:
-        return ModelOptions(num_ctx=self.num_ctx, num_predict=self.num_predict)
-
-    def preload(self, template: RequestTemplate) -> None:
-        """Loads the model everywhere and waits for it.
-
-        Raises:
-            InferenceError: it could not be loaded.
-        """
-        headers = access_headers(os.environ)
-        preload(self.addresses(), template, headers, self.timeouts(), self.retry_policy())

@@ -3,142 +3,67 @@
 Field names and semantics follow Ollama's ``api/types.go`` and ``server/routes.go``, version 0.33.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from preannotation_assets.extraction.prompt import Message, Prompt
+from preannotation_assets.extraction.prompt import Message
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
-__all__ = [
-    "ChatReply",
-    "ModelOptions",
-    "RequestTemplate",
-    "join_stream",
-    "parse_reply",
-    "request_key",
-]
+__all__ = ["chat_body", "find_digest", "join_stream", "parse_reply", "preload_body"]
 
 _NANOSECONDS: Final = 1e9
-# Hot enough for an unsure model to say something else (docs/answers.md).
-_SECOND_PASS_TEMPERATURE: Final = 0.7
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """The options of every request; the same in all of them, or Ollama would reload the model.
+def chat_body(
+    template: RequestTemplate, chunk_text: str, keep_alive: str, *, stream: bool, variation: int = 0
+) -> dict[str, object]:
+    """The JSON body of a chat request; ``keep_alive`` is a Go duration.
 
-    ``num_ctx`` and ``num_predict`` are tokens. Temperature 0 and a seed do not make a batched server
-    repeat itself to the bit, which is why answers are stored.
+    ``truncate`` and ``shift`` are off, because their defaults cut the prompt or the context without a
+    word. ``think`` is off, because unset it is on for thinking models. The options are the same in all
+    requests, up to seed and temperature: another context would reload the model.
     """
+    return {
+        "model": template.model,
+        "messages": _message_objects(template.prompt.messages(chunk_text)),
+        "stream": stream,
+        "format": template.prompt.answer_schema,
+        "options": _options(template.options.varied(variation)),
+        "think": False,
+        "truncate": False,
+        "shift": False,
+        "keep_alive": keep_alive,
+        "logprobs": True,
+    }
 
-    num_ctx: int
-    num_predict: int
-    temperature: float = 0.0
-    seed: int = 1
 
+def preload_body(template: RequestTemplate, keep_alive: str) -> dict[str, object]:
+    """The body that loads the model with the options of the run, and answers nothing.
 
-@dataclass(frozen=True, slots=True)
-class RequestTemplate:
-    """Everything of a request but the page; picklable, so that Spark tasks can be given it.
-
-    ``keep_alive`` is a Go duration: how long the model stays loaded after a request.
+    ``shift`` is part of it: a request that differs in it would reload the model.
     """
-
-    model: str
-    digest: str
-    prompt: Prompt
-    options: ModelOptions
-    keep_alive: str = "30m"
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when a request with the same page would be another request."""
-        content = json.dumps(
-            {
-                "digest": self.digest,
-                "model": self.model,
-                "prompt": self.prompt.fingerprint,
-                "options": asdict(self.options),
-            },
-            sort_keys=True,
-        )
-        return hashlib.sha256(content.encode("utf-8")).hexdigest()
-
-    def for_second_pass(self) -> "RequestTemplate":
-        """The same question at another temperature, under another request key; it reloads nothing."""
-        options = replace(self.options, temperature=_SECOND_PASS_TEMPERATURE, seed=self.options.seed + 100)
-        return replace(self, options=options)
-
-    def body(self, chunk_text: str, *, stream: bool, variation: int = 0) -> dict[str, object]:
-        """The JSON body of a chat request.
-
-        ``truncate`` and ``shift`` are off, because their defaults cut the prompt or the context
-        without a word. ``think`` is off, because unset it is on for thinking models. A ``variation``
-        above 0 is a retry of a request whose answer was unusable: it changes the seed and raises the
-        temperature, which reloads nothing.
-        """
-        options = asdict(self.options)
-        if variation:
-            options |= {"seed": self.options.seed + variation, "temperature": self.options.temperature + 0.3}
-        return {
-            "model": self.model,
-            "messages": _message_objects(self.prompt.messages(chunk_text)),
-            "stream": stream,
-            "format": self.prompt.answer_schema,
-            "options": options,
-            "think": False,
-            "truncate": False,
-            "shift": False,
-            "keep_alive": self.keep_alive,
-            "logprobs": True,
-        }
-
-    def preload_body(self) -> dict[str, object]:
-        """The body that loads the model with the options of the run, and answers nothing.
-
-        ``shift`` is part of it: a request that differs in it would reload the model.
-        """
-        return {
-            "model": self.model,
-            "messages": [],
-            "stream": False,
-            "options": asdict(self.options),
-            "shift": False,
-            "keep_alive": self.keep_alive,
-        }
+    return {
+        "model": template.model,
+        "messages": [],
+        "stream": False,
+        "options": _options(template.options),
+        "shift": False,
+        "keep_alive": keep_alive,
+    }
 
 
-def request_key(fingerprint: str, chunk_sha256: str) -> str:
-    """Names a request by what it asks: the same key means the same question to the same model."""
-    return hashlib.sha256(f"{fingerprint}:{chunk_sha256}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class ChatReply:
-    """What a server answered with status 200.
-
-    Durations are seconds, counts are tokens; each is None where the server left it out.
-    ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to exactly
-    the content. ``prompt_tokens`` includes cached ones since Ollama 0.30.1; ``prompt_seconds`` and
-    ``answer_seconds`` are for the tokens the model read and wrote.
-    """
-
-    content: str
-    done: bool
-    done_reason: str | None
-    prompt_tokens: int | None
-    answer_tokens: int | None
-    total_seconds: float | None
-    load_seconds: float | None
-    prompt_seconds: float | None
-    answer_seconds: float | None
-    queue_seconds: float | None
-    token_lengths: tuple[int, ...] | None
-    token_logprobs: tuple[float, ...] | None
+def find_digest(payload: Mapping[str, object], model: str) -> str | None:
+    """A model's digest in the reply of ``/api/tags``, in hexadecimal; None where the model is not in it."""
+    models = payload.get("models")
+    wanted = {model, model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"}
+    for entry in models if isinstance(models, list) else []:
+        if isinstance(entry, dict) and wanted & {entry.get("name"), entry.get("model")}:
+            digest = entry.get("digest")
+            return digest.removeprefix("sha256:") if isinstance(digest, str) else ""
+    return None
 
 
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
@@ -184,6 +109,15 @@ def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
         last = line
     joined = {"done": False, **last, "message": {"role": "assistant", "content": "".join(contents)}}
     return joined | ({"logprobs": logprobs} if logprobs else {})
+
+
+def _options(options: ModelOptions) -> dict[str, object]:
+    return {
+        "num_ctx": options.context_tokens,
+        "num_predict": options.answer_tokens,
+        "temperature": options.temperature,
+        "seed": options.seed,
+    }
 
 
 def _message_objects(messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -17,7 +17,8 @@ from dagster._core.execution.execution_result import ExecutionResult
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import add_dataset
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.extraction.pages import text_sha256
@@ -123,7 +124,7 @@ class AskingLake:
                 "storage": StorageResource(root=str(self.folder)),
                 "spark": SparkResource(master="local[2]", driver_memory="1g"),
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
-                "ollama": OllamaResource(
+                "model_server": OllamaResource(
                     endpoints=[self.url],
                     model="llama3.3:70b",
                     max_in_flight=CAP,

@@ -14,7 +14,7 @@ import pytest
 from dagster import DagsterInstance
 from pyspark.sql import SparkSession
 
-from preannotation_assets.defs.assets import raw_model_outputs as asset_module
+from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.lake.lease import DatasetLease

@@ -14,12 +14,14 @@ import pytest
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError, ModelError
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.ollama.preflight import check_model_name, identify_model, preload
-from preannotation_assets.model_servers.ollama.wire import RequestTemplate
-from preannotation_assets.model_servers.outcomes import RetryPolicy
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.preflight import identify_model, preload
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import Fault, FaultRule, SimulatedModel
 from preannotation_assets.simulator.settings import AccessCredentials
 
+OLLAMA = OllamaServer()
 MODEL = "llama3.3:70b"
 TIMEOUTS = Timeouts(connect=2.0)
 
@@ -34,7 +36,7 @@ def closed_port() -> Iterator[str]:
 
 def _refusal(kind: type[InferenceError], *endpoints: str, model: str = MODEL) -> str:
     with pytest.raises(kind) as raised:
-        identify_model(endpoints, model, {}, TIMEOUTS)
+        identify_model(OLLAMA, endpoints, model, {}, TIMEOUTS)
     assert type(raised.value) is kind
     assert "\n" not in str(raised.value)
     assert raised.value.cure
@@ -43,7 +45,7 @@ def _refusal(kind: type[InferenceError], *endpoints: str, model: str = MODEL) ->
 
 def test_the_model_is_known_by_its_digest(simulator: Any) -> None:
     servers = simulator(), simulator()
-    identity = identify_model([server.url for server in servers], MODEL, {}, TIMEOUTS)
+    identity = identify_model(OLLAMA, [server.url for server in servers], MODEL, {}, TIMEOUTS)
     assert identity.digest == SimulatedModel(MODEL).digest()
     assert dict(identity.versions) == dict.fromkeys((server.url for server in servers), "0.33.0")
     assert not servers[0].summary().requests
@@ -66,13 +68,13 @@ def test_pages_are_sent_to_no_cloud(closed_port: str, model: str) -> None:
 
 def test_names_that_only_look_like_cloud_are_fine() -> None:
     for model in ("cloudy:7b", "cloud:70b", MODEL):
-        check_model_name(model)
+        OLLAMA.check_model_name(model)
 
 
 def test_too_old_to_refuse_prompts_that_are_too_long(simulator: Any) -> None:
     assert "0.12.6" in _refusal(EndpointError, simulator(version="0.12.5").url)
-    identify_model([simulator(version="0.12.6").url], MODEL, {}, TIMEOUTS)
-    identify_model([simulator(version="0.0.0").url], MODEL, {}, TIMEOUTS)
+    identify_model(OLLAMA, [simulator(version="0.12.6").url], MODEL, {}, TIMEOUTS)
+    identify_model(OLLAMA, [simulator(version="0.0.0").url], MODEL, {}, TIMEOUTS)
 
 
 def test_not_the_same_model_everywhere(simulator: Any) -> None:
@@ -89,11 +91,11 @@ def test_a_login_page_before_the_server(simulator: Any) -> None:
     credentials = AccessCredentials("id", "secret")
     server = simulator(access=credentials)
     assert "CF_ACCESS_CLIENT_ID" in _refusal(AccessDeniedError, server.url)
-    headers = {"CF-Access-Client-Id": "id", "CF-Access-Client-Secret": "secret"}
-    assert identify_model([server.url], MODEL, headers, TIMEOUTS).digest
-    wrong = {**headers, "CF-Access-Client-Secret": "hunter2"}
+    environment = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
+    assert identify_model(OLLAMA, [server.url], MODEL, environment, TIMEOUTS).digest
+    wrong = {**environment, "CF_ACCESS_CLIENT_SECRET": "hunter2"}
     with pytest.raises(AccessDeniedError) as raised:
-        identify_model([server.url], MODEL, wrong, TIMEOUTS)
+        identify_model(OLLAMA, [server.url], MODEL, wrong, TIMEOUTS)
     assert "hunter2" not in str(raised.value)
 
 
@@ -101,7 +103,7 @@ def test_preloading_loads_once_everywhere_and_requests_do_not_reload(
     simulator: Any, new_run: Any, template: RequestTemplate
 ) -> None:
     servers = simulator(), simulator()
-    preload([server.url for server in servers], template, {}, TIMEOUTS)
+    preload(OLLAMA, [server.url for server in servers], template, {}, TIMEOUTS)
     assert [server.summary().loads for server in servers] == [1, 1]
     run = new_run(*servers)
     run.ask([f"MV STAR {number}" for number in range(12)])
@@ -114,7 +116,7 @@ def test_a_model_that_cannot_be_loaded_is_given_up_after_the_attempts(
     server = simulator(faults=(FaultRule(Fault.LOAD_FAILURE, probability=1.0),))
     policy = RetryPolicy(attempts=3, first_backoff=0.01)
     with pytest.raises(EndpointError, match="in 3 attempts \\(status 500\\)"):
-        preload([server.url], template, {}, TIMEOUTS, policy)
+        preload(OLLAMA, [server.url], template, {}, TIMEOUTS, policy)
 
 
 @dataclass
@@ -169,7 +171,7 @@ def test_a_server_that_is_busy_is_waited_for_however_often(
     scripted: Callable[..., Scripted], template: RequestTemplate
 ) -> None:
     server, other = scripted(*[BUSY] * 7, CRASH, BUSY, LOADED), scripted(LOADED)
-    preload([server.url, other.url], template, {}, TIMEOUTS, IMPATIENT)
+    preload(OLLAMA, [server.url, other.url], template, {}, TIMEOUTS, IMPATIENT)
     assert (server.asked, other.asked) == (10, 1)
 
 
@@ -178,7 +180,7 @@ def test_a_server_that_stays_busy_is_given_up_when_the_time_for_loading_is_over(
 ) -> None:
     server = scripted(BUSY)
     with pytest.raises(EndpointError, match="status 503"):
-        preload([server.url], template, {}, replace(TIMEOUTS, load=0.5), IMPATIENT)
+        preload(OLLAMA, [server.url], template, {}, replace(TIMEOUTS, load=0.5), IMPATIENT)
     assert server.asked > 3
 
 
@@ -201,7 +203,7 @@ def test_what_no_patience_can_help_is_not_asked_again(
     patient = RetryPolicy(first_backoff=60.0)
     began = time.monotonic()
     with pytest.raises(kind):
-        preload([server.url, busy.url], template, {}, TIMEOUTS, patient)
+        preload(OLLAMA, [server.url, busy.url], template, {}, TIMEOUTS, patient)
     assert server.asked == 1
     # The other endpoint is not waited for either.
     assert time.monotonic() - began < 20

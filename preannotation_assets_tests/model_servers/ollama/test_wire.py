@@ -6,13 +6,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.model_servers.http_client import access_headers, find_digest, wants_stream
+from preannotation_assets.model_servers.access import access_headers, wants_stream
 from preannotation_assets.model_servers.ollama.wire import (
-    RequestTemplate,
+    chat_body,
+    find_digest,
     join_stream,
     parse_reply,
-    request_key,
+    preload_body,
 )
+from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -34,7 +36,7 @@ def _reply(tokens: list[str], **more: Any) -> dict[str, Any]:
 
 
 def test_a_request_is_never_truncated_shifted_or_thought_about(template: RequestTemplate) -> None:
-    body = template.body("PAGE", stream=False)
+    body = chat_body(template, "PAGE", "30m", stream=False)
     assert (body["truncate"], body["shift"], body["think"], body["logprobs"]) == (False, False, False, True)
     options = body["options"]
     assert isinstance(options, dict)
@@ -43,9 +45,11 @@ def test_a_request_is_never_truncated_shifted_or_thought_about(template: Request
 
 
 def test_requests_start_with_the_same_bytes_and_end_with_the_page(template: RequestTemplate) -> None:
-    first, second = (json.dumps(template.body(text, stream=False)) for text in ("ONE PAGE", "OTHER TEXT"))
+    first, second = (
+        json.dumps(chat_body(template, text, "30m", stream=False)) for text in ("ONE PAGE", "OTHER TEXT")
+    )
     assert first[: first.index("ONE PAGE")] == second[: second.index("OTHER TEXT")]
-    messages = template.body("ONE PAGE", stream=False)["messages"]
+    messages = chat_body(template, "ONE PAGE", "30m", stream=False)["messages"]
     assert isinstance(messages, list)
     assert "ONE PAGE" in messages[-1]["content"]
     assert not any("ONE PAGE" in message["content"] for message in messages[:-1])
@@ -57,17 +61,15 @@ def test_no_two_requests_differ_in_what_reloads_the_model(template: RequestTempl
         assert isinstance(options, dict)
         return body["model"], options["num_ctx"], body["shift"], options.keys()
 
-    plain, varied = (template.body("x", stream=False, variation=number) for number in (0, 1))
-    assert reloading(plain) == reloading(varied) == reloading(template.preload_body())
+    plain, varied = (chat_body(template, "x", "30m", stream=False, variation=number) for number in (0, 1))
+    assert reloading(plain) == reloading(varied) == reloading(preload_body(template, "30m"))
     assert plain["options"] != varied["options"]
 
 
 def test_a_key_changes_with_the_question_and_with_nothing_else(template: RequestTemplate) -> None:
     other = RequestTemplate("llama3.3:70b", "f" * 64, template.prompt, template.options)
-    kept = RequestTemplate(
-        template.model, template.digest, template.prompt, template.options, keep_alive="1h"
-    )
-    assert other.fingerprint != template.fingerprint == kept.fingerprint
+    same = RequestTemplate(template.model, template.digest, template.prompt, template.options)
+    assert other.fingerprint != template.fingerprint == same.fingerprint
     assert request_key(template.fingerprint, "a") != request_key(template.fingerprint, "b")
 
 

@@ -15,7 +15,7 @@ from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.asking.asker import AskingPlan
 from preannotation_assets.asking.planning import WantedChunk, split_by_tokens, wanted_chunks
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
-from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.lake.layout import part_key
@@ -25,6 +25,7 @@ from preannotation_assets.telemetry.progress import Work, reported_progress
 from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Progress
+from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.throttling.permit_client import RunStoppedError
 from preannotation_assets.throttling.permit_server import PermitServer
 
@@ -53,7 +54,7 @@ def ask_what_is_open(
     since: int,
     switch: StopSwitch,
     spark: SparkResource,
-    ollama: OllamaResource,
+    model_server: ModelServerResource,
 ) -> Progress | None:
     """Asks about the chunks without an answer; None where there are none."""
     index = AnswerIndex.read(batch.store, batch.layout.journal, since=since)
@@ -66,7 +67,7 @@ def ask_what_is_open(
     )
     digest = batch.template.digest[:12]
     context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
-    progress = _ask(context, batch, wanted, work, switch, spark, ollama) if wanted else None
+    progress = _ask(context, batch, wanted, work, switch, spark, model_server) if wanted else None
     if switch.message:
         raise InferenceError(switch.message, "the answers so far are kept")
     return progress
@@ -79,19 +80,19 @@ def _ask(
     work: Work,
     switch: StopSwitch,
     spark: SparkResource,
-    ollama: OllamaResource,
+    model_server: ModelServerResource,
 ) -> Progress:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
-    ollama.preload(batch.template)
+    model_server.preload(batch.template)
     session = spark.spark_session
-    with _permit_server(context, batch, session.sparkContext.getConf(), ollama) as server:
+    with _permit_server(context, batch, session.sparkContext.getConf(), model_server) as server:
         switch.server = server
         asking = AskingPlan(
             template=batch.template,
-            policy=ollama.retry_policy(),
-            timeouts=ollama.timeouts(),
+            policy=model_server.retry_policy(),
+            timeouts=model_server.timeouts(),
             permits=server.address,
-            askers=min(work.requests, len(ollama.addresses()) * ollama.max_in_flight),
+            askers=min(work.requests, len(model_server.addresses()) * model_server.max_in_flight),
             overlap_tokens=batch.chunks.overlap_tokens,
             run_id=batch.run_id,
         )
@@ -101,8 +102,9 @@ def _ask(
                 journal=f"{batch.layout.journal}/{batch.run_id}",
                 parts=_parts_to_ask(batch, share),
                 asking=replace(asking, task=number),
-                stream=ollama.stream,
-                flush_seconds=ollama.flush_seconds,
+                server=model_server.server(),
+                stream=model_server.stream,
+                flush_seconds=model_server.flush_seconds,
             )
             for number, share in enumerate(split_by_tokens(wanted, spark.parallelism()))
         ]
@@ -116,21 +118,22 @@ def _ask(
 
 @contextmanager
 def _permit_server(
-    context: AssetExecutionContext, batch: OutputsBatch, conf: SparkConf, ollama: OllamaResource
+    context: AssetExecutionContext, batch: OutputsBatch, conf: SparkConf, model_server: ModelServerResource
 ) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
     driver_host = conf.get("spark.driver.host") or "127.0.0.1"
-    names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model)
+    provider = model_server.server().kind.lower()
+    names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model, provider)
     log = RequestLog(batch.store, f"{batch.layout.requests}/{batch.run_id}", batch.run_id)
     with (
         log,
         exported_metrics(os.environ, names, context.log.warning) as metrics,
         PermitServer(
-            ollama.addresses(),
-            ollama.limits(),
+            model_server.addresses(),
+            model_server.limits(),
             bind_host=conf.get("spark.driver.bindAddress") or driver_host,
             advertised_host=driver_host,
-            semaphore_folder=Path(context.instance.storage_directory()) / "ollama_slots",
+            semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
             observers=(log.observe, metrics.observe),
         ) as server,
         watched(metrics, server.progress),

@@ -30,7 +30,8 @@ from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.partitions import DATASETS
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.lake.batch import require_manifest
@@ -54,10 +55,10 @@ class RawModelOutputsConfig(Config):
 @asset(
     partitions_def=DATASETS,
     group_name="preannotation",
-    kinds={"ollama", "pyspark", "parquet"},
+    kinds={"llm", "pyspark", "parquet"},
     owners=OWNERS,
     deps=[chunks],
-    pool="ollama",
+    pool="model_server",
     code_version=COLLECTING_CODE,
     metadata=column_schema(RAW_MODEL_OUTPUTS),
 )
@@ -66,7 +67,7 @@ def raw_model_outputs(
     config: RawModelOutputsConfig,
     storage: StorageResource,
     spark: SparkResource,
-    ollama: OllamaResource,
+    model_server: ModelServerResource,
     label_scheme: LabelSchemeResource,
 ) -> MaterializeResult[None]:
     """Every chunk with the model's answer, as the model gave it.
@@ -80,18 +81,20 @@ def raw_model_outputs(
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
-    prompt = ollama.prompt(label_scheme.load())
-    ollama.require_room(prompt)
-    identity = ollama.identify()
-    batch = OutputsBatch(store, storage, layout, cut, ollama.template(identity, prompt), context.run.run_id)
+    prompt = model_server.prompt(label_scheme.load())
+    model_server.require_room(prompt)
+    identity = model_server.identify()
+    batch = OutputsBatch(
+        store, storage, layout, cut, model_server.template(identity, prompt), context.run.run_id
+    )
     since = _started_at(context) if config.refresh else 0
     switch = StopSwitch()
     with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
-        first = ask_what_is_open(context, batch, since, switch, spark, ollama)
+        first = ask_what_is_open(context, batch, since, switch, spark, model_server)
         index = AnswerIndex.read(store, layout.journal, since=since)
-        second_batch, second = second_pass(batch, index, spark, ollama), None
+        second_batch, second = second_pass(batch, index, spark, model_server), None
         if second_batch:
-            second = ask_what_is_open(context, second_batch, since, switch, spark, ollama)
+            second = ask_what_is_open(context, second_batch, since, switch, spark, model_server)
             index = AnswerIndex.read(store, layout.journal, since=since)
         manifest, parts = collect(batch, second_batch, identity, index, spark)
         compact_answers(store, layout.journal)

@@ -16,7 +16,7 @@ from preannotation_assets.extraction.tokens import calibration_factor
 from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import calibration_key, part_key
 from preannotation_assets.manifests import Calibration, RawModelOutputsManifest
-from preannotation_assets.model_servers.ollama.preflight import ModelIdentity
+from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
 
 __all__ = ["COLLECTING_CODE", "collect", "learn_calibration"]
@@ -67,7 +67,7 @@ def collect(
     if manifest.failed and not manifest.answered:
         reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))
         raise InferenceError(
-            f"all {manifest.failed} requests failed ({reasons})", "look at the Ollama server's log"
+            f"all {manifest.failed} requests failed ({reasons})", "look at the model server's log"
         )
     write_manifest(batch.store, batch.layout.stage_manifest("raw_model_outputs"), manifest)
     sweep_stage(batch.store, batch.layout, "raw_model_outputs", version)

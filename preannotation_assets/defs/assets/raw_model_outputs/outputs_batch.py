@@ -9,7 +9,7 @@ from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.lake import ObjectStore, read_table
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import ChunksManifest
-from preannotation_assets.model_servers.ollama.wire import RequestTemplate
+from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["OutputsBatch"]
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer
 from preannotation_assets.asking.planning import chunk_request
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
-from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.tasks.select_for_second_pass import SelectForSecondPass, select_for_second_pass
 
@@ -13,20 +13,20 @@ __all__ = ["second_pass"]
 
 
 def second_pass(
-    batch: OutputsBatch, index: AnswerIndex, spark: SparkResource, ollama: OllamaResource
+    batch: OutputsBatch, index: AnswerIndex, spark: SparkResource, model_server: ModelServerResource
 ) -> OutputsBatch | None:
     """The chunks to ask about again, at another temperature; None where there are none.
 
     None too where the resource does not ask for a second pass. Chunks that failed have nothing to compare.
     """
-    if ollama.second_pass_below is None:
+    if model_server.second_pass_below is None:
         return None
     answers: dict[int, dict[int, dict[str, IndexedAnswer]]] = defaultdict(dict)
     for chunk in batch.rows:
         leaves = index.leaves(chunk_request(chunk, batch.template.fingerprint))
         answers[chunk.part][chunk.row] = {request.request_key: answer for request, answer in leaves if answer}
     tasks = [
-        SelectForSecondPass(batch.storage.location(), part, by_row, ollama.second_pass_below)
+        SelectForSecondPass(batch.storage.location(), part, by_row, model_server.second_pass_below)
         for part, by_row in answers.items()
     ]
     found = run_tasks(spark.spark_session, tasks, select_for_second_pass)

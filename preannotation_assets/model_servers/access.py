@@ -1,0 +1,23 @@
+"""What stands before a server, whichever kind it is: Cloudflare Access, and edges that do not wait."""
+
+from collections.abc import Mapping
+
+__all__ = ["access_headers", "wants_stream"]
+
+
+def access_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """The service-token headers of Cloudflare Access, where both variables are set."""
+    client_id = environment.get("CF_ACCESS_CLIENT_ID", "")
+    secret = environment.get("CF_ACCESS_CLIENT_SECRET", "")
+    return (
+        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
+    )
+
+
+def wants_stream(choice: str, endpoint: str) -> bool:
+    """Whether to stream: ``auto`` streams over https.
+
+    An edge such as Cloudflare gives up with 524 after 100 s without response headers. Model servers send
+    headers with the first token; an answer that is not streamed has them with its last.
+    """
+    return choice == "always" or (choice == "auto" and endpoint.startswith("https://"))

@@ -1,0 +1,49 @@
+"""One HTTP request and what came back, unread. Plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from preannotation_assets.model_servers.outcomes import Reason
+
+__all__ = ["Exchange", "HttpRequest"]
+
+_OK: Final = 200
+# What model servers answer with: one object, or a stream of them a line (Ollama) or an event.
+_REPLIES: Final = frozenset({"application/json", "application/x-ndjson", "text/event-stream"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What to send to an endpoint: ``path`` comes behind its address, ``body`` is sent as JSON."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request to ``endpoint`` and its response; ``lost`` where nothing whole came back.
+
+    ``seconds`` is the time from sending to the last byte. ``began_at`` is seconds since the Unix epoch.
+    ``headers`` have lower-case names.
+    """
+
+    endpoint: str
+    began_at: float
+    seconds: float
+    lost: Reason | None
+    status: int = 0
+    headers: Mapping[str, str] | None = None
+    content: bytes = b""
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether a model server answered the request; what it answered is to be judged."""
+        return self.status == _OK and self.content_type in _REPLIES
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters."""
+        return (self.headers or {}).get("content-type", "").split(";")[0].strip()

@@ -1,0 +1,173 @@
+"""Ollama as a kind of model server."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from preannotation_assets.errors import EndpointError, ModelError
+from preannotation_assets.model_servers.access import access_headers
+from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.ollama.schema_lint import lint_answer_schema
+from preannotation_assets.model_servers.ollama.wire import (
+    chat_body,
+    find_digest,
+    join_stream,
+    parse_reply,
+    preload_body,
+)
+from preannotation_assets.model_servers.outcomes import (
+    Outcome,
+    Reason,
+    Stop,
+    Unavailable,
+    judge_reply,
+)
+from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
+from preannotation_assets.model_servers.template import RequestTemplate
+
+__all__ = ["OllamaServer"]
+
+_OLDEST: Final = (0, 12, 6)
+_OK: Final = 200
+_JSON: Final = "application/json"
+_NDJSON: Final = "application/x-ndjson"
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaServer:
+    """Ollama 0.12.6 or later; ``keep_alive`` is a Go duration: how long a model stays loaded when idle."""
+
+    keep_alive: str = "30m"
+    kind: str = "Ollama"
+    cure: str = "start Ollama there, or set OLLAMA_HOST"
+
+    def cure_missing(self, model: str) -> str:
+        """Ollama's command that fetches a model."""
+        return f"run on each: ollama pull {model}"
+
+    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Those of Cloudflare Access: Ollama itself has no login."""
+        return access_headers(environment)
+
+    def chat_request(
+        self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
+    ) -> HttpRequest:
+        """A request to ``/api/chat``."""
+        body = chat_body(template, text, self.keep_alive, stream=stream, variation=variation)
+        return HttpRequest("POST", "/api/chat", body)
+
+    def read(self, exchange: Exchange, model: str) -> Outcome:
+        """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
+        if exchange.lost is not None:
+            return Unavailable(exchange.lost)
+        if not exchange.is_reply:
+            headers = exchange.headers or {}
+            return judge_error(exchange.endpoint, model, exchange.status, headers, exchange.content)
+        if exchange.content_type == _NDJSON:
+            return _judge_stream(exchange.content)
+        payload = _load_object(exchange.content)
+        return judge_reply(parse_reply(payload) if payload is not None else None)
+
+    def check_model_name(self, model: str) -> None:
+        """Refuses names that Ollama would send to its own cloud.
+
+        Raises:
+            ModelError: the name ends in ``:cloud`` or ``-cloud``.
+        """
+        if re.search(r"[:-]cloud$", model):
+            raise ModelError(
+                f"{model} is a cloud model",
+                "pages are confidential; choose a model that runs on your server",
+            )
+
+    def identify(self, endpoint: str, model: str, fetch: Fetch) -> EndpointIdentity:
+        """The version of an endpoint, and the SHA-256 of the model's manifest in hexadecimal.
+
+        Raises:
+            EndpointError: it cannot be reached, is no Ollama, or is too old.
+            AccessDeniedError: a login page or a refusal stands before it.
+            ModelError: the model is missing.
+        """
+        version = self._read_version(endpoint, fetch)
+        exchange = fetch(self.digest_request(model))
+        payload = self._require_object(exchange, "/api/tags")
+        return EndpointIdentity(version, _checked_digest(find_digest(payload, model), endpoint, model))
+
+    def digest_request(self, model: str) -> HttpRequest:  # noqa: ARG002
+        """The list of models."""
+        return HttpRequest("GET", "/api/tags")
+
+    def read_digest(self, exchange: Exchange, model: str) -> str | None:
+        """The digest that the endpoint has for the model by now; None where it does not say."""
+        payload = _load_object(exchange.content) if exchange.status == _OK else None
+        return find_digest(payload, model) if payload else None
+
+    def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
+        """A request without messages, which loads the model with the options of the run."""
+        return HttpRequest("POST", "/api/chat", preload_body(template, self.keep_alive))
+
+    def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
+        """What of a schema Ollama's grammar would ignore, refuse or reorder."""
+        return lint_answer_schema(schema)
+
+    def _read_version(self, endpoint: str, fetch: Fetch) -> str:
+        path = "/api/version"
+        version = self._require_object(fetch(HttpRequest("GET", path)), path).get("version")
+        if not isinstance(version, str):
+            raise EndpointError(f"{endpoint} does not say which Ollama it is", "is it an Ollama server?")
+        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        # A build from source calls itself 0.0.0.
+        if numbers != (0, 0, 0) and numbers < _OLDEST:
+            raise EndpointError(
+                f"{endpoint} runs Ollama {version[:40]}, which cuts prompts that are too long without a word",
+                f"update it to {'.'.join(map(str, _OLDEST))} or later",
+            )
+        return version
+
+    def _require_object(self, exchange: Exchange, path: str) -> dict[str, object]:
+        endpoint = exchange.endpoint
+        if exchange.status != _OK or exchange.content_type != _JSON:
+            outcome = self.read(exchange, "")
+            if isinstance(outcome, Stop) and outcome.error.code == "access_denied":
+                raise outcome.error
+            raise EndpointError(
+                f"{endpoint} answers {path} with status {exchange.status}", "is it an Ollama server?"
+            )
+        payload = _load_object(exchange.content)
+        if payload is None:
+            raise EndpointError(
+                f"{endpoint}{path} does not answer with a JSON object", "is it an Ollama server?"
+            )
+        return payload
+
+
+def _checked_digest(digest: str | None, endpoint: str, model: str) -> str:
+    if digest is None:
+        raise ModelError(f"{endpoint} has no model {model}", f"run: ollama pull {model}")
+    if not re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
+        raise ModelError(
+            f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
+        )
+    return digest
+
+
+def _judge_stream(content: bytes) -> Outcome:
+    """Reads NDJSON; an error of the runner arrives as a last line under status 200."""
+    objects: list[dict[str, object]] = []
+    for line in content.splitlines():
+        payload = _load_object(line)
+        if payload is None or "error" in payload:
+            return Unavailable(Reason.SERVER_ERROR)
+        objects.append(payload)
+    return judge_reply(parse_reply(join_stream(objects)))
+
+
+def _load_object(content: bytes) -> dict[str, object] | None:
+    try:
+        payload = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None

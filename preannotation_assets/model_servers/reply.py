@@ -1,0 +1,29 @@
+"""What a model answered, as every kind of server's reply is read. Plain data."""
+
+from dataclasses import dataclass
+
+__all__ = ["ChatReply"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What a server answered with status 200.
+
+    Durations are seconds, counts are tokens; each is None where the server left it out.
+    ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to exactly
+    the content. ``prompt_tokens`` includes cached ones since Ollama 0.30.1; ``prompt_seconds`` and
+    ``answer_seconds`` are for the tokens the model read and wrote.
+    """
+
+    content: str
+    done: bool
+    done_reason: str | None
+    prompt_tokens: int | None
+    answer_tokens: int | None
+    total_seconds: float | None
+    load_seconds: float | None
+    prompt_seconds: float | None
+    answer_seconds: float | None
+    queue_seconds: float | None
+    token_lengths: tuple[int, ...] | None
+    token_logprobs: tuple[float, ...] | None

@@ -1,0 +1,74 @@
+"""What a kind of model server is to the rest of the package.
+
+A new kind is a class with these methods, and a line where the package is wired.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.outcomes import Outcome
+from preannotation_assets.model_servers.template import RequestTemplate
+
+__all__ = ["EndpointIdentity", "Fetch", "ModelServer"]
+
+Fetch = Callable[[HttpRequest], Exchange]
+"""Sends a request to one endpoint and waits for the response; raises EndpointError where none comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointIdentity:
+    """A model as one endpoint has it.
+
+    ``digest`` names the weights in letters, digits and ``:._-``; the same weights have the same one.
+    ``context_tokens`` is what the server allows for prompt and answer, None where the request says it.
+    """
+
+    version: str
+    digest: str
+    context_tokens: int | None = None
+
+
+class ModelServer(Protocol):
+    """One kind of model server. Picklable: Spark tasks are given it. It holds no secret and no connection."""
+
+    @property
+    def kind(self) -> str:
+        """What it is called in messages, such as Ollama."""
+
+    @property
+    def cure(self) -> str:
+        """What to do where no such server can be reached."""
+
+    def cure_missing(self, model: str) -> str:
+        """What to do where a model is missing, or another one than elsewhere."""
+
+    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The headers of every request; secrets come from the environment of the process that sends it."""
+
+    def chat_request(
+        self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
+    ) -> HttpRequest:
+        """The request about one text; a ``variation`` above 0 asks again for an unusable answer."""
+
+    def read(self, exchange: Exchange, model: str) -> Outcome:
+        """What an exchange means. For a reply it may cost a millisecond: give the permit back before."""
+
+    def check_model_name(self, model: str) -> None:
+        """Refuses names that must not be asked for; raises ModelError."""
+
+    def identify(self, endpoint: str, model: str, fetch: Fetch) -> EndpointIdentity:
+        """Version, model and limits of an endpoint; raises EndpointError or ModelError."""
+
+    def digest_request(self, model: str) -> HttpRequest:
+        """The request that tells the digest of a model by now."""
+
+    def read_digest(self, exchange: Exchange, model: str) -> str | None:
+        """The digest in the response to it; None where it does not say."""
+
+    def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
+        """The request that loads the model and answers nothing; None where it is always loaded."""
+
+    def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
+        """What of an answer schema this kind would ignore, refuse or reorder, a line each."""
