@@ -1,11 +1,14 @@
 """The code location: the only place where assets, resources, checks and sensors are wired."""
 
+import logging
 import os
+from collections.abc import Mapping
 from typing import TypedDict
 
 from dagster import Definitions, in_process_executor
 
 from preannotation_assets.defs.assets.chunks import chunks
+from preannotation_assets.defs.assets.neighbours import argilla_records, vw_argilla_pages
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.assets.suggestions import suggestions
@@ -18,11 +21,13 @@ from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.errors import SettingsError
 from preannotation_assets.settings import Settings
 
-__all__ = ["Resources", "build_definitions", "build_resources", "defs"]
+__all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_definitions"]
 
 
 class Resources(TypedDict):
@@ -51,20 +56,40 @@ def build_resources(settings: Settings) -> Resources:
 
 
 def build_definitions(settings: Settings) -> Definitions:
-    """Everything, wired by the settings.
+    """Everything, wired by the settings."""
+    return _wire(build_resources(settings))
 
-    One process a run: the assets of a run share one Spark session, whose start costs more than all of a
-    small batch.
+
+def load_definitions(environment: Mapping[str, str]) -> Definitions:
+    """Everything, wired by the environment; a malformed variable does not keep it from loading.
+
+    Then the assets are there to be seen, and whatever is started says in one line what is wrong.
+    """
+    try:
+        return build_definitions(Settings.from_environment(environment))
+    except SettingsError as error:
+        return _build_unusable(error)
+
+
+def _build_unusable(error: SettingsError) -> Definitions:
+    logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
+    return _wire(dict.fromkeys(Resources.__annotations__, UnusableResource(error.problem, error.cure)))
+
+
+def _wire(resources: Mapping[str, object]) -> Definitions:
+    """One process a run: the assets of a run share one Spark session.
+
+    Its start costs more than all of a small batch.
     """
     return Definitions(
-        assets=[pages, chunks, raw_model_outputs, suggestions],
+        assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
         asset_checks=[suggestion_checks],
         jobs=[preannotate],
         sensors=[new_datasets],
         executor=in_process_executor,
         loggers={"console": console_logger},
-        resources={**build_resources(settings)},
+        resources=resources,
     )
 
 
-defs = build_definitions(Settings.from_environment(os.environ))
+defs = load_definitions(os.environ)

@@ -192,10 +192,13 @@ def _export_labels(arguments: argparse.Namespace) -> int:
 
 
 def _demo(_: argparse.Namespace) -> int:
-    from preannotation_assets.demo.demo_command import run_demo
+    from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
+    from preannotation_assets.demo.demo_command import sample_batch
+    from preannotation_assets.demo.sample import SAMPLE_DATASET
 
     ensure_dagster_home(os.environ, Path.cwd())
-    return run_demo(Settings.from_environment(os.environ))
+    with sample_batch(Settings.from_environment(os.environ)) as settings:
+        return run_dataset(settings, DatasetRun(SAMPLE_DATASET))
 
 
 def _dev(arguments: argparse.Namespace) -> int:

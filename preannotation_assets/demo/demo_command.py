@@ -13,35 +13,36 @@ from typing import Final
 
 from dagster import DagsterInstance
 
-from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
-from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
+from preannotation_assets.demo.sample import write_sample_database
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
 from preannotation_assets.recovery import prepare_instance
 from preannotation_assets.settings import Settings
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
 
-__all__ = ["run_demo", "run_dev"]
+__all__ = ["run_dev", "sample_batch"]
 
 # A stand-in that is 40 times faster than its time model: 25 answer tokens a second would be real.
 _SPEED: Final = 40.0
 _HOST: Final = "127.0.0.1"
+_PACKAGE: Final = __name__.partition(".")[0]
 # As in workspace.yaml, which an installed package does not have. ``--module-name`` would name the location
 # after the module, and a run of one location cannot be executed again under another.
-_WORKSPACE: Final = """\
+_WORKSPACE: Final = f"""\
 load_from:
   - python_module:
-      module_name: preannotation_assets.definitions
-      location_name: preannotation_assets
+      module_name: {_PACKAGE}.definitions
+      location_name: {_PACKAGE}
 """
 
 
-def run_demo(settings: Settings) -> int:
-    """Runs the main job on the sample batch, with a stand-in model if none is configured."""
+@contextmanager
+def sample_batch(settings: Settings) -> Iterator[Settings]:
+    """Writes the sample batch, and lends settings to run it: with a stand-in model if none is configured."""
     with _with_model(settings) as complete:
         database = complete.warehouse.database
         _say(f"sample batch of {write_sample_database(Path(database))} pages: {database}")
-        return run_dataset(complete, DatasetRun(SAMPLE_DATASET))
+        yield complete
 
 
 def run_dev(settings: Settings, home: Path, port: int) -> int:

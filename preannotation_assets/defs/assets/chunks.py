@@ -14,6 +14,7 @@ from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
@@ -23,8 +24,7 @@ from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
 
 __all__ = ["chunks"]
 
-# Part of the chunks' version: raise it when other borders come out of the same text.
-_CHUNKING_VERSION: Final = "1"
+_CODE: Final = stage_code("tasks.chunk_pages", CHUNKS)
 
 
 @asset(
@@ -33,7 +33,7 @@ _CHUNKING_VERSION: Final = "1"
     kinds={"pyspark", "parquet"},
     owners=OWNERS,
     deps=[pages],
-    code_version=_CHUNKING_VERSION,
+    code_version=_CODE,
     metadata=column_schema(CHUNKS),
 )
 def chunks(
@@ -88,7 +88,7 @@ def _limits(
 
 
 def _version(snapshot: PagesManifest, limits: ChunkLimits) -> str:
-    content = repr((_CHUNKING_VERSION, snapshot.version, snapshot.content_hash, limits))
+    content = repr((_CODE, snapshot.version, snapshot.content_hash, limits))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

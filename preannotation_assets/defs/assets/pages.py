@@ -1,18 +1,22 @@
 """The asset ``pages``: an immutable snapshot of the batch."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
 from pydantic import Field
 
 from preannotation_assets.contracts import PAGES
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.assets.neighbours import vw_argilla_pages
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import BatchError, SettingsError
 from preannotation_assets.extraction.pages import SourceRow, check_pages
 from preannotation_assets.lake import ObjectStore
@@ -29,6 +33,8 @@ from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["PagesConfig", "pages"]
 
+_CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
+
 
 class PagesConfig(Config):
     """What of the dataset is read."""
@@ -44,6 +50,8 @@ class PagesConfig(Config):
     group_name="preannotation",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
+    deps=[vw_argilla_pages],
+    code_version=_CODE,
     metadata=column_schema(PAGES),
 )
 def pages(
@@ -130,7 +138,7 @@ def _snapshot(
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
-        content_hash=snapshot.content_hash,
+        content_hash=hashlib.sha256(repr((_CODE, snapshot.content_hash)).encode()).hexdigest(),
         part_rows=snapshot.part_rows,
         pages=snapshot.pages,
         empty_pages=snapshot.empty_pages,
