@@ -26,6 +26,7 @@ __all__ = [
     "AnswerStatus",
     "AttemptOutcome",
     "column_descriptions",
+    "schema_fingerprint",
     "span_id",
 ]
 
@@ -282,6 +283,12 @@ def column_descriptions(schema: pa.Schema) -> dict[str, str]:
     """A line about every column of one of the schemas above; empty for a column nobody has described."""
     described = {**_DESCRIPTIONS, **_OWN_DESCRIPTIONS.get(schema, {})}
     return {name: described.get(name, "") for name in schema.names}
+
+
+def schema_fingerprint(schema: pa.Schema) -> str:
+    """A hash of the columns' names, types and whether they may be null, in their order."""
+    columns = [(column.name, str(column.type), column.nullable) for column in schema]
+    return hashlib.sha256(repr(columns).encode()).hexdigest()
 
 
 def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:

@@ -57,7 +57,7 @@ class PagesManifest(_Manifest):
     characters: int
     collapsed_duplicates: int
     failed_pages: list[FailedPage]
-    narrowed_to_doc_ids: int | None
+    narrowed_to_doc_ids: int | None = None
     doc_ids_not_found: int
 
 

@@ -117,9 +117,9 @@ def _at_least_one(text: str) -> int:
 
 
 def _open_store() -> "ObjectStore":
-    from preannotation_assets.lake import open_store
+    from preannotation_assets.lake import StoreLocation, open_store
 
-    return open_store(Settings.from_environment(os.environ).location())
+    return open_store(StoreLocation(*Settings.from_environment(os.environ).storage.place()))
 
 
 # Dagster and Spark take seconds to import, so a command imports what it needs itself.
@@ -152,14 +152,14 @@ def _try(arguments: argparse.Namespace) -> int:
 def _open_warehouse(settings: Settings) -> "AbstractContextManager[Warehouse]":
     from preannotation_assets.warehouse import open_warehouse
 
-    return open_warehouse(settings.database, settings.batch_condition)
+    return open_warehouse(settings.warehouse)
 
 
 def _preview(arguments: argparse.Namespace) -> int:
     from preannotation_assets.label_file import load_label_scheme
     from preannotation_assets.publishing.preview import write_preview
 
-    scheme = load_label_scheme(Settings.from_environment(os.environ).labels)
+    scheme = load_label_scheme(Settings.from_environment(os.environ).labels.path)
     sys.stdout.write(f"{write_preview(_open_store(), arguments.dataset, scheme)}\n")
     return 0
 
@@ -169,7 +169,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from preannotation_assets.publishing.publisher import verify_dataset
     from preannotation_assets.publishing.verification import SpanRules
 
-    scheme = load_label_scheme(Settings.from_environment(os.environ).labels)
+    scheme = load_label_scheme(Settings.from_environment(os.environ).labels.path)
     spans = SpanRules(scheme.label_names, scheme.overlaps)
     report = verify_dataset(_open_store(), arguments.dataset, spans)
     for line in report.lines():
@@ -180,7 +180,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _check_labels(arguments: argparse.Namespace) -> int:
     from preannotation_assets.label_file import check_file
 
-    passed, account = check_file(arguments.file or Settings.from_environment(os.environ).labels)
+    passed, account = check_file(arguments.file or Settings.from_environment(os.environ).labels.path)
     sys.stdout.write(account)
     return 0 if passed else 1
 
@@ -188,16 +188,19 @@ def _check_labels(arguments: argparse.Namespace) -> int:
 def _export_labels(arguments: argparse.Namespace) -> int:
     from preannotation_assets.label_file import exported
 
-    file = arguments.file or Settings.from_environment(os.environ).labels
+    file = arguments.file or Settings.from_environment(os.environ).labels.path
     sys.stdout.write(exported(file, arguments.question, arguments.field))
     return 0
 
 
 def _demo(_: argparse.Namespace) -> int:
-    from preannotation_assets.demo.demo_command import run_demo
+    from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
+    from preannotation_assets.demo.demo_command import sample_batch
+    from preannotation_assets.demo.sample import SAMPLE_DATASET
 
     ensure_dagster_home(os.environ, Path.cwd())
-    return run_demo(Settings.from_environment(os.environ))
+    with sample_batch(Settings.from_environment(os.environ)) as settings:
+        return run_dataset(settings, DatasetRun(SAMPLE_DATASET))
 
 
 def _dev(arguments: argparse.Namespace) -> int:

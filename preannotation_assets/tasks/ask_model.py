@@ -15,6 +15,7 @@ from preannotation_assets.errors import ModelError
 from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
@@ -37,7 +38,7 @@ class AskModel:
     parts: Sequence[ChunksToAsk]
     asking: AskingPlan
     server: ModelServer
-    stream: str
+    stream: StreamChoice
     flush_seconds: float
 
 

@@ -13,9 +13,8 @@ from preannotation_assets.lake import ObjectStore, write_batches
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import FailedPage
 
-__all__ = ["PAGES_A_PART", "Snapshot", "write_snapshot"]
+__all__ = ["Snapshot", "write_snapshot"]
 
-PAGES_A_PART: Final = 2000
 _BATCH_ROWS: Final = 200
 
 
@@ -36,8 +35,10 @@ class Snapshot:
         return sum(self.part_rows)
 
 
-def write_snapshot(store: ObjectStore, folder: str, checked: Iterable[PageRow | PageFault]) -> Snapshot:
-    """Writes the good pages in parts of PAGES_A_PART and takes note of the others.
+def write_snapshot(
+    store: ObjectStore, folder: str, checked: Iterable[PageRow | PageFault], pages_a_part: int
+) -> Snapshot:
+    """Writes the good pages in parts of ``pages_a_part`` and takes note of the others.
 
     One part is in memory at a time; each is written whole.
 
@@ -50,7 +51,7 @@ def write_snapshot(store: ObjectStore, folder: str, checked: Iterable[PageRow | 
     first = next(pages, None)
     while first is not None:
         key = part_key(folder, len(snapshot.part_rows))
-        stat = write_batches(store, key, PAGES, _batches(first, pages))
+        stat = write_batches(store, key, PAGES, _batches(first, pages, pages_a_part))
         snapshot.part_rows.append(stat.rows)
         first = next(pages, None)
     snapshot.content_hash = content.hexdigest()
@@ -73,11 +74,11 @@ def _good_pages(
         yield page
 
 
-def _batches(first: PageRow, pages: Iterator[PageRow]) -> Iterator[pa.RecordBatch]:
+def _batches(first: PageRow, pages: Iterator[PageRow], pages_a_part: int) -> Iterator[pa.RecordBatch]:
     """The first page and those that follow it, up to one part."""
     rows = [_row(first)]
-    for count in range(1, PAGES_A_PART + 1):
-        page = next(pages, None) if count < PAGES_A_PART else None
+    for count in range(1, pages_a_part + 1):
+        page = next(pages, None) if count < pages_a_part else None
         if page is None or len(rows) == _BATCH_ROWS:
             yield pa.RecordBatch.from_pylist(rows, schema=PAGES)
             rows = []

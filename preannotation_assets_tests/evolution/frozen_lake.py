@@ -17,12 +17,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from preannotation_assets.inference.compaction import compact_journal
-from preannotation_assets.inference.journal import AnswerIndex, read_answers
-from preannotation_assets.inference.protocol import ModelOptions, RequestTemplate, request_key
 from pydantic import BaseModel
 
 from preannotation_assets import cli
+from preannotation_assets.answer_store.compaction import compact_answers
+from preannotation_assets.answer_store.index import AnswerIndex, read_answers
 from preannotation_assets.contracts import (
     ANSWERS,
     CHUNKS,
@@ -35,7 +34,7 @@ from preannotation_assets.contracts import (
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Message, Prompt, build_prompt
 from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table_as
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import (
@@ -45,7 +44,9 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.publishing.publisher import verify_dataset
+from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -82,7 +83,7 @@ __all__ = [
 DATASET = "vessels_ocr_frozen"
 MODEL = "llama3.3:70b"
 SEED = 7
-_ROOT = Path(cli.__file__).parents[1]
+_ROOT = Path(cli.__file__).parents[2]
 
 
 def stand_in() -> RunningSimulator:
@@ -208,8 +209,8 @@ class FrozenLake:
 
     def template_of(self, settings: Mapping[str, str]) -> RequestTemplate:
         options = ModelOptions(
-            num_ctx=int(settings["PREANNOTATION_NUM_CTX"]),
-            num_predict=int(settings["PREANNOTATION_NUM_PREDICT"]),
+            context_tokens=int(settings["PREANNOTATION_NUM_CTX"]),
+            answer_tokens=int(settings["PREANNOTATION_NUM_PREDICT"]),
         )
         prompt = build_prompt(load_label_scheme(str(self.folder / "labels.yaml")))
         return RequestTemplate(MODEL, stand_in_digest(), prompt, options)
@@ -220,7 +221,7 @@ class FrozenLake:
         schemas = {
             f"{work}/pages/": PAGES,
             f"{work}/chunks/": CHUNKS,
-            f"{self.layout.journal}/": ANSWERS,
+            f"{self.layout.answers}/": ANSWERS,
             f"{work}/raw_model_outputs/": RAW_MODEL_OUTPUTS,
             f"{self.layout.requests}/": REQUESTS,
             f"{self.layout.published}/": SUGGESTIONS,
@@ -251,7 +252,7 @@ class FrozenLake:
 
     def read_as(self, key: str, schema: pa.Schema) -> pa.Table:
         """A Parquet object as the package's own readers read the columns of a schema."""
-        return read_table(self.store, key, schema.names)
+        return read_table_as(self.store, key, schema)
 
     def read_manifest_as(self, key: str, kind: type[BaseModel]) -> dict[str, Any]:
         """A manifest as the package reads it, in JSON's types."""
@@ -260,7 +261,7 @@ class FrozenLake:
         return manifest.model_dump(mode="json")
 
     def journal_files(self) -> list[str]:
-        return [stat.key for stat in self.store.list(f"{self.layout.journal}/")]
+        return [stat.key for stat in self.store.list(f"{self.layout.answers}/")]
 
     def manifests(self) -> Iterator[tuple[str, type[BaseModel]]]:
         """Every manifest's key with its model."""
@@ -278,7 +279,7 @@ class FrozenLake:
         return self.layout.published_manifest if stage == "published" else self.layout.stage_manifest(stage)
 
     def index(self) -> AnswerIndex:
-        return AnswerIndex.read(self.store, self.layout.journal)
+        return AnswerIndex.read(self.store, self.layout.answers)
 
     def journal_rows(self) -> pa.Table:
         """Every row of the journal's files, read without the package; all must have the same columns."""
@@ -292,12 +293,12 @@ class FrozenLake:
 
     def compact(self) -> int:
         """Puts the journal's small files together; how many were replaced."""
-        return compact_journal(self.store, self.layout.journal)
+        return compact_answers(self.store, self.layout.answers)
 
     def verify(self) -> list[str]:
         """What the verification of the published rows finds wrong; empty where all is right."""
         scheme = load_label_scheme(str(self.folder / "labels.yaml"))
-        report = verify_dataset(self.store, DATASET, scheme.label_names, overlaps_allowed=scheme.overlaps)
+        report = verify_dataset(self.store, DATASET, SpanRules(scheme.label_names, scheme.overlaps))
         return [] if report.passed else list(report.lines())
 
 

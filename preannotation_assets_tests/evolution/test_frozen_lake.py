@@ -117,7 +117,7 @@ def test_its_journal_can_be_compacted_without_loss(copied: FrozenLake, rows_a_fi
     for key in copied.journal_files():
         copied.remove(key)
     for start in range(0, stored.num_rows, rows_a_file):
-        copied.write(f"{copied.layout.journal}/run/{start:03}.parquet", stored.slice(start, rows_a_file))
+        copied.write(f"{copied.layout.answers}/run/{start:03}.parquet", stored.slice(start, rows_a_file))
     files = len(copied.journal_files())
     assert copied.compact() == files >= 20
     assert len(copied.journal_files()) == 1

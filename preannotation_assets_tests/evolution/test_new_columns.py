@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pytest
 from evolution.frozen_lake import ANSWERS, FrozenLake, RunningSimulator, asked
 
-not_yet = pytest.mark.xfail(strict=True, reason="stored formats do not evolve yet")
 UNKNOWN = "added_later"
 
 
@@ -37,8 +36,8 @@ def split_journal(copied: FrozenLake, change: Callable[[pa.Table], pa.Table]) ->
         pa.array(row % 2 == 0 for row in range(rows.num_rows)),
     )
     other = rows.filter(is_changed)
-    copied.write(f"{copied.layout.journal}/kept/a.parquet", rows.filter(pc.invert(is_changed)))
-    copied.write(f"{copied.layout.journal}/other/b.parquet", change(other))
+    copied.write(f"{copied.layout.answers}/kept/a.parquet", rows.filter(pc.invert(is_changed)))
+    copied.write(f"{copied.layout.answers}/other/b.parquet", change(other))
     keys: list[str] = other["request_key"].to_pylist()
     assert len(keys) > 5
     return keys
@@ -60,10 +59,9 @@ def fill_with_small_files(copied: FrozenLake) -> None:
         table = copied.read(key)
         copied.remove(key)
         for row in range(table.num_rows):
-            copied.write(f"{copied.layout.journal}/small-{number}/{row:03}.parquet", table.slice(row, 1))
+            copied.write(f"{copied.layout.answers}/small-{number}/{row:03}.parquet", table.slice(row, 1))
 
 
-@not_yet
 @pytest.mark.parametrize("column", ["queue_seconds", "token_logprobs", "pieces"])
 def test_answers_stored_before_a_column_are_read_beside_today_s(
     copied: FrozenLake, lake: FrozenLake, column: str
@@ -74,7 +72,6 @@ def test_answers_stored_before_a_column_are_read_beside_today_s(
     assert read.to_pylist() == expected_rows(lake, column, older)
 
 
-@not_yet
 @pytest.mark.parametrize("column", ["queue_seconds", "token_logprobs", "pieces"])
 def test_answers_stored_before_a_column_are_compacted_with_today_s(
     copied: FrozenLake, lake: FrozenLake, column: str
@@ -86,7 +83,6 @@ def test_answers_stored_before_a_column_are_compacted_with_today_s(
     assert all_answers(copied, lake).to_pylist() == expected_rows(lake, column, older)
 
 
-@not_yet
 def test_answers_stored_with_an_unknown_column_are_read_beside_today_s(
     copied: FrozenLake, lake: FrozenLake
 ) -> None:
@@ -106,7 +102,6 @@ def test_answers_stored_with_an_unknown_column_are_compacted_with_today_s(
     assert all_answers(copied, lake).to_pylist() == expected_rows(lake, "", [])
 
 
-@not_yet
 @pytest.mark.parametrize("change", [lambda table: without(table, "queue_seconds"), with_unknown])
 def test_a_run_over_such_answers_asks_nothing_and_publishes_the_same_rows(
     copied: FrozenLake,
@@ -124,7 +119,6 @@ def test_a_run_over_such_answers_asks_nothing_and_publishes_the_same_rows(
     assert copied.published.equals(lake.published)
 
 
-@not_yet
 @pytest.mark.parametrize(
     ("place", "column"),
     [
@@ -165,7 +159,7 @@ def test_a_table_stored_with_an_unknown_column_is_read_without_it(copied: Frozen
 @pytest.mark.parametrize(
     ("stage", "field", "value"),
     [
-        pytest.param("pages", "narrowed_to_doc_ids", None, marks=not_yet),
+        ("pages", "narrowed_to_doc_ids", None),
         ("raw_model_outputs", "second_answered", 0),
         ("published", "values_by_verdict", {}),
     ],
@@ -177,13 +171,15 @@ def test_a_manifest_stored_before_a_field_has_its_default(
     document = json.loads(copied.store.read(key))
     del document[field]
     copied.store.write(key, json.dumps(document).encode())
-    assert copied.read_manifest_as(key, kind) == document | {field: value}
+    # Fields that are newer than the frozen file have their defaults, and are of no matter here.
+    assert copied.read_manifest_as(key, kind).items() >= (document | {field: value}).items()
 
 
-@not_yet
 @pytest.mark.parametrize("number", range(5))
 def test_a_manifest_stored_with_an_unknown_field_is_read_without_it(copied: FrozenLake, number: int) -> None:
     key, kind = list(copied.manifests())[number]
     document = json.loads(copied.store.read(key))
     copied.store.write(key, json.dumps(document | {UNKNOWN: 1}).encode())
-    assert copied.read_manifest_as(key, kind) == document
+    read = copied.read_manifest_as(key, kind)
+    assert UNKNOWN not in read
+    assert read.items() >= document.items()

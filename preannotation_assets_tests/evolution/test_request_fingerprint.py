@@ -17,7 +17,9 @@ PROMPT = Prompt(
     answer_schema={"type": "object"},
     constant_tokens=10,
 )
-TEMPLATE = RequestTemplate("llama3.3:70b", "d" * 64, PROMPT, ModelOptions(num_ctx=4096, num_predict=512))
+TEMPLATE = RequestTemplate(
+    "llama3.3:70b", "d" * 64, PROMPT, ModelOptions(context_tokens=4096, answer_tokens=512)
+)
 
 
 def test_a_hand_written_question_keeps_its_name() -> None:
@@ -40,7 +42,7 @@ def test_its_second_pass_keeps_its_name() -> None:
 
 
 def test_other_options_are_another_question_with_a_name_of_its_own() -> None:
-    options = ModelOptions(num_ctx=12_288, num_predict=3_072, temperature=0.5, seed=42)
+    options = ModelOptions(context_tokens=12_288, answer_tokens=3_072, temperature=0.5, seed=42)
     assert (
         RequestTemplate("m", "e" * 64, PROMPT, options).fingerprint
         == "6959efb4c4f2e885615813dc4f2aa83fdff32cdc5dd8481b78ec6388ef4d5ea1"
@@ -51,7 +53,7 @@ def test_the_label_scheme_in_the_package_keeps_its_name() -> None:
     """Changed on purpose, by a better prompt or another label? Then the literals change with it."""
     prompt = default_prompt()
     assert prompt.fingerprint == "8934c1fb3a384d8bb6a4e247ee24ca4e5d8d0b2e49d64291c4b4f53db099feb2"
-    options = ModelOptions(num_ctx=12_288, num_predict=3_072)
+    options = ModelOptions(context_tokens=12_288, answer_tokens=3_072)
     assert (
         RequestTemplate("llama3.3:70b", "d" * 64, prompt, options).fingerprint
         == "e43b8fdaaf377a1b968b38ea000f139f02d0d0c53e315b8ac0d8bd9c2ac8b55f"

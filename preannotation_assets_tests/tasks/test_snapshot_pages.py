@@ -7,8 +7,9 @@ from preannotation_assets.contracts import PAGES
 from preannotation_assets.extraction.pages import PageFault, PageRow, TextFault
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
 from preannotation_assets.lake.batch import iterate_rows
-from preannotation_assets.tasks import snapshot_pages
-from preannotation_assets.tasks.snapshot_pages import PAGES_A_PART, Snapshot, write_snapshot
+from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
+
+PAGES_A_PART = 1000
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def page(number: int, text: str = "x", sha256: str = "h") -> PageRow:
 
 
 def write(store: ObjectStore, *pages: PageRow | PageFault) -> Snapshot:
-    return write_snapshot(store, "snap", pages)
+    return write_snapshot(store, "snap", pages, PAGES_A_PART)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +86,7 @@ def test_the_hash_is_of_ids_and_text_hashes_in_order(store: ObjectStore) -> None
     assert write(store, page(1), page(2)).content_hash == hashes[0]
 
 
-def test_one_part_at_a_time_is_read(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_pages, "PAGES_A_PART", 10)
+def test_one_part_at_a_time_is_read(store: ObjectStore) -> None:
     seen: list[int] = []
 
     def pages() -> Iterator[PageRow]:
@@ -94,7 +94,7 @@ def test_one_part_at_a_time_is_read(store: ObjectStore, monkeypatch: pytest.Monk
             seen.append(len(list(store.list("snap/"))))
             yield page(number)
 
-    assert write_snapshot(store, "snap", pages()).part_rows == [10, 10, 10, 5]
+    assert write_snapshot(store, "snap", pages(), 10).part_rows == [10, 10, 10, 5]
     assert seen == [number // 10 for number in range(35)]
 
 
@@ -104,5 +104,5 @@ def test_an_error_of_the_source_passes_through(store: ObjectStore) -> None:
         raise KeyError("source")
 
     with pytest.raises(KeyError):
-        write_snapshot(store, "snap", pages())
+        write_snapshot(store, "snap", pages(), PAGES_A_PART)
     assert list(store.list("snap/")) == []

@@ -21,7 +21,7 @@ from dagster import (
     asset,
 )
 
-from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS
 from preannotation_assets.defs.assets.common import (
     OWNERS,
     MetadataValues,
@@ -36,6 +36,7 @@ from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
@@ -53,8 +54,7 @@ from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPar
 
 __all__ = ["suggestions"]
 
-# Part of what the published rows depend on: raise it when grounding, judging or merging changes.
-_GROUNDING_VERSION: Final = "3"
+_CODE: Final = stage_code("tasks.ground_answers", GROUNDINGS, SUGGESTIONS)
 _PREVIEW_ROWS: Final = 10
 _PREVIEW_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence")
 
@@ -72,7 +72,8 @@ class _Inputs:
     def version(self) -> str:
         """Changes when the published rows or the manifest beside them could."""
         parts = (
-            _GROUNDING_VERSION,
+            _CODE,
+            tuple(SuggestionsManifest.model_fields),
             self.pages.model_dump_json(),
             self.outputs.model_dump_json(),
             self.scheme.label_names,
@@ -93,7 +94,7 @@ class _Inputs:
     kinds={"pyspark", "parquet"},
     owners=OWNERS,
     deps=[raw_model_outputs],
-    code_version=_GROUNDING_VERSION,
+    code_version=_CODE,
     metadata=column_schema(SUGGESTIONS),
 )
 def suggestions(

@@ -28,7 +28,11 @@ from preannotation_assets.defs.assets.raw_model_outputs.asking import (
     ask_what_is_open,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
-from preannotation_assets.defs.assets.raw_model_outputs.collecting import collect, learn_calibration
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
+    COLLECTING_CODE,
+    collect,
+    learn_calibration,
+)
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.partitions import DATASETS
@@ -60,6 +64,7 @@ class RawModelOutputsConfig(Config):
     owners=OWNERS,
     deps=[chunks],
     pool="model_server",
+    code_version=COLLECTING_CODE,
     metadata=column_schema(RAW_MODEL_OUTPUTS),
 )
 def raw_model_outputs(
@@ -82,7 +87,7 @@ def raw_model_outputs(
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
     prompt = model_server.prompt(label_scheme.load())
-    model_server.require_room(prompt)
+    model_server.require_room(prompt, cut.chunk_tokens)
     identity = model_server.identify()
     batch = OutputsBatch(
         store, storage, layout, cut, model_server.template(identity, prompt), context.run.run_id
