@@ -3,63 +3,44 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["Mark", "Marked", "Segment", "segments"]
-
-
-class Marked(Protocol):
-    """A labelled place: ``text[start:end]``, in code points, not empty."""
-
-    @property
-    def start(self) -> int:
-        """Offset of the first code point."""
-        ...
-
-    @property
-    def end(self) -> int:
-        """Offset behind the last code point."""
-        ...
-
-    @property
-    def label(self) -> str:
-        """What it is."""
-        ...
+__all__ = ["Mark", "Segment", "segments"]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A ``Marked`` and nothing else."""
+    """A labelled place: ``text[start:end]``, in code points, not empty."""
 
     start: int
     end: int
     label: str
 
 
-MarkedT = TypeVar("MarkedT", bound=Marked)
+MarkT = TypeVar("MarkT", bound=Mark)
 
 
 @dataclass(frozen=True, slots=True)
-class Segment(Generic[MarkedT]):
+class Segment(Generic[MarkT]):
     """A stretch between two borders, the marks on it, and those that begin before or end behind it.
 
     ``opening`` and ``covering`` have the innermost mark last; ``closing`` has it first.
     """
 
     text: str
-    opening: tuple[MarkedT, ...]
-    covering: tuple[MarkedT, ...]
-    closing: tuple[MarkedT, ...]
+    opening: tuple[MarkT, ...]
+    covering: tuple[MarkT, ...]
+    closing: tuple[MarkT, ...]
 
 
-def segments(text: str, marks: Iterable[MarkedT]) -> Iterator[Segment[MarkedT]]:
+def segments(text: str, marks: Iterable[MarkT]) -> Iterator[Segment[MarkT]]:
     """The whole text, cut where a mark begins or ends."""
     # The longest of those that begin together is the outermost.
     waiting = sorted(marks, key=lambda mark: (mark.start, -mark.end, mark.label), reverse=True)
     borders = {0, len(text), *(mark.start for mark in waiting), *(mark.end for mark in waiting)}
-    covering: list[MarkedT] = []
+    covering: list[MarkT] = []
     for start, end in pairwise(sorted(borders)):
-        opening: list[MarkedT] = []
+        opening: list[MarkT] = []
         while waiting and waiting[-1].start <= start:
             opening.append(waiting.pop())
         covering += opening

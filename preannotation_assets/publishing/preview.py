@@ -11,7 +11,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
-from preannotation_assets.extraction.segments import Segment, segments
+from preannotation_assets.extraction.segments import Mark, Segment, segments
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -28,10 +28,7 @@ _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confiden
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    start: int
-    end: int
-    label: str
+class _Span(Mark):
     confidence: float | None
 
 
