@@ -1,0 +1,31 @@
+"""``preannotate preview`` and ``preannotate verify``: what is published, and whether it is right."""
+
+import argparse
+import sys
+
+from preannotation_assets.cli.deployment import open_lake, read_settings
+
+__all__ = ["preview", "verify"]
+
+
+def preview(arguments: argparse.Namespace) -> int:
+    """Writes the HTML preview and says where."""
+    from preannotation_assets.publishing.preview import write_preview
+
+    sys.stdout.write(f"{write_preview(open_lake(read_settings()), arguments.dataset)}\n")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Checks what is published and says what was found; 1 where something is wrong."""
+    from preannotation_assets.label_file import load_label_scheme
+    from preannotation_assets.publishing.publisher import verify_dataset
+
+    settings = read_settings()
+    scheme = load_label_scheme(settings.labels)
+    report = verify_dataset(
+        open_lake(settings), arguments.dataset, scheme.label_names, overlaps_allowed=scheme.overlaps
+    )
+    for line in report.lines():
+        sys.stdout.write(f"{line}\n")
+    return 0 if report.passed else 1
