@@ -1,5 +1,7 @@
 """The lake: objects in a local folder or on S3, and the tables and documents kept in them."""
 
+from preannotation_assets.lake.evolution import conform
+from preannotation_assets.lake.fetched import FetchedBytes
 from preannotation_assets.lake.local import LocalObjectStore
 from preannotation_assets.lake.objects import (
     DEFAULT_LIMITS,
@@ -11,26 +13,32 @@ from preannotation_assets.lake.objects import (
     StoreLocation,
     parse_root,
 )
+from preannotation_assets.lake.reading import ObjectReader
 from preannotation_assets.lake.tables import (
     TableStat,
     read_json,
     read_table,
+    read_table_as,
     write_batches,
     write_json,
     write_table,
 )
 
 __all__ = [
+    "FetchedBytes",
     "ObjectEntry",
+    "ObjectReader",
     "ObjectStat",
     "ObjectStore",
     "RequestLimits",
     "StoreLocation",
     "TableStat",
+    "conform",
     "open_store",
     "parse_root",
     "read_json",
     "read_table",
+    "read_table_as",
     "write_batches",
     "write_json",
     "write_table",

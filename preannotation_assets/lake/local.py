@@ -7,7 +7,6 @@ nobody else may change the object: every change holds an advisory lock (flock) o
 files in the work area.
 """
 
-import errno
 import fcntl
 import hashlib
 import io
@@ -22,6 +21,9 @@ from typing import BinaryIO, cast
 from uuid import uuid4
 
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
+from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
+from preannotation_assets.lake.local_errors import describe, local_errors
+from preannotation_assets.lake.local_ranges import FileRanges
 from preannotation_assets.lake.objects import (
     RESERVED_NAME,
     WORK_AREA,
@@ -34,15 +36,13 @@ from preannotation_assets.lake.objects import (
     probe_key,
     probe_writable,
 )
+from preannotation_assets.lake.reading import ObjectReader
 
-__all__ = ["LocalObjectStore", "StagedFile", "content_sha256", "local_errors", "open_source", "staged_file"]
+__all__ = ["LocalObjectStore", "StagedFile", "content_sha256", "open_source", "staged_file"]
 
 _LOCKS = f"{WORK_AREA}/{RESERVED_NAME}locks"
 _FOLDER_ATTEMPTS = 100
 _COPY_BYTES = 1 << 20
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -57,6 +57,12 @@ class LocalObjectStore:
     def __init__(self, root: LocalRoot) -> None:
         """Take the folder, which need not exist yet."""
         self._root = root.path
+        self._counter = FetchCounter()
+
+    @property
+    def fetched(self) -> FetchedBytes:
+        """What was fetched of objects so far: by ``read``, ``open`` and ``download``."""
+        return self._counter.fetched
 
     @property
     def largest_object_bytes(self) -> None:
@@ -70,14 +76,23 @@ class LocalObjectStore:
     def read(self, key: str) -> bytes:
         """Return the whole object; raises ObjectNotFoundError."""
         with self._source(key) as source:
-            return source.read()
+            content = source.read()
+        self._count(len(content))
+        return content
+
+    def open(self, key: str) -> ObjectReader:
+        """Open the object for reading in pieces; it stays the same whatever becomes of the key."""
+        source = self._open(key)
+        return ObjectReader(FileRanges(source, self.uri(key), self._counter))
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
         with self._source(key) as source, local_errors(str(path)), staged_file(path.parent) as target:
             etag = _copy(source, target.stream)
             target.replace(path)
-            return _object_stat(key, source, etag)
+            stat = _object_stat(key, source, etag)
+        self._count(stat.size)
+        return stat
 
     def stat(self, key: str) -> ObjectStat | None:
         """Return what is known of the object, or None where there is none."""
@@ -183,14 +198,20 @@ class LocalObjectStore:
 
     @contextmanager
     def _source(self, key: str) -> Iterator[BinaryIO]:
+        with local_errors(str(self._path(key))), self._open(key) as source:
+            yield source
+
+    def _open(self, key: str) -> BinaryIO:
         path = self._path(key)
         with local_errors(str(path)):
             try:
-                source = path.open("rb")
+                return path.open("rb")
             except _ABSENT as error:
                 raise ObjectNotFoundError(f"there is no object {path}") from error
-            with source:
-                yield source
+
+    def _count(self, size: int) -> None:
+        self._counter.add_request()
+        self._counter.add_bytes(size)
 
     def _write(self, key: str, source: BinaryIO) -> str:
         target = self._path(key)
@@ -241,7 +262,7 @@ def open_source(path: Path) -> Iterator[BinaryIO]:
     try:
         source = path.open("rb")
     except OSError as error:
-        raise _describe(str(path), error) from error
+        raise describe(str(path), error) from error
     with source:
         yield source
 
@@ -349,25 +370,3 @@ def _is_abandoned(path: Path, older_than: datetime) -> bool:
             return os.fstat(stream.fileno()).st_mtime < older_than.timestamp()
     except (BlockingIOError, FileNotFoundError, PermissionError):
         return False
-
-
-@contextmanager
-def local_errors(place: str) -> Iterator[None]:
-    """Raise a StorageError about ``place`` for an OSError in the block."""
-    try:
-        yield
-    except OSError as error:
-        raise _describe(place, error) from error
-
-
-def _describe(place: str, error: OSError) -> StorageError:
-    name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-    if error.errno in _DENIED:
-        return StorageError(f"access to {place} is denied ({name})")
-    if error.errno in _NO_FOLDER:
-        return StorageError(f"a file stands where {place} needs a folder ({name})")
-    if error.errno == errno.EISDIR:
-        return StorageError(f"{place} is a folder ({name})")
-    if error.errno in _FULL:
-        return StorageError(f"there is no space left for {place} ({name})")
-    return StorageError(f"{place} cannot be used ({name})")

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from preannotation_assets.errors import ObjectNotFoundError, SettingsError, StorageError
+from preannotation_assets.lake.fetched import FetchedBytes
+from preannotation_assets.lake.reading import ObjectReader
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -144,11 +146,23 @@ class ObjectStore(Protocol):
     def largest_object_bytes(self) -> int | None:
         """The most bytes an object may have; None where only the space limits it."""
 
+    @property
+    def fetched(self) -> FetchedBytes:
+        """What was fetched of objects so far: by ``read``, ``open`` and ``download``."""
+
     def uri(self, key: str) -> str:
         """Return the absolute path or the ``s3://`` address of a key."""
 
     def read(self, key: str) -> bytes:
         """Return the whole object; raises ObjectNotFoundError."""
+
+    def open(self, key: str) -> ObjectReader:
+        """Open the object for reading in pieces; raises ObjectNotFoundError.
+
+        The caller closes the reader. It gives the bytes of one content only: where that cannot be had
+        any more (S3), its ``read`` raises ConflictError for an object that was replaced meanwhile, and
+        ObjectNotFoundError for one that was deleted.
+        """
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""

@@ -6,14 +6,11 @@ object has at most 5 GiB. The SHA-256 of the content and a name of the write sta
 metadata: the first is checked when it is read, the second tells after a lost reply if it was done.
 """
 
-import hashlib
 import io
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -24,7 +21,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from preannotation_assets.errors import ConflictError, StorageError
-from preannotation_assets.lake.local import content_sha256, local_errors, open_source, staged_file
+from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
+from preannotation_assets.lake.local import content_sha256, open_source, staged_file
+from preannotation_assets.lake.local_errors import local_errors
 from preannotation_assets.lake.objects import (
     ObjectEntry,
     ObjectStat,
@@ -38,9 +37,10 @@ from preannotation_assets.lake.objects import (
     probe_key,
     probe_writable,
 )
+from preannotation_assets.lake.reading import ObjectReader
+from preannotation_assets.lake.s3_bodies import SHA256, S3Object, S3Ranges, bare, fetch_whole, utc
 from preannotation_assets.lake.s3_errors import (
     NO_OBJECT,
-    UNREACHABLE,
     describe,
     error_code,
     may_be_done,
@@ -53,13 +53,10 @@ if TYPE_CHECKING:
 
 __all__ = ["S3ObjectStore", "open_s3_store"]
 
-_SHA256 = "sha256"
 _WRITE_ID = "write-id"
 _PUT_BYTES = 5 * 1024**3
-_COPY_BYTES = 1 << 20
 _DELETE_THREADS = 8
 _DELETE_BATCH = 1000
-_BODY_PAUSES = (0.2, 1.0, 3.0)
 _PROBE_LIMITS = RequestLimits(connect_timeout=5.0, read_timeout=15.0, max_attempts=3)
 _REFUSED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _UNSUPPORTED = ("NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400")
@@ -138,6 +135,12 @@ class S3ObjectStore:
         self._root = root
         self._client = client
         self._probe_client = probe_client
+        self._counter = FetchCounter()
+
+    @property
+    def fetched(self) -> FetchedBytes:
+        """What was fetched of objects so far: by ``read``, ``open`` and ``download``."""
+        return self._counter.fetched
 
     @property
     def largest_object_bytes(self) -> int:
@@ -151,13 +154,21 @@ class S3ObjectStore:
     def read(self, key: str) -> bytes:
         """Return the whole object; raises ObjectNotFoundError."""
         content = io.BytesIO()
-        self._fetch(key, content)
+        fetch_whole(self._object(key), content)
         return content.getvalue()
+
+    def open(self, key: str) -> ObjectReader:
+        """Open the object for reading in pieces; its last 64 KiB are fetched at once.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+        """
+        return ObjectReader(S3Ranges(self._object(key)))
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
         with local_errors(str(path)), staged_file(path.parent) as staged:
-            stat = self._fetch(key, staged.stream)
+            stat = fetch_whole(self._object(key), staged.stream)
             staged.replace(path)
         return stat
 
@@ -216,7 +227,7 @@ class S3ObjectStore:
                 for entry in page.get("Contents", []):
                     key = entry["Key"].removeprefix(beginning)
                     if is_key(key):
-                        yield ObjectEntry(key, entry["Size"], _utc(entry["LastModified"]))
+                        yield ObjectEntry(key, entry["Size"], utc(entry["LastModified"]))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete the objects, 8 at a time; a missing one is fine.
@@ -277,11 +288,11 @@ class S3ObjectStore:
             "Bucket": self._root.bucket,
             "Key": self._name(key),
             "Body": source,
-            "Metadata": {_SHA256: digest, _WRITE_ID: write_id},
+            "Metadata": {SHA256: digest, _WRITE_ID: write_id},
         }
         if condition is not None:
             request[condition.header] = condition.value
-        return _bare(self._client.put_object(**request)["ETag"])
+        return bare(self._client.put_object(**request)["ETag"])
 
     def _settle(
         self, key: str, expected: str | None, write_id: str, error: ClientError | BotoCoreError
@@ -313,40 +324,11 @@ class S3ObjectStore:
                 if error_code(error) in NO_OBJECT:
                     return None
                 raise
-        stat = ObjectStat(key, head["ContentLength"], _bare(head["ETag"]), _utc(head["LastModified"]))
+        stat = ObjectStat(key, head["ContentLength"], bare(head["ETag"]), utc(head["LastModified"]))
         return _Held(stat, head["Metadata"].get(_WRITE_ID))
 
-    def _fetch(self, key: str, target: BinaryIO) -> ObjectStat:
-        """Fill ``target`` with the object; a body that breaks off is asked for again, 3 times.
-
-        boto3 repeats a request that gives no reply, but not the reading of a reply.
-        """
-        for pause in _BODY_PAUSES:
-            try:
-                return self._fetch_once(key, target)
-            except UNREACHABLE:
-                time.sleep(pause)
-        with translated(self.uri(key)):
-            return self._fetch_once(key, target)
-
-    def _fetch_once(self, key: str, target: BinaryIO) -> ObjectStat:
-        try:
-            found = self._client.get_object(Bucket=self._root.bucket, Key=self._name(key))
-        except (ClientError, BotoCoreError) as error:
-            # Translated here, so that only a broken body is asked for again.
-            raise describe(self.uri(key), error) from error
-        target.seek(0)
-        target.truncate()
-        digest = hashlib.sha256()
-        with closing(found["Body"]) as body:
-            for block in body.iter_chunks(_COPY_BYTES):
-                digest.update(block)
-                target.write(block)
-        if found["Metadata"].get(_SHA256, digest.hexdigest()) != digest.hexdigest():
-            raise StorageError(
-                f"{self.uri(key)} is damaged", "its content does not have the SHA-256 it was written with"
-            )
-        return ObjectStat(key, found["ContentLength"], _bare(found["ETag"]), _utc(found["LastModified"]))
+    def _object(self, key: str) -> S3Object:
+        return S3Object(self._client, self._root.bucket, self._name(key), key, self.uri(key), self._counter)
 
     def _delete(self, key: str) -> None:
         with translated(self.uri(key)):
@@ -389,12 +371,3 @@ def _conditions(expected: str | None) -> tuple[_Condition, ...]:
         return (_ABSENT, _ABSENT)
     quoted = _Condition("IfMatch", f'"{expected}"')
     return (quoted, _Condition("IfMatch", expected), quoted)
-
-
-def _bare(etag: str) -> str:
-    return etag.strip('"')
-
-
-def _utc(moment: datetime) -> datetime:
-    """Return whole seconds, as replies to HEAD have them; radosgw's listings have milliseconds too."""
-    return moment.astimezone(UTC).replace(microsecond=0)

@@ -6,24 +6,38 @@ first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ObjectNotFoundError, StorageError
+from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
+from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.objects import ObjectStore
+from preannotation_assets.lake.reading import ObjectReader
 
-__all__ = ["TableStat", "read_json", "read_table", "write_batches", "write_json", "write_table"]
+__all__ = [
+    "TableStat",
+    "read_json",
+    "read_table",
+    "read_table_as",
+    "write_batches",
+    "write_json",
+    "write_table",
+]
 
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 64 * 1024**2
 # Manifests, leases and calibrations: none holds what a run cannot make again.
 _DAMAGED = "remove it while no run is going on; the next one writes it anew"
+
+# Takes the columns that a file has and returns those to read, in their order.
+_Choose: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +51,74 @@ class TableStat:
 def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet object, all columns or the named ones in that order.
 
+    Of named columns only these and the footer are fetched; without names the whole object is, and
+    compared with the SHA-256 it was written with.
+
     Raises:
         ObjectNotFoundError: There is no such object.
         StorageError: It is not Parquet, or lacks a column.
     """
-    content = store.read(key)
+    if columns is None:
+        return _read_whole(store, key, list)
+
+    def present(names: Sequence[str]) -> Sequence[str]:
+        missing = sorted(set(columns) - set(names))
+        if missing:
+            raise StorageError(f"{store.uri(key)} lacks the columns {', '.join(missing)}")
+        return columns
+
+    return _read_projection(store, key, present)
+
+
+def read_table_as(
+    store: ObjectStore, key: str, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read a Parquet object of an older or newer schema as one of ``schema``; see ``conform``.
+
+    The result has all columns of ``schema`` or the named ones, in that order and in its types. What is
+    fetched is as with ``read_table``.
+
+    Raises:
+        KeyError: ``schema`` lacks a named column.
+        ObjectNotFoundError: There is no such object.
+        StorageError: It is not Parquet, or a column is missing or of another type where it may not be.
+    """
+    wanted = (
+        schema if columns is None else pa.schema([schema.field(name) for name in columns], schema.metadata)
+    )
+
+    def present(names: Sequence[str]) -> Sequence[str]:
+        return [name for name in wanted.names if name in names]
+
+    table = _read_whole(store, key, present) if columns is None else _read_projection(store, key, present)
+    return conform(table, wanted, store.uri(key))
+
+
+def _read_projection(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
     try:
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
-            names = file.schema_arrow.names if columns is None else list(columns)
-            missing = sorted(set(names) - set(file.schema_arrow.names))
-            if missing:
-                raise StorageError(f"{store.uri(key)} lacks the columns {', '.join(missing)}")
-            return file.read(columns=names).select(names)
+        with store.open(key) as source:
+            return _decode(source, choose, store.uri(key))
+    except ConflictError:
+        # Replaced between two requests: one request cannot meet that.
+        return _read_whole(store, key, choose)
+
+
+def _read_whole(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
+    return _decode(pa.BufferReader(store.read(key)), choose, store.uri(key))
+
+
+def _decode(source: ObjectReader | pa.BufferReader, choose: _Choose, uri: str) -> pa.Table:
+    """Decode the chosen columns, whose bytes are fetched together where they lie close together."""
+    try:
+        with pq.ParquetFile(source, pre_buffer=True) as file:
+            names = file.schema_arrow.names
+            chosen = list(choose(names))
+            twice = sorted({name for name in chosen if names.count(name) > 1})
+            if twice:
+                raise StorageError(f"{uri} has more than one column {', '.join(twice)}")
+            return file.read(columns=chosen).select(chosen)
     except (pa.ArrowException, OSError) as error:
-        raise StorageError(f"{store.uri(key)} is not a readable Parquet file") from error
+        raise StorageError(f"{uri} is not a readable Parquet file") from error
 
 
 def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size: int = _GROUP_ROWS) -> int:

@@ -104,7 +104,7 @@ def test_a_body_that_breaks_off_is_read_again(s3_store: ObjectStore, proxy: Prox
 def test_a_body_that_always_breaks_off_is_an_error_and_leaves_no_file(
     s3_store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preannotation_assets.lake.s3._BODY_PAUSES", (0.0,))
+    monkeypatch.setattr("preannotation_assets.lake.s3_bodies._BODY_PAUSES", (0.0,))
     s3_store.write("k", b"content" * 1000)
     proxy.cut_bodies = 100
     target = tmp_path / "folder" / "target"

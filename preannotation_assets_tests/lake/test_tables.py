@@ -1,13 +1,19 @@
 """Tables and documents: whole or not at all, and read back as written."""
 
+import io
 import json
+import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from s3_servers.fault_proxy import FaultProxy
 
 from preannotation_assets.errors import ObjectNotFoundError, StorageError
 from preannotation_assets.lake import (
@@ -15,6 +21,7 @@ from preannotation_assets.lake import (
     TableStat,
     read_json,
     read_table,
+    read_table_as,
     write_batches,
     write_json,
     write_table,
@@ -171,3 +178,151 @@ def test_numbers_json_lacks_are_refused(store: ObjectStore) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(store, "k", {"confidence": float("nan")})
     assert store.stat("k") is None
+
+
+_COLUMNS = st.sampled_from(
+    [
+        st.integers(-(2**31), 2**31 - 1),
+        st.text(st.characters(codec="utf-8"), max_size=20),
+        st.lists(st.integers(0, 9), max_size=3),
+        st.fixed_dictionaries({"start": st.integers(0, 9), "key": st.none() | st.text("ab", max_size=3)}),
+        st.floats(allow_nan=False),
+    ]
+)
+
+
+@st.composite
+def _tables(draw: st.DrawFn) -> pa.Table:
+    """Columns of several kinds; a wide one in between makes them lie apart in the file."""
+    rows = draw(st.integers(0, 30))
+    names = draw(st.lists(st.sampled_from(["a", "b", "c.d", "é", "f g"]), min_size=1, unique=True))
+    columns = {}
+    for name in names:
+        values = draw(_COLUMNS)
+        columns[name] = pa.array(draw(st.lists(st.none() | values, min_size=rows, max_size=rows)))
+    columns["wide"] = pa.array([random.Random(row).randbytes(9000) for row in range(rows)], pa.binary())
+    order = draw(st.permutations(list(columns)))
+    return pa.table({name: columns[name] for name in order})
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=_tables(), data=st.data())
+def test_a_projection_is_the_same_as_of_the_whole_table(
+    store: ObjectStore, table: pa.Table, data: st.DataObject
+) -> None:
+    write_table(store, "k", table, row_group_size=data.draw(st.sampled_from([1, 7, 50])))
+    chosen = data.draw(st.lists(st.sampled_from(table.column_names), unique=True))
+    assert read_table(store, "k", chosen).equals(read_table(store, "k").select(chosen))
+
+
+def _pages(rows: int) -> pa.Table:
+    """Synthetic pages with a wide, incompressible text between narrow columns."""
+    generator = random.Random(3)
+    return pa.table(
+        {
+            "doc_id": [f"d{row // 10:06}" for row in range(rows)],
+            "page_num": pa.array([row % 10 for row in range(rows)], pa.int32()),
+            "text": [generator.randbytes(400).hex() for _ in range(rows)],
+            "text_sha256": [generator.randbytes(32).hex() for _ in range(rows)],
+        }
+    )
+
+
+def test_a_projection_fetches_its_columns_in_few_requests(s3_store: ObjectStore, proxy: FaultProxy) -> None:
+    table = _pages(2000)
+    size = write_table(s3_store, "k", table)
+    assert size > 800_000
+    proxy.requests.clear()
+    columns = ["text_sha256", "doc_id", "page_num"]
+    assert read_table(s3_store, "k", columns).equals(table.select(columns))
+    assert len(proxy.requests) == s3_store.fetched.requests <= 3
+    assert s3_store.fetched.bytes < 250_000
+    before = s3_store.fetched
+    read_table(s3_store, "k")
+    whole = s3_store.fetched - before
+    assert (whole.bytes, whole.requests) == (size, 1)
+
+
+def test_a_projection_of_a_file_reads_its_columns(local_store: ObjectStore) -> None:
+    write_table(local_store, "k", _pages(2000))
+    read_table(local_store, "k", ["doc_id", "page_num"])
+    assert local_store.fetched.bytes < 120_000
+
+
+def test_a_small_table_is_one_request(s3_store: ObjectStore) -> None:
+    write_table(s3_store, "k", _pages(50))
+    read_table(s3_store, "k", ["text_sha256", "doc_id"])
+    assert s3_store.fetched.requests == 1
+
+
+class _Meanwhile:
+    """A store in which something is done to an object right after it was opened."""
+
+    def __init__(self, store: ObjectStore, act: Callable[[], object]) -> None:
+        self._store = store
+        self._act = act
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def open(self, key: str) -> io.BufferedIOBase:
+        reader = self._store.open(key)
+        self._act()
+        return reader
+
+
+def test_a_projection_of_a_table_that_is_replaced_is_the_new_table(s3_store: ObjectStore) -> None:
+    old, new = _pages(2000), _pages(1999)
+    write_table(s3_store, "k", old)
+    store: Any = _Meanwhile(s3_store, lambda: write_table(s3_store, "k", new))
+    assert read_table(store, "k", ["text"]).equals(new.select(["text"]))
+
+
+def test_a_table_that_vanishes_while_it_is_read_is_not_found(s3_store: ObjectStore) -> None:
+    write_table(s3_store, "k", _pages(2000))
+    store: Any = _Meanwhile(s3_store, lambda: s3_store.delete(["k"]))
+    with pytest.raises(ObjectNotFoundError):
+        read_table(store, "k", ["text"])
+
+
+def test_a_projection_survives_a_body_that_breaks_off(s3_store: ObjectStore, proxy: FaultProxy) -> None:
+    table = _pages(2000)
+    write_table(s3_store, "k", table)
+    proxy.cut_bodies = 2
+    assert read_table(s3_store, "k", ["text"]).equals(table.select(["text"]))
+    assert proxy.cut_bodies == 0
+
+
+def test_a_table_of_another_schema_is_read_as_the_known_one(store: ObjectStore) -> None:
+    write_table(store, "k", pa.table({"more": ["x"], "start": pa.array([7], pa.int16()), "doc_id": ["d"]}))
+    whole = read_table_as(store, "k", SCHEMA)
+    assert whole.schema.equals(SCHEMA)
+    assert whole.to_pylist() == [{"doc_id": "d", "start": 7, "at": None}]
+    chosen = read_table_as(store, "k", SCHEMA, ["at", "start"])
+    assert chosen.schema.equals(pa.schema([SCHEMA.field("at"), SCHEMA.field("start")]))
+    assert read_table_as(store, "k", SCHEMA, ["at"]).to_pylist() == [{"at": None}]
+    with pytest.raises(KeyError):
+        read_table_as(store, "k", SCHEMA, ["more"])
+
+
+def test_what_does_not_fit_the_known_schema_is_named_with_its_place(store: ObjectStore) -> None:
+    write_table(store, "k", pa.table({"start": ["seven"]}))
+    for columns in (None, ["doc_id"]):
+        with pytest.raises(StorageError, match=r"/k lacks the column doc_id"):
+            read_table_as(store, "k", SCHEMA, columns)
+    with pytest.raises(StorageError, match=r"/k has the column start as string, which does not fit int32"):
+        read_table_as(store, "k", SCHEMA, ["start"])
+    with pytest.raises(ObjectNotFoundError):
+        read_table_as(store, "nothing", SCHEMA)
+
+
+def test_columns_of_one_name_are_refused(store: ObjectStore) -> None:
+    write_table(store, "k", pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], names=["doc_id"] * 2))
+    reads: list[Callable[[], object]] = [
+        lambda: read_table(store, "k"),
+        lambda: read_table(store, "k", ["doc_id"]),
+        lambda: read_table_as(store, "k", SCHEMA, ["doc_id"]),
+    ]
+    for read in reads:
+        with pytest.raises(StorageError, match="more than one column doc_id"):
+            read()

@@ -9,7 +9,7 @@ from dagster import AssetCheckResult
 from published_dataset import LABELS, Dataset, good_rows
 
 from preannotation_assets.defs.checks import _RULES, suggestion_checks
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.publishing.verification import Rule

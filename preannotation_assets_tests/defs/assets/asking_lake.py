@@ -17,7 +17,8 @@ from dagster._core.execution.execution_result import ExecutionResult
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import add_dataset
-from preannotation_assets.defs.resources.ollama import LabelSchemeResource, OllamaResource
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.extraction.pages import text_sha256

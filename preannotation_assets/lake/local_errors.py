@@ -1,0 +1,36 @@
+"""The operating system's errors as the package's own: one line each, with the place and the code."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from preannotation_assets.errors import StorageError
+
+__all__ = ["describe", "local_errors"]
+
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def local_errors(place: str) -> Iterator[None]:
+    """Raise a StorageError about ``place`` for an OSError in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise describe(place, error) from error
+
+
+def describe(place: str, error: OSError) -> StorageError:
+    """Say in one line what an OSError means for a place."""
+    name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    if error.errno in _DENIED:
+        return StorageError(f"access to {place} is denied ({name})")
+    if error.errno in _NO_FOLDER:
+        return StorageError(f"a file stands where {place} needs a folder ({name})")
+    if error.errno == errno.EISDIR:
+        return StorageError(f"{place} is a folder ({name})")
+    if error.errno in _FULL:
+        return StorageError(f"there is no space left for {place} ({name})")
+    return StorageError(f"{place} cannot be used ({name})")
