@@ -1,21 +1,105 @@
-"""What the tests of more than one folder share."""
+"""The Spark session of all tests, and what kind of test each one is.
+
+Every test pays for what is imported here.
+"""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from pyspark.sql import SparkSession
 
-from preannotation_assets.defs.resources.spark import SparkResource
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_HERE = Path(__file__).parent
+
+# A test that needs one of these fixtures, or has one of these words as a parameter.
+_MARKER_OF_FIXTURE = {
+    "spark": "spark",
+    "interface": "browser",
+    "browser": "browser",
+    "radosgw_address": "ceph",
+    "moto_address": "server",
+    "simulator": "server",
+    "start": "server",
+}
+_MARKER_OF_PARAMETER = {"radosgw": "ceph", "s3": "server"}
+# All others, by the nearest folder or file. What a test says itself comes first.
+_MARKER_OF_PLACE = {
+    "answer_store": "unit",
+    "argilla": "argilla",
+    "asking": "unit",
+    "cli": "unit",
+    "defs": "unit",
+    "defs/resources/test_spark.py": "spark",
+    "demo": "unit",
+    "end_to_end": "spark",
+    "evolution": "unit",
+    "evolution/test_frozen_lake.py": "spark",
+    "evolution/test_new_columns.py": "spark",
+    "extraction": "unit",
+    "interface": "browser",
+    "lake": "unit",
+    "model_servers": "unit",
+    "publishing": "unit",
+    "settings": "unit",
+    "simulator": "unit",
+    "simulator/test_simulator_command.py": "server",
+    "storage_faults": "server",
+    "tasks": "unit",
+    "tasks/test_ask_model.py": "server",
+    "telemetry": "unit",
+    "telemetry/test_metrics.py": "server",
+    "throttling": "unit",
+    "trying": "unit",
+    "trying/test_try_command.py": "server",
+    ".": "unit",
+    "test_definitions.py": "server",
+    "test_recovery.py": "server",
+}
+_KINDS = {*_MARKER_OF_FIXTURE.values(), *_MARKER_OF_PARAMETER.values(), *_MARKER_OF_PLACE.values()}
+
+
+def pytest_configure() -> None:
+    # A shell that starts the tests in the background has them ignore SIGINT, which some tests send.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test with what it needs: unit for nothing but itself."""
+    for item in items:
+        if not _KINDS & {mark.name for mark in item.iter_markers()}:
+            for marker in _markers(item):
+                item.add_marker(marker)
+
+
+def _markers(item: pytest.Item) -> set[str]:
+    fixtures = getattr(item, "fixturenames", [])
+    call = getattr(item, "callspec", None)
+    parameters = [value for value in call.params.values() if isinstance(value, str)] if call else []
+    needed = {_MARKER_OF_FIXTURE[name] for name in fixtures if name in _MARKER_OF_FIXTURE}
+    needed |= {_MARKER_OF_PARAMETER[name] for name in parameters if name in _MARKER_OF_PARAMETER}
+    if needed:
+        return needed
+    place = item.path.relative_to(_HERE)
+    for candidate in (place, *place.parents):
+        if str(candidate) in _MARKER_OF_PLACE and (str(candidate) != "." or len(place.parts) == 1):
+            return {_MARKER_OF_PLACE[str(candidate)]}
+    raise pytest.UsageError(f"{place}: say in {__file__} what kind of tests these are")
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark() -> Iterator["SparkSession"]:
     """The one Spark session of all tests, with two task slots (starting one takes 6 to 8 seconds).
 
     Resources that are used meanwhile share it and leave it running.
     """
+    from preannotation_assets.defs.resources.spark import SparkResource
+
     # Python workers unpickle functions of test modules, which only pytest has on its path.
     search_path = os.pathsep.join(filter(None, sys.path))
     resource = SparkResource(

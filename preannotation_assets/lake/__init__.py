@@ -14,7 +14,6 @@ from preannotation_assets.lake.objects import (
     parse_root,
 )
 from preannotation_assets.lake.reading import ObjectReader
-from preannotation_assets.lake.s3 import open_s3_store
 from preannotation_assets.lake.tables import (
     Row,
     TableStat,
@@ -56,5 +55,8 @@ def open_store(location: StoreLocation, limits: RequestLimits = DEFAULT_LIMITS) 
     """
     root = parse_root(location.root)
     if isinstance(root, S3Root):
+        # boto3 takes as long to import as Arrow, and a folder does without it.
+        from preannotation_assets.lake.s3 import open_s3_store  # noqa: PLC0415
+
         return open_s3_store(root, location, limits)
     return LocalObjectStore(root)

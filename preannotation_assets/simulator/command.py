@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.simulator.faults import Fault, FaultRule
@@ -16,10 +16,20 @@ from preannotation_assets.simulator.settings import (
     TimeModel,
 )
 
-__all__ = ["add_arguments", "run", "settings_of"]
+__all__ = ["add_arguments", "main", "run", "settings_of"]
 
 _DEFAULTS = SimulatorSettings()
 _OLLAMA_PORT = 11_434
+
+
+def main(program: str, arguments: Sequence[str]) -> int:
+    """Serve as the arguments say, until a signal; the exit status, 2 for bad usage.
+
+    ``program`` is what was called, for the usage line.
+    """
+    parser = argparse.ArgumentParser(prog=program, description="A stand-in for Ollama; not a language model.")
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

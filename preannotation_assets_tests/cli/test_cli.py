@@ -1,19 +1,53 @@
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from shared.published_dataset import LABELS, Dataset, good_rows
 
 from preannotation_assets import cli
+from preannotation_assets.cli.commands import published
 from preannotation_assets.errors import BatchError
+
+ENGINES = {"dagster", "pyspark", "aiohttp", "preannotation_assets.simulator"}
+# Writes what is loaded when the command has succeeded, the packages of ours down to the second level.
+COMMAND = """
+import sys
+from preannotation_assets.cli import main
+try:
+    status = main(sys.argv[2:])
+except SystemExit as ended:
+    status = ended.code
+names = {".".join(name.split(".")[:2]) for name in sys.modules}
+with open(sys.argv[1], "w") as file:
+    file.write("\\n".join(names | {name.split(".")[0] for name in names}))
+sys.exit(status)
+"""
+
+
+def modules_loaded_by(arguments: list[str], folder: Path, **environment: str) -> set[str]:
+    """The modules that a command which succeeds has loaded, in a process of its own."""
+    names = folder / "modules"
+    subprocess.run(
+        [sys.executable, "-c", COMMAND, str(names), *arguments],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2]), **environment},
+    )
+    return set(names.read_text("utf-8").split())
 
 
 @pytest.fixture(autouse=True)
-def _keep_the_signal_handler() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def _keep_the_signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["run"], ["run", "a", "b"], ["run", "a", "--what"]])
@@ -51,26 +85,64 @@ def test_an_error_is_one_line_and_a_status(
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_verify", fail)
+    monkeypatch.setattr(published, "verify", fail)
     assert cli.main(["verify", "x"]) == status
     assert capsys.readouterr() == ("", said)
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_either_signal_ends_a_command_also_where_it_was_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     def end(_: object) -> int:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
         return 0
 
-    monkeypatch.setattr(cli, "_verify", end)
+    signal.signal(number, signal.SIG_IGN)
+    monkeypatch.setattr(published, "verify", end)
     assert cli.main(["verify", "x"]) == 130
 
 
-def test_help_is_quick_because_dagster_and_spark_are_not_imported() -> None:
-    code = "import sys; from preannotation_assets.cli import _parser; _parser()\nprint(sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["--version"])
+    assert raised.value.code == 0
+    assert capsys.readouterr().out == f"preannotate {version('preannotation_assets')}\n"
+
+
+def test_the_options_of_the_stand_in_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["simulate-ollama", "--port", "0", "--fault=nonsense"]) == 2
+    assert "no fault is called nonsense" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["simulate-ollama", "--help"])
+    assert raised.value.code == 0
+    said = capsys.readouterr().out
+    assert "usage: preannotate simulate-ollama" in said
+    assert "--decode-rate" in said
+
+
+def test_help_imports_nothing_that_takes_long(tmp_path: Path) -> None:
+    loaded = modules_loaded_by(["--help"], tmp_path)
+    assert not loaded & {*ENGINES, "boto3", "pyarrow", "numpy", "pydantic", "duckdb", "httpx"}
+
+
+def test_a_label_scheme_is_checked_without_the_engines(tmp_path: Path) -> None:
+    loaded = modules_loaded_by(["labels", "check"], tmp_path)
+    assert "preannotation_assets.extraction" in loaded
+    assert not loaded & {*ENGINES, "boto3"}
+
+
+def test_what_is_published_is_verified_without_the_engines(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path / "lake")
+    dataset.publish(good_rows())
+    scheme = tmp_path / "labels.yaml"
+    labels = "".join(f"  - {{name: {label}, definition: A {label}.}}\n" for label in LABELS)
+    scheme.write_text(f"name: test\nversion: 1\nlabels:\n{labels}")
+    loaded = modules_loaded_by(
+        ["verify", dataset.layout.dataset],
+        tmp_path,
+        PREANNOTATION_ROOT=str(dataset.root),
+        PREANNOTATION_LABELS=str(scheme),
     )
-    for module in ("'dagster'", "'pyspark'", "'duckdb'"):
-        assert module not in done.stdout
+    assert "preannotation_assets.publishing" in loaded
+    assert not loaded & {*ENGINES, "boto3"}

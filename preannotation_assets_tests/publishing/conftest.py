@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from published_dataset import Dataset
+from shared.published_dataset import Dataset
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from published_dataset import PAGE_TEXTS, Dataset, good_rows, page_rows
+from shared.published_dataset import PAGE_TEXTS, Dataset, good_rows, page_rows
 
 from preannotation_assets.errors import BatchError
 from preannotation_assets.extraction.labels import label_colours, parse_label_scheme

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from published_dataset import RULES, Dataset, RecordingStore, good_rows
+from shared.published_dataset import RULES, Dataset, RecordingStore, good_rows
 
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import ConflictError, StorageError, VerificationError

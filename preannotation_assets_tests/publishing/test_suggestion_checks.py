@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dagster import AssetCheckResult
-from published_dataset import LABELS, Dataset, good_rows
+from shared.published_dataset import LABELS, Dataset, good_rows
 
 from preannotation_assets.defs.checks import _RULES, suggestion_checks
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from published_dataset import LABELS, PAGE_TEXTS, RULES, Dataset, good_rows, page_rows
+from shared.published_dataset import LABELS, PAGE_TEXTS, RULES, Dataset, good_rows, page_rows
 
 from preannotation_assets import cli
 from preannotation_assets.contracts import SUGGESTIONS

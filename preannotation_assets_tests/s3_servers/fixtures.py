@@ -1,6 +1,6 @@
 """The stores of the tests: a folder, a bucket of moto's server, and one of Ceph's radosgw.
 
-Both servers stand behind a proxy that makes faults. A conftest.py imports the fixtures it needs.
+Both servers stand behind a proxy that makes faults. A conftest.py imports all of them, or those it needs.
 """
 
 import threading
@@ -26,8 +26,10 @@ __all__ = [
     "aws_environment",
     "bucket",
     "client",
+    "local_location",
     "local_root",
     "local_store",
+    "location",
     "moto_address",
     "plain_client",
     "proxy",
@@ -38,7 +40,10 @@ __all__ = [
     "radosgw_store",
     "s3_location",
     "s3_store",
+    "store",
 ]
+
+_KINDS = ["local", "s3", "radosgw"]
 
 
 @pytest.fixture(autouse=True)
@@ -155,5 +160,24 @@ def local_root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def local_store(local_root: Path) -> ObjectStore:
-    return open_store(StoreLocation(str(local_root)))
+def local_store(local_location: StoreLocation) -> ObjectStore:
+    return open_store(local_location)
+
+
+@pytest.fixture
+def local_location(local_root: Path) -> StoreLocation:
+    return StoreLocation(str(local_root))
+
+
+@pytest.fixture(params=_KINDS)
+def location(request: pytest.FixtureRequest) -> StoreLocation:
+    """Each of the three places in turn."""
+    found: StoreLocation = request.getfixturevalue(f"{request.param}_location")
+    return found
+
+
+@pytest.fixture(params=_KINDS)
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    """Each of the three stores in turn."""
+    found: ObjectStore = request.getfixturevalue(f"{request.param}_store")
+    return found

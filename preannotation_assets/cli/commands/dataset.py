@@ -1,0 +1,20 @@
+"""``preannotate run``."""
+
+import argparse
+import os
+from pathlib import Path
+
+from preannotation_assets.cli.deployment import read_settings
+from preannotation_assets.instance import ensure_dagster_home
+
+__all__ = ["run"]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Materializes a dataset."""
+    from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
+
+    settings = read_settings()
+    ensure_dagster_home(os.environ, Path.cwd())
+    doc_ids = str(Path(arguments.doc_ids).absolute()) if arguments.doc_ids else ""
+    return run_dataset(settings, DatasetRun(arguments.dataset, doc_ids, arguments.refresh))

@@ -1,0 +1,115 @@
+"""The arguments of ``preannotate``. Declaring them imports nothing that takes long."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from preannotation_assets.cli.commands import dataset, labels, local, published, stand_in, trying_out
+
+__all__ = ["build_parser"]
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; ``command`` of what it parses is the function that does what was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="preannotate",
+        description="Lets a language model mark spans in OCR'd pages before the experts do.",
+        epilog="Settings come from the environment; the README lists them.",
+    )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_try(commands)
+    _add_published(commands)
+    _add_labels(commands)
+    _add_local(commands)
+    _add_stand_in(commands)
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    """As argparse's own action, which wants to know the version before anybody asks for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        # Takes as long to import as all the rest of this.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        sys.stdout.write(f"preannotate {version('preannotation_assets')}\n")
+        parser.exit()
+
+
+def _add_run(commands: "_Commands") -> None:
+    run = commands.add_parser("run", help="materialize a dataset: pages, chunks, answers, suggestions")
+    run.add_argument("dataset")
+    run.add_argument("--doc-ids", metavar="FILE", default="", help="only these documents, one doc_id a line")
+    run.add_argument("--refresh", action="store_true", help="ask the model everything again")
+    run.set_defaults(command=dataset.run)
+
+
+def _add_try(commands: "_Commands") -> None:
+    trial = commands.add_parser(
+        "try",
+        help="ask about a few pages, show what comes of it, project the time of the batch; keep nothing",
+    )
+    what = trial.add_mutually_exclusive_group(required=True)
+    what.add_argument("dataset", nargs="?", default="")
+    what.add_argument("--text", metavar="FILE", default="", help="a text file instead of a dataset's pages")
+    trial.add_argument("--pages", type=_at_least_one, default=5, metavar="N", help="how many pages (5)")
+    trial.add_argument("--doc-id", metavar="ID", help="pages of this document only")
+    trial.add_argument("--page", type=int, metavar="NUMBER", help="pages with this number only")
+    trial.add_argument("--prompt", action="store_true", help="show the whole prompt and the answer schema")
+    trial.set_defaults(command=trying_out.try_pages)
+
+
+def _add_published(commands: "_Commands") -> None:
+    preview = commands.add_parser(
+        "preview", help="write an HTML file that shows the suggestions on the pages"
+    )
+    preview.add_argument("dataset")
+    preview.set_defaults(command=published.preview)
+    verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
+    verify.add_argument("dataset")
+    verify.set_defaults(command=published.verify)
+
+
+def _add_labels(commands: "_Commands") -> None:
+    parser = commands.add_parser("labels", help="check a label scheme, or export it for Argilla")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="tell every mistake of a label scheme with its line")
+    check.set_defaults(command=labels.check)
+    export = actions.add_parser("export", help="write the settings of an Argilla span question as JSON")
+    export.add_argument("--question", default="spans", help="the question's name (spans)")
+    export.add_argument("--field", default="text", help="the record field that holds the page (text)")
+    export.set_defaults(command=labels.export)
+    for action in (check, export):
+        action.add_argument("file", nargs="?", default="", help="the scheme's file; without it the setting's")
+
+
+def _add_local(commands: "_Commands") -> None:
+    demo = commands.add_parser("demo", help="run the main job on the sample batch")
+    demo.set_defaults(command=local.demo)
+    dev = commands.add_parser("dev", help="start Dagster's web interface and daemon here")
+    dev.add_argument("--port", type=int, default=3000)
+    dev.set_defaults(command=local.dev)
+
+
+def _add_stand_in(commands: "_Commands") -> None:
+    """Passes everything on, ``--help`` too: the defaults of its options are those of the server."""
+    parser = commands.add_parser(
+        stand_in.NAME,
+        help="serve a stand-in for Ollama; its answers come from rules",
+        add_help=False,
+        # No option begins with this, so all of them are arguments.
+        prefix_chars="\0",
+    )
+    parser.add_argument("options", nargs=argparse.REMAINDER)
+    parser.set_defaults(command=stand_in.serve)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
