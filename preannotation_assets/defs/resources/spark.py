@@ -139,7 +139,9 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
 
     def collect() -> list[R | PreannotationError]:
         spark.sparkContext.setJobGroup(group, f"{len(tasks)} tasks", interruptOnCancel=True)
-        return spark.sparkContext.parallelize(tasks, len(tasks)).map(attempt).collect()
+        # The last ones are the largest: begun last, one of them would be waited for alone.
+        outcomes = spark.sparkContext.parallelize(tasks[::-1], len(tasks)).map(attempt).collect()
+        return outcomes[::-1]
 
     if not tasks:
         return []
