@@ -129,8 +129,8 @@ class StorageSettings(SettingsGroup):
         default=2000,
         ge=1000,
         le=5000,
-        description="Pages in one Parquet file of a new snapshot, at most, and so the share of a Spark task; the "
-        "first files hold fewer, so that a small batch has work for all cores.",
+        description="Pages in one Parquet file of a new snapshot, at most, and so the share of a Spark task; "
+        "the first files hold fewer, so that a small batch has work for all cores.",
     )
 
     def place(self) -> tuple[str, str | None, str | None]:
