@@ -6,6 +6,7 @@ both can tell whether they belong together.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -191,8 +192,9 @@ def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
 
 def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRules) -> str:
     """Names what a verification is about: the snapshot, the label scheme, and all that the manifest says."""
-    said = manifest.model_dump_json(exclude=_VOLATILE | {"parquet_etag", "verification"})
-    content = repr((pages.version, pages.content_hash, rules, said))
+    said = manifest.model_dump(mode="json", exclude=_VOLATILE | {"parquet_etag", "verification"})
+    # In the order that a manifest has once it was stored and read again.
+    content = repr((pages.version, pages.content_hash, rules, json.dumps(said, sort_keys=True)))
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -58,6 +58,26 @@ ROWS = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
+@given(before=ROWS, later=ROWS, since=st.integers(0, 9))
+def test_an_index_and_what_one_folder_got_since_are_what_reading_all_again_gives(
+    tmp_path_factory: pytest.TempPathFactory, before: list[Any], later: list[Any], since: int
+) -> None:
+    store = open_store(StoreLocation(str(tmp_path_factory.mktemp("lake"))))
+    for number, (key, status, at, _) in enumerate(before):
+        _write(store, f"earlier/{number}", row(key, status, at))
+    index = AnswerIndex.read(store, FOLDER, since=since)
+    for number, (key, status, at, _) in enumerate(later):
+        _write(store, f"this-run/{number}", row(key, status, at))
+    together = index.with_folder(store, f"{FOLDER}/this-run", since=since)
+    again = AnswerIndex.read(store, FOLDER, since=since)
+    for key in "abc":
+        found, expected = together.get(key), again.get(key)
+        assert (found and (found.status, found.answered_at)) == (
+            expected and (expected.status, expected.answered_at)
+        )
+
+
+@settings(max_examples=40, deadline=None)
 @given(rows=ROWS, since=st.integers(0, 9))
 def test_the_best_row_of_a_request_wins_wherever_it_lies(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, int, int]], since: int
