@@ -1,7 +1,7 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev test test-argilla lint bench lock clean set-up-runtime set-up-dev set-up-argilla
+.PHONY: help demo dev check test test-argilla lint bench lock clean set-up-runtime set-up-dev set-up-argilla
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -13,6 +13,7 @@ unexport PYTHONPATH PYTHONHOME
 help:
 	@echo 'make demo   set up, and run the whole job on a sample batch'
 	@echo 'make dev    set up, and open the Dagster web interface'
+	@echo 'make check  set up, check style, formatting and types, and run the unit tests'
 	@echo 'make test   set up, and run all tests'
 	@echo 'make test-argilla   set up, and let Argilla judge what is published'
 	@echo 'make lint   check style, formatting and types'
@@ -25,6 +26,9 @@ demo: set-up-runtime
 
 dev: set-up-runtime
 	$(BIN)/preannotate dev
+
+check: lint
+	$(BIN)/pytest -q -m unit
 
 test: set-up-dev
 	$(BIN)/pytest -q

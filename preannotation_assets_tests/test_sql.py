@@ -72,6 +72,7 @@ def test_the_views_work_on_a_local_file_and_find_stale_pages(
     assert connection.execute(stale_query).fetchall() == [("vessels_ocr_d", "d/2", 1, 1)]
 
 
+@pytest.mark.server
 def test_the_view_of_suggestions_works_on_s3(blocks: list[str]) -> None:
     found = util.find_spec("duckdb_extension_httpfs")
     assert found is not None

@@ -299,6 +299,7 @@ with WarehouseResource(database=sys.argv[1], memory_limit="450MB").open() as sou
 """
 
 
+@pytest.mark.server
 def test_a_batch_streams_in_bounded_memory(tmp_path: Path) -> None:
     fill = f"""
         INSERT INTO t SELECT '{DATASET}/' || (i * 7919 % {PAGES}), 1, repeat(md5(i::VARCHAR), 94), 'h'

@@ -49,6 +49,7 @@ def later() -> datetime:
     return datetime.now(UTC) + timedelta(hours=1)
 
 
+@pytest.mark.server
 def test_readers_see_whole_files_while_a_writer_writes_and_is_killed(
     local_store: ObjectStore, local_root: Path
 ) -> None:

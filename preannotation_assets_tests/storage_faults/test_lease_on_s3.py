@@ -1,6 +1,5 @@
-"""The lease and the compaction of the answers on servers: contenders, silence, lost replies."""
+"""The lease and the compaction of the answers on servers that lose replies or are out of reach."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from s3_servers.fault_proxy import FaultProxy
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
-from preannotation_assets.errors import BatchError
 from preannotation_assets.lake import (
     ObjectStore,
     RequestLimits,
@@ -57,44 +55,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def test_of_contenders_one_gets_it(server: Servers) -> None:
-    store, _ = server
-    start, end = threading.Barrier(4), threading.Event()
-    got, refused = [], []
-
-    def run(name: str) -> None:
-        start.wait(10)
-        try:
-            with lease(store, name):
-                got.append(name)
-                end.wait(20)
-        except BatchError:
-            refused.append(name)
-
-    threads = [threading.Thread(target=run, args=(f"run-{number}",)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        wait_for(lambda: len(refused) == 3)
-    finally:
-        end.set()
-        for thread in threads:
-            thread.join(20)
-    assert len(got) == 1
-    assert holder(store)["held"] is False
-
-
-def test_a_silent_holder_is_followed_and_a_renewing_one_is_not(server: Servers) -> None:
-    store, _ = server
-    silent = {"run_id": "elsewhere", "held": True, "renewals": 1, "machine": "another", "pid": 1}
-    store.write(LAYOUT.lease, json.dumps(silent).encode())
-    began = time.monotonic()
-    with lease(store, "next"):
-        assert time.monotonic() - began >= LIFETIME
-        with pytest.raises(BatchError, match="run next is asking"), lease(store, "third"):
-            pytest.fail("both hold it")
 
 
 def test_a_renewal_whose_reply_was_lost_keeps_the_lease(server: Servers) -> None:

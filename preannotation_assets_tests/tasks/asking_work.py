@@ -3,15 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
+from shared.short_pages import SCHEME, write_chunks
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan, read_answers
 from preannotation_assets.asking.asker import AskingPlan
-from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -22,24 +21,13 @@ from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["ANSWERS_FOLDER", "CAP", "CHUNKS_KEY", "LIMITS", "MODEL", "Work", "texts"]
+__all__ = ["ANSWERS_FOLDER", "CAP", "CHUNKS_KEY", "LIMITS", "MODEL", "Work"]
 
-SCHEME = """
-name: short
-version: 1
-labels:
-  - {name: vessel_name, definition: The name of a vessel.}
-  - {name: port, definition: A port.}
-"""
 MODEL = SimulatedModel("llama3.3:70b")
 CHUNKS_KEY = "argilla/work/d/chunks/v/part-00000.parquet"
 ANSWERS_FOLDER = "argilla/work/d/answers"
 CAP = 3
 LIMITS = Limits(max_in_flight=CAP, linger_seconds=0.2, first_rest_seconds=0.05)
-
-
-def texts(count: int) -> list[str]:
-    return [f"Log {number}: MV OCEAN STAR left Rotterdam for Hamburg." for number in range(count)]
 
 
 @dataclass
@@ -57,20 +45,7 @@ class Work:
         prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
         options = ModelOptions(context_tokens=4096, answer_tokens=400)
         self.template = RequestTemplate(MODEL.name, MODEL.digest(), prompt, options)
-        rows = [
-            {
-                "doc_id": f"d{number}",
-                "page_num": 1,
-                "chunk_index": 0,
-                "start": 0,
-                "end": len(text),
-                "text": text,
-                "chunk_sha256": text_sha256(text),
-                "estimated_tokens": len(text) // 4,
-            }
-            for number, text in enumerate(self.texts)
-        ]
-        write_table(self.store, CHUNKS_KEY, pa.Table.from_pylist(rows, schema=CHUNKS))
+        write_chunks(self.store, CHUNKS_KEY, self.texts)
 
     @property
     def location(self) -> StoreLocation:

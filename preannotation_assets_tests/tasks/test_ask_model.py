@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from asking_work import CAP, CHUNKS_KEY, LIMITS, MODEL, Work, texts
+from asking_work import CAP, CHUNKS_KEY, LIMITS, MODEL, Work
 from pyspark.sql import SparkSession
+from shared.short_pages import texts
 
 from preannotation_assets.defs.resources.spark import run_tasks
 from preannotation_assets.errors import ModelError

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from asking_work import CAP, LIMITS, Work, texts
+from asking_work import CAP, LIMITS, Work
 from s3_servers.fault_proxy import FaultProxy
 from s3_servers.fixtures import aws_environment, bucket, client, moto_address, proxy, s3_location
+from shared.short_pages import texts
 
 from preannotation_assets.answer_store import writer as answer_writer
 from preannotation_assets.errors import StorageError

@@ -8,21 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 from dagster import DagsterInstance, Definitions, define_asset_job, in_process_executor
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.execution_result import ExecutionResult
+from shared.short_pages import SCHEME, write_chunks
 
-from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
-from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import ChunksManifest, PagesManifest
@@ -30,17 +28,6 @@ from preannotation_assets.manifests import ChunksManifest, PagesManifest
 LAYOUT = DatasetLayout("vessels_ocr_7")
 CAP = 2
 FLUSH_SECONDS = 0.2
-SCHEME = """
-name: short
-version: 1
-labels:
-  - {name: vessel_name, definition: The name of a vessel.}
-  - {name: port, definition: A port.}
-"""
-
-
-def texts(count: int) -> list[str]:
-    return [f"Log {number}: MV OCEAN STAR left Rotterdam for Hamburg." for number in range(count)]
 
 
 @dataclass(frozen=True)
@@ -57,22 +44,7 @@ class AskingLake:
     def fill(self, pages: Sequence[str]) -> None:
         """Writes pages of one chunk each, and the manifests of both stages."""
         (self.folder / "labels.yaml").write_text(SCHEME, "utf-8")
-        rows = [
-            {
-                "doc_id": f"d{number}",
-                "page_num": 1,
-                "chunk_index": 0,
-                "start": 0,
-                "end": len(text),
-                "text": text,
-                "chunk_sha256": text_sha256(text),
-                "estimated_tokens": len(text) // 4,
-            }
-            for number, text in enumerate(pages)
-        ]
-        write_table(
-            self.store, part_key(LAYOUT.stage("chunks", "v"), 0), pa.Table.from_pylist(rows, schema=CHUNKS)
-        )
+        write_chunks(self.store, part_key(LAYOUT.stage("chunks", "v"), 0), pages)
         write_manifest(
             self.store,
             LAYOUT.stage_manifest("chunks"),
@@ -83,8 +55,8 @@ class AskingLake:
                 chunk_tokens=1000,
                 overlap_tokens=5,
                 calibration=1.0,
-                part_rows=[len(rows)],
-                chunks=len(rows),
+                part_rows=[len(pages)],
+                chunks=len(pages),
                 estimated_tokens=sum(len(text) // 4 for text in pages),
             ),
         )
@@ -95,8 +67,8 @@ class AskingLake:
                 dataset=LAYOUT.dataset,
                 version="p",
                 content_hash="h",
-                part_rows=[len(rows)],
-                pages=len(rows),
+                part_rows=[len(pages)],
+                pages=len(pages),
                 empty_pages=0,
                 characters=sum(map(len, pages)),
                 collapsed_duplicates=0,

@@ -1,5 +1,6 @@
 """``raw_model_outputs`` as Dagster runs it: retried, twice at once, killed."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterInstance
 from pyspark.sql import SparkSession
+from shared.short_pages import texts
 
 from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
 from preannotation_assets.lake.batch import require_manifest
@@ -29,7 +31,7 @@ from preannotation_assets.simulator import (
     TimeModel,
 )
 
-from .asking_lake import CAP, FLUSH_SECONDS, LAYOUT, AskingLake, texts
+from .asking_lake import CAP, FLUSH_SECONDS, LAYOUT, AskingLake
 
 NewLake = Callable[..., tuple[AskingLake, RunningSimulator]]
 
@@ -144,7 +146,10 @@ def test_after_a_kill_only_what_was_in_flight_or_not_yet_written_is_asked_again(
     lake, server = new_lake(40, seconds=0.25)
     script = Path(__file__).with_name("asking_lake.py")
     command = [sys.executable, str(script), str(lake.folder), server.url]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         _wait_for(lambda: len(_asked(server)) >= 15 or process.poll() is not None)
         process.kill()
         killed = time.time()

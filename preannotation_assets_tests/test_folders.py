@@ -1,0 +1,15 @@
+"""Where a test is found: the folders and files of the tests are those of the package."""
+
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "preannotation_assets"
+# What is tested as a whole: against Argilla's server, in a browser, through the command line, and the
+# lake and its publishing on servers that fail, and lakes that earlier code has written.
+WHOLE = {"argilla", "interface", "end_to_end", "storage_faults", "evolution"}
+
+
+def test_every_folder_of_tests_is_a_folder_of_the_package() -> None:
+    folders = {test.parent.relative_to(TESTS) for test in TESTS.rglob("test_*.py")}
+    strange = {folder for folder in folders if not (PACKAGE / folder).is_dir()}
+    assert {str(folder) for folder in strange} == WHOLE
