@@ -1,4 +1,4 @@
-"""What the pages of documentation name is there: modules, files, folders, classes, pages and their headings."""
+"""What the documentation names is there: modules, files, folders, classes, pages and their headings."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.unit
+from preannotation_assets.manifests import SuggestionsManifest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "preannotation_assets"
@@ -51,7 +51,7 @@ def is_page(folder: Path, link: str, heading: str) -> bool:
 
 
 def is_file(name: str) -> bool:
-    """Whether there is such a file: from the repository or the package on, or anywhere where it has no folder."""
+    """Whether there is such a file; without a folder it may be anywhere in the package."""
     if "/" in name:
         return any((top / name).is_file() for top in (ROOT, PACKAGE))
     return any(True for _ in PACKAGE.rglob(name))
@@ -85,6 +85,14 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert [page.name for page in PAGES if page.name != "README.md" and page not in linked] == []
 
 
+def test_the_contract_s_page_tells_every_key_of_the_published_manifest() -> None:
+    page = (ROOT / "sql" / "motherduck" / "PREANNOTATION_SCHEMA.md").read_text("utf-8")
+    _, _, section = page.partition("`_manifest.json` beside it\n")
+    rows = re.findall(r"^\| ([\w, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
+    assert rows.pop(0) == "key"
+    assert sorted(", ".join(rows).split(", ")) == sorted(SuggestionsManifest.model_fields)
+
+
 @pytest.mark.parametrize(
     "named",
     [
@@ -107,7 +115,8 @@ def test_what_is_gone_is_found(named: str) -> None:
     [
         "`python -m preannotation_assets.recovery`",
         "[a page](storage.md#how-a-stored-format-may-change), [another](../README.md), [far](https://a.example/b)",
-        "`lake/local.py`, `definitions.py`, `deploy/entrypoint.sh`, `preannotation_assets/lake/`, `ObjectStore`",
+        "`lake/local.py`, `definitions.py`, `deploy/entrypoint.sh`, `preannotation_assets/lake/`",
+        "`ObjectStore`, `FaultRule(fault, probability)`",
         "`argilla/work/<dataset>/lease.json`, `s3://bucket/lake/`, `/usr/bin/gone.py`",
     ],
 )

@@ -78,7 +78,7 @@ def _specs() -> list[AssetCheckSpec]:
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
-    """Reads the published rows once and reports on five checks; offenders by id, at most 20 a rule."""
+    """Reports on five checks what was verified, or reads the rows once; offenders by id, 20 a rule at most."""
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()
