@@ -17,6 +17,7 @@ __all__ = [
     "ModelError",
     "ObjectNotFoundError",
     "PreannotationError",
+    "RunStoppedError",
     "RuntimeMissingError",
     "SettingsError",
     "StorageError",
@@ -85,7 +86,7 @@ class ObjectNotFoundError(StorageError):
 
 
 class ConflictError(StorageError):
-    """A conditional write lost: somebody else wrote the object first."""
+    """Somebody else wrote the object first, or while it was read."""
 
     code = "conflict"
 
@@ -97,7 +98,7 @@ class InferenceError(PreannotationError):
 
 
 class EndpointError(InferenceError):
-    """An Ollama endpoint cannot be reached or does not speak Ollama's protocol."""
+    """A model server cannot be reached, or does not speak the protocol it should."""
 
     code = "endpoint"
 
@@ -112,6 +113,12 @@ class ModelError(InferenceError):
     """The model is missing, may not be used, or changed under the run."""
 
     code = "model"
+
+
+class RunStoppedError(InferenceError):
+    """The driver hands out no more permits; what was answered is kept."""
+
+    code = "run_stopped"
 
 
 class VerificationError(PreannotationError):

@@ -12,6 +12,7 @@ from preannotation_assets.asking.attempts import Attempt
 from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
 from preannotation_assets.contracts import AnswerStatus, AttemptOutcome
+from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.outcomes import (
     Answered,
@@ -26,12 +27,8 @@ from preannotation_assets.model_servers.outcomes import (
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import RequestTemplate
-from preannotation_assets.throttling.permit_client import (
-    FailureSignal,
-    PermitAddress,
-    PermitClient,
-    RunStoppedError,
-)
+from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_messages import FailureSignal, PermitAddress
 
 __all__ = ["Asker", "AskingPlan", "ask_all"]
 

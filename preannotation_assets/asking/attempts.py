@@ -19,7 +19,7 @@ from preannotation_assets.model_servers.outcomes import (
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import RequestTemplate
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 
 __all__ = ["Attempt"]
 

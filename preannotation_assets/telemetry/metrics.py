@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Progress
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 
 __all__ = ["MetricsSink", "exported_metrics", "metrics_wanted", "watched"]
 

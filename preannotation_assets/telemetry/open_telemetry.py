@@ -22,7 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 
 __all__ = ["OpenTelemetrySink"]
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from preannotation_assets.contracts import REQUESTS
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, write_table
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 
 __all__ = ["RequestLog"]
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from preannotation_assets.contracts import AttemptOutcome
+from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.endpoint_pool import EndpointPool, EndpointState, Feedback
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
-from preannotation_assets.throttling.permit_client import FailureSignal, PermitReport, RunStoppedError
+from preannotation_assets.throttling.permit_messages import FailureSignal, PermitReport
 
 __all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 

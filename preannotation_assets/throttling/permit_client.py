@@ -3,96 +3,28 @@
 The driver hands permits out over TCP, one connection for each request that may be in flight. A Spark
 task that is killed closes its connections, whatever state it was in, and so gives its permits back by
 itself; a driver that is killed closes them too, and its tasks give up the requests they have in flight.
-The messages are JSON, one a line:
-
-- task: ``{"secret": ...}``, once; then ``{"want": true}`` for each permit
-- driver: ``{"endpoint": ...}``, or ``{"stop": ...}`` when no request is to be sent any more
-- task: ``{"ended": ..., "failure_signal": ...}`` gives the permit back the moment the request has ended; says
-  whether the server is sure to have noticed, and what is wrong with it
-- task: ``{"report": {...}}`` says afterwards what became of the request
 """
 
 import asyncio
 import contextlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Final, Self, TypeVar
 
-from preannotation_assets.contracts import AttemptOutcome
-from preannotation_assets.errors import InferenceError
+from preannotation_assets.errors import RunStoppedError
+from preannotation_assets.throttling.permit_messages import (
+    LINE_LIMIT,
+    FailureSignal,
+    PermitAddress,
+    PermitReport,
+    encode_line,
+)
 
-__all__ = [
-    "LINE_LIMIT",
-    "FailureSignal",
-    "PermitAddress",
-    "PermitClient",
-    "PermitReport",
-    "RunStoppedError",
-    "encode_line",
-]
+__all__ = ["PermitClient"]
 
-LINE_LIMIT: Final = 64 * 1024
 _CONNECT_SECONDS: Final = 30.0
 
 T = TypeVar("T")
-
-
-class RunStoppedError(InferenceError):
-    """The driver hands out no more permits; what was answered is kept."""
-
-    code = "run_stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class PermitAddress:
-    """Where a task finds the permit server of its run. The secret is made anew for every run."""
-
-    host: str
-    port: int
-    secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PermitReport:
-    """What became of a request.
-
-    ``available`` says whether the endpoint served it, None where a ``FailureSignal`` has said so; ``reason``
-    is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
-    read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
-    need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
-    """
-
-    outcome: AttemptOutcome
-    available: bool | None
-    reason: str | None = None
-    latency_seconds: float | None = None
-    queue_seconds: float | None = None
-    prompt_tokens: int | None = None
-    answer_tokens: int | None = None
-    done_tokens: int = 0
-    parts: int = 0
-    request_key: str | None = None
-    task: int | None = None
-    attempt: int | None = None
-    status: int | None = None
-    started_at: float | None = None
-    load_seconds: float | None = None
-    prompt_seconds: float | None = None
-    answer_seconds: float | None = None
-    estimated_prompt_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FailureSignal:
-    """Why no further request should follow at once: the endpoint did not serve the last one.
-
-    ``overloaded`` says whether it was refused for load, ``retry_after`` is seconds. With a
-    ``stop_message`` nobody is to ask anything any more.
-    """
-
-    overloaded: bool = False
-    retry_after: float | None = None
-    stop_message: str | None = None
 
 
 class PermitClient:
@@ -181,11 +113,6 @@ class PermitClient:
         if self._reader is None:
             raise RunStoppedError("the permit connection is not open")
         return self._reader
-
-
-def encode_line(message: dict[str, object]) -> bytes:
-    """One message on the wire."""
-    return json.dumps(message).encode() + b"\n"
 
 
 def _driver_is_gone() -> RunStoppedError:

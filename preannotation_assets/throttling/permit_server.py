@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from preannotation_assets.contracts import AttemptOutcome
-from preannotation_assets.errors import InferenceError
+from preannotation_assets.errors import InferenceError, RunStoppedError
 from preannotation_assets.throttling.dispatcher import Dispatcher, Limits, Progress
 from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore
-from preannotation_assets.throttling.permit_client import (
+from preannotation_assets.throttling.permit_messages import (
     LINE_LIMIT,
     FailureSignal,
     PermitAddress,
     PermitReport,
-    RunStoppedError,
     encode_line,
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
-from preannotation_assets.errors import AccessDeniedError, ModelError
+from preannotation_assets.errors import AccessDeniedError, ModelError, RunStoppedError
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.pages import text_sha256
@@ -26,7 +26,6 @@ from preannotation_assets.simulator import (
     SimulatedModel,
 )
 from preannotation_assets.throttling.dispatcher import Limits
-from preannotation_assets.throttling.permit_client import RunStoppedError
 
 PORTS = ("Rotterdam", "Hamburg", "Antwerp", "Singapore", "Bergen", "Marseille", "Valparaiso")
 

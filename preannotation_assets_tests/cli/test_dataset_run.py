@@ -5,8 +5,7 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, in_process_executor, job, op
 
 from preannotation_assets.cli import dataset_run
-from preannotation_assets.errors import SettingsError, StorageError
-from preannotation_assets.throttling.permit_client import RunStoppedError
+from preannotation_assets.errors import RunStoppedError, SettingsError, StorageError
 
 
 class ForeignError(Exception):

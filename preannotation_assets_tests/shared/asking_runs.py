@@ -24,7 +24,7 @@ from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
 from preannotation_assets.throttling.dispatcher import Limits
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
 __all__ = ["LIMITS", "MODEL", "POLICY", "NewRun", "Run", "StartSimulator", "new_run", "simulator", "template"]

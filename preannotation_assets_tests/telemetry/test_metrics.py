@@ -22,7 +22,7 @@ from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.telemetry.metrics import exported_metrics, metrics_wanted, watched
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Limits
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 
 NAMES = RunNames("vessels_ocr_7", "run-1", "llama3.3:70b", "ollama")
 REPORT = PermitReport(
@@ -229,7 +229,7 @@ import sys, threading
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.telemetry.metrics import exported_metrics
 from preannotation_assets.telemetry.run_names import RunNames
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 with exported_metrics({}, RunNames("d", "r", "m", "p"), print) as metrics:
     metrics.observe("http://x", PermitReport(AttemptOutcome.ANSWERED, available=True))
     print(sorted(name for name in sys.modules if name.startswith("opentelemetry.")), threading.active_count())

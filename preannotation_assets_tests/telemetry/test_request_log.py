@@ -19,7 +19,7 @@ from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.telemetry import request_log
 from preannotation_assets.telemetry.request_log import RequestLog
-from preannotation_assets.throttling.permit_client import PermitReport
+from preannotation_assets.throttling.permit_messages import PermitReport
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "telemetry.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)

@@ -6,7 +6,8 @@ Prints a line for each permit it got.
 import asyncio
 import sys
 
-from preannotation_assets.throttling.permit_client import PermitAddress, PermitClient
+from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_messages import PermitAddress
 
 
 async def hold(address: PermitAddress) -> None:

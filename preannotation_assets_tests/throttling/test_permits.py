@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from preannotation_assets.contracts import AttemptOutcome
+from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.dispatcher import Limits
-from preannotation_assets.throttling.permit_client import (
+from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_messages import (
     FailureSignal,
     PermitAddress,
-    PermitClient,
     PermitReport,
-    RunStoppedError,
     encode_line,
 )
 from preannotation_assets.throttling.permit_server import PermitServer

@@ -17,7 +17,7 @@ from preannotation_assets.asking.planning import WantedChunk, split_by_tokens, w
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
-from preannotation_assets.errors import InferenceError
+from preannotation_assets.errors import InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
@@ -27,7 +27,6 @@ from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Progress
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
-from preannotation_assets.throttling.permit_client import RunStoppedError
 from preannotation_assets.throttling.permit_server import PermitServer
 
 __all__ = ["AskingAccount", "AskingRun", "StopSwitch", "ask_what_is_open"]
