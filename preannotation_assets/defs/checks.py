@@ -78,7 +78,7 @@ def _specs() -> list[AssetCheckSpec]:
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
-    """Reports on five checks what was verified, or reads the rows once; offenders by id, 20 a rule at most."""
+    """Reports on five checks what was verified, or reads the rows once; offenders by id, 20 a rule."""
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()
