@@ -16,7 +16,7 @@ from dagster import DagsterInstance
 from pyspark.sql import SparkSession
 from shared.short_pages import texts
 
-from preannotation_assets.defs.assets import raw_model_outputs as asset_module
+from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.lake.lease import DatasetLease
