@@ -26,8 +26,8 @@ from preannotation_assets.extraction.consistency import (
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
 from preannotation_assets.extraction.prompt import Prompt, build_prompt
-from preannotation_assets.extraction.spans import Grounding, Quote
-from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, QuoteOutcome, suggest
+from preannotation_assets.extraction.spans import Grounding, Quote, QuoteOutcome
+from preannotation_assets.extraction.suggesting import ChunkAnswer, JudgedQuote, suggest
 from preannotation_assets.model_servers.ollama.wire import chat_body, parse_reply
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
@@ -120,18 +120,18 @@ def suggestions(scheme: LabelScheme, texts: Sequence[str], replies: Sequence[Cha
 def _of_page(scheme: LabelScheme, number: int, text: str, reply: ChatReply) -> Iterator[Suggestion]:
     right = _right_spans(scheme, text)
     answer = ChunkAnswer(0, len(text), reply.content, reply.token_lengths, reply.token_logprobs, 0)
-    for outcome in suggest(text, [answer], scheme.label_names, overlaps_allowed=scheme.overlaps).outcomes:
-        if outcome.outcome == KEPT and outcome.grounding is not None:
-            yield _suggestion(number, outcome, outcome.grounding, right)
+    for quote in suggest(text, [answer], scheme.label_names, overlaps_allowed=scheme.overlaps).quotes:
+        if quote.outcome is QuoteOutcome.KEPT and quote.grounding is not None:
+            yield _suggestion(number, quote, quote.grounding, right)
 
 
 def _suggestion(
-    number: int, outcome: QuoteOutcome, place: Grounding, right: set[tuple[str, int, int]]
+    number: int, quote: JudgedQuote, place: Grounding, right: set[tuple[str, int, int]]
 ) -> Suggestion:
-    marked = MarkedSpan(outcome.label, place.start, place.end)
-    probability = outcome.probability.mean if outcome.probability else None
+    marked = MarkedSpan(quote.label, place.start, place.end)
+    probability = quote.probability.mean if quote.probability else None
     is_right = (marked.label, marked.start, marked.end) in right
-    return Suggestion(number, marked, outcome.confidence, probability, place.similarity, is_right)
+    return Suggestion(number, marked, quote.confidence, probability, place.similarity, is_right)
 
 
 def _right_spans(scheme: LabelScheme, text: str) -> set[tuple[str, int, int]]:

@@ -24,7 +24,9 @@ __all__ = [
     "SUGGESTIONS",
     "SUGGESTIONS_SORT",
     "AnswerStatus",
+    "AttemptOutcome",
     "column_descriptions",
+    "schema_fingerprint",
     "span_id",
 ]
 
@@ -50,18 +52,32 @@ CHUNKS: Final = pa.schema(
         _required("estimated_tokens", pa.int32()),
     ]
 )
-"""The pieces the model is shown; ``text`` is exactly ``page_text[start:end]``."""
+"""The texts the model is shown; ``text`` is exactly ``page_text[start:end]``."""
 
 
 class AnswerStatus(StrEnum):
     """What became of a request.
 
-    ``SPLIT`` says that the text was too long, or its answer was: its ``pieces`` were asked instead.
+    ``SPLIT`` says that the text was too long, or its answer was: the parts in ``pieces`` were asked instead.
     """
 
     ANSWERED = "answered"
     FAILED = "failed"
     SPLIT = "split"
+
+
+class AttemptOutcome(StrEnum):
+    """What became of one attempt.
+
+    ``SALVAGED`` is a split of which the part that was answered is kept; after ``AGAIN`` the same text is
+    asked about once more.
+    """
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    SPLIT = "split"
+    SALVAGED = "salvaged"
+    AGAIN = "again"
 
 
 FIRST_PASS: Final = 1
@@ -71,8 +87,8 @@ SECOND_PASS: Final = 2
 SALVAGED: Final = "salvaged"
 """The reason of an answer that is the complete part of one that was cut off: see docs/inference.md."""
 
-# A piece of a text that was split; the offsets count from the start of that text.
-_PIECE: Final = pa.struct(
+# A part of a text that was split; the offsets count from the start of that text.
+_PART: Final = pa.struct(
     [
         _required("start", pa.int32()),
         _required("end", pa.int32()),
@@ -82,6 +98,7 @@ _PIECE: Final = pa.struct(
 
 _ANSWER: Final = (
     _required("request_key", pa.string()),
+    # An AnswerStatus.
     _required("status", pa.string()),
     # A reason code where the status is failed or split; "salvaged" or null where it is answered.
     pa.field("reason", pa.string()),
@@ -102,8 +119,8 @@ _ANSWER: Final = (
     _required("run_id", pa.string()),
 )
 
-ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PIECE))])
-"""The journal: one row an answer or a failure, written within seconds of its arrival."""
+ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PART))])
+"""The answer store: one row an answer or a failure, written within seconds of its arrival."""
 
 RAW_MODEL_OUTPUTS: Final = pa.schema(
     [
@@ -116,17 +133,17 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
         *_ANSWER,
     ]
 )
-"""One row a chunk and pass, or a piece of a chunk that was split, with what the model answered."""
+"""One row a chunk and pass, or a part of a chunk that was split, with what the model answered."""
 
 REQUESTS: Final = pa.schema(
     [
         _required("request_key", pa.string()),
         _required("run_id", pa.string()),
-        # The number of the Spark task that asked, from 0, and of its attempt at this piece, from 1.
+        # The number of the Spark task that asked, from 0, and of its attempt at this text, from 1.
         _required("task", pa.int32()),
         _required("attempt", pa.int32()),
         _required("endpoint", pa.string()),
-        # answered, failed, split, salvaged or again.
+        # An AttemptOutcome.
         _required("outcome", pa.string()),
         pa.field("reason", pa.string()),
         # Of HTTP; null where no response came.
@@ -144,7 +161,7 @@ REQUESTS: Final = pa.schema(
         pa.field("estimated_prompt_tokens", pa.int32()),
     ]
 )
-"""Telemetry: one row an attempt. What is answered is in the journal; here the last seconds may be missing."""
+"""Telemetry: one row an attempt. Answers are in the answer store; here the last seconds may be missing."""
 
 GROUNDINGS: Final = pa.schema(
     [
@@ -154,7 +171,7 @@ GROUNDINGS: Final = pa.schema(
         _required("answer_index", pa.int32()),
         _required("label", pa.string()),
         _required("quote", pa.string()),
-        # kept, or why the quote did not become a suggestion.
+        # A QuoteOutcome (extraction/spans.py): kept, or why the quote is no suggestion.
         _required("outcome", pa.string()),
         pa.field("start", pa.int32()),
         pa.field("end", pa.int32()),
@@ -227,7 +244,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "outcome": "Kept, or the reason why the quote is no suggestion.",
     "page_num": "The page's number, as in the warehouse.",
     "pass_number": "1; 2 where a doubtful answer was asked for again.",
-    "pieces": "What a text was split into: offsets in it, and the request for each.",
+    "pieces": "The parts a text was split into: offsets in it, and the request for each.",
     "prompt_seconds": "What the server took to read the prompt.",
     "prompt_tokens": "Tokens of the prompt, as the server counted them.",
     "queue_seconds": "What the request waited for a slot of the server.",
@@ -240,7 +257,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "span_id": "doc_id:page_num:SHA-1 of start:end:label.",
     "start": "Where it begins on the page, code points from 0.",
     "started_at": "When the request was sent.",
-    "status": "answered, failed, or split into pieces.",
+    "status": "answered, failed, or split into parts.",
     "task": "The Spark task that asked, from 0.",
     "text": "The text itself.",
     "text_sha256": "SHA-256 of the whole page's text in UTF-8, as in the warehouse.",
@@ -266,6 +283,12 @@ def column_descriptions(schema: pa.Schema) -> dict[str, str]:
     """A line about every column of one of the schemas above; empty for a column nobody has described."""
     described = {**_DESCRIPTIONS, **_OWN_DESCRIPTIONS.get(schema, {})}
     return {name: described.get(name, "") for name in schema.names}
+
+
+def schema_fingerprint(schema: pa.Schema) -> str:
+    """A hash of the columns' names, types and whether they may be null, in their order."""
+    columns = [(column.name, str(column.type), column.nullable) for column in schema]
+    return hashlib.sha256(repr(columns).encode()).hexdigest()
 
 
 def span_id(doc_id: str, page_num: int, start: int, end: int, label: str) -> str:

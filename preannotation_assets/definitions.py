@@ -1,27 +1,33 @@
 """The code location: the only place where assets, resources, checks and sensors are wired."""
 
+import logging
 import os
+from collections.abc import Mapping
 from typing import TypedDict
 
 from dagster import Definitions, in_process_executor
 
 from preannotation_assets.defs.assets.chunks import chunks
+from preannotation_assets.defs.assets.neighbours import argilla_records, vw_argilla_pages
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.sensors import new_datasets
-from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.settings import Settings
 
-__all__ = ["Resources", "build_definitions", "build_resources", "defs"]
+__all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_definitions"]
 
 
 class Resources(TypedDict):
@@ -31,52 +37,59 @@ class Resources(TypedDict):
     storage: StorageResource
     spark: SparkResource
     model_server: ModelServerResource
+    chunking: ChunkingResource
     label_scheme: LabelSchemeResource
 
 
 def build_resources(settings: Settings) -> Resources:
     """The resources as the settings say."""
     return {
-        "warehouse": WarehouseResource(
-            database=settings.database,
-            batch_condition=settings.batch_condition,
-            dataset_pattern=settings.dataset_pattern,
-        ),
-        "storage": StorageResource(
-            root=settings.root, endpoint_url=settings.aws_endpoint_url, region=settings.aws_region
-        ),
-        "spark": SparkResource(master=settings.spark_master),
+        "warehouse": WarehouseResource(**dict(settings.warehouse)),
+        "storage": StorageResource(**dict(settings.storage)),
+        "spark": SparkResource(**dict(settings.spark)),
         "model_server": OllamaResource(
-            endpoints=list(settings.endpoints) or [DEFAULT_ENDPOINT],
-            model=settings.model,
-            max_in_flight=settings.max_in_flight,
-            num_ctx=settings.num_ctx,
-            num_predict=settings.num_predict,
-            chunk_tokens=settings.chunk_tokens,
-            overlap_tokens=settings.overlap_tokens,
-            second_pass_below=settings.second_pass_below,
-            self_reported=settings.self_reported,
-            stream=settings.stream,
+            **dict(settings.ollama), **dict(settings.generation), **dict(settings.asking)
         ),
-        "label_scheme": LabelSchemeResource(path=settings.labels),
+        "chunking": ChunkingResource(**dict(settings.chunking)),
+        "label_scheme": LabelSchemeResource(**dict(settings.labels)),
     }
 
 
 def build_definitions(settings: Settings) -> Definitions:
-    """Everything, wired by the settings.
+    """Everything, wired by the settings."""
+    return _wire(build_resources(settings))
 
-    One process a run: the assets of a run share one Spark session, whose start costs more than all of a
-    small batch.
+
+def load_definitions(environment: Mapping[str, str]) -> Definitions:
+    """Everything, wired by the environment; a malformed variable does not keep it from loading.
+
+    Then the assets are there to be seen, and whatever is started says in one line what is wrong.
+    """
+    try:
+        return build_definitions(Settings.from_environment(environment))
+    except SettingsError as error:
+        return _build_unusable(error)
+
+
+def _build_unusable(error: SettingsError) -> Definitions:
+    logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
+    return _wire(dict.fromkeys(Resources.__annotations__, UnusableResource(error.problem, error.cure)))
+
+
+def _wire(resources: Mapping[str, object]) -> Definitions:
+    """One process a run: the assets of a run share one Spark session.
+
+    Its start costs more than all of a small batch.
     """
     return Definitions(
-        assets=[pages, chunks, raw_model_outputs, suggestions],
+        assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
         asset_checks=[suggestion_checks],
         jobs=[preannotate],
         sensors=[new_datasets],
         executor=in_process_executor,
         loggers={"console": console_logger},
-        resources={**build_resources(settings)},
+        resources=resources,
     )
 
 
-defs = build_definitions(Settings.from_environment(os.environ))
+defs = load_definitions(os.environ)

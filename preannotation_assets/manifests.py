@@ -16,15 +16,21 @@ __all__ = [
     "PagesManifest",
     "RawModelOutputsManifest",
     "SuggestionsManifest",
+    "Verification",
 ]
 
 
 class _Manifest(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A manifest of newer code may say more: what is not known here is left out.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class FailedPage(_Manifest):
-    """A page without suggestions because something went wrong; ``reason`` is a code."""
+    """A page without suggestions because something went wrong.
+
+    ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, else a ``Reason``
+    (model_servers/outcomes.py).
+    """
 
     doc_id: str
     page_num: int | None
@@ -51,7 +57,7 @@ class PagesManifest(_Manifest):
     characters: int
     collapsed_duplicates: int
     failed_pages: list[FailedPage]
-    narrowed_to_doc_ids: int | None
+    narrowed_to_doc_ids: int | None = None
     doc_ids_not_found: int
 
 
@@ -95,6 +101,18 @@ class RawModelOutputsManifest(_Manifest):
     second_failed: int = 0
 
 
+class Verification(_Manifest):
+    """What was verified before a publication: all of its rows, and the state of every page.
+
+    ``subject`` is a hash of the label scheme, the snapshot and the manifest that the rows were held against;
+    ``shifted_pages`` counts pages that Argilla's web page marks in the wrong places.
+    """
+
+    subject: str
+    rows: int
+    shifted_pages: int
+
+
 class SuggestionsManifest(_Manifest):
     """What is published, beside the Parquet as ``_manifest.json``.
 
@@ -105,6 +123,7 @@ class SuggestionsManifest(_Manifest):
 
     ``confidences_by_source`` counts the rows by what their confidence was made of: ``log_probabilities``,
     ``self_reported`` (the model's own word, where it was asked for it) or ``unknown`` (null).
+    ``verification`` is None where code published that did not write it down.
     """
 
     dataset: str
@@ -127,6 +146,7 @@ class SuggestionsManifest(_Manifest):
     parquet_etag: str
     run_id: str
     published_at: datetime
+    verification: Verification | None = None
 
 
 class Calibration(_Manifest):

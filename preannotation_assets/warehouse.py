@@ -16,17 +16,9 @@ import pyarrow as pa
 
 from preannotation_assets.errors import WarehouseError
 from preannotation_assets.extraction.pages import SourceRow
+from preannotation_assets.settings.groups import WarehouseSettings
 
-__all__ = [
-    "DEFAULT_DATASET_PATTERN",
-    "DEFAULT_MEMORY_LIMIT",
-    "DatasetSummary",
-    "Warehouse",
-    "open_warehouse",
-]
-
-DEFAULT_DATASET_PATTERN: Final = r"^(vessels_ocr_[\p{L}\p{N}]+)"
-DEFAULT_MEMORY_LIMIT: Final = "1GB"
+__all__ = ["DatasetSummary", "Warehouse", "open_warehouse"]
 
 _CATALOG: Final = "md_raw_ocr"
 _LOCK_WAIT_SECONDS: Final = 10.0
@@ -64,16 +56,11 @@ class DatasetSummary:
 
 @contextmanager
 def open_warehouse(
-    database: str,
-    batch_condition: str = "",
-    dataset_pattern: str = DEFAULT_DATASET_PATTERN,
-    memory_limit: str = DEFAULT_MEMORY_LIMIT,
-    connection_config: Mapping[str, str] = MappingProxyType({}),
+    settings: WarehouseSettings, connection_config: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator["Warehouse"]:
     """A connection with the pages attached read-only; closed at the end.
 
-    ``batch_condition`` is SQL over doc_id that says which pages are of ``$dataset``, empty for the default;
-    the first group of ``dataset_pattern`` (RE2) is the dataset in a doc_id.
+    ``connection_config`` holds any other options of DuckDB.
 
     Raises:
         WarehouseError: the database, the view or one of its columns is not as it must be.
@@ -83,7 +70,7 @@ def open_warehouse(
         duckdb.connect(
             config={
                 "custom_user_agent": "preannotation_assets",
-                "memory_limit": memory_limit,
+                "memory_limit": settings.memory_limit,
                 # Every thread pins memory of its own while sorting: with 4 of them 1 GB is too little
                 # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
                 "threads": 1,
@@ -94,11 +81,12 @@ def open_warehouse(
     ):
         # It would be printed among what the command line says.
         connection.execute("SET enable_progress_bar = false")
-        view = f'"{_attach(connection, database)}".main.vw_argilla_pages'
+        view = f'"{_attach(connection, settings.database)}".main.vw_argilla_pages'
         _check_columns(connection, view)
         # A column may compare its strings in a way of its own, as COLLATE NOCASE does.
         view = f"(SELECT * REPLACE (doc_id COLLATE C AS doc_id) FROM {view})"  # noqa: S608
-        yield Warehouse(connection, view, batch_condition or _DEFAULT_CONDITION, dataset_pattern)
+        condition = settings.batch_condition or _DEFAULT_CONDITION
+        yield Warehouse(connection, view, condition, settings.dataset_pattern)
 
 
 class Warehouse:

@@ -38,11 +38,15 @@ _MARKER_OF_PLACE = {
     "defs/resources/test_spark.py": "spark",
     "demo": "unit",
     "end_to_end": "spark",
+    "evolution": "unit",
+    "evolution/test_frozen_lake.py": "spark",
+    "evolution/test_new_columns.py": "spark",
     "extraction": "unit",
     "interface": "browser",
     "lake": "unit",
     "model_servers": "unit",
     "publishing": "unit",
+    "settings": "unit",
     "simulator": "unit",
     "simulator/test_simulator_command.py": "server",
     "storage_faults": "server",
@@ -54,6 +58,7 @@ _MARKER_OF_PLACE = {
     "trying": "unit",
     "trying/test_try_command.py": "server",
     ".": "unit",
+    "test_definitions.py": "server",
     "test_recovery.py": "server",
 }
 _KINDS = {*_MARKER_OF_FIXTURE.values(), *_MARKER_OF_PARAMETER.values(), *_MARKER_OF_PLACE.values()}

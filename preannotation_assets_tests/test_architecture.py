@@ -1,75 +1,181 @@
-"""The layout is the architecture: imports point inwards, and the heart is pure."""
+"""The layout is the architecture: what the table in docs/ARCHITECTURE.md says is so."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "preannotation_assets"
+NAME = "preannotation_assets"
+PACKAGE = Path(__file__).parents[1] / NAME
+TABLE = PACKAGE.parent / "docs" / "ARCHITECTURE.md"
+MOST_LINES_OF_A_FUNCTION = 50
+MOST_LINES_OF_A_MODULE = 400
 
-# What each part of the package may import of the others.
-ALLOWED = {
-    "errors": set(),
-    "contracts": set(),
-    "manifests": set(),
-    "extraction": {"errors"},
-    "lake": {"errors", "contracts"},
-    "settings": {"errors", "lake"},
-    "inference": {"errors", "contracts", "lake", "extraction"},
-    "tasks": {"errors", "contracts", "manifests", "lake", "extraction", "inference"},
-    "publishing": {"errors", "contracts", "manifests", "lake", "extraction", "tasks"},
-    "simulator": {"errors"},
-    "warehouse": {"errors", "extraction"},
-    "trying": {
-        "errors",
-        "manifests",
-        "lake",
-        "settings",
-        "label_file",
-        "extraction",
-        "inference",
-    },
+# Who may load what costs seconds, or speaks to the world outside.
+ONLY_IN = {
+    "dagster": {"defs", "definitions", "recovery", "cli", "demo"},
+    "dagster_duckdb": {"defs"},
+    "dagster_pyspark": {"defs"},
+    "pyspark": {"defs"},
+    "py4j": {"defs"},
+    "duckdb": {"warehouse", "demo"},
+    "boto3": {"lake"},
+    "botocore": {"lake"},
+    "httpx": {"model_servers"},
+    "aiohttp": {"simulator"},
+    "opentelemetry": {"telemetry"},
+    "rich": {"trying"},
+    "jinja2": {"publishing"},
 }
-# What must not be loaded where it would cost seconds or make the pure impure.
-FORBIDDEN = {
-    "extraction": {"dagster", "pyspark", "httpx", "duckdb", "boto3", "time", "asyncio", "datetime", "random"},
-    "lake": {"dagster", "pyspark"},
-    "inference": {"dagster", "pyspark"},
-    "tasks": {"dagster", "pyspark"},
-    "publishing": {"dagster", "pyspark"},
-    "simulator": {"dagster", "pyspark"},
-    "trying": {"dagster", "pyspark", "duckdb"},
-    "warehouse": {"dagster", "pyspark"},
-}
+# The heart computes from what it is given: no network, no clock, no chance.
+NOT_IN_THE_HEART = {"time", "datetime", "asyncio", "random", "socket", "threading", "subprocess", "os"}
 
 
-def _modules(part: str) -> Iterator[Path]:
-    single = PACKAGE / f"{part}.py"
-    yield from [single] if single.is_file() else sorted((PACKAGE / part).rglob("*.py"))
+class Row(NamedTuple):
+    """A row of the table."""
+
+    part: str
+    holds: str
+    may_import: frozenset[str]
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+class Module(NamedTuple):
+    """A module: its dotted name without the package's, its tree, every name it imports, in full."""
+
+    name: str
+    tree: ast.Module
+    imports: frozenset[str]
+
+    @property
+    def part(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def table(document: str) -> list[Row]:
+    """The rows below the heading ``| part |``, in order."""
+    lines = iter(document.splitlines())
+    next(line for line in lines if line.startswith("| part |"))
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        part, holds, imports = (cell.strip() for cell in line.strip("|").split("|"))
+        (name,) = re.findall(r"^`(\w+)`$", part)
+        allowed = re.findall(r"`(\w+)`", imports)
+        assert imports == (", ".join(f"`{each}`" for each in allowed) or "nothing"), f"unclear: {imports}"
+        rows.append(Row(name, holds, frozenset(allowed)))
+    return rows
+
+
+def imported_names(tree: ast.Module, package: str) -> Iterator[str]:
+    """Every name a module imports, in full. ``package`` is the package it stands in, dotted."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("part", sorted(ALLOWED))
-def test_imports_point_inwards(part: str) -> None:
-    modules = list(_modules(part))
-    assert modules
-    for module in modules:
-        for name in _imports(module):
-            if name.startswith("preannotation_assets."):
-                imported = name.split(".")[1]
-                assert imported in ALLOWED[part] | {part}, f"{module.relative_to(PACKAGE)} imports {name}"
+def modules() -> Iterator[Module]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        place = file.relative_to(PACKAGE).with_suffix("")
+        name = ".".join(place.parent.parts if place.name == "__init__" else place.parts)
+        tree = ast.parse(file.read_text("utf-8"))
+        package = ".".join([NAME, *place.parent.parts])
+        yield Module(name, tree, frozenset(imported_names(tree, package)))
 
 
-@pytest.mark.parametrize("part", sorted(FORBIDDEN))
-def test_the_inner_parts_do_without_engines_and_the_heart_without_network_and_clock(part: str) -> None:
-    for module in _modules(part):
-        roots = {name.split(".")[0] for name in _imports(module)}
-        assert not roots & FORBIDDEN[part], f"{module.relative_to(PACKAGE)} imports {roots & FORBIDDEN[part]}"
+MODULES = list(modules())
+ROWS = table(TABLE.read_text("utf-8"))
+
+
+def own_imports(module: Module) -> set[str]:
+    """What it imports of the package, without the package's name; never the bare package."""
+    return {name.partition(".")[2] for name in module.imports if name.partition(".")[0] == NAME} - {""}
+
+
+def test_the_table_has_a_row_for_every_part_and_none_for_what_is_gone() -> None:
+    parts = {module.part for module in MODULES if module.name}
+    assert sorted(row.part for row in ROWS) == sorted(parts)
+
+
+def test_the_table_is_in_order_each_part_imports_from_rows_above_only() -> None:
+    above: set[str] = set()
+    for row in ROWS:
+        assert row.may_import <= above, f"{row.part} imports {sorted(row.may_import - above)}"
+        above.add(row.part)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.part)
+def test_a_part_imports_what_its_row_allows(row: Row) -> None:
+    for module in MODULES:
+        if module.part == row.part:
+            imported = {name.partition(".")[0] for name in own_imports(module)}
+            wrong = imported - row.may_import - {row.part}
+            assert not wrong, f"{module.name} imports {sorted(wrong)}"
+
+
+def circle(graph: Mapping[str, Set[str]]) -> str:
+    """A circle in a graph of what imports what; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " imports ".join(reversed(error.args[1]))
+    return ""
+
+
+def test_no_module_imports_in_a_circle() -> None:
+    names = {module.name for module in MODULES}
+    graph = {
+        module.name: {name if name in names else name.rpartition(".")[0] for name in own_imports(module)}
+        for module in MODULES
+    }
+    assert all(imported <= names for imported in graph.values())
+    assert circle(graph) == ""
+    one_more = graph | {"errors": {"definitions"}}
+    assert circle(one_more).count(" imports ") >= 2
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_stays_where_it_belongs(library: str) -> None:
+    for module in MODULES:
+        roots = {name.partition(".")[0] for name in module.imports}
+        assert library not in roots or module.part in ONLY_IN[library], f"{module.name} imports {library}"
+
+
+def test_the_heart_does_without_network_clock_and_chance() -> None:
+    for module in MODULES:
+        if module.part == "extraction":
+            wrong = {name.partition(".")[0] for name in module.imports} & NOT_IN_THE_HEART
+            assert not wrong, f"{module.name} imports {sorted(wrong)}"
+
+
+def test_functions_and_modules_are_short() -> None:
+    long = [
+        f"{module.name}.{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION
+    ]
+    long += [
+        f"{file}: {lines} lines"
+        for file in PACKAGE.rglob("*.py")
+        if (lines := len(file.read_text("utf-8").splitlines())) > MOST_LINES_OF_A_MODULE
+    ]
+    assert long == []
+
+
+def test_every_way_to_import_is_seen() -> None:
+    tree = ast.parse(
+        "import a.b\nfrom a import b as c\nfrom . import d\nfrom .e import f\nfrom ..g import h\n"
+        "def later():\n    from a.i import j\n"
+    )
+    assert set(imported_names(tree, "a.x")) == {"a.b", "a.x.d", "a.x.e.f", "a.g.h", "a.i.j"}

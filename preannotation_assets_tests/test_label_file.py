@@ -63,7 +63,7 @@ def test_without_a_file_it_is_the_setting_or_the_default(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["labels", "check"]) == 0
-    assert Settings.from_environment({}).labels in capsys.readouterr().out
+    assert Settings.from_environment({}).labels.path in capsys.readouterr().out
     monkeypatch.setenv("PREANNOTATION_LABELS", str(file))
     assert cli.main(["labels", "check"]) == 0
     assert capsys.readouterr().out.startswith(f"{file}: all right\n")

@@ -33,6 +33,7 @@ from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import chat_body
 from preannotation_assets.model_servers.preflight import identify_model, preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits, Progress
@@ -54,7 +55,7 @@ RunTasks = Callable[[Sequence[AskModel]], None]
 _MODEL = "llama3.3:70b"
 _CHUNKS = "chunks"
 _PART_ROWS = 2_000
-_JOURNAL = "answers"
+_ANSWERS = "answers"
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ def ask_with_pipeline(
 def ask_what_is_open(
     batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks, flush_seconds: float = 3.0
 ) -> Progress:
-    """Asks what the journal has no answer to."""
-    known = AnswerIndex.read(open_store(batch.location), _JOURNAL)
+    """Asks what the store has no answer to."""
+    known = AnswerIndex.read(open_store(batch.location), _ANSWERS)
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, known))
     with PermitServer(urls, Limits(cap), semaphore_folder=batch.folder / "slots") as server:
         asking = AskingPlan(
@@ -132,9 +133,9 @@ def ask_what_is_open(
 
 
 def kept_answers(batch: Batch) -> dict[str, str]:
-    """The answers in the journal, by request key."""
+    """The answers in the store, by request key."""
     store = open_store(batch.location)
-    index = AnswerIndex.read(store, _JOURNAL)
+    index = AnswerIndex.read(store, _ANSWERS)
     keys = [chunk_request(row, batch.template.fingerprint).request_key for row in batch.rows]
     known = {key: answer for key in keys if (answer := index.get(key))}
     rows = read_answers(store, known).to_pylist()
@@ -151,11 +152,11 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
     with PermitServer(urls, limits) as server:
         asking = AskingPlan(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
         run_tasks([_task(batch, wanted, asking, 3.0)])
-    index = AnswerIndex.read(store, _JOURNAL)
+    index = AnswerIndex.read(store, _ANSWERS)
     known = {
         item.request_key: answer
         for chunk in wanted
-        for item in chunk.items
+        for item in chunk.requests
         if (answer := index.get(item.request_key))
     }
     rows = read_answers(store, known).to_pylist()
@@ -164,11 +165,13 @@ def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: R
 
 def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_seconds: float) -> AskModel:
     parts = [
-        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.items for chunk in chunks})
+        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.requests for chunk in chunks})
         for part, chunks in groupby(share, key=lambda chunk: chunk.part)
     ]
-    journal = f"{_JOURNAL}/{asking.run_id}"
-    return AskModel(batch.location, journal, parts, asking, OllamaServer(), "never", flush_seconds)
+    answers_folder = f"{_ANSWERS}/{asking.run_id}"
+    return AskModel(
+        batch.location, answers_folder, parts, asking, OllamaServer(), StreamChoice.never, flush_seconds
+    )
 
 
 def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:

@@ -1,4 +1,4 @@
-"""Puts small files of the journal together, without a moment in which an answer is missing.
+"""Puts small files of the answer store together, without a moment in which an answer is missing.
 
 The new file is durable before the old ones are deleted. Whoever dies in between leaves rows twice, which
 changes nothing; whoever reads meanwhile finds a file gone and lists again (`AnswerIndex.read`).
@@ -11,7 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS
-from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
+from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table_as, write_table
 
 __all__ = ["compact_answers"]
 
@@ -23,7 +23,7 @@ _TOGETHER_BYTES: Final = 32 * 1024**2
 def compact_answers(store: ObjectStore, folder: str) -> int:
     """Puts files below 4 MiB together to about 32 MiB each, where there are 20 of them or more.
 
-    Nobody else may compact the same journal meanwhile: hold the dataset's lease. Writers and readers do
+    Nobody else may compact the same store meanwhile: hold the dataset's lease. Writers and readers do
     not matter. Returns how many files were replaced.
 
     Raises:
@@ -34,7 +34,7 @@ def compact_answers(store: ObjectStore, folder: str) -> int:
         return 0
     replaced = 0
     for group in _groups(small):
-        tables = [read_table(store, stat.key, ANSWERS.names) for stat in group]
+        tables = [read_table_as(store, stat.key, ANSWERS) for stat in group]
         write_table(store, f"{folder}/compacted/{uuid4()}.parquet", pa.concat_tables(tables))
         store.delete([stat.key for stat in group])
         replaced += len(group)

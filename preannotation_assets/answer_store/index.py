@@ -1,4 +1,4 @@
-"""The journal: answers in small immutable files, written within seconds of their arrival.
+"""The answer store: answers in small immutable files, written within seconds of their arrival.
 
 A row is never changed. A request that was asked twice has two rows, and readers take the better one,
 so nothing can be lost by a writer that dies and nothing needs a lock. Files lie in a folder for each run
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import ObjectNotFoundError
-from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake import ObjectStore, read_table_as
 
 __all__ = ["AnswerIndex", "IndexedAnswer", "RequestSpan", "read_answers"]
 
@@ -37,7 +37,7 @@ class RequestSpan:
 
 @dataclass(frozen=True, slots=True)
 class IndexedAnswer:
-    """Where the journal keeps the best row of a request.
+    """Where the answer store keeps the best row of a request.
 
     ``parts`` is empty unless the request was split; their offsets count from the start of its text, which
     may stand on several pages.
@@ -55,7 +55,7 @@ class IndexedAnswer:
 
 
 class AnswerIndex:
-    """What the journal knows, by request key; texts and answers stay in the files."""
+    """What the answer store holds, by request key; texts and answers stay in the files."""
 
     def __init__(self, answers: Mapping[str, IndexedAnswer]) -> None:
         self._answers = answers
@@ -65,7 +65,7 @@ class AnswerIndex:
         """Reads the keys of every row answered at ``since`` (microseconds) or later.
 
         Raises:
-            StorageError: the journal cannot be read.
+            StorageError: the answer store cannot be read.
         """
         for reading in range(1, _READINGS):
             # A file that is gone was put together with others, whose file the next listing shows.
@@ -73,6 +73,19 @@ class AnswerIndex:
                 return cls(_read_best(store, folder, since))
             time.sleep(_REREAD_SECONDS * reading)
         return cls(_read_best(store, folder, since))
+
+    def with_folder(self, store: ObjectStore, folder: str, *, since: int = 0) -> "AnswerIndex":
+        """This index and what a folder holds by now, which is all that is read.
+
+        Raises:
+            StorageError: the folder cannot be read.
+        """
+        best = dict(self._answers)
+        for request_key, answer in AnswerIndex.read(store, folder, since=since)._answers.items():
+            known = best.get(request_key)
+            if known is None or answer.is_better_than(known):
+                best[request_key] = answer
+        return AnswerIndex(best)
 
     def get(self, request_key: str) -> IndexedAnswer | None:
         """The best row of a request; None where it was never asked."""
@@ -93,7 +106,7 @@ class AnswerIndex:
             )
 
     def unasked(self, request: RequestSpan) -> list[RequestSpan]:
-        """The requests for a request that the journal knows nothing of, not even a failure."""
+        """The requests for a request that the store knows nothing of, not even a failure."""
         return [leaf for leaf, answer in self.leaves(request) if answer is None]
 
     def unanswered(self, request: RequestSpan) -> list[RequestSpan]:
@@ -106,10 +119,10 @@ class AnswerIndex:
 
 
 def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
-    """The rows of the journal for ``wanted``, by request key; exactly those that were indexed."""
+    """The rows of the answer store for ``wanted``, by request key; exactly those that were indexed."""
     files = sorted({answer.file for answer in wanted.values()})
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = readers.map(lambda file: _select(read_table(store, file), file, wanted), files)
+        tables = readers.map(lambda file: _select(read_table_as(store, file, ANSWERS), file, wanted), files)
         return pa.concat_tables([ANSWERS.empty_table(), *tables])
 
 
@@ -135,10 +148,10 @@ def _read_best(store: ObjectStore, folder: str, since: int) -> dict[str, Indexed
 
 def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, IndexedAnswer]]:
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = readers.map(lambda file: read_table(store, file, _INDEX_COLUMNS), files)
+        tables = readers.map(lambda file: read_table_as(store, file, ANSWERS, _INDEX_COLUMNS), files)
         for file, table in zip(files, tables, strict=True):
             times = table["answered_at"].cast(pa.int64()).to_pylist()
-            for key, status, time, pieces in zip(
+            for key, status, time, parts in zip(
                 table["request_key"].to_pylist(),
                 table["status"].to_pylist(),
                 times,
@@ -147,5 +160,5 @@ def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, 
             ):
                 yield (
                     key,
-                    IndexedAnswer(status, time, file, tuple(RequestSpan(**part) for part in pieces or ())),
+                    IndexedAnswer(status, time, file, tuple(RequestSpan(**part) for part in parts or ())),
                 )

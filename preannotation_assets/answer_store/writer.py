@@ -1,4 +1,4 @@
-"""Writes answers to the journal while the asking goes on."""
+"""Writes answers to the store while the asking goes on."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,9 @@ import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import ObjectStore, write_table
+from preannotation_assets.lake import ObjectStore, Row, write_table
 
-__all__ = ["AnswerWriter", "Row"]
-
-Row = dict[str, object]
+__all__ = ["AnswerWriter"]
 
 _ATTEMPTS: Final = 5
 _RETRY_SECONDS: Final = 2.0
@@ -60,7 +58,7 @@ class AnswerWriter:
         """Waits while the store takes nothing, so that no answer is bought that could not be kept.
 
         Raises:
-            PreannotationError: the journal has given up, for what the last flush raised.
+            PreannotationError: writing has been given up, for what the last flush raised.
         """
         await self._writable.wait()
         self._raise_failure()
@@ -69,7 +67,7 @@ class AnswerWriter:
         """Takes a row; it is durable within the flush interval.
 
         Raises:
-            PreannotationError: the journal has given up, for what the last flush raised.
+            PreannotationError: writing has been given up, for what the last flush raised.
         """
         self._raise_failure()
         self._rows.append(row)

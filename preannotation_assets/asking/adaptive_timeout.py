@@ -15,7 +15,7 @@ _MARGIN: Final = 4.0
 
 @dataclass(slots=True)
 class AdaptiveTimeout:
-    """The model's own speed, of the last 50 answers.
+    """A time-out learned from the model's own speed in the last 50 answers.
 
     A request may take four times what the slowest of them makes of its prompt and the longest answer
     allowed, plus the longest wait in the server's queue, but never less than ``shortest`` seconds (a

@@ -1,4 +1,4 @@
-"""Asks the model about every item of one task, as fast as permits come."""
+"""Asks the model about every work item of one task, as fast as permits come."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
 from preannotation_assets.asking.attempts import Attempt
 from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
-from preannotation_assets.contracts import AnswerStatus
+from preannotation_assets.contracts import AnswerStatus, AttemptOutcome
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.outcomes import (
     Answered,
@@ -56,7 +56,7 @@ async def ask_all(
     answers: AnswerWriter,
     groups: Iterator[Sequence[WorkItem]],
 ) -> None:
-    """Asks about all items; returns when each has a row in the answers.
+    """Asks about all items; returns when each has a row in the answer store.
 
     When one asker cannot go on, the others finish the requests they have in flight, because those are
     paid for, and take no more.
@@ -76,7 +76,7 @@ async def ask_all(
 
 
 class Asker:
-    """Takes items from the queue and sees each through to a row in the answers."""
+    """Takes work items from the queue and sees each through to a row in the answer store."""
 
     def __init__(
         self,
@@ -134,7 +134,9 @@ class Asker:
             case Answered(reply):
                 self._timeout.observe(reply)
                 self._answers.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
-                await permits.report(attempt.report("answered", done_tokens=item.estimated_tokens))
+                await permits.report(
+                    attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens)
+                )
                 await self._queue.finish()
             case TooLong(reason, reply):
                 await self._split_or_fail(attempt, permits, reason, reply)
@@ -143,14 +145,14 @@ class Asker:
             case Unusable(reason):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
-                    await permits.report(attempt.report("again", reason))
+                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, 0.0)
                 else:
                     await self._split_or_fail(attempt, permits, reason, None)
             case Unavailable(reason, retry_after):
                 tried = replace(item, unavailable=item.unavailable + 1)
                 if tried.unavailable < policy.attempts:
-                    await permits.report(attempt.report("again", reason))
+                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
                     await self._fail(attempt, permits, reason)
@@ -174,7 +176,7 @@ class Asker:
         self._keep(attempt, reason, kept, parts)
         left = sum(part.estimated_tokens for part in parts)
         done_tokens = max(0, attempt.item.estimated_tokens - left)
-        outcome = "salvaged" if kept else "split"
+        outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
         await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)
 
@@ -191,7 +193,7 @@ class Asker:
     async def _fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
         self._answers.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
         done_tokens = attempt.item.estimated_tokens
-        await permits.report(attempt.report("failed", reason, done_tokens=done_tokens))
+        await permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
         await self._queue.finish()
 
     def _later(self, item: WorkItem, delay: float) -> None:

@@ -1,13 +1,13 @@
-"""One attempt at an item, as the journal keeps it and as the driver is told of it. Pure."""
+"""One attempt at a work item: its rows in the answer store, and what the driver is told of it. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from preannotation_assets.answer_store.writer import Row
 from preannotation_assets.asking.splitting import PartlyAnswered
 from preannotation_assets.asking.work_queue import WorkItem
-from preannotation_assets.contracts import SALVAGED, AnswerStatus
+from preannotation_assets.contracts import SALVAGED, AnswerStatus, AttemptOutcome
+from preannotation_assets.lake import Row
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.outcomes import (
     Answered,
@@ -47,9 +47,9 @@ class Attempt:
                 return None
 
     def report(
-        self, outcome: str, reason: Reason | None = None, *, done_tokens: int = 0, parts: int = 0
+        self, outcome: AttemptOutcome, reason: Reason | None = None, *, done_tokens: int = 0, parts: int = 0
     ) -> PermitReport:
-        """What the driver is told; an exchange that brought no reply was told of as a trouble before."""
+        """What the driver is told; of an exchange without a reply it has had a failure signal before."""
         exchange, reply = self.exchange, self.reply
         not_served = False if exchange.is_reply else None
         report = PermitReport(
@@ -78,7 +78,7 @@ class Attempt:
             answer_tokens=reply.answer_tokens,
         )
 
-    def row(self, status: str, now: float, reason: Reason | None = None) -> Row:
+    def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:
         """A row of contracts.ANSWERS; ``now`` is seconds since the Unix epoch.
 
         Of a reply nothing is kept that is neither an answer nor the beginning of one that is asked on.

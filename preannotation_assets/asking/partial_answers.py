@@ -15,7 +15,7 @@ import regex
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
-from preannotation_assets.extraction.tokens import PieceEstimates
+from preannotation_assets.extraction.tokens import SliceEstimates
 from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = ["PartialAnswer", "find_partial_answer"]
@@ -62,7 +62,7 @@ def find_partial_answer(text: str, reply: ChatReply, overlap_tokens: float) -> P
     quotes = parse_answer(reply.content).quotes
     results = ground(text, [Quote(quote.label, quote.text) for quote in quotes])
     found = [(index, place) for index, place in enumerate(results) if isinstance(place, Grounding)]
-    estimates = PieceEstimates(text)
+    estimates = SliceEstimates(text)
     if len(found) < _FEWEST_QUOTES or not _labels_alternate([quotes[index].label for index, _ in found]):
         return None
     if not _in_reading_order([place.start for _, place in found], estimates, overlap_tokens):
@@ -83,7 +83,7 @@ def _labels_alternate(labels: Sequence[str]) -> bool:
     return sum(1 for _ in groupby(labels)) > len(set(labels)) > 1
 
 
-def _in_reading_order(starts: Sequence[int], estimates: PieceEstimates, overlap_tokens: float) -> bool:
+def _in_reading_order(starts: Sequence[int], estimates: SliceEstimates, overlap_tokens: float) -> bool:
     furthest = accumulate(starts, max)
     return all(
         start == reached or start >= _tokens_before(estimates, reached, overlap_tokens)
@@ -91,7 +91,7 @@ def _in_reading_order(starts: Sequence[int], estimates: PieceEstimates, overlap_
     )
 
 
-def _tokens_before(estimates: PieceEstimates, place: int, tokens: float) -> int:
+def _tokens_before(estimates: SliceEstimates, place: int, tokens: float) -> int:
     return estimates.latest_start(place, int(tokens))
 
 

@@ -8,7 +8,7 @@ from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.extraction.chunking import split_chunk
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.spans import Chunk
-from preannotation_assets.extraction.tokens import PieceEstimates
+from preannotation_assets.extraction.tokens import SliceEstimates
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
@@ -46,7 +46,7 @@ class Splitter:
         The rest is cut in two, and again, as long as its answer would be too long at the rate of the part
         that is answered.
         """
-        estimates = PieceEstimates(item.text)
+        estimates = SliceEstimates(item.text)
         calibration = item.estimated_tokens / max(1, estimates.estimate(0, len(item.text)))
         salvaged = find_partial_answer(item.text, reply, self.overlap_tokens / max(calibration, 1e-3))
         if salvaged is None:

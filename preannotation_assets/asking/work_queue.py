@@ -1,4 +1,4 @@
-"""The items one task still has to ask, those that wait for a retry among them."""
+"""The work items one task still has to ask about, those that wait for a retry among them."""
 
 import asyncio
 import heapq

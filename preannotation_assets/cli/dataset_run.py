@@ -12,7 +12,6 @@ from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunCo
 from yaml import YAMLError
 
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.chunks import chunk_limits
 from preannotation_assets.defs.assets.pages import PagesConfig, read_doc_ids
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
@@ -20,7 +19,8 @@ from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
 from preannotation_assets.instance import dataset_lock
-from preannotation_assets.lake import open_store
+from preannotation_assets.label_file import load_label_scheme
+from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
 from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.summary import summarize
@@ -114,8 +114,9 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
         lambda: resources["storage"].open().check_writable(),
-        lambda: model_server.require_room(model_server.prompt(label_scheme.load())),
-        lambda: chunk_limits(model_server, calibration=1.0),
+        lambda: model_server.require_room(
+            model_server.prompt(label_scheme.load()), settings.chunking.chunk_tokens
+        ),
         model_server.identify,
     ]
     problems = []
@@ -177,9 +178,9 @@ def _checks_passed(result: ExecuteInProcessResult) -> bool:
 
 
 def _print_account(settings: Settings, dataset: str, run_id: str) -> None:
-    store = open_store(settings.location())
+    store = open_store(StoreLocation(*settings.storage.place()))
     summary, layout = summarize(store, dataset, run_id), DatasetLayout(dataset)
-    preview = write_preview(store, dataset)
+    preview = write_preview(store, dataset, load_label_scheme(settings.labels.path))
     lines = [
         *summary.lines(),
         f"published  {store.uri(layout.published_suggestions)}",

@@ -29,13 +29,13 @@ def open_lake(settings: "Settings") -> "ObjectStore":
     Raises:
         SettingsError: the root or the endpoint is malformed.
     """
-    from preannotation_assets.lake import open_store
+    from preannotation_assets.lake import StoreLocation, open_store
 
-    return open_store(settings.location())
+    return open_store(StoreLocation(*settings.storage.place()))
 
 
 def open_pages(settings: "Settings") -> "AbstractContextManager[Warehouse]":
     """The warehouse, open while the context lasts."""
     from preannotation_assets.warehouse import open_warehouse
 
-    return open_warehouse(settings.database, settings.batch_condition)
+    return open_warehouse(settings.warehouse)

@@ -1,6 +1,7 @@
 """Asset checks: the visible record of what was verified, on what is really published.
 
-The asset verifies before it publishes; these checks read the published Parquet again, in one pass.
+The asset verifies before it publishes. Where the very Parquet that was verified is in place, the checks show
+what was found then; otherwise they read it again, in one pass.
 """
 
 import warnings
@@ -25,11 +26,12 @@ from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import VerificationError
+from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.publishing.publisher import verify_dataset
-from preannotation_assets.publishing.verification import Offence, Rule, VerificationReport
+from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]
 
@@ -57,7 +59,6 @@ _DESCRIPTIONS: Final = {
 }
 _FAILED_PAGES_ALLOWED: Final = 0.01
 _GROUNDED_QUOTES_WANTED: Final = 0.80
-_GROUNDED: Final = frozenset(("kept", "exact_duplicate", "seen_by_two_chunks", "cut_by_border", "overlap"))
 
 
 def _specs() -> list[AssetCheckSpec]:
@@ -81,8 +82,9 @@ def suggestion_checks(
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()
+    spans = SpanRules(scheme.label_names, scheme.overlaps)
     try:
-        report = verify_dataset(store, dataset, scheme.label_names, overlaps_allowed=scheme.overlaps)
+        report = recall_verification(store, dataset, spans) or verify_dataset(store, dataset, spans)
         broken_contract = ""
     except VerificationError as error:
         report, broken_contract = VerificationReport(), str(error)
@@ -96,7 +98,7 @@ def suggestion_checks(
     failed, pages = len(manifest.failed_pages), len(manifest.failed_pages) + manifest.pages_processed
     yield _rate_result("failed_pages", failed, pages, failed <= _FAILED_PAGES_ALLOWED * pages)
     quotes = sum(manifest.quotes_by_outcome.values())
-    grounded = sum(count for outcome, count in manifest.quotes_by_outcome.items() if outcome in _GROUNDED)
+    grounded = sum(manifest.quotes_by_outcome.get(each, 0) for each in QuoteOutcome if each.is_grounded)
     yield _rate_result("grounded_quotes", grounded, quotes, grounded >= _GROUNDED_QUOTES_WANTED * quotes)
 
 

@@ -10,7 +10,9 @@ _POOL: Final = "model_server"
 
 preannotate: Final = define_asset_job(
     "preannotate",
-    selection=AssetSelection.groups("preannotation") | AssetSelection.checks_for_assets("suggestions"),
+    # Without what others make: the view before and the records behind.
+    selection=AssetSelection.groups("preannotation").materializable()
+    | AssetSelection.checks_for_assets("suggestions"),
     description="From OCR pages to published suggestions, for one dataset.",
 )
 

@@ -9,7 +9,7 @@ from dagster import RunRequest, SensorEvaluationContext, SensorResult, SkipReaso
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import BatchError, WarehouseError
+from preannotation_assets.errors import BatchError, SettingsError, WarehouseError
 from preannotation_assets.lake.layout import validate_dataset
 from preannotation_assets.warehouse import DatasetSummary
 
@@ -33,7 +33,8 @@ def changed_datasets(known: Mapping[str, str], present: Sequence[DatasetSummary]
 def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource) -> SensorResult | SkipReason:
     """Fires once for each dataset that appears in the warehouse, and again when its pages change.
 
-    A warehouse that cannot be read is not an empty one: the sensor skips and what it knows stays. A dataset
+    A warehouse that cannot be read, or is not known, is not an empty one: the sensor skips and what it knows
+    stays. A dataset
     whose name can be no partition and no folder is left out, and every tick says so: in the reason why it was
     skipped, or else in its log.
     """
@@ -41,7 +42,7 @@ def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource)
     try:
         with warehouse.open() as source:
             summaries = source.list_datasets()
-    except WarehouseError as error:
+    except (SettingsError, WarehouseError) as error:
         return SkipReason(str(error))
     present = [summary for summary in summaries if _is_valid(summary.dataset)]
     left_out = _left_out([summary.dataset for summary in summaries if not _is_valid(summary.dataset)])

@@ -8,40 +8,41 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from dagster import DagsterInstance
 
-from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
-from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
+from preannotation_assets.demo.sample import write_sample_database
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
 from preannotation_assets.recovery import prepare_instance
 from preannotation_assets.settings import Settings
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
 
-__all__ = ["run_demo", "run_dev"]
+__all__ = ["run_dev", "sample_batch"]
 
 # A stand-in that is 40 times faster than its time model: 25 answer tokens a second would be real.
 _SPEED: Final = 40.0
 _HOST: Final = "127.0.0.1"
+_PACKAGE: Final = __name__.partition(".")[0]
 # As in workspace.yaml, which an installed package does not have. ``--module-name`` would name the location
 # after the module, and a run of one location cannot be executed again under another.
-_WORKSPACE: Final = """\
+_WORKSPACE: Final = f"""\
 load_from:
   - python_module:
-      module_name: preannotation_assets.definitions
-      location_name: preannotation_assets
+      module_name: {_PACKAGE}.definitions
+      location_name: {_PACKAGE}
 """
 
 
-def run_demo(settings: Settings) -> int:
-    """Runs the main job on the sample batch, with a stand-in model if none is configured."""
+@contextmanager
+def sample_batch(settings: Settings) -> Iterator[Settings]:
+    """Writes the sample batch, and lends settings to run it: with a stand-in model if none is configured."""
     with _with_model(settings) as complete:
-        _say(f"sample batch of {write_sample_database(Path(complete.database))} pages: {complete.database}")
-        return run_dataset(complete, DatasetRun(SAMPLE_DATASET))
+        database = complete.warehouse.database
+        _say(f"sample batch of {write_sample_database(Path(database))} pages: {database}")
+        yield complete
 
 
 def run_dev(settings: Settings, home: Path, port: int) -> int:
@@ -59,13 +60,16 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
         _with_model(settings) as complete,
         tempfile.TemporaryDirectory() as folder,
     ):
-        if not complete.database.startswith("md:") and not Path(complete.database).exists():
-            write_sample_database(Path(complete.database))
+        if (
+            not complete.warehouse.database.startswith("md:")
+            and not Path(complete.warehouse.database).exists()
+        ):
+            write_sample_database(Path(complete.warehouse.database))
         with DagsterInstance.get() as instance:
             prepare_instance(instance)
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(_WORKSPACE, "utf-8")
-        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.endpoints)}
+        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints)}
         command = [
             sys.executable, "-m", "dagster", "dev",
             "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
@@ -88,15 +92,17 @@ def _free_port(port: int) -> int:
 @contextmanager
 def _with_model(settings: Settings) -> Iterator[Settings]:
     """The settings, completed with a stand-in's address where no endpoint is configured."""
-    if settings.endpoints:
+    if settings.ollama.endpoints:
         yield settings
         return
     simulator = SimulatorSettings(
-        models=(SimulatedModel(settings.model),), slots=settings.max_in_flight, speed=_SPEED
+        models=(SimulatedModel(settings.generation.model),),
+        slots=settings.asking.max_in_flight,
+        speed=_SPEED,
     )
     with RunningSimulator(simulator) as running:
         _say(f"no Ollama is configured; a stand-in on {running.url} answers by rules, which prove nothing")
-        yield replace(settings, endpoints=(running.url,))
+        yield settings.with_endpoints(running.url)
 
 
 def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -1,6 +1,6 @@
-"""Cuts a page into pieces that a model's context can hold, at places where a reader would pause.
+"""Cuts a page into chunks that a model's context can hold, at places where a reader would pause.
 
-Pieces cover the page, follow each other in order, and overlap, so that an entity shorter than the
+Chunks cover the page, follow each other in order, and overlap, so that an entity shorter than the
 overlap is whole in at least one of them. All offsets are code points of the page text.
 """
 
@@ -15,7 +15,7 @@ from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.tokens import (
     MAX_CALIBRATION,
     MIN_CALIBRATION,
-    PieceEstimates,
+    SliceEstimates,
     calibrated_tokens,
 )
 
@@ -23,11 +23,11 @@ __all__ = ["MIN_SPLIT_CODE_POINTS", "ChunkLimits", "chunk_page", "split_chunk"]
 
 MIN_SPLIT_CODE_POINTS: Final = 200
 
-# How far from the place of equal size a border may stand, as a share of the piece.
+# How far from the place of equal size a border may stand, as a share of the chunk.
 _REACH: Final = 0.15
-# How far pieces are filled when they are counted: a border before the limit must not leave a small rest.
+# How far chunks are filled when they are counted: a border before the limit must not leave a small rest.
 _FILLED: Final = 0.95
-# How far beyond the wanted overlap a piece may reach back for a better border, as a share of it.
+# How far beyond the wanted overlap a chunk may reach back for a better border, as a share of it.
 _OVERLAP_REACH: Final = 0.5
 # A run of joined code points longer than twice this is cut anywhere. Unicode's stream-safe text has
 # no more than 30 combining marks in a row (UAX #15, section 13).
@@ -66,13 +66,13 @@ _FLAGS_REACH: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How large pieces may be, in tokens of the model.
+    """How large chunks may be, in tokens of the model.
 
     ``calibration`` is the factor between the estimate and the model's count
     (``tokens.calibration_factor``), from ``MIN_CALIBRATION`` to ``MAX_CALIBRATION``.
 
     Raises:
-        ValueError: If the overlap is negative or half of a piece or more, the limit is not positive,
+        ValueError: If the overlap is negative or half of a chunk or more, the limit is not positive,
             or the calibration is out of its range.
     """
 
@@ -96,61 +96,61 @@ class ChunkLimits:
 
 
 def chunk_page(text: str, limits: ChunkLimits) -> list[Chunk]:
-    """Cuts a page into pieces within the limits.
+    """Cuts a page into chunks within the limits.
 
-    The first piece starts at 0, the last ends at ``len(text)``, and none starts behind the end of the
-    one before it. A piece exceeds the limit only where it is a single code point.
+    The first chunk starts at 0, the last ends at ``len(text)``, and none starts behind the end of the
+    one before it. A chunk exceeds the limit only where it is a single code point.
 
     Args:
         text: Page text.
         limits: Sizes in tokens.
 
     Returns:
-        Pieces by rising start and end; none if the text is blank.
+        Chunks by rising start and end; none if the text is blank.
     """
     if not text or text.isspace():
         return []
-    estimates = PieceEstimates(text)
+    estimates = SliceEstimates(text)
     total = estimates.estimate(0, len(text))
     budget = min(total, _uncalibrated(limits.max_tokens, limits.calibration))
     overlap = min(math.ceil(limits.overlap_tokens / limits.calibration), (budget - 1) // 2)
     return [
         Chunk(start, end, calibrated_tokens(estimates.estimate(start, end), limits.calibration))
-        for start, end in _pieces(text, estimates, budget, max(0, overlap))
+        for start, end in _slices(text, estimates, budget, max(0, overlap))
     ]
 
 
 def split_chunk(text: str, chunk: Chunk, overlap_tokens: int) -> tuple[Chunk, Chunk] | None:
-    """Cuts a piece in two of about equal size.
+    """Cuts a chunk in two parts of about equal size.
 
-    The estimates of the halves are corrected by the same factor as the estimate of the piece. An
-    overlap above a quarter of the piece is lowered to that, so that both halves are smaller than it.
+    The estimates of the parts are corrected by the same factor as the estimate of the chunk. An
+    overlap above a quarter of the chunk is lowered to that, so that both parts are smaller than it.
 
     Args:
         text: The whole page text.
-        chunk: A piece of it.
-        overlap_tokens: Wanted overlap of the halves.
+        chunk: A slice of it.
+        overlap_tokens: Wanted overlap of the parts.
 
     Returns:
-        Both halves with page offsets, or None for a piece below ``MIN_SPLIT_CODE_POINTS``.
+        Both parts with page offsets, or None for a chunk below ``MIN_SPLIT_CODE_POINTS``.
     """
     if chunk.end - chunk.start < MIN_SPLIT_CODE_POINTS:
         return None
-    piece = text[chunk.start : chunk.end]
-    estimates = PieceEstimates(piece)
-    total = estimates.estimate(0, len(piece))
+    chunk_text = text[chunk.start : chunk.end]
+    estimates = SliceEstimates(chunk_text)
+    total = estimates.estimate(0, len(chunk_text))
     calibration = chunk.estimated_tokens / total if chunk.estimated_tokens else 1.0
     overlap = min(math.ceil(overlap_tokens / calibration), total // 4)
     sizes = _Sizes((total + overlap) // 2, max(1, total - 1), overlap)
-    end = min(_end_of_piece(piece, estimates, 0, 1, sizes), len(piece) - 1)
-    start = _start_of_next(piece, estimates, 0, end, overlap)
+    end = min(_end_of_slice(chunk_text, estimates, 0, 1, sizes), len(chunk_text) - 1)
+    start = _start_of_next(chunk_text, estimates, 0, end, overlap)
     return (
-        _half(chunk, estimates, calibration, 0, end),
-        _half(chunk, estimates, calibration, start, len(piece)),
+        _part(chunk, estimates, calibration, 0, end),
+        _part(chunk, estimates, calibration, start, len(chunk_text)),
     )
 
 
-def _half(chunk: Chunk, estimates: PieceEstimates, calibration: float, start: int, end: int) -> Chunk:
+def _part(chunk: Chunk, estimates: SliceEstimates, calibration: float, start: int, end: int) -> Chunk:
     tokens = calibrated_tokens(estimates.estimate(start, end), calibration)
     return Chunk(chunk.start + start, chunk.start + end, tokens)
 
@@ -165,20 +165,20 @@ def _uncalibrated(tokens: int, calibration: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """Sizes of one piece in uncorrected tokens: the wanted one, the allowed one, and the overlap."""
+    """Sizes of one slice in uncorrected tokens: the wanted one, the allowed one, and the overlap."""
 
     wanted: int
     allowed: int
     overlap: int
 
 
-def _pieces(text: str, estimates: PieceEstimates, budget: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Yields start and end of pieces; every piece ends behind the one before it."""
+def _slices(text: str, estimates: SliceEstimates, budget: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Yields start and end of slices; every slice ends behind the one before it."""
     start = end = 0
     while (rest := estimates.estimate(start, len(text))) > budget and end < len(text) - 1:
         count = max(2, math.ceil((rest - overlap) / max(1, math.floor(budget * _FILLED) - overlap)))
         wanted = min(budget, math.ceil((rest + (count - 1) * overlap) / count))
-        end = _end_of_piece(text, estimates, start, end + 1, _Sizes(wanted, budget, overlap))
+        end = _end_of_slice(text, estimates, start, end + 1, _Sizes(wanted, budget, overlap))
         yield start, end
         start = _start_of_next(text, estimates, start, end, overlap)
         reachable = estimates.furthest_end(start, budget)
@@ -189,8 +189,8 @@ def _pieces(text: str, estimates: PieceEstimates, budget: int, overlap: int) -> 
         yield start, len(text)
 
 
-def _end_of_piece(text: str, estimates: PieceEstimates, start: int, lowest: int, sizes: _Sizes) -> int:
-    """Returns where the piece from ``start`` should end, at ``lowest`` or behind it."""
+def _end_of_slice(text: str, estimates: SliceEstimates, start: int, lowest: int, sizes: _Sizes) -> int:
+    """Returns where the slice from ``start`` should end, at ``lowest`` or behind it."""
     last = max(lowest, estimates.furthest_end(start, sizes.allowed))
     ideal = min(last, max(lowest, estimates.furthest_end(start, sizes.wanted)))
     reach = min(math.ceil(sizes.wanted * _REACH), (sizes.wanted - sizes.overlap) // 2)
@@ -204,8 +204,8 @@ def _end_of_piece(text: str, estimates: PieceEstimates, start: int, lowest: int,
     return ideal if found is None else found
 
 
-def _start_of_next(text: str, estimates: PieceEstimates, start: int, end: int, overlap: int) -> int:
-    """Returns where the piece after ``text[start:end]`` should start, behind ``start``."""
+def _start_of_next(text: str, estimates: SliceEstimates, start: int, end: int, overlap: int) -> int:
+    """Returns where the slice after ``text[start:end]`` should start, behind ``start``."""
     if overlap == 0:
         return end
     spare = max(0, estimates.estimate(start, end) - overlap) // 2

@@ -17,11 +17,10 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from preannotation_assets.extraction.spans import Span
+from preannotation_assets.extraction.spans import QuoteOutcome, Span
 
-__all__ = ["DropReason", "Dropped", "Merged", "merge"]
+__all__ = ["Dropped", "Merged", "merge"]
 
 _Rank = tuple[float, float, int, int, int, int]
 
@@ -29,21 +28,12 @@ _Rank = tuple[float, float, int, int, int, int]
 _CONFIDENCE_STEPS = 1_000_000
 
 
-class DropReason(StrEnum):
-    """Why a span is not in the merged set."""
-
-    EXACT_DUPLICATE = "exact_duplicate"
-    SEEN_BY_TWO_CHUNKS = "seen_by_two_chunks"
-    CUT_BY_BORDER = "cut_by_border"
-    OVERLAP = "overlap"
-
-
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A span that was left out, and why."""
 
     span: Span
-    reason: DropReason
+    reason: QuoteOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ def merge(spans: Sequence[Span], overlaps_allowed: bool, page_length: int) -> Me
     """Merges the spans of all chunks of one page.
 
     Args:
-        spans: the grounded answers of every chunk, in page offsets, in any order.
+        spans: the grounded quotes of every chunk, in page offsets, in any order.
         overlaps_allowed: whether spans may overlap in the result.
         page_length: the length of the page in code points; a chunk's border at 0 or there cuts nothing.
 
@@ -99,7 +89,7 @@ def _one_span_a_place(spans: Iterable[Span], page_length: int, dropped: list[Dro
         for other in others:
             repeated = _chunk(other) in seen
             seen.add(_chunk(other))
-            reason = DropReason.EXACT_DUPLICATE if repeated else DropReason.SEEN_BY_TWO_CHUNKS
+            reason = QuoteOutcome.EXACT_DUPLICATE if repeated else QuoteOutcome.SEEN_BY_TWO_CHUNKS
             dropped.append(Dropped(other, reason))
         whole = any(not _touches_inner_border(span, page_length) for span in same)
         places.append(_Place(best, frozenset(seen), whole))
@@ -137,9 +127,9 @@ def _resolve_cluster(cluster: Sequence[_Place], dropped: list[Dropped]) -> list[
         if winner is None:
             kept.append(place)
         elif winner.seen_whole and not place.seen_whole:
-            dropped.append(Dropped(place.span, DropReason.CUT_BY_BORDER))
+            dropped.append(Dropped(place.span, QuoteOutcome.CUT_BY_BORDER))
         else:
-            dropped.append(Dropped(place.span, DropReason.SEEN_BY_TWO_CHUNKS))
+            dropped.append(Dropped(place.span, QuoteOutcome.SEEN_BY_TWO_CHUNKS))
     return kept
 
 
@@ -163,12 +153,12 @@ def _heaviest_without_overlap(spans: Iterable[Span], dropped: list[Dropped]) -> 
     while index > 0:
         span = ordered[index - 1]
         if best[index] == best[index - 1]:
-            dropped.append(Dropped(span, DropReason.OVERLAP))
+            dropped.append(Dropped(span, QuoteOutcome.OVERLAP))
             index -= 1
             continue
         kept.append(span)
         skipped = ordered[previous[index - 1] : index - 1]
-        dropped.extend(Dropped(other, DropReason.OVERLAP) for other in skipped)
+        dropped.extend(Dropped(other, QuoteOutcome.OVERLAP) for other in skipped)
         index = previous[index - 1]
     return kept
 

@@ -12,15 +12,15 @@ __all__ = [
     "GroundingResult",
     "Match",
     "Quote",
+    "QuoteOutcome",
     "Rejection",
-    "RejectionReason",
     "Span",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a page: ``page_text[start:end]`` is its text.
+    """A slice of a page: ``page_text[start:end]`` is its text.
 
     ``estimated_tokens`` is the calibrated estimate it was cut by; how far estimates are off is in
     docs/chunking.md.
@@ -60,20 +60,52 @@ class Grounding:
     similarity: float
 
 
-class RejectionReason(StrEnum):
-    """Why a quote has no place on the page."""
+class QuoteOutcome(StrEnum):
+    """What became of a quote: kept, or why it is no suggestion. The values are in files and manifests."""
 
+    KEPT = "kept"
+    # It has no place on the page.
+    UNKNOWN_LABEL = "unknown_label"
     EMPTY = "empty"
     NOT_FOUND = "not_found"
     VALUE_CHANGED = "value_changed"
     ALREADY_TAKEN = "already_taken"
+    # It has one, and is left out all the same.
+    INVALID_VALUE = "invalid_value"
+    EXACT_DUPLICATE = "exact_duplicate"
+    SEEN_BY_TWO_CHUNKS = "seen_by_two_chunks"
+    CUT_BY_BORDER = "cut_by_border"
+    OVERLAP = "overlap"
+
+    @property
+    def is_grounded(self) -> bool:
+        """Whether the quote was found on its page, kept or not."""
+        # No default: mypy refuses a member that is in neither case.
+        match self:
+            case (
+                QuoteOutcome.KEPT
+                | QuoteOutcome.INVALID_VALUE
+                | QuoteOutcome.EXACT_DUPLICATE
+                | QuoteOutcome.SEEN_BY_TWO_CHUNKS
+                | QuoteOutcome.CUT_BY_BORDER
+                | QuoteOutcome.OVERLAP
+            ):
+                return True
+            case (
+                QuoteOutcome.UNKNOWN_LABEL
+                | QuoteOutcome.EMPTY
+                | QuoteOutcome.NOT_FOUND
+                | QuoteOutcome.VALUE_CHANGED
+                | QuoteOutcome.ALREADY_TAKEN
+            ):
+                return False
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """A quote that was not grounded, and why."""
 
-    reason: RejectionReason
+    reason: QuoteOutcome
 
 
 GroundingResult = Grounding | Rejection
@@ -81,7 +113,7 @@ GroundingResult = Grounding | Rejection
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A grounded answer in page offsets, with the chunk that saw it.
+    """A grounded quote in page offsets, with the chunk that saw it.
 
     ``confidence`` is in [0, 1], or None where it is unknown. ``answered_at`` is microseconds since
     the Unix epoch, UTC. ``chunk_start`` and ``chunk_end`` are the page offsets of the text the model

@@ -17,23 +17,16 @@ from preannotation_assets.extraction.confidence import (
 from preannotation_assets.extraction.consistency import MarkedSpan, adjusted_confidence, agreement
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.merging import merge
-from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, Span
+from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, QuoteOutcome, Span
 from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge
 
 __all__ = [
-    "INVALID_VALUE",
-    "KEPT",
-    "UNKNOWN_LABEL",
     "ChunkAnswer",
+    "JudgedQuote",
     "PageSuggestions",
-    "QuoteOutcome",
     "suggest",
     "value_probabilities",
 ]
-
-KEPT: Final = "kept"
-UNKNOWN_LABEL: Final = "unknown_label"
-INVALID_VALUE: Final = "invalid_value"
 
 _NO_RULES: Final[Mapping[str, ValueRule]] = MappingProxyType({})
 
@@ -51,7 +44,7 @@ class ChunkAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteOutcome:
+class JudgedQuote:
     """What became of one quote: kept, or the reason why it is no suggestion.
 
     ``probability``, ``self_reported``, ``grounding``, ``agreement`` and ``verdict`` are the parts that
@@ -63,7 +56,7 @@ class QuoteOutcome:
     answer_index: int
     label: str
     quote: str
-    outcome: str
+    outcome: QuoteOutcome
     grounding: Grounding | None
     probability: ValueProbability | None
     self_reported: int | None
@@ -82,10 +75,10 @@ class PageSuggestions:
     """The spans of a page, sorted by start, end and label; and what became of every quote."""
 
     spans: tuple[Span, ...]
-    outcomes: tuple[QuoteOutcome, ...]
+    quotes: tuple[JudgedQuote, ...]
 
 
-_Found = tuple[ChunkAnswer, QuoteOutcome]
+_Found = tuple[ChunkAnswer, JudgedQuote]
 
 
 def suggest(
@@ -107,17 +100,17 @@ def suggest(
     found = _ground_all(page_text, answers, labels)
     if second_answers:
         found = _compare(found, second_answers, _ground_all(page_text, second_answers, labels))
-    judged = [(answer, _judge(page_text, outcome, rules.get(outcome.label))) for answer, outcome in found]
-    spans = [span for answer, outcome in judged if (span := _span(answer, outcome))]
+    judged = [(answer, _judge(page_text, quote, rules.get(quote.label))) for answer, quote in found]
+    spans = [span for answer, quote in judged if (span := _span(answer, quote))]
     merged = merge(spans, overlaps_allowed, len(page_text))
-    dropped = {_origin(drop.span): drop.reason.value for drop in merged.dropped}
-    outcomes = tuple(
-        replace(outcome, outcome=dropped.get((answer.start, answer.end, outcome.answer_index), KEPT))
-        if outcome.outcome == KEPT
-        else outcome
-        for answer, outcome in judged
+    dropped = {_origin(drop.span): drop.reason for drop in merged.dropped}
+    quotes = tuple(
+        replace(quote, outcome=dropped.get((answer.start, answer.end, quote.answer_index), QuoteOutcome.KEPT))
+        if quote.outcome == QuoteOutcome.KEPT
+        else quote
+        for answer, quote in judged
     )
-    return PageSuggestions(merged.kept, outcomes)
+    return PageSuggestions(merged.kept, quotes)
 
 
 def value_probabilities(
@@ -137,10 +130,10 @@ def _origin(span: Span) -> tuple[int, int, int]:
 
 
 def _ground_all(page_text: str, answers: Sequence[ChunkAnswer], labels: Collection[str]) -> list[_Found]:
-    return [(answer, outcome) for answer in answers for outcome in _ground_chunk(page_text, answer, labels)]
+    return [(answer, quote) for answer in answers for quote in _ground_chunk(page_text, answer, labels)]
 
 
-def _ground_chunk(page_text: str, answer: ChunkAnswer, labels: Collection[str]) -> Iterator[QuoteOutcome]:
+def _ground_chunk(page_text: str, answer: ChunkAnswer, labels: Collection[str]) -> Iterator[JudgedQuote]:
     quotes = parse_answer(answer.answer).quotes
     known = [(index, quote) for index, quote in enumerate(quotes) if quote.label in labels]
     results = ground(
@@ -159,20 +152,20 @@ def _outcome(
     quote: AnsweredQuote,
     result: GroundingResult | None,
     probability: ValueProbability | None,
-) -> QuoteOutcome:
+) -> JudgedQuote:
     """What grounding made of a quote; ``result`` is None for a label that the scheme lacks."""
     place = reason = confidence = None
     if isinstance(result, Grounding):
         place = replace(result, start=result.start + answer.start, end=result.end + answer.start)
         confidence = value_confidence(probability, quote.self_reported, place.similarity)
     else:
-        reason = UNKNOWN_LABEL if result is None else result.reason.value
-    return QuoteOutcome(
+        reason = QuoteOutcome.UNKNOWN_LABEL if result is None else result.reason
+    return JudgedQuote(
         chunk_start=answer.start,
         answer_index=index,
         label=quote.label,
         quote=quote.text,
-        outcome=reason or KEPT,
+        outcome=reason or QuoteOutcome.KEPT,
         grounding=place,
         probability=probability,
         self_reported=quote.self_reported,
@@ -186,62 +179,62 @@ def _compare(
     found: Sequence[_Found], second_answers: Sequence[ChunkAnswer], seen_again: Sequence[_Found]
 ) -> list[_Found]:
     """Lets a second pass speak about the quotes in the texts that it was asked about."""
-    second = [span for _, outcome in seen_again if (span := _marked(outcome))]
+    second = [span for _, quote in seen_again if (span := _marked(quote))]
     return [
-        (answer, _compared(outcome, second) if _was_asked_twice(outcome, second_answers) else outcome)
-        for answer, outcome in found
+        (answer, _compared(quote, second) if _was_asked_twice(quote, second_answers) else quote)
+        for answer, quote in found
     ]
 
 
-def _was_asked_twice(outcome: QuoteOutcome, second_answers: Sequence[ChunkAnswer]) -> bool:
-    place = outcome.grounding
+def _was_asked_twice(quote: JudgedQuote, second_answers: Sequence[ChunkAnswer]) -> bool:
+    place = quote.grounding
     return place is not None and any(
         answer.start <= place.start and place.end <= answer.end for answer in second_answers
     )
 
 
-def _compared(outcome: QuoteOutcome, second: Sequence[MarkedSpan]) -> QuoteOutcome:
-    span = _marked(outcome)
+def _compared(quote: JudgedQuote, second: Sequence[MarkedSpan]) -> JudgedQuote:
+    span = _marked(quote)
     if span is None:
-        return outcome
+        return quote
     agreed = agreement(span, second)
-    return replace(outcome, agreement=agreed, confidence=adjusted_confidence(outcome.confidence, agreed))
+    return replace(quote, agreement=agreed, confidence=adjusted_confidence(quote.confidence, agreed))
 
 
-def _marked(outcome: QuoteOutcome) -> MarkedSpan | None:
-    place = outcome.grounding
-    return MarkedSpan(outcome.label, place.start, place.end) if place else None
+def _marked(quote: JudgedQuote) -> MarkedSpan | None:
+    place = quote.grounding
+    return MarkedSpan(quote.label, place.start, place.end) if place else None
 
 
-def _judge(page_text: str, outcome: QuoteOutcome, rule: ValueRule | None) -> QuoteOutcome:
+def _judge(page_text: str, quote: JudgedQuote, rule: ValueRule | None) -> JudgedQuote:
     """Applies the rule of the label, last: no agreement makes an invalid value better."""
-    place = outcome.grounding
+    place = quote.grounding
     if rule is None or place is None:
-        return outcome
+        return quote
     verdict = judge(rule, page_text[place.start : place.end])
     rejected = verdict is Verdict.INVALID and rule.on_invalid is OnInvalid.REJECT
     return replace(
-        outcome,
-        outcome=INVALID_VALUE if rejected else KEPT,
+        quote,
+        outcome=QuoteOutcome.INVALID_VALUE if rejected else QuoteOutcome.KEPT,
         verdict=verdict,
-        confidence=rule.adjusted(outcome.confidence, verdict),
+        confidence=rule.adjusted(quote.confidence, verdict),
     )
 
 
-def _span(answer: ChunkAnswer, outcome: QuoteOutcome) -> Span | None:
-    place = outcome.grounding
-    if place is None or outcome.outcome != KEPT:
+def _span(answer: ChunkAnswer, quote: JudgedQuote) -> Span | None:
+    place = quote.grounding
+    if place is None or quote.outcome != QuoteOutcome.KEPT:
         return None
     return Span(
-        label=outcome.label,
+        label=quote.label,
         start=place.start,
         end=place.end,
-        confidence=outcome.confidence,
+        confidence=quote.confidence,
         similarity=place.similarity,
         chunk_start=answer.start,
         chunk_end=answer.end,
         answered_at=answer.answered_at,
-        answer_index=outcome.answer_index,
+        answer_index=quote.answer_index,
     )
 
 

@@ -1,11 +1,11 @@
 """How many llama-3 tokens a text costs, estimated from above without a tokenizer.
 
 Llama 3 first cuts a text into words (with the one character before them), groups of up to three
-digits, runs of punctuation and runs of white space, and then splits each of these into pieces of its
-vocabulary. A word of common letter pairs is one piece, a word the OCR garbled is many. So every code
+digits, runs of punctuation and runs of white space, and then splits each of these into tokens of its
+vocabulary. A word of common letter pairs is one token, a word the OCR garbled is many. So every code
 point is given the expected number of tokens that begin with it, which depends on its class and on the
 class of the code point before it: rare letter pairs, accents, capitals, digits and foreign scripts
-cost more. The sum over a text is the estimate, and a running sum gives the estimate of every piece of
+cost more. The sum over a text is the estimate, and a running sum gives the estimate of every slice of
 it. The costs were measured with the real vocabulary; docs/chunking.md says how and how well.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 __all__ = [
     "MAX_CALIBRATION",
     "MIN_CALIBRATION",
-    "PieceEstimates",
+    "SliceEstimates",
     "calibrated_tokens",
     "calibration_factor",
     "estimate_tokens",
@@ -289,8 +289,8 @@ def _running_sum(units: NDArray[np.int32]) -> NDArray[np.int64]:
     return running
 
 
-class PieceEstimates:
-    """The estimates of all pieces of one text, each in constant time."""
+class SliceEstimates:
+    """The estimates of all slices of one text, each in constant time."""
 
     __slots__ = ("_first", "_fused", "_running", "_second")
 
@@ -303,7 +303,7 @@ class PieceEstimates:
         costs = _costs(text)
         self._running = _running_sum(costs.runs + costs.fused)
         self._fused = _running_sum(costs.fused)
-        # What the first two code points of a piece cost more for want of the ones before them: the
+        # What the first two code points of a slice cost more for want of the ones before them: the
         # first has lost its pair, and a run begins anew.
         self._first = _COST_OF_PAIR[_BREAK * _CLASSES + costs.classes] - costs.runs
         self._second = np.zeros(len(text), dtype=np.int32)
@@ -321,7 +321,7 @@ class PieceEstimates:
         """
         if start == end:
             return 0
-        # No letter is fused to a word that began before the piece.
+        # No letter is fused to a word that began before the slice.
         fused = self._fused[min(end, start + _LONG_WORD)] - self._fused[start]
         units = self._running[end] - self._running[start] + self._first[start] - fused
         if end - start > 1:

@@ -15,6 +15,7 @@ from preannotation_assets.lake.objects import (
 )
 from preannotation_assets.lake.reading import ObjectReader
 from preannotation_assets.lake.tables import (
+    Row,
     TableStat,
     read_json,
     read_table,
@@ -31,6 +32,7 @@ __all__ = [
     "ObjectStat",
     "ObjectStore",
     "RequestLimits",
+    "Row",
     "StoreLocation",
     "TableStat",
     "conform",

@@ -63,7 +63,7 @@ class DatasetLayout:
         return f"argilla/work/{self.dataset}"
 
     @property
-    def journal(self) -> str:
+    def answers(self) -> str:
         """The folder of the answers, as they arrive."""
         return f"{self.work}/answers"
 

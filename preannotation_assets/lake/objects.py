@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from uuid import uuid4
 
 from preannotation_assets.errors import ObjectNotFoundError, SettingsError, StorageError
@@ -29,7 +29,6 @@ __all__ = [
     "RequestLimits",
     "S3Root",
     "StoreLocation",
-    "check_endpoint",
     "check_key",
     "check_prefix",
     "is_key",
@@ -300,21 +299,6 @@ def _parse_file(rest: str) -> LocalRoot:
             "the storage root is a file:// address of another machine", "use file:///folder or a plain path"
         )
     return LocalRoot(Path("/" + unquote(path)))
-
-
-def check_endpoint(endpoint_url: str | None) -> None:
-    """Refuse an endpoint that is no http(s) address, or that carries a user name or password.
-
-    Raises:
-        SettingsError: The endpoint is not usable; the message does not repeat it.
-    """
-    if endpoint_url is None:
-        return
-    parts = urlsplit(endpoint_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError("the S3 endpoint is not an http(s) address", "check AWS_ENDPOINT_URL")
-    if parts.username is not None or parts.password is not None:
-        raise SettingsError("the S3 endpoint carries credentials", "use boto3's standard credential chain")
 
 
 def probe_key() -> str:

@@ -30,7 +30,6 @@ from preannotation_assets.lake.objects import (
     RequestLimits,
     S3Root,
     StoreLocation,
-    check_endpoint,
     check_key,
     check_prefix,
     is_key,
@@ -46,6 +45,7 @@ from preannotation_assets.lake.s3_errors import (
     may_be_done,
     translated,
 )
+from preannotation_assets.s3_endpoint import check_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,7 @@ from preannotation_assets.lake.objects import ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
 
 __all__ = [
+    "Row",
     "TableStat",
     "read_json",
     "read_table",
@@ -29,6 +30,9 @@ __all__ = [
     "write_json",
     "write_table",
 ]
+
+Row: TypeAlias = Mapping[str, Any]
+"""A row of a table: its values by the names of the columns."""
 
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000

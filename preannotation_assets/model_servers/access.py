@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from preannotation_assets.model_servers.stream_choice import StreamChoice
+
 __all__ = ["access_headers", "wants_stream"]
 
 
@@ -14,10 +16,10 @@ def access_headers(environment: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def wants_stream(choice: str, endpoint: str) -> bool:
+def wants_stream(choice: StreamChoice, endpoint: str) -> bool:
     """Whether to stream: ``auto`` streams over https.
 
     An edge such as Cloudflare gives up with 524 after 100 s without response headers. Model servers send
     headers with the first token; an answer that is not streamed has them with its last.
     """
-    return choice == "always" or (choice == "auto" and endpoint.startswith("https://"))
+    return choice is StreamChoice.always or (choice is StreamChoice.auto and endpoint.startswith("https://"))

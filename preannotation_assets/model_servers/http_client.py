@@ -14,6 +14,7 @@ from preannotation_assets.model_servers.access import wants_stream
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.outcomes import Outcome, Reason
 from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["ChatClient", "Timeouts"]
@@ -38,12 +39,17 @@ class Timeouts:
     shortest_total: float = 300.0
     load: float = 1800.0
 
+    @classmethod
+    def for_silence(cls, longest: float, shortest_total: float) -> "Timeouts":
+        """Those of a server that may be silent as long as that; an answer may take twice the time."""
+        return cls(first_token=longest, total=2 * longest, shortest_total=min(shortest_total, longest))
+
 
 class ChatClient:
     """Sends chat requests; one for each event loop. Use it as an asynchronous context manager."""
 
     def __init__(
-        self, server: ModelServer, timeouts: Timeouts, environment: Mapping[str, str], stream: str
+        self, server: ModelServer, timeouts: Timeouts, environment: Mapping[str, str], stream: StreamChoice
     ) -> None:
         self._server = server
         self._timeouts = timeouts

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Reason(StrEnum):
-    """Why an attempt gave no answer; recorded with a chunk that failed or was split."""
+    """Why a text has no answer; recorded with a chunk that failed or was split, and with a failed page."""
 
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed_out"
@@ -36,6 +36,9 @@ class Reason(StrEnum):
     REFUSED = "refused"
     CONTEXT_EXCEEDED = "context_exceeded"
     ANSWER_TOO_LONG = "answer_too_long"
+    # Of pages: no answer to any of its text is there, or a failure that does not say why.
+    NOT_ASKED = "not_asked"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

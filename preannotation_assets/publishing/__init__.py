@@ -1,1 +1,1 @@
-"""The published suggestions: verified, written in one piece, and shown."""
+"""The published suggestions: verified, written as a whole, and shown."""

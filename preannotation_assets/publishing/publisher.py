@@ -6,6 +6,7 @@ both can tell whether they belong together.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,17 +21,21 @@ from preannotation_assets.errors import ConflictError, ObjectNotFoundError, Stor
 from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.page_states import verify_states
-from preannotation_assets.publishing.verification import VerificationReport, schema_differences, verify_rows
+from preannotation_assets.manifests import PagesManifest, SuggestionsManifest, Verification
+from preannotation_assets.publishing.page_states import PageStates
+from preannotation_assets.publishing.verification import (
+    SpanRules,
+    VerificationReport,
+    schema_differences,
+    verify_rows,
+)
 
-__all__ = ["Publication", "publish", "rows_of", "verify_dataset"]
+__all__ = ["Publication", "publish", "recall_verification", "rows_of", "verify_dataset"]
 
 _GROUP_ROWS: Final = 50_000
 _BATCH_ROWS: Final = 5_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
 _STATE_COLUMNS: Final = ("doc_id", "page_num", "label")
-_PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
 _VOLATILE: Final = {"run_id", "published_at"}
 
 
@@ -48,9 +53,7 @@ def publish(
     part_keys: Sequence[str],
     pages: PagesManifest,
     draft: SuggestionsManifest,
-    labels: Sequence[str],
-    *,
-    overlaps_allowed: bool,
+    rules: SpanRules,
 ) -> Publication:
     """Publishes the rows of the parts, which must be sorted and in order.
 
@@ -69,7 +72,7 @@ def publish(
         _require_one_put(store, layout, merged.stat().st_size)
         size, content_hash = merged.stat().st_size, _sha256(merged)
         manifest = draft.model_copy(update={"rows": rows, "bytes": size, "content_hash": content_hash})
-        report = _verify(store, layout, pages, merged, manifest, labels, overlaps_allowed=overlaps_allowed)
+        report = _verify(store, layout, pages, merged, manifest, rules)
         if not report.passed:
             raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
         published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
@@ -79,7 +82,10 @@ def publish(
             if unchanged and before
             else store.upload_if(layout.published_suggestions, merged, before.etag if before else None)
         )
-    manifest = manifest.model_copy(update={"parquet_etag": etag})
+    verification = Verification(
+        subject=_subject(pages, manifest, rules), rows=report.rows, shifted_pages=report.shifted_pages
+    )
+    manifest = manifest.model_copy(update={"parquet_etag": etag, "verification": verification})
     if published is None or _lasting(published) != _lasting(manifest):
         _require_in_place(store, layout, etag)
         write_manifest(store, layout.published_manifest, manifest)
@@ -87,9 +93,7 @@ def publish(
     return Publication(published, changed=not unchanged)
 
 
-def verify_dataset(
-    store: ObjectStore, dataset: str, labels: Sequence[str], *, overlaps_allowed: bool
-) -> VerificationReport:
+def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport:
     """Reads what is published and checks every row, and the state of every page, against the snapshot.
 
     Raises:
@@ -114,7 +118,27 @@ def verify_dataset(
                 "materialize suggestions again",
             )
         _verify_file(path, manifest)
-        return _verify(store, layout, pages, path, manifest, labels, overlaps_allowed=overlaps_allowed)
+        return _verify(store, layout, pages, path, manifest, rules)
+
+
+def recall_verification(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport | None:
+    """What was found when the dataset was published, if nothing has changed since.
+
+    The manifest must name the very Parquet that is in place, by etag and size, and say that it was verified
+    against the snapshot and the label scheme of now: then verifying it again would read the same bytes.
+
+    Raises:
+        BatchError: there is no snapshot, or nothing is published.
+    """
+    layout = DatasetLayout(dataset)
+    pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
+    manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
+    stat, found = store.stat(layout.published_suggestions), manifest.verification
+    if found is None or found.subject != _subject(pages, manifest, rules) or found.rows != manifest.rows:
+        return None
+    if stat is None or (stat.etag, stat.size) != (manifest.parquet_etag, manifest.bytes):
+        return None
+    return VerificationReport(rows=found.rows, shifted_pages=found.shifted_pages)
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -130,20 +154,19 @@ def _verify(
     pages: PagesManifest,
     path: Path,
     manifest: SuggestionsManifest,
-    labels: Sequence[str],
-    *,
-    overlaps_allowed: bool,
+    rules: SpanRules,
 ) -> VerificationReport:
-    """Checks every row of a local Parquet, and the state of every page, against the snapshot."""
+    """Checks every row of a local Parquet, and the state of every page, in one walk over the snapshot."""
     snapshot, parts = layout.stage("pages", pages.version), len(pages.part_rows)
+    states = PageStates.read(manifest, rows_of(path, _STATE_COLUMNS))
+    of_pages = VerificationReport()
     report = verify_rows(
         rows_of(path, _VERIFIED_COLUMNS),
-        iterate_rows(store, snapshot, parts),
-        labels,
-        overlaps_allowed=overlaps_allowed,
+        states.checked(iterate_rows(store, snapshot, parts), of_pages),
+        rules.labels,
+        overlaps_allowed=rules.overlaps_allowed,
     )
-    keys = iterate_rows(store, snapshot, parts, _PAGE_COLUMNS)
-    verify_states(manifest, rows_of(path, _STATE_COLUMNS), keys, report)
+    report.take_in(of_pages)
     return report
 
 
@@ -165,6 +188,14 @@ def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
             f"the manifest of {manifest.dataset} has other rows or another hash than the published Parquet",
             "materialize suggestions again",
         )
+
+
+def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRules) -> str:
+    """Names what a verification is about: the snapshot, the label scheme, and all that the manifest says."""
+    said = manifest.model_dump(mode="json", exclude=_VOLATILE | {"parquet_etag", "verification"})
+    # In the order that a manifest has once it was stored and read again.
+    content = repr((pages.version, pages.content_hash, rules, json.dumps(said, sort_keys=True)))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _require_one_put(store: ObjectStore, layout: DatasetLayout, size: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from preannotation_assets.contracts import SALVAGED, AnswerStatus
+from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, read_table
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
@@ -42,7 +43,7 @@ class Summary:
         failed = len(published.failed_pages)
         labels = sorted(published.spans_by_label.items(), key=lambda item: (-item[1], item[0]))
         quotes = sum(published.quotes_by_outcome.values())
-        kept = published.quotes_by_outcome.get("kept", 0)
+        kept = published.quotes_by_outcome.get(QuoteOutcome.KEPT, 0)
         return [
             f"dataset    {published.dataset}{self._narrowed()}",
             (

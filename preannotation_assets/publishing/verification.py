@@ -1,7 +1,7 @@
 """Checks suggestions against the pages they were made from, row by row, in one streaming pass."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -9,14 +9,22 @@ from typing import Any, Final
 import pyarrow as pa
 
 from preannotation_assets.contracts import SUGGESTIONS, SUGGESTIONS_SORT, span_id
+from preannotation_assets.lake import Row
 from preannotation_assets.publishing.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 
-__all__ = ["MOST_OFFENDERS", "Offence", "Rule", "VerificationReport", "schema_differences", "verify_rows"]
+__all__ = [
+    "MOST_OFFENDERS",
+    "Offence",
+    "Rule",
+    "SpanRules",
+    "VerificationReport",
+    "schema_differences",
+    "verify_rows",
+]
 
 MOST_OFFENDERS: Final = 20
 """How many offenders of one rule a report names."""
 
-Row = Mapping[str, Any]
 PageKey = tuple[str, int]
 
 
@@ -37,6 +45,14 @@ class Rule(StrEnum):
     ONE_AGENT = "the rows of a page have one model and model_version"
     SPANS = f"a page has at most {MOST_SPANS:,} spans"
     STATE = "a page has rows, or is listed without spans, or is listed as failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRules:
+    """What the label scheme says of rows: the labels there are, and whether spans may overlap."""
+
+    labels: tuple[str, ...]
+    overlaps_allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,12 @@ class VerificationReport:
         """Counts an offence of a row."""
         self.add(rule, row["doc_id"], row["page_num"], row["span_id"])
 
+    def take_in(self, other: "VerificationReport") -> None:
+        """Adds what another report found about the same rows and pages."""
+        self.offences += other.offences
+        self.offenders += other.offenders
+        self.differences += other.differences
+
     def lines(self) -> list[str]:
         """What a reader of ``preannotate verify`` is told: the offenders one by one, then all in one line."""
         said = [
@@ -119,8 +141,8 @@ def verify_rows(
 ) -> VerificationReport:
     """Checks every row against its page.
 
-    ``pages`` must come sorted by doc_id and page_num, as the rows do; it is read once and one page is
-    held at a time, so memory does not grow with the batch.
+    ``pages`` must come sorted by doc_id and page_num, as the rows do; it is read once, to its end, and one
+    page is held at a time, so memory does not grow with the batch.
     """
     report = VerificationReport()
     known_labels = frozenset(labels)
@@ -137,6 +159,7 @@ def verify_rows(
         _verify_values(row, known_labels, report)
         _verify_place(row, opened.page, report)
         previous = row
+    walk.go_on_to_the_end()
     return report
 
 
@@ -194,6 +217,11 @@ class _PageWalk:
         while self._current is not None and _page_key(self._current) < key:
             self._current = next(self._pages, None)
         return self._current if self._current is not None and _page_key(self._current) == key else None
+
+    def go_on_to_the_end(self) -> None:
+        """Walks past all pages that are left: whoever hands them out may look at each."""
+        for _ in self._pages:
+            pass
 
 
 def _verify_values(row: Row, labels: frozenset[str], report: VerificationReport) -> None:

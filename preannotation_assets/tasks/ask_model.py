@@ -1,4 +1,4 @@
-"""Asks the model about a share of the chunks; every answer goes to the journal as it arrives."""
+"""Asks the model about a share of the chunks; every answer goes to the answer store as it arrives."""
 
 import asyncio
 import os
@@ -12,9 +12,10 @@ from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.asker import AskingPlan, ask_all
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.errors import ModelError
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
+from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
@@ -30,21 +31,21 @@ class ChunksToAsk:
 
 @dataclass(frozen=True, slots=True)
 class AskModel:
-    """The share of one task. ``journal`` is the folder of this run in the journal."""
+    """The share of one task. ``answers_folder`` is where the answers of this run go."""
 
     location: StoreLocation
-    journal: str
+    answers_folder: str
     parts: Sequence[ChunksToAsk]
     asking: AskingPlan
     server: ModelServer
-    stream: str
+    stream: StreamChoice
     flush_seconds: float
 
 
-def ask_model(task: AskModel) -> None:
-    """Asks everything of a share; returns when every request has a row in the journal.
+def ask_model(task: AskModel) -> FetchedBytes:
+    """Asks everything of a share; returns what was fetched, when every request has a row in the answer store.
 
-    What the journal of this run holds already is not asked again: Spark starts a task anew whose worker
+    What this run has answered already is not asked again: Spark starts a task anew whose worker
     died. Secrets for the headers come from this process's own environment, so that none passes
     through Spark.
 
@@ -53,20 +54,21 @@ def ask_model(task: AskModel) -> None:
         InferenceError: no request can succeed before somebody acts.
         StorageError: the chunks cannot be read, or answers cannot be kept.
     """
-    asyncio.run(_ask(task))
+    return asyncio.run(_ask(task))
 
 
-async def _ask(task: AskModel) -> None:
+async def _ask(task: AskModel) -> FetchedBytes:
     store = open_store(task.location)
     asking = task.asking
-    done = await asyncio.to_thread(AnswerIndex.read, store, task.journal)
+    done = await asyncio.to_thread(AnswerIndex.read, store, task.answers_folder)
     async with ChatClient(task.server, asking.timeouts, os.environ, task.stream) as client:
 
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)
 
-        async with AnswerWriter(store, task.journal, task.flush_seconds, approve) as journal:
+        async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as journal:
             await ask_all(asking, client, journal, _groups(store, task.parts, done))
+    return store.fetched
 
 
 async def require_same_digest(

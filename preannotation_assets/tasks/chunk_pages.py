@@ -9,7 +9,7 @@ import pyarrow as pa
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.lake import StoreLocation, open_store, read_table, write_batches
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table, write_batches
 
 __all__ = ["ChunkPages", "ChunkedPart", "chunk_pages"]
 
@@ -31,6 +31,7 @@ class ChunkedPart:
     chunks: int
     estimated_tokens: int
     split_pages: int
+    fetched: FetchedBytes
 
 
 def chunk_pages(task: ChunkPages) -> ChunkedPart:
@@ -52,20 +53,20 @@ def chunk_pages(task: ChunkPages) -> ChunkedPart:
             yield pa.RecordBatch.from_pylist(rows, schema=CHUNKS)
 
     stat = write_batches(store, task.chunks_key, CHUNKS, batches())
-    return ChunkedPart(stat.rows, tokens, split_pages)
+    return ChunkedPart(stat.rows, tokens, split_pages, store.fetched)
 
 
 def _chunk_rows(page: Mapping[str, Any], limits: ChunkLimits) -> Iterator[dict[str, Any]]:
     text: str = page["text"]
     for index, chunk in enumerate(chunk_page(text, limits)):
-        piece = text[chunk.start : chunk.end]
+        chunk_text = text[chunk.start : chunk.end]
         yield {
             "doc_id": page["doc_id"],
             "page_num": page["page_num"],
             "chunk_index": index,
             "start": chunk.start,
             "end": chunk.end,
-            "text": piece,
-            "chunk_sha256": text_sha256(piece),
+            "text": chunk_text,
+            "chunk_sha256": text_sha256(chunk_text),
             "estimated_tokens": chunk.estimated_tokens,
         }

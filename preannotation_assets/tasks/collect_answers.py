@@ -1,4 +1,4 @@
-"""Puts the answers of the journal beside the chunks of one part."""
+"""Puts the answers from the store beside the chunks of one part."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import pyarrow as pa
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table, write_table
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
 
@@ -21,7 +21,7 @@ _PAIRS_A_PART: Final = 2000
 class CollectAnswers:
     """For every pass and every row of the chunks part, the requests that stand for it.
 
-    A second pass has no requests for most rows. ``answers`` says where in the journal the row of a request
+    A second pass has no requests for most rows. ``answers`` says where in the store the row of a request
     is.
     """
 
@@ -53,13 +53,14 @@ class CollectedPart:
     latencies: Sequence[float]
     queue_times: Sequence[float]
     token_pairs: Sequence[tuple[int, int]]
+    fetched: FetchedBytes
 
 
 def collect_answers(task: CollectAnswers) -> CollectedPart:
     """Writes one row a request: pass after pass, each in the order of the chunks.
 
     Raises:
-        StorageError: the lake cannot be read or written, or the journal lacks an answer.
+        StorageError: the lake cannot be read or written, or the store lacks an answer.
     """
     store = open_store(task.location)
     chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
@@ -72,7 +73,7 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     ]
     missing = sum(request.request_key not in answers for _, _, request in placed)
     if missing:
-        raise StorageError(f"the journal lacks {missing} answers", "materialize raw_model_outputs again")
+        raise StorageError(f"the answer store lacks {missing} answers", "materialize raw_model_outputs again")
     rows = [
         {
             **chunk,
@@ -84,10 +85,10 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
         for pass_number, chunk, request in placed
     ]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
-    return _summary(rows, task.run_id)
+    return _summary(rows, task.run_id, store.fetched)
 
 
-def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
+def _summary(rows: Sequence[Mapping[str, Any]], run_id: str, fetched: FetchedBytes) -> CollectedPart:
     answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
     failed = [row for row in rows if row["status"] == AnswerStatus.FAILED]
     # Chunks with the same text share one request.
@@ -106,6 +107,7 @@ def _summary(rows: Sequence[Mapping[str, Any]], run_id: str) -> CollectedPart:
         latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
         token_pairs=pairs[:_PAIRS_A_PART],
+        fetched=fetched,
     )
 
 

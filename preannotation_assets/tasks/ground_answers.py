@@ -10,20 +10,21 @@ import pyarrow as pa
 from preannotation_assets.contracts import (
     FIRST_PASS,
     GROUNDINGS,
+    PAGES,
+    RAW_MODEL_OUTPUTS,
     SECOND_PASS,
     SUGGESTIONS,
     AnswerStatus,
     span_id,
 )
-from preannotation_assets.extraction.spans import Span
-from preannotation_assets.extraction.suggesting import KEPT, ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.extraction.spans import QuoteOutcome, Span
+from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
-from preannotation_assets.lake import StoreLocation, open_store, read_table, write_table
+from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
+from preannotation_assets.model_servers.outcomes import Reason
 
 __all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +60,25 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
+    fetched: FetchedBytes
 
 
 def ground_answers(task: GroundAnswers) -> GroundedPart:
     """Writes the suggestions of one part, sorted by doc_id, page_num, start, end and label.
 
-    A page of which any piece has no answer has no suggestions: it counts as failed as a whole.
+    A page of which any part has no answer has no suggestions: it counts as failed as a whole.
 
     Raises:
         StorageError: the lake cannot be read or written.
     """
     store = open_store(task.location)
-    outputs = _by_page(read_table(store, task.outputs_key))
+    outputs = _by_page(read_table_as(store, task.outputs_key, RAW_MODEL_OUTPUTS))
     suggestions: list[dict[str, Any]] = []
     groundings: list[dict[str, Any]] = []
     without_spans: list[PageVersion] = []
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
-    for page in read_table(store, task.pages_key).to_pylist():
+    for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         failure = _failure(page, rows)
         if failure:
@@ -85,7 +87,9 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         result = _suggest(task, page, rows)
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
-        sources.update(each.confidence_source.value for each in result.outcomes if each.outcome == KEPT)
+        sources.update(
+            each.confidence_source.value for each in result.quotes if each.outcome is QuoteOutcome.KEPT
+        )
         if not result.spans:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
     write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
@@ -102,6 +106,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
+        fetched=store.fetched,
     )
 
 
@@ -133,13 +138,13 @@ def _with_times(outputs: pa.Table) -> Iterator[Row]:
 def _failure(page: Row, rows: Sequence[Row]) -> str | None:
     # A second pass that failed leaves what the first one gave.
     reasons = [
-        row["reason"] or "unknown"
+        row["reason"] or Reason.UNKNOWN.value
         for row in rows
         if row["pass_number"] == FIRST_PASS and row["status"] != AnswerStatus.ANSWERED
     ]
     if reasons:
         return str(reasons[0])
-    return "not_asked" if not rows and page["text"].strip() else None
+    return Reason.NOT_ASKED.value if not rows and page["text"].strip() else None
 
 
 def _answers(rows: Sequence[Row], pass_number: int) -> list[ChunkAnswer]:
@@ -170,16 +175,16 @@ def _suggestion_row(task: GroundAnswers, page: Row, span: Span) -> dict[str, Any
 
 def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, Any]]:
     """Rows of contracts.GROUNDINGS."""
-    for outcome in result.outcomes:
-        place, probability = outcome.grounding, outcome.probability
+    for quote in result.quotes:
+        place, probability = quote.grounding, quote.probability
         yield {
             "doc_id": page["doc_id"],
             "page_num": page["page_num"],
-            "chunk_start": outcome.chunk_start,
-            "answer_index": outcome.answer_index,
-            "label": outcome.label,
-            "quote": outcome.quote,
-            "outcome": outcome.outcome,
+            "chunk_start": quote.chunk_start,
+            "answer_index": quote.answer_index,
+            "label": quote.label,
+            "quote": quote.quote,
+            "outcome": quote.outcome.value,
             "start": place.start if place else None,
             "end": place.end if place else None,
             "match": place.match.value if place else None,
@@ -187,8 +192,8 @@ def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, An
             "token_probability": probability.mean if probability else None,
             "lowest_token_probability": probability.lowest if probability else None,
             "value_tokens": probability.tokens if probability else None,
-            "self_reported": outcome.self_reported,
-            "agreement": outcome.agreement,
-            "value_verdict": outcome.verdict,
-            "confidence": outcome.confidence,
+            "self_reported": quote.self_reported,
+            "agreement": quote.agreement,
+            "value_verdict": quote.verdict,
+            "confidence": quote.confidence,
         }

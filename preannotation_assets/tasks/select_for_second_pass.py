@@ -14,7 +14,7 @@ __all__ = ["SelectForSecondPass", "select_for_second_pass"]
 
 @dataclass(frozen=True, slots=True)
 class SelectForSecondPass:
-    """For every row of a part of the chunks, where the journal keeps its answers, by request key.
+    """For every row of a part of the chunks, where the answer store keeps its answers, by request key.
 
     An answer is doubtful where the probability of one of its values is less than ``below``.
     """
@@ -29,7 +29,7 @@ def select_for_second_pass(task: SelectForSecondPass) -> list[int]:
     """The rows with a doubtful answer, in order.
 
     Raises:
-        StorageError: the journal cannot be read.
+        StorageError: the answer store cannot be read.
     """
     wanted = {key: answer for answers in task.answers.values() for key, answer in answers.items()}
     table = read_answers(open_store(task.location), wanted)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,10 +14,11 @@ from preannotation_assets.lake import ObjectStore, write_batches
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import FailedPage
 
-__all__ = ["PAGES_A_PART", "Snapshot", "write_snapshot"]
+__all__ = ["Snapshot", "part_sizes", "write_snapshot"]
 
-PAGES_A_PART: Final = 2000
 _BATCH_ROWS: Final = 200
+_SMALLEST_PART: Final = 50
+_PARTS_OF_A_SIZE: Final = 8
 
 
 @dataclass(slots=True)
@@ -36,8 +38,10 @@ class Snapshot:
         return sum(self.part_rows)
 
 
-def write_snapshot(store: ObjectStore, folder: str, checked: Iterable[PageRow | PageFault]) -> Snapshot:
-    """Writes the good pages in parts of PAGES_A_PART and takes note of the others.
+def write_snapshot(
+    store: ObjectStore, folder: str, checked: Iterable[PageRow | PageFault], pages_a_part: int
+) -> Snapshot:
+    """Writes the good pages in parts of ``pages_a_part`` at most and takes note of the others.
 
     One part is in memory at a time; each is written whole.
 
@@ -46,15 +50,28 @@ def write_snapshot(store: ObjectStore, folder: str, checked: Iterable[PageRow | 
     """
     snapshot = Snapshot()
     content = hashlib.sha256()
-    pages = _good_pages(checked, snapshot, content)
+    pages, sizes = _good_pages(checked, snapshot, content), part_sizes(pages_a_part)
     first = next(pages, None)
     while first is not None:
         key = part_key(folder, len(snapshot.part_rows))
-        stat = write_batches(store, key, PAGES, _batches(first, pages))
+        stat = write_batches(store, key, PAGES, _batches(first, pages, next(sizes)))
         snapshot.part_rows.append(stat.rows)
         first = next(pages, None)
     snapshot.content_hash = content.hexdigest()
     return snapshot
+
+
+def part_sizes(most: int) -> Iterator[int]:
+    """The sizes of the parts in pages, one after the other: 8 of 50, 8 of 100 and so on, up to ``most``.
+
+    How many pages there are is not known before the last: so a small batch has parts for all cores, and a
+    large one has few files.
+    """
+    size = min(_SMALLEST_PART, most)
+    while size < most:
+        yield from repeat(size, _PARTS_OF_A_SIZE)
+        size = min(2 * size, most)
+    yield from repeat(most)
 
 
 def _good_pages(
@@ -73,11 +90,11 @@ def _good_pages(
         yield page
 
 
-def _batches(first: PageRow, pages: Iterator[PageRow]) -> Iterator[pa.RecordBatch]:
+def _batches(first: PageRow, pages: Iterator[PageRow], size: int) -> Iterator[pa.RecordBatch]:
     """The first page and those that follow it, up to one part."""
     rows = [_row(first)]
-    for count in range(1, PAGES_A_PART + 1):
-        page = next(pages, None) if count < PAGES_A_PART else None
+    for count in range(1, size + 1):
+        page = next(pages, None) if count < size else None
         if page is None or len(rows) == _BATCH_ROWS:
             yield pa.RecordBatch.from_pylist(rows, schema=PAGES)
             rows = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.throttling.endpoint_pool import EndpointPool, EndpointState, Feedback
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
 from preannotation_assets.throttling.permit_client import FailureSignal, PermitReport, RunStoppedError
@@ -15,6 +16,8 @@ __all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 
 _FAILURES_LOOKED_AT: Final = 100
 _FEWEST_FAILURES: Final = 20
+# Where a task names no reason.
+_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class _Settled:
     def add(self, failed: bool, reason: str | None) -> None:
         self.failures.append(failed)
         if failed:
-            self.reasons[reason or "unknown"] += 1
+            self.reasons[reason or _UNKNOWN] += 1
 
     def complaint(self, max_rate: float) -> str | None:
         failed, of = sum(self.failures), len(self.failures)
@@ -122,7 +125,7 @@ class Dispatcher:
         self._limits = limits
         self._semaphores = semaphores or {}
         self._started = time.monotonic()
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[AttemptOutcome] = Counter()
         self._repeated: Counter[str] = Counter()
         self._done_tokens = 0
         self._added = 0
@@ -190,16 +193,16 @@ class Dispatcher:
         """What has been done so far."""
         return Progress(
             seconds=time.monotonic() - self._started,
-            answered=self._counts["answered"],
-            failed=self._counts["failed"],
-            split=self._counts["split"] + self._counts["salvaged"],
+            answered=self._counts[AttemptOutcome.ANSWERED],
+            failed=self._counts[AttemptOutcome.FAILED],
+            split=self._counts[AttemptOutcome.SPLIT] + self._counts[AttemptOutcome.SALVAGED],
             repeated=dict(self._repeated),
             endpoints=self.pool.states(),
             totals={
                 address: replace(totals, repeated=totals.repeated.copy())
                 for address, totals in self._totals.items()
             },
-            salvaged=self._counts["salvaged"],
+            salvaged=self._counts[AttemptOutcome.SALVAGED],
             added=self._added,
             done_tokens=self._done_tokens,
         )
@@ -231,14 +234,14 @@ class Dispatcher:
         totals.answer_tokens += report.answer_tokens or 0
         self._done_tokens += report.done_tokens
         self._added += max(0, report.parts - 1)
-        if report.outcome == "again":
-            self._repeated[report.reason or "unknown"] += 1
-            totals.repeated[report.reason or "unknown"] += 1
+        if report.outcome == AttemptOutcome.AGAIN:
+            self._repeated[report.reason or _UNKNOWN] += 1
+            totals.repeated[report.reason or _UNKNOWN] += 1
             return
-        totals.answered += report.outcome == "answered"
-        totals.failed += report.outcome == "failed"
+        totals.answered += report.outcome == AttemptOutcome.ANSWERED
+        totals.failed += report.outcome == AttemptOutcome.FAILED
         self._counts[report.outcome] += 1
-        self._settled.add(report.outcome == "failed", report.reason)
+        self._settled.add(report.outcome == AttemptOutcome.FAILED, report.reason)
         complaint = self._settled.complaint(self._limits.max_failure_rate)
         if complaint:
             self.stop(complaint)

@@ -18,6 +18,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self, TypeVar
 
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import InferenceError
 
 __all__ = [
@@ -53,7 +54,7 @@ class PermitAddress:
 
 @dataclass(frozen=True, slots=True)
 class PermitReport:
-    """What became of a request: ``outcome`` is answered, failed, split, salvaged or again.
+    """What became of a request.
 
     ``available`` says whether the endpoint served it, None where a ``FailureSignal`` has said so; ``reason``
     is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
@@ -61,7 +62,7 @@ class PermitReport:
     need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
     """
 
-    outcome: str
+    outcome: AttemptOutcome
     available: bool | None
     reason: str | None = None
     latency_seconds: float | None = None

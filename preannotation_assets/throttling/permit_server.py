@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.throttling.dispatcher import Dispatcher, Limits, Progress
 from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore
@@ -225,8 +226,9 @@ async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
 
 def _report(message: dict[str, Any]) -> PermitReport:
     try:
-        return PermitReport(**message["report"])
-    except (KeyError, TypeError):
+        report = message["report"]
+        return PermitReport(**{**report, "outcome": AttemptOutcome(report["outcome"])})
+    except (KeyError, TypeError, ValueError):
         raise _HungUpError from None
 
 

@@ -1,18 +1,22 @@
 """What ``preannotate try`` says, as lines for a terminal of 100 columns. Pure."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rich.text import Text
+
 from preannotation_assets.extraction.confidence import ConfidenceSource
 from preannotation_assets.extraction.prompt import Message, Prompt
-from preannotation_assets.extraction.suggesting import KEPT, PageSuggestions, QuoteOutcome
+from preannotation_assets.extraction.segments import Mark
+from preannotation_assets.extraction.spans import QuoteOutcome
+from preannotation_assets.extraction.suggesting import JudgedQuote, PageSuggestions
 from preannotation_assets.model_servers.outcomes import Reason
 from preannotation_assets.trying.page_asker import AskedChunk, TriedPage, measures_of
 from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
 from preannotation_assets.trying.survey import BatchSize
-from preannotation_assets.trying.terminal import Mark, Style, display_width, fit, visible
+from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded, visible
 
 __all__ = ["Capacity", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
 
@@ -26,21 +30,21 @@ _MINUTE: Final = 60.0
 _TWO_DIGITS: Final = 10
 _ASKED_AGAIN: Final = "a run would ask again"
 _LATER: Final = {
-    Reason.CONTEXT_EXCEEDED: "a run would ask about smaller pieces",
-    Reason.ANSWER_TOO_LONG: "a run would ask about smaller pieces",
+    Reason.CONTEXT_EXCEEDED: "a run would ask about its parts",
+    Reason.ANSWER_TOO_LONG: "a run would ask about its parts",
     Reason.REFUSED: "a run would list the page as failed",
 }
-_REASONS: Final = {
-    "empty": "the quote is empty",
-    "not_found": "not on the page",
-    "value_changed": "the page has other characters there",
-    "already_taken": "every place of it is taken",
-    "unknown_label": "no label of the scheme",
-    "invalid_value": "not what a value of the label is",
-    "exact_duplicate": "the same place was marked twice",
-    "seen_by_two_chunks": "the neighbouring chunk marked it as well",
-    "cut_by_border": "the neighbouring chunk saw it whole",
-    "overlap": "overlaps a mark that weighs more",
+_REASONS: Final[Mapping[QuoteOutcome, str]] = {
+    QuoteOutcome.EMPTY: "the quote is empty",
+    QuoteOutcome.NOT_FOUND: "not on the page",
+    QuoteOutcome.VALUE_CHANGED: "the page has other characters there",
+    QuoteOutcome.ALREADY_TAKEN: "every place of it is taken",
+    QuoteOutcome.UNKNOWN_LABEL: "no label of the scheme",
+    QuoteOutcome.INVALID_VALUE: "not what a value of the label is",
+    QuoteOutcome.EXACT_DUPLICATE: "the same place was marked twice",
+    QuoteOutcome.SEEN_BY_TWO_CHUNKS: "the neighbouring chunk marked it as well",
+    QuoteOutcome.CUT_BY_BORDER: "the neighbouring chunk saw it whole",
+    QuoteOutcome.OVERLAP: "overlaps a mark that weighs more",
 }
 
 
@@ -52,64 +56,59 @@ class Capacity:
     max_in_flight: int
 
 
-def short_prompt_lines(prompt: Prompt, style: Style) -> Iterator[str]:
+def short_prompt_lines(prompt: Prompt) -> Iterator[Line]:
     """The head of the prompt, and how long the rest is."""
-    yield style.heading(_rule("prompt"))
+    yield heading(_rule("prompt"))
     messages = prompt.constant_messages
     first = [line for line in visible(messages[0].content).split("\n") if line.strip()]
     yield from (fit(line, _WIDTH) for line in first[:_HEAD_LINES])
-    yield style.faint(
+    yield faint(
         f"… {prompt.constant_tokens:,} tokens (estimated) in {len(messages)} messages before each page;"
         " --prompt shows all"
     )
 
 
-def prompt_lines(prompt: Prompt, style: Style) -> Iterator[str]:
+def prompt_lines(prompt: Prompt) -> Iterator[Line]:
     """Everything that every request begins with, and the schema that the answer must obey."""
-    yield style.heading(_rule("prompt"))
+    yield heading(_rule("prompt"))
     for message in prompt.constant_messages:
-        yield from _message_lines(message, style)
-    yield style.faint("answer schema:")
+        yield from _message_lines(message)
+    yield faint("answer schema:")
     yield json.dumps(prompt.answer_schema, ensure_ascii=False)
-    yield style.faint(f"{prompt.constant_tokens:,} tokens (estimated) before each page")
+    yield faint(f"{prompt.constant_tokens:,} tokens (estimated) before each page")
 
 
 def page_lines(
-    tried: TriedPage, title: str, style: Style, prompt: Prompt, *, with_prompt: bool
-) -> Iterator[str]:
+    tried: TriedPage, title: str, view: View, prompt: Prompt, *, with_prompt: bool
+) -> Iterator[Line]:
     """One page: its text with the marks, the raw answers, what became of every quote, tokens and time.
 
     ``with_prompt`` adds each request's own message.
     """
     yield ""
-    yield style.heading(_rule(title))
+    yield heading(_rule(title))
     text = tried.page.text
     if with_prompt:
         for item in tried.asked:
             message = prompt.messages(text[item.chunk.start : item.chunk.end])[-1]
-            yield from _message_lines(message, style)
+            yield from _message_lines(message)
     found = tried.suggestions
     spans = found.spans if found else ()
-    yield style.page(text, [Mark(span.start, span.end, span.label) for span in spans])
+    yield view.page(text, [Mark(span.start, span.end, span.label) for span in spans])
     for number, item in enumerate(tried.asked, start=1):
         yield ""
-        yield from _request_lines(item, number, len(tried.asked), style)
+        yield from _request_lines(item, number, len(tried.asked))
     yield ""
     if found is None:
         yield "no suggestions, because not every request of the page has a usable answer"
     else:
-        yield from _outcome_lines(found, style)
+        yield from _outcome_lines(found, view)
 
 
-def projection_lines(
-    size: BatchSize,
-    tried: Sequence[TriedPage],
-    capacity: Capacity,
-    style: Style,
-) -> Iterator[str]:
+def projection_lines(size: BatchSize, tried: Sequence[TriedPage], capacity: Capacity) -> Iterator[Line]:
     """What the whole batch would take, and how sure that is."""
     yield ""
-    yield style.heading(_rule("the whole batch"))
+    yield heading(_rule("the whole batch"))
     about = "" if size.is_exact else "about "
     answered = size.all_requests - size.requests
     yield f"{_count(size.pages, 'page')}, {about}{_count(size.all_requests, 'request')}"
@@ -163,12 +162,12 @@ def _rate_words(speeds: Rates) -> str:
     return ", ".join(word for word in words if word) or "the server gives no counts"
 
 
-def _message_lines(message: Message, style: Style) -> Iterator[str]:
-    yield style.faint(f"{message.role}:")
+def _message_lines(message: Message) -> Iterator[Line]:
+    yield faint(f"{message.role}:")
     yield visible(message.content)
 
 
-def _request_lines(item: AskedChunk, number: int, count: int, style: Style) -> Iterator[str]:
+def _request_lines(item: AskedChunk, number: int, count: int) -> Iterator[Line]:
     reply = item.reply
     which = f" {number} of {count}, characters {item.chunk.start}-{item.chunk.end}" if count > 1 else ""
     tokens_in = f"{item.chunk.estimated_tokens + item.constant_tokens:,} (estimated)"
@@ -183,49 +182,45 @@ def _request_lines(item: AskedChunk, number: int, count: int, style: Style) -> I
     if reply and reply.answer_seconds:
         speed = f", {reply.answer_tokens / reply.answer_seconds:.1f} tokens/s" if reply.answer_tokens else ""
         parts.append(f"writing {reply.answer_seconds:.1f} s{speed}")
-    yield style.faint(" · ".join(parts))
+    yield faint(" · ".join(parts))
     if item.reason:
         yield f"no usable answer: {item.reason.value}; {_LATER.get(item.reason, _ASKED_AGAIN)}"
     if reply:
         yield visible(reply.content)
 
 
-def _outcome_lines(found: PageSuggestions, style: Style) -> Iterator[str]:
-    kept = [outcome for outcome in found.outcomes if outcome.outcome == KEPT]
-    rejected = [outcome for outcome in found.outcomes if outcome.outcome != KEPT]
-    yield style.faint(
-        f"{_count(len(kept), 'suggestion')} · confidence, offsets, label, quote, how it was found"
-    )
-    yield from (_kept_line(outcome, style) for outcome in kept)
+def _outcome_lines(found: PageSuggestions, view: View) -> Iterator[Line]:
+    kept = [quote for quote in found.quotes if quote.outcome == QuoteOutcome.KEPT]
+    rejected = [quote for quote in found.quotes if quote.outcome != QuoteOutcome.KEPT]
+    yield faint(f"{_count(len(kept), 'suggestion')} · confidence, offsets, label, quote, how it was found")
+    yield from (_kept_line(quote, view) for quote in kept)
     if rejected:
-        yield style.faint(f"{len(rejected)} rejected · label, quote, why")
-        yield from (_rejected_line(outcome) for outcome in rejected)
+        yield faint(f"{len(rejected)} rejected · label, quote, why")
+        yield from (_rejected_line(quote) for quote in rejected)
 
 
-def _kept_line(outcome: QuoteOutcome, style: Style) -> str:
-    place = outcome.grounding
-    confidence = "   ?" if outcome.confidence is None else f"{outcome.confidence:.2f}"
+def _kept_line(quote: JudgedQuote, view: View) -> Text:
+    place = quote.grounding
+    confidence = "   ?" if quote.confidence is None else f"{quote.confidence:.2f}"
     offsets = f"{place.start}-{place.end}" if place else ""
     how = "" if place is None else place.match.value
-    if outcome.confidence_source is ConfidenceSource.SELF_REPORTED:
-        how = f"{how}, self-reported {outcome.self_reported}"
-    after_label = " " * max(0, _LABEL_WIDTH - display_width(visible(outcome.label)))
-    return (
-        f"  {confidence}  {offsets:>13}  {style.label(outcome.label)}{after_label}"
-        f"  {_padded(_quote(outcome.quote, _QUOTE_WIDTH), _QUOTE_WIDTH + 2)}  {style.faint(how)}"
+    if quote.confidence_source is ConfidenceSource.SELF_REPORTED:
+        how = f"{how}, self-reported {quote.self_reported}"
+    return Text.assemble(
+        f"  {confidence}  {offsets:>13}  ",
+        padded(view.label(quote.label), _LABEL_WIDTH),
+        "  ",
+        padded(_quote(quote.quote, _QUOTE_WIDTH), _QUOTE_WIDTH + 2),
+        "  ",
+        faint(how),
     )
 
 
-def _rejected_line(outcome: QuoteOutcome) -> str:
-    label = _padded(visible(outcome.label), _LABEL_WIDTH)
-    why = _REASONS.get(outcome.outcome, outcome.outcome)
-    quote = _padded(_quote(outcome.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)
-    return f"  {label}  {quote}  {why}"
-
-
-def _padded(text: str, width: int) -> str:
-    fitting = fit(text, width)
-    return fitting + " " * (width - display_width(fitting))
+def _rejected_line(quote: JudgedQuote) -> Text:
+    label = padded(fit(visible(quote.label), _LABEL_WIDTH), _LABEL_WIDTH)
+    why = _REASONS[quote.outcome]
+    text = padded(_quote(quote.quote, _REJECTED_QUOTE_WIDTH), _REJECTED_QUOTE_WIDTH + 2)
+    return Text.assemble("  ", label, "  ", text, "  ", why)
 
 
 def _quote(quote: str, width: int) -> str:

@@ -1,16 +1,39 @@
-"""Pages and marks on a terminal, with colours or without. Pure; text in, text out.
+"""Pages and marks on a terminal, with colours or without.
 
 What a page holds is shown and never obeyed: control characters, and those that turn the direction of
 writing, come out as visible signs, so that no page can move the cursor or set a title.
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TextIO
 
-__all__ = ["ColourStyle", "Mark", "PlainStyle", "Style", "colours_of", "display_width", "fit", "visible"]
+from rich.cells import cell_len
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from preannotation_assets.extraction.labels import text_colour_on
+from preannotation_assets.extraction.segments import Mark, Segment, segments
+
+__all__ = [
+    "ColourView",
+    "Line",
+    "PlainView",
+    "View",
+    "console_for",
+    "faint",
+    "fit",
+    "heading",
+    "padded",
+    "show",
+    "view_for",
+    "visible",
+]
+
+Line = str | Text
+"""What ends at the line's end, or a page of several lines."""
 
 # Control pictures begin at U+2400, in the order of the control characters they show.
 _CONTROL_PICTURES: Final = 0x2400
@@ -22,43 +45,20 @@ _TAB: Final = "    "
 _INVISIBLE: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 # Emoji and many scripts are joined by them, and they turn nothing round.
 _JOINERS: Final = frozenset("\u200c\u200d")
-_WITHOUT_WIDTH: Final = frozenset(("Mn", "Me"))
-_WIDE: Final = frozenset("WF")
 
-# Light backgrounds of the 256-colour palette, neighbours far apart in hue; the text on them is black.
-_PALETTE: Final = (222, 117, 150, 218, 183, 216, 159, 192, 228, 147, 174, 115, 180, 189, 207, 153)
-_BLACK: Final = 16
-_RESET: Final = "\x1b[0m"
-_BOLD: Final = "\x1b[1m"
-_FAINT: Final = "\x1b[2m"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A labelled place: ``text[start:end]``, in code points, not empty."""
-
-    start: int
-    end: int
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A stretch between two borders, the marks on it, and those that begin before or end behind it.
-
-    ``covering`` has the innermost mark last; ``closing`` has it first.
-    """
-
-    text: str
-    opening: tuple[Mark, ...]
-    covering: tuple[Mark, ...]
-    closing: tuple[Mark, ...]
+# What is told of a terminal, and what it gets. In sixteen colours all labels would look alike, and whatever
+# calls itself "xterm" has 256.
+_SYSTEMS: Final[Mapping[str, Literal["256", "truecolor"]]] = {
+    "standard": "256",
+    "256": "256",
+    "truecolor": "truecolor",
+}
 
 
 def visible(text: str) -> str:
     """The text with every character that a terminal would obey, or not show, as a visible sign.
 
-    Line feeds stay, tabs become four spaces.
+    Line feeds stay, tabs become four spaces. Rich lets escape sequences through.
     """
     return "".join(map(_visible_character, text))
 
@@ -78,139 +78,123 @@ def _visible_character(character: str) -> str:
     return character
 
 
-def display_width(text: str) -> int:
-    """How many columns a terminal gives to a line (UAX #11: wide and full-width characters have two)."""
-    return sum(map(_character_width, text))
-
-
-def _character_width(character: str) -> int:
-    if character in _JOINERS or unicodedata.category(character) in _WITHOUT_WIDTH:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
-
-
 def fit(text: str, width: int) -> str:
     """The text in at most ``width`` columns; one that is cut ends in an ellipsis."""
-    if display_width(text) <= width:
-        return text
-    reached = 0
-    for index, character in enumerate(text):
-        reached += _character_width(character)
-        if reached > width - 1:
-            return f"{text[:index]}\u2026"
-    return text
+    line = Text(text)
+    line.truncate(width, overflow="ellipsis")
+    return line.plain
 
 
-class Style(Protocol):
-    """How things are told apart on a terminal."""
+def padded(text: str | Text, width: int) -> Text:
+    """The text in exactly ``width`` columns where it fits, and as it is where it does not."""
+    line = Text.assemble(text)
+    line.pad_right(max(0, width - cell_len(line.plain)))
+    return line
 
-    def heading(self, text: str) -> str:
-        """A line that something new begins with."""
-        ...
 
-    def faint(self, text: str) -> str:
-        """What matters less."""
-        ...
+def heading(text: str) -> Text:
+    """A line that something new begins with."""
+    return Text(text, "bold")
 
-    def label(self, name: str) -> str:
+
+def faint(text: str) -> Text:
+    """What matters less."""
+    return Text(text, "dim")
+
+
+class View(Protocol):
+    """How labels are told apart on a terminal."""
+
+    def label(self, name: str) -> Text:
         """A label, as it looks on the page."""
         ...
 
-    def page(self, text: str, marks: Sequence[Mark]) -> str:
+    def page(self, text: str, marks: Sequence[Mark]) -> Text:
         """A text with its marks, which may overlap."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PlainStyle:
+class PlainView:
     """No colours: ``[label: text]``. Where marks overlap, ``]label`` closes one that is not the innermost."""
 
-    def heading(self, text: str) -> str:
-        """The text as it is."""
-        return text
-
-    def faint(self, text: str) -> str:
-        """The text as it is."""
-        return text
-
-    def label(self, name: str) -> str:
+    def label(self, name: str) -> Text:
         """The name as it is."""
-        return visible(name)
+        return Text(visible(name))
 
-    def page(self, text: str, marks: Sequence[Mark]) -> str:
+    def page(self, text: str, marks: Sequence[Mark]) -> Text:
         """The text with its marks in brackets."""
-        shown: list[str] = []
-        for piece in _pieces(text, marks):
-            shown += [f"[{visible(mark.label)}: " for mark in piece.opening]
-            shown.append(visible(piece.text))
-            still_open = list(piece.covering)
-            for mark in piece.closing:
+        shown = Text()
+        for segment in segments(text, marks):
+            for mark in segment.opening:
+                shown.append(f"[{visible(mark.label)}: ")
+            shown.append(visible(segment.text))
+            still_open = list(segment.covering)
+            for mark in segment.closing:
                 shown.append("]" if still_open[-1] is mark else f"]{visible(mark.label)} ")
                 still_open.remove(mark)
-        return "".join(shown)
+        return shown
 
 
 @dataclass(frozen=True, slots=True)
-class ColourStyle:
+class ColourView:
     """Every label has a background of its own and stands, small, behind what it marks.
 
-    ``colours`` are numbers of the 256-colour palette. What several marks cover has the innermost one's
-    colour and a line below.
+    ``colours`` are ``#rrggbb`` by label. What several marks cover has the innermost one's colour and a line
+    below.
     """
 
-    colours: Mapping[str, int]
+    colours: Mapping[str, str]
 
-    def heading(self, text: str) -> str:
-        """Bold."""
-        return f"{_BOLD}{text}{_RESET}"
-
-    def faint(self, text: str) -> str:
-        """Dim."""
-        return f"{_FAINT}{text}{_RESET}"
-
-    def label(self, name: str) -> str:
+    def label(self, name: str) -> Text:
         """The name on its background."""
-        return f"\x1b[{self._background(name)}m{visible(name)}{_RESET}"
+        return Text(visible(name), self._background(name))
 
-    def page(self, text: str, marks: Sequence[Mark]) -> str:
+    def page(self, text: str, marks: Sequence[Mark]) -> Text:
         """The text with its marks in colours."""
-        shown: list[str] = []
-        for piece in _pieces(text, marks):
-            shown.append(self._piece(piece))
-            shown += [self._tag(mark.label) for mark in piece.closing]
-        return "".join(shown)
+        shown = Text()
+        for segment in segments(text, marks):
+            shown.append(visible(segment.text), self._style(segment))
+            for mark in segment.closing:
+                tag = Style(color=self.colours[mark.label], italic=True)
+                shown.append(f"\u2039{visible(mark.label)}\u203a", tag)
+        return shown
 
-    def _piece(self, piece: _Piece) -> str:
-        if not piece.covering:
-            return visible(piece.text)
-        background = self._background(piece.covering[-1].label)
-        begin = f"\x1b[{background};4m" if len(piece.covering) > 1 else f"\x1b[{background}m"
-        # A terminal fills the rest of a line with the background it is left with.
-        return "\n".join(f"{begin}{line}{_RESET}" if line else "" for line in visible(piece.text).split("\n"))
+    def _style(self, segment: Segment[Mark]) -> Style | None:
+        if not segment.covering:
+            return None
+        below = Style(underline=True) if len(segment.covering) > 1 else Style()
+        return self._background(segment.covering[-1].label) + below
 
-    def _background(self, label: str) -> str:
-        return f"38;5;{_BLACK};48;5;{self.colours[label]}"
-
-    def _tag(self, label: str) -> str:
-        return f"\x1b[3;38;5;{self.colours[label]}m\u2039{visible(label)}\u203a{_RESET}"
+    def _background(self, label: str) -> Style:
+        colour = self.colours[label]
+        return Style(color=text_colour_on(colour), bgcolor=colour)
 
 
-def colours_of(labels: Sequence[str]) -> dict[str, int]:
-    """A background for each label; with more labels than colours they begin again."""
-    return {label: _PALETTE[index % len(_PALETTE)] for index, label in enumerate(labels)}
+class _Console(Console):
+    """Rich's own one would end the process where nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command."""
+        raise BrokenPipeError
 
 
-def _pieces(text: str, marks: Sequence[Mark]) -> Iterator[_Piece]:
-    """The text cut where a mark begins or ends."""
-    borders = sorted({0, len(text), *(mark.start for mark in marks), *(mark.end for mark in marks)})
-    # The longest of those that begin together is the outermost.
-    waiting = sorted(marks, key=lambda mark: (mark.start, -mark.end, mark.label), reverse=True)
-    covering: list[Mark] = []
-    for start, end in pairwise(borders):
-        opening: list[Mark] = []
-        while waiting and waiting[-1].start <= start:
-            opening.append(waiting.pop())
-        covering += opening
-        closing = tuple(mark for mark in reversed(covering) if mark.end <= end)
-        yield _Piece(text[start:end], tuple(opening), tuple(covering), closing)
-        covering = [mark for mark in covering if mark.end > end]
+def console_for(out: TextIO, environment: Mapping[str, str]) -> Console:
+    """Colours on a terminal, unless NO_COLOR (no-color.org) is set or the terminal is dumb."""
+    found = Console(file=out, _environ=environment)
+    colours = None if found.no_color else found.color_system
+    return _Console(file=out, color_system=_SYSTEMS.get(colours or ""))
+
+
+def view_for(console: Console, colours: Mapping[str, str]) -> View:
+    """How labels are told apart there; ``colours`` are ``#rrggbb`` by label."""
+    return PlainView() if console.color_system is None else ColourView(colours)
+
+
+def show(console: Console, line: Line) -> None:
+    """Writes a line as long as it is: one that was wrapped could not be searched.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+    """
+    console.print(Text.assemble(line), soft_wrap=True)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TextIO
 
+from rich.console import Console
+
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
-from preannotation_assets.errors import BatchError, InferenceError, SettingsError
+from preannotation_assets.errors import BatchError, InferenceError
 from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.chunking import ChunkLimits
-from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.extraction.labels import LabelScheme, label_colours
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.lake import ObjectStore, open_store
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
@@ -30,9 +32,10 @@ from preannotation_assets.model_servers.preflight import (
     require_honoured_schema,
     require_room,
 )
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.settings import DEFAULT_ENDPOINT, Settings
+from preannotation_assets.settings import AskingSettings, Settings
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
@@ -43,9 +46,9 @@ from preannotation_assets.trying.report import (
     short_prompt_lines,
 )
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
-from preannotation_assets.trying.terminal import ColourStyle, PlainStyle, Style, colours_of, visible
+from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for, visible
 
-__all__ = ["OpenPages", "PageSource", "TryRequest", "style_for", "try_on_terminal", "try_pages"]
+__all__ = ["OpenPages", "PageSource", "TryRequest", "try_on_terminal", "try_pages"]
 
 _LARGEST_FILE: Final = 10_000_000
 _INTERRUPTED: Final = 130
@@ -85,20 +88,14 @@ class _Trial:
 
     server: ModelServer
     endpoints: tuple[str, ...]
-    stream: str
+    asking: AskingSettings
     scheme: LabelScheme
     template: RequestTemplate
     limits: ChunkLimits
     slots: SharedSemaphore
-    style: Style
+    console: Console
+    view: View
     with_prompt: bool
-
-
-def style_for(environment: Mapping[str, str], stream: TextIO, labels: Iterable[str]) -> Style:
-    """Colours on a terminal, unless NO_COLOR (no-color.org) is set or the terminal is dumb."""
-    if environment.get("NO_COLOR") or environment.get("TERM") == "dumb" or not stream.isatty():
-        return PlainStyle()
-    return ColourStyle(colours_of(list(labels)))
 
 
 def try_on_terminal(settings: Settings, request: TryRequest, open_pages: OpenPages) -> int:
@@ -127,63 +124,68 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
     Raises:
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
-    store = open_store(settings.location())
+    store = open_store(StoreLocation(*settings.storage.place()))
     limits = _limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
-    trial = _prepare(settings, request, limits, out)
+    trial = _prepare(settings, request, limits, console_for(out, os.environ))
     if request.text_file:
-        _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))], out)
+        _try(trial, [PageRow(request.text_file, 1, text, text_sha256(text))])
         return
     size, pages = _survey(store, request, trial, open_pages)
-    tried = _try(trial, pages, out)
-    capacity = Capacity(len(trial.endpoints), settings.max_in_flight)
-    _write(out, projection_lines(size, tried, capacity, trial.style))
+    tried = _try(trial, pages)
+    capacity = Capacity(len(trial.endpoints), settings.asking.max_in_flight)
+    _write(trial.console, projection_lines(size, tried, capacity))
     if request.doc_id is not None or request.page_num is not None:
-        _write(out, ["these pages were chosen and not drawn, so the interval may be far off"])
+        _write(trial.console, ["these pages were chosen and not drawn, so the interval may be far off"])
 
 
-def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, out: TextIO) -> _Trial:
+def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, console: Console) -> _Trial:
     """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
-    scheme = load_label_scheme(settings.labels)
-    prompt = build_prompt(scheme, answer_format(self_reported=settings.self_reported))
-    options = ModelOptions(settings.num_ctx, settings.num_predict)
-    server = OllamaServer()
+    scheme = load_label_scheme(settings.labels.path)
+    prompt = build_prompt(scheme, answer_format(self_reported=settings.generation.self_reported))
+    options = ModelOptions(settings.generation.num_ctx, settings.generation.num_predict)
+    server = OllamaServer(settings.ollama.keep_alive)
     require_honoured_schema(server, prompt)
-    require_room(prompt, settings.chunk_tokens, options)
-    endpoints = settings.endpoints or (DEFAULT_ENDPOINT,)
-    identity = identify_model(server, endpoints, settings.model, os.environ, Timeouts())
+    require_room(prompt, settings.chunking.chunk_tokens, options)
+    endpoints = tuple(settings.ollama.addresses())
+    identity = identify_model(
+        server, endpoints, settings.generation.model, os.environ, _timeouts(settings.asking)
+    )
     versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
-    _write(out, [model, f"prompt {prompt.version}", ""])
+    _write(console, [model, f"prompt {prompt.version}", ""])
     return _Trial(
         server=server,
         endpoints=endpoints,
-        stream=settings.stream,
+        asking=settings.asking,
         scheme=scheme,
-        template=RequestTemplate(settings.model, identity.digest, prompt, options),
+        template=RequestTemplate(settings.generation.model, identity.digest, prompt, options),
         limits=limits,
-        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.max_in_flight),
-        style=style_for(os.environ, out, scheme.label_names),
+        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.asking.max_in_flight),
+        console=console,
+        view=view_for(console, label_colours(scheme)),
         with_prompt=request.with_prompt,
     )
 
 
-def _try(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
+def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
-    _write(out, shown(trial.template.prompt, trial.style))
-    preload(trial.server, trial.endpoints, trial.template, os.environ, Timeouts())
-    tried = asyncio.run(_ask(trial, pages, out))
+    _write(trial.console, shown(trial.template.prompt))
+    timeouts = _timeouts(trial.asking)
+    policy = RetryPolicy(trial.asking.attempts, trial.asking.first_backoff)
+    preload(trial.server, trial.endpoints, trial.template, os.environ, timeouts, policy)
+    tried = asyncio.run(_ask(trial, pages))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
         raise InferenceError(f"none of {len(asked)} requests was answered", "the reasons are above")
     return tried
 
 
-async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPage]:
+async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
-    timeouts = Timeouts()
+    timeouts = _timeouts(trial.asking)
     done: list[TriedPage] = []
-    async with ChatClient(trial.server, timeouts, os.environ, trial.stream) as client:
+    async with ChatClient(trial.server, timeouts, os.environ, trial.asking.stream) as client:
         asker = PageAsker(
             client,
             trial.endpoints,
@@ -197,18 +199,20 @@ async def _ask(trial: _Trial, pages: list[PageRow], out: TextIO) -> list[TriedPa
             tried = await asker.ask(page)
             done.append(tried)
             title = f"page {number} of {len(pages)}: {page.doc_id} page {page.page_num}"
-            lines = page_lines(
-                tried, title, trial.style, trial.template.prompt, with_prompt=trial.with_prompt
-            )
-            _write(out, lines)
+            lines = page_lines(tried, title, trial.view, trial.template.prompt, with_prompt=trial.with_prompt)
+            _write(trial.console, lines)
     return done
+
+
+def _timeouts(asking: AskingSettings) -> Timeouts:
+    return Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout)
 
 
 def _survey(
     store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
 ) -> tuple[BatchSize, list[PageRow]]:
     """The size of the batch and the pages to show, in one pass."""
-    index = AnswerIndex.read(store, DatasetLayout(request.dataset).journal)
+    index = AnswerIndex.read(store, DatasetLayout(request.dataset).answers)
     fingerprint = trial.template.fingerprint
 
     def is_answered(chunk_sha256: str) -> bool:
@@ -239,17 +243,12 @@ def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits
     calibration = 1.0
     if dataset:
         cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
-        learned = read_manifest(store, calibration_key(settings.model), Calibration)
+        learned = read_manifest(store, calibration_key(settings.generation.model), Calibration)
         if cut:
             calibration = cut.calibration
-        elif learned and learned.model == settings.model:
+        elif learned and learned.model == settings.generation.model:
             calibration = learned.factor
-    try:
-        return ChunkLimits(settings.chunk_tokens, settings.overlap_tokens, calibration)
-    except ValueError as error:
-        raise SettingsError(
-            "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
-        ) from None
+    return ChunkLimits(settings.chunking.chunk_tokens, settings.chunking.overlap_tokens, calibration)
 
 
 def _read_text(path: str) -> str:
@@ -274,7 +273,6 @@ def _semaphore_folder(environment: Mapping[str, str]) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _write(out: TextIO, lines: Iterable[str]) -> None:
+def _write(console: Console, lines: Iterable[Line]) -> None:
     for line in lines:
-        out.write(f"{line}\n")
-    out.flush()
+        show(console, line)

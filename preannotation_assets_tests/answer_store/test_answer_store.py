@@ -1,4 +1,4 @@
-"""The journal: what was answered is found again, the better row wins, and little is lost by a failure."""
+"""The answer store: what was answered is found again, the better row wins, little is lost by a failure."""
 
 import asyncio
 import threading
@@ -55,6 +55,26 @@ ROWS = st.lists(
     ),
     max_size=12,
 )
+
+
+@settings(max_examples=40, deadline=None)
+@given(before=ROWS, later=ROWS, since=st.integers(0, 9))
+def test_an_index_and_what_one_folder_got_since_are_what_reading_all_again_gives(
+    tmp_path_factory: pytest.TempPathFactory, before: list[Any], later: list[Any], since: int
+) -> None:
+    store = open_store(StoreLocation(str(tmp_path_factory.mktemp("lake"))))
+    for number, (key, status, at, _) in enumerate(before):
+        _write(store, f"earlier/{number}", row(key, status, at))
+    index = AnswerIndex.read(store, FOLDER, since=since)
+    for number, (key, status, at, _) in enumerate(later):
+        _write(store, f"this-run/{number}", row(key, status, at))
+    together = index.with_folder(store, f"{FOLDER}/this-run", since=since)
+    again = AnswerIndex.read(store, FOLDER, since=since)
+    for key in "abc":
+        found, expected = together.get(key), again.get(key)
+        assert (found and (found.status, found.answered_at)) == (
+            expected and (expected.status, expected.answered_at)
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -133,7 +153,7 @@ def test_an_index_read_while_files_are_put_together_misses_nothing(store: Object
     assert index.get("b")
 
 
-def _journal(store: Any, approve: Any, flush_seconds: float = 0.02) -> AnswerWriter:
+def _writer(store: Any, approve: Any, flush_seconds: float = 0.02) -> AnswerWriter:
     return AnswerWriter(store, f"{FOLDER}/run", flush_seconds, approve)
 
 
@@ -143,9 +163,9 @@ async def _approve(_: Sequence[str]) -> None:
 
 def test_rows_are_durable_while_the_work_goes_on_and_several_share_a_file(store: ObjectStore) -> None:
     async def work() -> None:
-        async with _journal(store, _approve) as journal:
+        async with _writer(store, _approve) as writer:
             for number in range(5):
-                journal.add(row(f"k{number}"))
+                writer.add(row(f"k{number}"))
             deadline = time.monotonic() + 5
             while not list(store.list(FOLDER)):
                 assert time.monotonic() < deadline, "nothing was written"
@@ -158,8 +178,8 @@ def test_rows_are_durable_while_the_work_goes_on_and_several_share_a_file(store:
 
 def test_what_is_left_is_written_when_the_work_fails(store: ObjectStore) -> None:
     async def work() -> None:
-        async with _journal(store, _approve, flush_seconds=60.0) as journal:
-            journal.add(row("paid"))
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            writer.add(row("paid"))
             raise RuntimeError("the task fails")
 
     with pytest.raises(RuntimeError):
@@ -191,11 +211,11 @@ def test_while_the_store_is_away_nothing_is_asked_and_nothing_lost(
     away = _Unreachable(store, 2)
 
     async def work() -> None:
-        async with _journal(away, _approve) as journal:
-            journal.add(row("a"))
-            while journal._writable.is_set():
+        async with _writer(away, _approve) as writer:
+            writer.add(row("a"))
+            while writer._writable.is_set():
                 await asyncio.sleep(0.005)
-            await asyncio.wait_for(journal.room(), 10)
+            await asyncio.wait_for(writer.room(), 10)
             assert AnswerIndex.read(store, FOLDER).get("a")
 
     asyncio.run(work())
@@ -222,14 +242,14 @@ def test_while_the_store_takes_longer_than_the_interval_nothing_is_asked(store: 
     slow = _Slow(store)
 
     async def work() -> None:
-        async with _journal(slow, _approve) as journal:
-            journal.add(row("a"))
+        async with _writer(slow, _approve) as writer:
+            writer.add(row("a"))
             deadline = time.monotonic() + 10
-            while journal._writable.is_set():
+            while writer._writable.is_set():
                 assert time.monotonic() < deadline, "the asking goes on"
                 await asyncio.sleep(0.005)
             slow.let_go.set()
-            await asyncio.wait_for(journal.room(), 10)
+            await asyncio.wait_for(writer.room(), 10)
             assert AnswerIndex.read(store, FOLDER).get("a")
 
     asyncio.run(work())
@@ -239,11 +259,11 @@ def test_a_store_that_stays_away_ends_the_asking(store: ObjectStore, monkeypatch
     monkeypatch.setattr("preannotation_assets.answer_store.writer._RETRY_SECONDS", 0.001)
 
     async def work() -> None:
-        async with _journal(_Unreachable(store, 10**6), _approve) as journal:
-            journal.add(row("a"))
+        async with _writer(_Unreachable(store, 10**6), _approve) as writer:
+            writer.add(row("a"))
             deadline = time.monotonic() + 5
             while time.monotonic() < deadline:
-                await journal.room()
+                await writer.room()
                 await asyncio.sleep(0.005)
 
     with pytest.raises(StorageError):
@@ -258,8 +278,8 @@ def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store:
         raise ModelError("the model changed")
 
     async def work() -> None:
-        async with _journal(store, refuse) as journal:
-            journal.add(row("a"))
+        async with _writer(store, refuse) as writer:
+            writer.add(row("a"))
 
     with pytest.raises(ModelError):
         asyncio.run(work())

@@ -19,6 +19,7 @@ from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
 from preannotation_assets.publishing.publisher import publish
+from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
 
 DATASET = "vessels_ocr_hostile"
@@ -166,9 +167,8 @@ def _publish(
         model_version=MODEL_VERSION, prompt_version="spans-1", input_version="i", content_hash="",
         parquet_etag="", run_id="r", published_at=datetime.now(UTC),
     )  # fmt: skip
-    publish(
-        store, layout, ["rows.parquet"], pages, draft, scheme.label_names, overlaps_allowed=scheme.overlaps
-    )
+    rules = SpanRules(scheme.label_names, scheme.overlaps)
+    publish(store, layout, ["rows.parquet"], pages, draft, rules)
 
 
 def _pages_manifest(pages: int) -> PagesManifest:

@@ -57,7 +57,7 @@ class Accepted:
 
 @pytest.fixture(scope="module")
 def scheme() -> LabelScheme:
-    return load_label_scheme(Settings.from_environment({}).labels)
+    return load_label_scheme(Settings.from_environment({}).labels.path)
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +128,7 @@ def exported_labels() -> str:
     printed = io.StringIO()
     on_term = signal.getsignal(signal.SIGTERM)
     with contextlib.redirect_stdout(printed):
-        status = cli.main(["labels", "export", Settings.from_environment({}).labels])
+        status = cli.main(["labels", "export", Settings.from_environment({}).labels.path])
     signal.signal(signal.SIGTERM, on_term)
     assert status == 0
     return printed.getvalue()

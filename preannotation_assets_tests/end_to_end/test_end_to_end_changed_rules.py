@@ -32,7 +32,7 @@ def test_a_changed_rule_is_applied_to_the_answers_there_are(
     tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]]
 ) -> None:
     place = make_place(tmp_path / "user", {"right": REPORT, "misprinted": MISPRINTED}, simulator.url)
-    default = Path(Settings.from_environment({}).labels).read_text("utf-8")
+    default = Path(Settings.from_environment({}).labels.path).read_text("utf-8")
     scheme = place.folder / "labels.yaml"
     place.environment["PREANNOTATION_LABELS"] = str(scheme)
     simulator.reset()

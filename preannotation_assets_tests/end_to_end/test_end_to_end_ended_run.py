@@ -48,8 +48,8 @@ def test_an_ended_run_is_marked_and_resumed(
             lock = place.folder / "dagster home" / "preannotate" / f"{DATASET}.lock"
             wait_for(lambda: lock.is_file() and lock.read_text("utf-8") != "")
             second = preannotate(place, "run", DATASET)
-            journal = place.lake / "argilla" / "work" / DATASET / "answers"
-            wait_for(lambda: journal.is_dir() and any(journal.rglob("*.parquet")))
+            answers = place.lake / "argilla" / "work" / DATASET / "answers"
+            wait_for(lambda: answers.is_dir() and any(answers.rglob("*.parquet")))
             process.send_signal(number)
             status = process.wait(30)
             # The JVM of a killed driver ends by itself.
@@ -69,7 +69,7 @@ def test_an_ended_run_is_marked_and_resumed(
             )
         before, kept = (
             asked(slow),
-            sum(pq.read_metadata(file).num_rows for file in journal.rglob("*.parquet")),
+            sum(pq.read_metadata(file).num_rows for file in answers.rglob("*.parquet")),
         )
         assert 0 < kept < len(pages)
         assert preannotate(place, "run", DATASET)[0] == 0

@@ -15,6 +15,7 @@ import duckdb
 from preannotation_assets import cli
 from preannotation_assets.simulator import RunningSimulator
 
+SOURCE = Path(cli.__file__).parents[2]
 DATASET = "vessels_ocr_7"
 # Nobody else writes this word: wherever it is found, page text has leaked.
 MARKER = "ZEBRAQUARTZ"
@@ -96,19 +97,21 @@ class Place:
         document: dict[str, object] = json.loads((self.published / "_manifest.json").read_text("utf-8"))
         return document
 
-    def command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        """The command line as a process of its own, from a folder where the package is not."""
+    def command(self, *arguments: str, source: Path = SOURCE) -> tuple[list[str], dict[str, str]]:
+        """The command line as a process of its own, from a folder where the package is not.
+
+        ``source`` is the folder of the package.
+        """
         main = "import sys; from preannotation_assets.cli import main; sys.exit(main())"
         environment = {
             name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME") if name in os.environ
         }
-        source = str(Path(cli.__file__).parents[2])
         return [sys.executable, "-c", main, *arguments], environment | self.environment | {
-            "PYTHONPATH": source
+            "PYTHONPATH": str(source)
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command, environment = self.command(*arguments)
+    def run(self, *arguments: str, source: Path = SOURCE) -> subprocess.CompletedProcess[str]:
+        command, environment = self.command(*arguments, source=source)
         return subprocess.run(
             command,
             env=environment,

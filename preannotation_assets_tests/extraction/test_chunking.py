@@ -275,7 +275,7 @@ def test_the_halves_of_a_split_are_about_equal_and_overlap_at_words() -> None:
     one, other = halves
     assert 0.8 < one.estimated_tokens / other.estimated_tokens < 1.25
     assert text[other.start - 1] == " " == text[one.end - 1]
-    # The piece was estimated at twice the plain estimate, so its halves and its overlap are too.
+    # The chunk was estimated at twice the plain estimate, so its halves and its overlap are too.
     assert one.estimated_tokens == pytest.approx(2 * estimate_tokens(text[: one.end]), abs=2)
     assert 60 <= 2 * estimate_tokens(text[other.start : one.end]) <= 120
 
@@ -288,12 +288,12 @@ def test_a_small_piece_is_not_split() -> None:
 
 def test_splitting_comes_to_an_end() -> None:
     text = "\U0001f468\u200d\U0001f469" * 2000
-    pieces = [Chunk(0, len(text), estimate_tokens(text))]
+    chunks = [Chunk(0, len(text), estimate_tokens(text))]
     smallest = []
-    while pieces:
-        piece = pieces.pop()
-        halves = split_chunk(text, piece, 200)
-        pieces.extend(halves or ())
-        smallest.extend([] if halves else [piece])
-    assert all(piece.end - piece.start < MIN_SPLIT_CODE_POINTS for piece in smallest)
+    while chunks:
+        chunk = chunks.pop()
+        halves = split_chunk(text, chunk, 200)
+        chunks.extend(halves or ())
+        smallest.extend([] if halves else [chunk])
+    assert all(chunk.end - chunk.start < MIN_SPLIT_CODE_POINTS for chunk in smallest)
     assert len(smallest) < 1000

@@ -7,7 +7,7 @@ import pytest
 
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Match, Quote, Rejection
-from preannotation_assets.extraction.spans import RejectionReason as Reason
+from preannotation_assets.extraction.spans import QuoteOutcome as Reason
 
 
 def results(text: str, *quotes: str | tuple[str, str]) -> list[GroundingResult]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.grounding.assignment import REJECTION, assign
 from preannotation_assets.extraction.grounding.folding import FoldTable, fold
-from preannotation_assets.extraction.grounding.order import Spot, Stop, chain_costs
+from preannotation_assets.extraction.grounding.order import ChainLink, Spot, chain_costs
 from preannotation_assets.extraction.grounding.page import Page, members
 from preannotation_assets.extraction.grounding.search import (
     first_level,
@@ -257,18 +257,18 @@ def _step(before: tuple[str, Spot], after: tuple[str, Spot]) -> float:
 
 
 @st.composite
-def stops(draw: st.DrawFn) -> Stop:
+def stops(draw: st.DrawFn) -> ChainLink:
     cuts = sorted(draw(st.lists(st.integers(0, 900), min_size=2, max_size=6, unique=True)))
     spots = [
         Spot(start, end, draw(st.integers(0, 3)) / 2)
         for start, end in zip(cuts[::2], cuts[1::2], strict=False)
     ]
-    return Stop(draw(LABELS), spots if draw(st.integers(0, 5)) else [])
+    return ChainLink(draw(LABELS), spots if draw(st.integers(0, 5)) else [])
 
 
 @unhurried
 @given(st.lists(stops(), max_size=5))
-def test_the_chain_agrees_with_brute_force(answers: list[Stop]) -> None:
+def test_the_chain_agrees_with_brute_force(answers: list[ChainLink]) -> None:
     costs = chain_costs(answers)
 
     chain = [stop for stop in answers if stop.spots]

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.merging import Dropped, DropReason, merge
-from preannotation_assets.extraction.spans import Span
+from preannotation_assets.extraction.merging import Dropped, merge
+from preannotation_assets.extraction.spans import QuoteOutcome, Span
 
 # A loaded machine makes no test wrong.
 unhurried = settings(deadline=None)
@@ -105,14 +105,14 @@ def test_one_place_seen_by_two_chunks_is_one_span() -> None:
     merged = merge(seen, True, PAGE_LENGTH)
 
     assert merged.kept == (seen[1],)
-    assert merged.dropped == (Dropped(seen[0], DropReason.SEEN_BY_TWO_CHUNKS),)
+    assert merged.dropped == (Dropped(seen[0], QuoteOutcome.SEEN_BY_TWO_CHUNKS),)
 
 
 def test_an_exact_duplicate_of_one_chunk_is_one_span() -> None:
     merged = merge([span(5, 9), span(5, 9)], True, PAGE_LENGTH)
 
     assert merged.kept == (span(5, 9),)
-    assert merged.dropped == (Dropped(span(5, 9), DropReason.EXACT_DUPLICATE),)
+    assert merged.dropped == (Dropped(span(5, 9), QuoteOutcome.EXACT_DUPLICATE),)
 
 
 def test_any_confidence_is_better_than_none_then_similarity_then_the_earlier_answer_counts() -> None:
@@ -135,7 +135,7 @@ def test_an_entity_cut_by_a_border_is_taken_from_the_chunk_that_saw_it_whole() -
     merged = merge([cut, whole], True, PAGE_LENGTH)
 
     assert merged.kept == (whole,)
-    assert merged.dropped == (Dropped(cut, DropReason.CUT_BY_BORDER),)
+    assert merged.dropped == (Dropped(cut, QuoteOutcome.CUT_BY_BORDER),)
 
 
 def test_a_whole_short_span_beats_a_cut_longer_one() -> None:
@@ -182,7 +182,7 @@ def test_the_longer_or_surer_span_stays_where_overlaps_are_forbidden() -> None:
     merged = merge([long, short, sure, unsure], False, PAGE_LENGTH)
 
     assert merged.kept == (long, sure)
-    assert {drop.reason for drop in merged.dropped} == {DropReason.OVERLAP}
+    assert {drop.reason for drop in merged.dropped} == {QuoteOutcome.OVERLAP}
 
 
 def test_touching_spans_do_not_overlap() -> None:

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.extraction.confidence import ConfidenceSource
+from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.extraction.suggesting import (
-    INVALID_VALUE,
-    KEPT,
-    UNKNOWN_LABEL,
     ChunkAnswer,
     suggest,
     value_probabilities,
@@ -37,7 +35,7 @@ def test_quotes_become_spans_of_the_page() -> None:
         ("vessel_name", "Marie-Louise", 7),
         ("port", "Hull", 7),
     ]
-    assert [outcome.outcome for outcome in found.outcomes] == [KEPT, KEPT]
+    assert [outcome.outcome for outcome in found.quotes] == [QuoteOutcome.KEPT, QuoteOutcome.KEPT]
     assert all(span.confidence is None for span in found.spans)
 
 
@@ -60,7 +58,7 @@ def test_a_second_pass_speaks_only_about_what_it_was_asked() -> None:
         ("Hamburg", pytest.approx(0.7)),
         ("Hull", pytest.approx(0.5)),
     ]
-    assert [outcome.agreement for outcome in found.outcomes] == [1.0, None]
+    assert [outcome.agreement for outcome in found.quotes] == [1.0, None]
 
 
 def test_no_agreement_makes_an_invalid_value_better() -> None:
@@ -88,19 +86,19 @@ def test_the_model_s_own_word_goes_the_way_of_a_probability() -> None:
         PAGE, [unscored], LABELS, overlaps_allowed=False, rules={"port": rule}, second_answers=again
     )
     name, hamburg, hull = found.spans
-    similarity = found.outcomes[0].grounding.similarity  # type: ignore[union-attr]
+    similarity = found.quotes[0].grounding.similarity  # type: ignore[union-attr]
     assert similarity < 1
     assert name.confidence == pytest.approx(0.6 * 0.85 * similarity)
     assert hamburg.confidence == pytest.approx(0.6 * 0.95 * 0.5)
     assert hull.confidence == pytest.approx((0.6 * 0.35 + 0.4) * 0.5)
-    assert [outcome.self_reported for outcome in found.outcomes] == [8, 9, 3]
-    assert {outcome.confidence_source for outcome in found.outcomes} == {ConfidenceSource.SELF_REPORTED}
+    assert [outcome.self_reported for outcome in found.quotes] == [8, 9, 3]
+    assert {outcome.confidence_source for outcome in found.quotes} == {ConfidenceSource.SELF_REPORTED}
 
 
 def test_the_model_s_own_word_does_not_touch_what_the_tokens_say() -> None:
     text = '{"spans":[{"port":["Hull",0]}]}'
     scored = ChunkAnswer(0, len(PAGE), text, [len(text)], [math.log(0.5)], 7)
-    (outcome,) = suggest(PAGE, [scored], LABELS, overlaps_allowed=False).outcomes
+    (outcome,) = suggest(PAGE, [scored], LABELS, overlaps_allowed=False).quotes
     assert outcome.confidence == pytest.approx(0.5)
     assert (outcome.self_reported, outcome.confidence_source) == (0, ConfidenceSource.LOG_PROBABILITIES)
     assert value_probabilities(text, None, None) == [None]
@@ -118,14 +116,14 @@ def test_an_entity_in_the_overlap_of_two_chunks_is_one_span() -> None:
     answers = [answer(("port", "Hamburg"), end=40), answer(("port", "Hamburg"), start=20)]
     found = suggest(PAGE, answers, LABELS, overlaps_allowed=True)
     assert [PAGE[span.start : span.end] for span in found.spans] == ["Hamburg"]
-    assert sorted(outcome.outcome for outcome in found.outcomes) == [KEPT, "seen_by_two_chunks"]
+    assert sorted(outcome.outcome for outcome in found.quotes) == [QuoteOutcome.KEPT, "seen_by_two_chunks"]
 
 
 def test_answers_that_begin_at_the_same_place_are_told_apart() -> None:
     answers = [answer(("port", "Hamburg"), end=40), answer(("port", "Hamburg"))]
     found = suggest(PAGE, answers, LABELS, overlaps_allowed=True)
     assert len(found.spans) == 1
-    assert sorted(outcome.outcome for outcome in found.outcomes) == [KEPT, "seen_by_two_chunks"]
+    assert sorted(outcome.outcome for outcome in found.quotes) == [QuoteOutcome.KEPT, "seen_by_two_chunks"]
 
 
 def test_every_quote_has_an_outcome() -> None:
@@ -137,12 +135,15 @@ def test_every_quote_has_an_outcome() -> None:
         ("port", ""),
     ]
     found = suggest(PAGE, [answer(*spans)], LABELS, overlaps_allowed=False)
-    outcomes = {(item.label, item.quote): item.outcome for item in found.outcomes}
-    assert len(found.outcomes) == len(spans)
-    assert outcomes["harbour", "Hull"] == UNKNOWN_LABEL
+    outcomes = {(item.label, item.quote): item.outcome for item in found.quotes}
+    assert len(found.quotes) == len(spans)
+    assert outcomes["harbour", "Hull"] == QuoteOutcome.UNKNOWN_LABEL
     assert outcomes["port", "Atlantis"] == "not_found"
     assert outcomes["port", ""] == "empty"
-    assert sorted((outcomes["port", "Hull"], outcomes["vessel_name", "Hull"])) == [KEPT, "overlap"]
+    assert sorted((outcomes["port", "Hull"], outcomes["vessel_name", "Hull"])) == [
+        QuoteOutcome.KEPT,
+        "overlap",
+    ]
     assert len(found.spans) == 1
 
 
@@ -170,35 +171,36 @@ def test_the_text_of_the_page_is_judged_and_not_the_quote() -> None:
     ]
     found = suggest(page, answers, ("year",), overlaps_allowed=False, rules=rules)
     assert [page[span.start : span.end] for span in found.spans] == ["1974", "l981"]
-    assert [item.verdict for item in found.outcomes] == [Verdict.VALID, Verdict.INVALID]
-    lowered = found.outcomes[1]
+    assert [item.verdict for item in found.quotes] == [Verdict.VALID, Verdict.INVALID]
+    lowered = found.quotes[1]
     assert lowered.grounding is not None
     assert found.spans[0].confidence == pytest.approx(0.5)
     assert lowered.confidence == found.spans[1].confidence
     assert lowered.confidence == pytest.approx(0.5 * lowered.grounding.similarity * 0.4)
-    assert [item.outcome for item in found.outcomes] == [KEPT, KEPT]
+    assert [item.outcome for item in found.quotes] == [QuoteOutcome.KEPT, QuoteOutcome.KEPT]
 
 
 def test_an_invalid_value_is_rejected_with_its_parts_and_makes_room() -> None:
     rules = {"vessel_name": ValueRule(r"[A-Z]+", None, OnInvalid.REJECT, 0.5)}
     spans = [("vessel_name", "Hamburg for Hull"), ("port", "Hamburg")]
     kept = suggest(PAGE, [scored(*spans)], LABELS, overlaps_allowed=False)
-    assert [item.outcome for item in kept.outcomes] == [KEPT, "overlap"]
+    assert [item.outcome for item in kept.quotes] == [QuoteOutcome.KEPT, "overlap"]
     found = suggest(PAGE, [scored(*spans)], LABELS, overlaps_allowed=False, rules=rules)
-    assert [item.outcome for item in found.outcomes] == [INVALID_VALUE, KEPT]
+    assert [item.outcome for item in found.quotes] == [QuoteOutcome.INVALID_VALUE, QuoteOutcome.KEPT]
     assert [span.label for span in found.spans] == ["port"]
-    rejected = found.outcomes[0]
+    rejected = found.quotes[0]
     assert rejected.grounding is not None
     assert rejected.probability is not None
     assert (rejected.probability.mean, rejected.probability.tokens) == (pytest.approx(0.5), 16)
     assert rejected.confidence == pytest.approx(0.5)
+    assert rejected.outcome.is_grounded
 
 
 def test_a_label_without_a_rule_has_no_verdict_and_unknown_confidence_stays_unknown() -> None:
     rules = {"port": ValueRule("x", None, OnInvalid.LOWER, 0.5)}
     answers = [answer(("vessel_name", "Marie-Louise"), ("port", "Hull"), ("port", "Atlantis"))]
     found = suggest(PAGE, answers, LABELS, overlaps_allowed=False, rules=rules)
-    assert [item.verdict for item in found.outcomes] == [None, Verdict.INVALID, None]
+    assert [item.verdict for item in found.quotes] == [None, Verdict.INVALID, None]
     assert [span.confidence for span in found.spans] == [None, None]
 
 
@@ -206,6 +208,11 @@ def test_a_label_without_a_rule_has_no_verdict_and_unknown_confidence_stays_unkn
 def test_an_answer_that_says_nothing_marks_nothing(text: str) -> None:
     found = suggest(PAGE, [ChunkAnswer(0, len(PAGE), text, None, None, 1)], LABELS, overlaps_allowed=False)
     assert found == suggest(PAGE, [], LABELS, overlaps_allowed=False)
+
+
+def test_every_outcome_says_whether_the_quote_was_found() -> None:
+    """Or a new one would lower the share of quotes that the check ``grounded_quotes`` counts as found."""
+    assert [outcome for outcome in QuoteOutcome if not isinstance(outcome.is_grounded, bool)] == []
 
 
 texts = st.text(st.sampled_from("Hul mbrg🚢é\r\n-&0"), max_size=60)
@@ -223,8 +230,9 @@ def test_spans_are_on_the_page_sorted_and_apart(
     stretches = dict.fromkeys(((0, cut), (max(0, cut - 5), len(page))))
     answers = [answer(*data.draw(quotes), start=start, end=end) for start, end in stretches]
     found = suggest(page, answers, LABELS, overlaps_allowed=overlaps_allowed)
-    assert len(found.outcomes) == sum(item.answer.count("{") - 1 for item in answers)
-    assert sum(outcome.outcome == KEPT for outcome in found.outcomes) == len(found.spans)
+    assert len(found.quotes) == sum(item.answer.count("{") - 1 for item in answers)
+    assert sum(outcome.outcome == QuoteOutcome.KEPT for outcome in found.quotes) == len(found.spans)
+    assert all(quote.outcome.is_grounded == (quote.grounding is not None) for quote in found.quotes)
     places = [(span.start, span.end, span.label) for span in found.spans]
     assert places == sorted(set(places))
     assert all(0 <= start < end <= len(page) for start, end, _ in places)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from preannotation_assets.extraction.tokens import (
     MAX_CALIBRATION,
     MIN_CALIBRATION,
-    PieceEstimates,
+    SliceEstimates,
     calibrated_tokens,
     calibration_factor,
     estimate_tokens,
@@ -164,20 +164,20 @@ def test_a_code_point_costs_at_most_four_tokens(text: str) -> None:
 @example(None, "a" * 60 + " b").via("a fused word cut in the middle")
 @settings(deadline=None, max_examples=300)
 def test_pieces_are_estimated_as_if_alone(data: st.DataObject | None, text: str) -> None:
-    estimates = PieceEstimates(text)
+    estimates = SliceEstimates(text)
     if data is None:
-        pieces = [(start, end) for start in range(len(text) + 1) for end in range(start, len(text) + 1)]
+        slices = [(start, end) for start in range(len(text) + 1) for end in range(start, len(text) + 1)]
     else:
         start = data.draw(st.integers(0, len(text)))
-        pieces = [(start, data.draw(st.integers(start, len(text))))]
-    for start, end in pieces:
+        slices = [(start, data.draw(st.integers(start, len(text))))]
+    for start, end in slices:
         assert estimates.estimate(start, end) == estimate_tokens(text[start:end])
 
 
 @given(st.data(), any_text.filter(bool), st.integers(0, 40))
 @settings(deadline=None, max_examples=300)
 def test_the_furthest_end_is_the_last_that_fits(data: st.DataObject, text: str, tokens: int) -> None:
-    estimates = PieceEstimates(text)
+    estimates = SliceEstimates(text)
     start = data.draw(st.integers(0, len(text) - 1))
     fitting = [end for end in range(start, len(text) + 1) if estimates.estimate(start, end) <= tokens]
     assert estimates.furthest_end(start, tokens) == fitting[-1]
@@ -185,11 +185,11 @@ def test_the_furthest_end_is_the_last_that_fits(data: st.DataObject, text: str, 
 
 @given(st.data(), any_text.filter(bool), st.integers(0, 40))
 def test_the_latest_start_leaves_enough_before_the_end(data: st.DataObject, text: str, tokens: int) -> None:
-    estimates = PieceEstimates(text)
+    estimates = SliceEstimates(text)
     end = data.draw(st.integers(0, len(text)))
     start = estimates.latest_start(end, tokens)
     assert 0 <= start <= end
-    # The first code point of a piece costs up to three tokens more than within the text.
+    # The first code point of a slice costs up to three tokens more than within the text.
     assert start == 0 or estimates.estimate(start, end) >= tokens - 3
 
 

@@ -37,11 +37,11 @@ def _retry_of(interface: Interface, run_id: str) -> Run | None:
 def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface: Interface) -> None:
     interface.warehouse.add(DATASET, PAGES)
     interface.add_partition(DATASET)
-    journal = interface.root / "argilla" / "work" / DATASET / "answers"
+    answers = interface.root / "argilla" / "work" / DATASET / "answers"
     with RunningSimulator(SimulatorSettings(slots=SLOTS, speed=SPEED)) as slow:
         ollama = {"endpoints": [slow.url], "model": "llama3.3:70b", "flush_seconds": FLUSH_SECONDS}
         run_id = interface.launch(["pages", "chunks", "raw_model_outputs"], DATASET, {"model_server": ollama})
-        wait_for(lambda: _files(journal) >= 2, "answers on disk", 120)
+        wait_for(lambda: _files(answers) >= 2, "answers on disk", 120)
         process = _process_of(interface, run_id)
         assert process is not None
         started = descendants(process)

@@ -37,7 +37,7 @@ def keys(layout: DatasetLayout) -> list[str]:
         layout.published_suggestions,
         layout.published_manifest,
         layout.preview,
-        f"{layout.journal}/x.parquet",
+        f"{layout.answers}/x.parquet",
         layout.stage_manifest("pages"),
         part_key(layout.stage("pages", "v"), 3),
     ]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
+from preannotation_assets.extraction.answers import AnswerFault
 from preannotation_assets.model_servers.ollama.errors import judge_error
 from preannotation_assets.model_servers.ollama.wire import parse_reply
 from preannotation_assets.model_servers.outcomes import (
@@ -110,6 +111,10 @@ def test_only_a_whole_answer_that_ended_by_itself_counts() -> None:
         assert judge_reply(replace(REPLY, done_reason=reason)) == Unusable(Reason.NOT_DONE)
     assert judge_reply(replace(REPLY, content="  ")) == Unusable(Reason.EMPTY_ANSWER)
     assert judge_reply(replace(REPLY, content='{"spans": [{"flag":')) == Unusable(Reason.INVALID_ANSWER)
+
+
+def test_every_fault_of_an_answer_is_a_reason() -> None:
+    assert {fault.value for fault in AnswerFault} <= set(Reason)
 
 
 def test_an_answer_cut_off_asks_for_less_text_but_an_endless_one_for_another_try() -> None:

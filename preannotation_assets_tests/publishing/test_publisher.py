@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from shared.published_dataset import LABELS, Dataset, RecordingStore, good_rows
+from shared.published_dataset import RULES, Dataset, RecordingStore, good_rows
 
 from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import ConflictError, StorageError, VerificationError
@@ -28,7 +28,7 @@ def kill_at(name: str) -> "type[KilledError]":
 
 
 def is_consistent(dataset: Dataset) -> bool:
-    return verify_dataset(dataset.plain_store, dataset.layout.dataset, LABELS, overlaps_allowed=False).passed
+    return verify_dataset(dataset.plain_store, dataset.layout.dataset, RULES).passed
 
 
 def test_the_parts_become_one_parquet_and_its_manifest(dataset: Dataset) -> None:

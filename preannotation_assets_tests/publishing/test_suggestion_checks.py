@@ -11,6 +11,7 @@ from shared.published_dataset import LABELS, Dataset, good_rows
 from preannotation_assets.defs.checks import _RULES, suggestion_checks
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.publishing.verification import Rule
 
@@ -55,3 +56,17 @@ def test_a_manifest_that_does_not_account_for_a_page_fails_the_contract(
         assert found["contract"].description
         assert found["offsets"].passed
         assert found["span_ids"].passed
+
+
+def test_quotes_that_were_found_and_then_dropped_count_as_grounded(
+    dataset: Dataset, scheme: LabelSchemeResource
+) -> None:
+    manifest = dataset.publish(good_rows()).manifest
+    key = dataset.layout.published_manifest
+    counts = {outcome.value: 10 if outcome.is_grounded else 1 for outcome in QuoteOutcome}
+    for quotes, passed in ((counts, True), ({**counts, "not_found": 100}, False)):
+        write_manifest(dataset.plain_store, key, manifest.model_copy(update={"quotes_by_outcome": quotes}))
+        found = results(dataset, scheme)["grounded_quotes"]
+        assert found.passed is passed
+        assert found.metadata["count"].value == 10 * sum(outcome.is_grounded for outcome in QuoteOutcome)
+        assert found.metadata["of"].value == sum(quotes.values())

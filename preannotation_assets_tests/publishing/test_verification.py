@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared.published_dataset import LABELS, PAGE_TEXTS, Dataset, good_rows, page_rows
+from shared.published_dataset import LABELS, PAGE_TEXTS, RULES, Dataset, good_rows, page_rows
 
 from preannotation_assets import cli
 from preannotation_assets.contracts import SUGGESTIONS
@@ -356,7 +356,7 @@ def test_the_command_refuses_a_parquet_that_is_not_the_manifests(
 
 def test_a_parquet_that_is_not_the_manifests_is_refused(dataset: Dataset) -> None:
     def verify_it() -> VerificationReport:
-        return verify_dataset(dataset.plain_store, dataset.layout.dataset, LABELS, overlaps_allowed=False)
+        return verify_dataset(dataset.plain_store, dataset.layout.dataset, RULES)
 
     with pytest.raises(BatchError, match="suggestions"):
         verify_it()

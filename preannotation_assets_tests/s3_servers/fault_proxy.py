@@ -42,7 +42,7 @@ class FaultProxy(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    # The readers of a journal are 16; what finds the queue full tries again after a second.
+    # The readers of the answer store are 16; what finds the queue full tries again after a second.
     request_queue_size = 128
 
     def __init__(self, target: tuple[str, int], one_at_a_time: AbstractContextManager[object]) -> None:

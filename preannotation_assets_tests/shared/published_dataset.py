@@ -15,9 +15,11 @@ from preannotation_assets.lake.batch import iterate_rows, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import PagesManifest, PageVersion, SuggestionsManifest
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.verification import SpanRules
 
 LAYOUT = DatasetLayout("vessels_ocr_1")
 LABELS = ("vessel_name", "port")
+RULES = SpanRules(LABELS, overlaps_allowed=False)
 PAGE_TEXTS = {
     ("vessels_ocr_1/a", 1): "🚢 The Marie-Louise left Hamburg.\r\n",
     ("vessels_ocr_1/a", 2): "Nothing here.",
@@ -148,4 +150,4 @@ class Dataset:
             prompt_version="p", input_version="i", content_hash="", parquet_etag="", run_id=run_id,
             published_at=datetime.now(UTC),
         ).model_copy(update=changes)  # fmt: skip
-        return publish(store or self.store, LAYOUT, keys, self.pages, draft, LABELS, overlaps_allowed=False)
+        return publish(store or self.store, LAYOUT, keys, self.pages, draft, RULES)

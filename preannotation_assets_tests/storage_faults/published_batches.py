@@ -28,11 +28,13 @@ from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import PagesManifest, PageVersion, SuggestionsManifest
 from preannotation_assets.publishing import publisher
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.verification import SpanRules
 
 __all__ = ["BATCHES", "LABELS", "LAYOUT", "Batch", "Halt", "expected_table", "publish_batch", "write_pages"]
 
 LAYOUT = DatasetLayout("vessels_ocr_1")
 LABELS = ("vessel_name", "port")
+RULES = SpanRules(LABELS, overlaps_allowed=False)
 PARTS = 4
 PAGES_A_PART = 20
 SNAPSHOT = PagesManifest(
@@ -138,7 +140,7 @@ def publish_batch(store: ObjectStore, batch: Batch) -> Publication:
         input_version=batch.name, content_hash="", parquet_etag="", run_id=batch.name,
         published_at=datetime.now(UTC),
     )  # fmt: skip
-    return publish(store, LAYOUT, keys, SNAPSHOT, draft, LABELS, overlaps_allowed=False)
+    return publish(store, LAYOUT, keys, SNAPSHOT, draft, RULES)
 
 
 def _halt() -> None:

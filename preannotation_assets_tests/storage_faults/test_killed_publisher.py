@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from published_batches import BATCHES, LABELS, LAYOUT, Batch, Halt, expected_table, publish_batch, write_pages
+from published_batches import BATCHES, LAYOUT, RULES, Batch, Halt, expected_table, publish_batch, write_pages
 from publisher_process import PublisherProcess, publisher_process
 from s3_servers.fault_proxy import FaultProxy, HangPoint, Moment
 
@@ -51,9 +51,9 @@ def is_whole(store: ObjectStore) -> bool:
     assert manifest is not None
     assert stat is not None
     if manifest.parquet_etag == stat.etag:
-        return verify_dataset(store, LAYOUT.dataset, LABELS, overlaps_allowed=False).passed
+        return verify_dataset(store, LAYOUT.dataset, RULES).passed
     with pytest.raises(VerificationError, match="does not name"):
-        verify_dataset(store, LAYOUT.dataset, LABELS, overlaps_allowed=False)
+        verify_dataset(store, LAYOUT.dataset, RULES)
     return False
 
 

@@ -1,4 +1,4 @@
-"""The lease and the compaction of the journal on servers that lose replies or are out of reach."""
+"""The lease and the compaction of the answers on servers that lose replies or are out of reach."""
 
 import threading
 import time
@@ -115,23 +115,23 @@ def test_no_answer_is_missing_to_a_reader_while_the_journal_is_compacted(locatio
     keys = [f"key-{number}" for number in range(24)]
     for number, key in enumerate(keys):
         table = pa.Table.from_pylist([_answer(key, number + 1)], schema=ANSWERS)
-        write_table(store, f"{LAYOUT.journal}/run/{number}.parquet", table)
+        write_table(store, f"{LAYOUT.answers}/run/{number}.parquet", table)
     done, readings = threading.Event(), []
 
     def read() -> None:
         while not done.is_set():
-            index = AnswerIndex.read(store, LAYOUT.journal)
+            index = AnswerIndex.read(store, LAYOUT.answers)
             readings.append(sum(index.get(key) is not None for key in keys))
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
         wait_for(lambda: bool(readings))
-        assert compact_answers(store, LAYOUT.journal) == len(keys)
+        assert compact_answers(store, LAYOUT.answers) == len(keys)
         count = len(readings)
         wait_for(lambda: len(readings) > count + 1)
     finally:
         done.set()
         reader.join(30)
     assert set(readings) == {len(keys)}
-    assert len(list(store.list(f"{LAYOUT.journal}/"))) == 1
+    assert len(list(store.list(f"{LAYOUT.answers}/"))) == 1

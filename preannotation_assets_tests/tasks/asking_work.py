@@ -14,17 +14,18 @@ from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["CAP", "CHUNKS_KEY", "JOURNAL", "LIMITS", "MODEL", "Work"]
+__all__ = ["ANSWERS_FOLDER", "CAP", "CHUNKS_KEY", "LIMITS", "MODEL", "Work"]
 
 MODEL = SimulatedModel("llama3.3:70b")
 CHUNKS_KEY = "argilla/work/d/chunks/v/part-00000.parquet"
-JOURNAL = "argilla/work/d/answers"
+ANSWERS_FOLDER = "argilla/work/d/answers"
 CAP = 3
 LIMITS = Limits(max_in_flight=CAP, linger_seconds=0.2, first_rest_seconds=0.05)
 
@@ -59,7 +60,7 @@ class Work:
         return [RequestSpan(0, len(text), key) for text, key in zip(self.texts, keys, strict=True)]
 
     def index(self) -> AnswerIndex:
-        return AnswerIndex.read(self.store, JOURNAL)
+        return AnswerIndex.read(self.store, ANSWERS_FOLDER)
 
     def task(self, server: PermitServer, run_id: str, *, of_all: bool = False) -> AskModel:
         """The task for what is unanswered, or for everything."""
@@ -72,7 +73,13 @@ class Work:
         asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
         parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
         return AskModel(
-            self.location, f"{JOURNAL}/{run_id}", parts, asking, OllamaServer(), "never", self.flush_seconds
+            self.location,
+            f"{ANSWERS_FOLDER}/{run_id}",
+            parts,
+            asking,
+            OllamaServer(),
+            StreamChoice.never,
+            self.flush_seconds,
         )
 
     def answers(self) -> list[tuple[str, str]]:

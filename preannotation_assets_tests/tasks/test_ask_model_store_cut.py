@@ -30,7 +30,7 @@ _STILL_SECONDS = 0.5
 
 @pytest.fixture
 def work(tmp_path: Path, s3_location: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
-    """Work whose chunks and journal are on S3, which is tried once; then the journal tries again."""
+    """Work whose chunks and answers are on S3, which is tried once; then the writer tries again."""
 
     def open_impatiently(location: StoreLocation) -> ObjectStore:
         return open_store(location, RequestLimits(2.0, 5.0, 1))

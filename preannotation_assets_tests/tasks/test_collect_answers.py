@@ -13,7 +13,7 @@ from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_answers
 
-CHUNKS_KEY, OUTPUTS_KEY, JOURNAL = "chunks/part-00000.parquet", "outputs/part-00000.parquet", "answers"
+CHUNKS_KEY, OUTPUTS_KEY, ANSWERS_FOLDER = "chunks/part-00000.parquet", "outputs/part-00000.parquet", "answers"
 
 
 def _chunk(number: int, start: int, end: int) -> dict[str, Any]:
@@ -52,12 +52,12 @@ def store(tmp_path: Path) -> ObjectStore:
         _answer("left", answer="L", run="before", latency_seconds=9.0, prompt_tokens=80, answer_tokens=8),
         _answer("right", AnswerStatus.FAILED, reason="endless_answer"),
     ]
-    write_table(store, f"{JOURNAL}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    write_table(store, f"{ANSWERS_FOLDER}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
     return store
 
 
 def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]]) -> CollectAnswers:
-    index = AnswerIndex.read(store, JOURNAL)
+    index = AnswerIndex.read(store, ANSWERS_FOLDER)
     known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
     return CollectAnswers(
@@ -65,7 +65,7 @@ def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]])
     )
 
 
-PIECES = [
+REQUESTS = [
     [RequestSpan(0, 10, "a")],
     [RequestSpan(0, 60, "left"), RequestSpan(50, 100, "right")],
     [RequestSpan(0, 10, "a")],
@@ -73,7 +73,7 @@ PIECES = [
 
 
 def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: ObjectStore) -> None:
-    part = collect_answers(_task(tmp_path, store, PIECES))
+    part = collect_answers(_task(tmp_path, store, REQUESTS))
     table = read_table(store, OUTPUTS_KEY)
     assert table.schema.equals(RAW_MODEL_OUTPUTS)
     shown = [
@@ -93,7 +93,7 @@ def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: Obj
     task = _task(
         tmp_path, store, [[RequestSpan(0, 10, "a")], [RequestSpan(0, 100, "left")], [RequestSpan(0, 10, "a")]]
     )
-    right = AnswerIndex.read(store, JOURNAL).get("right")
+    right = AnswerIndex.read(store, ANSWERS_FOLDER).get("right")
     assert right
     again: list[list[RequestSpan]] = [[], [RequestSpan(0, 100, "right")], []]
     part = collect_answers(
@@ -110,11 +110,11 @@ def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: Obj
 
 
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:
-    part = collect_answers(_task(tmp_path, store, PIECES))
+    part = collect_answers(_task(tmp_path, store, REQUESTS))
     assert (part.latencies, part.queue_times) == ([2.0], [0.5])
 
 
 def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store: ObjectStore) -> None:
     with pytest.raises(StorageError, match="lacks"):
-        collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "gone")], PIECES[1], PIECES[2]]))
+        collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "gone")], REQUESTS[1], REQUESTS[2]]))
     assert store.stat(OUTPUTS_KEY) is None

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from itertools import accumulate, islice, takewhile
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from preannotation_assets.contracts import PAGES
 from preannotation_assets.extraction.pages import PageFault, PageRow, TextFault
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table
 from preannotation_assets.lake.batch import iterate_rows
-from preannotation_assets.tasks import snapshot_pages
-from preannotation_assets.tasks.snapshot_pages import PAGES_A_PART, Snapshot, write_snapshot
+from preannotation_assets.tasks.snapshot_pages import Snapshot, part_sizes, write_snapshot
+
+PAGES_A_PART = 1000
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def page(number: int, text: str = "x", sha256: str = "h") -> PageRow:
 
 
 def write(store: ObjectStore, *pages: PageRow | PageFault) -> Snapshot:
-    return write_snapshot(store, "snap", pages)
+    return write_snapshot(store, "snap", pages, PAGES_A_PART)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +31,11 @@ def write(store: ObjectStore, *pages: PageRow | PageFault) -> Snapshot:
     [
         (0, []),
         (1, [1]),
-        (200, [200]),
-        (201, [201]),
-        (PAGES_A_PART - 1, [PAGES_A_PART - 1]),
-        (PAGES_A_PART, [PAGES_A_PART]),
-        (PAGES_A_PART + 1, [PAGES_A_PART, 1]),
-        (2 * PAGES_A_PART, [PAGES_A_PART, PAGES_A_PART]),
+        (50, [50]),
+        (51, [50, 1]),
+        (400, [50] * 8),
+        (500, [50] * 8 + [100]),
+        (1601, [50] * 8 + [100] * 8 + [200, 200, 1]),
     ],
 )
 def test_pages_fill_parts_in_order(store: ObjectStore, count: int, parts: list[int]) -> None:
@@ -44,6 +45,19 @@ def test_pages_fill_parts_in_order(store: ObjectStore, count: int, parts: list[i
     rows = list(iterate_rows(store, "snap", len(parts)))
     assert [(row["page_num"], row["text"]) for row in rows] == [(n, f"text {n}") for n in range(count)]
     assert len(list(store.list("snap/"))) == len(parts)
+
+
+@pytest.mark.parametrize("most", [1, 50, 60, 1000, 2000, 5000])
+def test_parts_grow_to_what_is_allowed_and_no_further(most: int) -> None:
+    sizes = list(islice(part_sizes(most), 100))
+    assert sizes == sorted(sizes)
+    assert max(sizes) == sizes[-1] == most
+
+
+@pytest.mark.parametrize(("pages", "cores"), [(500, 8), (2000, 16), (10_000, 32)])
+def test_a_batch_has_a_part_for_every_core(pages: int, cores: int) -> None:
+    ends = list(takewhile(lambda end: end < pages, accumulate(part_sizes(2000))))
+    assert len(ends) + 1 >= cores
 
 
 def test_a_part_has_the_columns_of_the_contract_and_the_texts_as_they_are(store: ObjectStore) -> None:
@@ -85,8 +99,7 @@ def test_the_hash_is_of_ids_and_text_hashes_in_order(store: ObjectStore) -> None
     assert write(store, page(1), page(2)).content_hash == hashes[0]
 
 
-def test_one_part_at_a_time_is_read(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_pages, "PAGES_A_PART", 10)
+def test_one_part_at_a_time_is_read(store: ObjectStore) -> None:
     seen: list[int] = []
 
     def pages() -> Iterator[PageRow]:
@@ -94,7 +107,7 @@ def test_one_part_at_a_time_is_read(store: ObjectStore, monkeypatch: pytest.Monk
             seen.append(len(list(store.list("snap/"))))
             yield page(number)
 
-    assert write_snapshot(store, "snap", pages()).part_rows == [10, 10, 10, 5]
+    assert write_snapshot(store, "snap", pages(), 10).part_rows == [10, 10, 10, 5]
     assert seen == [number // 10 for number in range(35)]
 
 
@@ -104,5 +117,5 @@ def test_an_error_of_the_source_passes_through(store: ObjectStore) -> None:
         raise KeyError("source")
 
     with pytest.raises(KeyError):
-        write_snapshot(store, "snap", pages())
+        write_snapshot(store, "snap", pages(), PAGES_A_PART)
     assert list(store.list("snap/")) == []

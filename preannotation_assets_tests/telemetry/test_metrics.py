@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.telemetry.metrics import exported_metrics, metrics_wanted, watched
@@ -25,7 +26,12 @@ from preannotation_assets.throttling.permit_client import PermitReport
 
 NAMES = RunNames("vessels_ocr_7", "run-1", "llama3.3:70b", "ollama")
 REPORT = PermitReport(
-    "answered", available=True, latency_seconds=2.5, queue_seconds=0.5, prompt_tokens=700, answer_tokens=90
+    AttemptOutcome.ANSWERED,
+    available=True,
+    latency_seconds=2.5,
+    queue_seconds=0.5,
+    prompt_tokens=700,
+    answer_tokens=90,
 )
 URL = "http://gpu-1:11434"
 
@@ -220,11 +226,12 @@ def test_opentelemetrys_own_variables_decide(environment: dict[str, str], wanted
 def test_nothing_is_imported_or_started_where_nobody_collects() -> None:
     code = """
 import sys, threading
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.telemetry.metrics import exported_metrics
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.permit_client import PermitReport
 with exported_metrics({}, RunNames("d", "r", "m", "p"), print) as metrics:
-    metrics.observe("http://x", PermitReport("answered", available=True))
+    metrics.observe("http://x", PermitReport(AttemptOutcome.ANSWERED, available=True))
     print(sorted(name for name in sys.modules if name.startswith("opentelemetry.")), threading.active_count())
 """
     done = subprocess.run(

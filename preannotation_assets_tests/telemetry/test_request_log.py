@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, REQUESTS
+from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, REQUESTS, AttemptOutcome
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -25,7 +25,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "telemetry.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
 FOLDER = "argilla/work/vessels_ocr_7/requests/run-1"
 REPORT = PermitReport(
-    "answered", available=True, request_key="k", task=0, attempt=1, status=200, started_at=1.7e9
+    AttemptOutcome.ANSWERED, available=True, request_key="k", task=0, attempt=1, status=200, started_at=1.7e9
 )
 
 

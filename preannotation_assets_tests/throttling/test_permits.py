@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import (
     FailureSignal,
@@ -19,13 +20,16 @@ from preannotation_assets.throttling.permit_client import (
     PermitClient,
     PermitReport,
     RunStoppedError,
+    encode_line,
 )
 from preannotation_assets.throttling.permit_server import PermitServer
 
 ENDPOINT = "http://gpu:11434"
 HOLDER = Path(__file__).with_name("permit_holder.py")
 LIMITS = Limits(max_in_flight=3, linger_seconds=0.3, first_rest_seconds=0.2)
-OK = PermitReport("answered", available=True, latency_seconds=0.1, answer_tokens=7, prompt_tokens=5)
+OK = PermitReport(
+    AttemptOutcome.ANSWERED, available=True, latency_seconds=0.1, answer_tokens=7, prompt_tokens=5
+)
 
 
 @contextmanager
@@ -193,6 +197,27 @@ def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
         assert asyncio.run(talk(server.address)) == b""
         assert asyncio.run(acquire(server.address)) == ENDPOINT
     assert not caplog.records
+
+
+def test_a_report_of_an_unknown_outcome_is_hung_up_on_and_counts_nothing() -> None:
+    async def report(address: PermitAddress) -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        sent = (
+            {"secret": address.secret},
+            {"want": True},
+            {"ended": True, "failure_signal": None},
+            {"report": {"outcome": "mislaid", "available": True}},
+        )
+        writer.writelines(encode_line(message) for message in sent)
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(report(server.address)) == encode_line({"endpoint": ENDPOINT})
+        progress = server.progress()
+        assert (progress.answered, progress.failed, progress.endpoints[ENDPOINT].in_flight) == (0, 0, 0)
 
 
 def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:

@@ -5,19 +5,52 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
+from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.trying.terminal import (
-    ColourStyle,
-    Mark,
-    PlainStyle,
-    colours_of,
-    display_width,
+    ColourView,
+    Line,
+    PlainView,
+    console_for,
     fit,
+    heading,
+    padded,
+    show,
+    view_for,
     visible,
 )
 
 LABELS = ["vessel name", "port", "<evil>\x1b[2J", "日付"]
-COLOUR = ColourStyle(colours_of(LABELS))
+COLOURS = dict(zip(LABELS, ("#f5a3a3", "#a3f5bb", "#102030", "#d2a3f5"), strict=True))
+
+
+class Screen(io.StringIO):
+    """A terminal that only listens."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+ON_SCREEN = console_for(Screen(), {"TERM": "xterm-256color"})
+IN_A_FILE = console_for(io.StringIO(), {})
+
+
+def written(console: Console, line: Line) -> str:
+    with console.capture() as captured:
+        show(console, line)
+    return captured.get()
+
+
+def plain(text: str, marks: list[Mark]) -> str:
+    return written(IN_A_FILE, PlainView().page(text, marks)).removesuffix("\n")
+
+
+def coloured(text: str, marks: list[Mark], colours: dict[str, str] = COLOURS) -> str:
+    return written(ON_SCREEN, ColourView(colours).page(text, marks)).removesuffix("\n")
+
+
 OWN_CODE = re.compile(r"\x1b\[[0-9;]*m")
 TAG = re.compile("\u2039[^\u203a]*\u203a")
 NASTY = st.sampled_from("\x1b\x07\r\n\t\0\x9b\x7f\u202e\u2028\u200d\ud800船́[]:\u2039🇩")
@@ -49,8 +82,8 @@ def obeyed_by_a_terminal(shown: str) -> list[str]:
 @given(marked_texts())
 def test_no_page_makes_a_terminal_do_anything(marked: tuple[str, list[Mark]]) -> None:
     text, marks = marked
-    assert obeyed_by_a_terminal(PlainStyle().page(text, marks)) == []
-    shown = COLOUR.page(text, marks)
+    assert obeyed_by_a_terminal(plain(text, marks)) == []
+    shown = coloured(text, marks)
     assert obeyed_by_a_terminal(OWN_CODE.sub("", shown)) == []
     shown.encode("utf-8")
 
@@ -58,7 +91,7 @@ def test_no_page_makes_a_terminal_do_anything(marked: tuple[str, list[Mark]]) ->
 @given(marked_texts())
 def test_a_page_in_colours_is_the_page_and_tags(marked: tuple[str, list[Mark]]) -> None:
     text, marks = marked
-    shown = OWN_CODE.sub("", COLOUR.page(text, marks))
+    shown = OWN_CODE.sub("", coloured(text, marks))
     ends = [(mark.end, visible(mark.label)) for mark in marks]
     for end, label in sorted(ends, reverse=True):
         tag = f"\u2039{label}\u203a"
@@ -86,7 +119,7 @@ def painted(shown: str) -> list[bool]:
 @given(marked_texts(LETTERS))
 def test_exactly_the_marked_characters_are_painted(marked: tuple[str, list[Mark]]) -> None:
     text, marks = marked
-    flags = painted(COLOUR.page(text, marks))
+    flags = painted(coloured(text, marks))
     assert len(flags) == len(text)
     for index, flag in enumerate(flags):
         # A line's end is never painted: the terminal would paint the rest of the line.
@@ -97,7 +130,7 @@ def test_exactly_the_marked_characters_are_painted(marked: tuple[str, list[Mark]
 @given(marked_texts(LETTERS))
 def test_brackets_stand_where_marks_begin_and_end(marked: tuple[str, list[Mark]]) -> None:
     text, marks = marked
-    shown = PlainStyle().page(text, marks)
+    shown = plain(text, marks)
     assert shown.count("[") - sum(visible(mark.label).count("[") for mark in marks) >= len(marks)
     without = shown
     for label in LABELS:
@@ -118,15 +151,48 @@ PLAIN = [
 
 @pytest.mark.parametrize(("text", "marks", "shown"), PLAIN)
 def test_marks_in_brackets(text: str, marks: list[Mark], shown: str) -> None:
-    assert PlainStyle().page(text, marks) == shown
+    assert plain(text, marks) == shown
 
 
 def test_what_several_marks_cover_has_the_innermost_colour_and_a_line_below() -> None:
-    style = ColourStyle({"outer": 1, "inner": 2})
-    shown = style.page("abc", [Mark(0, 3, "outer"), Mark(1, 2, "inner")])
-    inner = "\x1b[38;5;16;48;5;2;4mb\x1b[0m\x1b[3;38;5;2m‹inner›\x1b[0m"
-    outer = "\x1b[38;5;16;48;5;1m"
-    assert shown == f"{outer}a\x1b[0m{inner}{outer}c\x1b[0m\x1b[3;38;5;1m‹outer›\x1b[0m"
+    marks = [Mark(0, 3, "outer"), Mark(1, 2, "inner")]
+    shown = coloured("abc", marks, {"outer": "#ffd787", "inner": "#000087"})
+    # 222 and 18 are these two of the 256 colours, 16 is black, 231 is white.
+    inner = "\x1b[4;38;5;231;48;5;18mb\x1b[0m\x1b[3;38;5;18m‹inner›\x1b[0m"
+    outer = "\x1b[38;5;16;48;5;222m"
+    assert shown == f"{outer}a\x1b[0m{inner}{outer}c\x1b[0m\x1b[3;38;5;222m‹outer›\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("environment", "stream", "view"),
+    [
+        ({}, Screen(), ColourView),
+        ({"NO_COLOR": ""}, Screen(), ColourView),
+        ({"NO_COLOR": "1"}, Screen(), PlainView),
+        ({"TERM": "dumb"}, Screen(), PlainView),
+        ({}, io.StringIO(), PlainView),
+    ],
+)
+def test_colours_are_for_terminals_and_who_wants_them(
+    environment: dict[str, str], stream: io.StringIO, view: type[ColourView | PlainView]
+) -> None:
+    console = console_for(stream, environment)
+    assert isinstance(view_for(console, COLOURS), view)
+    assert ("\x1b" in written(console, heading("page 1"))) == (view is ColourView)
+
+
+@pytest.mark.parametrize("term", ["xterm", "xterm-256color", "linux", ""])
+def test_labels_look_different_on_every_terminal(term: str) -> None:
+    console = console_for(Screen(), {"TERM": term})
+    shown = {written(console, ColourView(COLOURS).label(name)).split("m")[0] for name in LABELS}
+    assert len(shown) == len(LABELS)
+
+
+def test_a_line_is_as_long_as_it_is() -> None:
+    """Wrapped or cut lines could not be searched, and offsets would be wrong."""
+    line = "[bold]word[/bold] :smile: 12 " * 40
+    assert written(IN_A_FILE, line) == f"{line}\n"
+    assert OWN_CODE.sub("", written(ON_SCREEN, line)) == f"{line}\n"
 
 
 @pytest.mark.parametrize(
@@ -144,14 +210,17 @@ def test_what_a_terminal_would_obey_is_shown(text: str, shown: str) -> None:
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30), st.integers(1, 20))
 def test_a_text_is_cut_to_columns(text: str, width: int) -> None:
     cut = fit(text, width)
-    assert display_width(cut) <= width
-    assert cut == text or (cut.endswith("…") and text.startswith(cut[:-1]))
-    assert display_width(text) > width or cut == text
+    assert cell_len(cut) <= width
+    # Where a wide character would be cut in two, a space stands for its half.
+    assert cut == text or (cut.endswith("…") and text.startswith(cut[:-1].removesuffix(" ")))
+    assert cell_len(text) > width or cut == text
 
 
 def test_wide_characters_have_two_columns_and_combining_ones_none() -> None:
-    assert display_width("船abé") == display_width("船abe\u0301") == 5
     assert fit("船船船", 5) == "船船…"
+    assert fit("船abe\u0301", 5) == "船abe\u0301"
+    assert padded("船abe\u0301", 8).plain == "船abe\u0301   "
+    assert padded("船船船", 5).plain == "船船船"
 
 
 def test_io_of_a_page_needs_no_more_than_utf_8() -> None:

@@ -1,7 +1,6 @@
 """``preannotate try`` as a user runs it: a warehouse in a file, the stand-in over HTTP."""
 
 import hashlib
-import io
 import os
 import pty
 import re
@@ -34,8 +33,6 @@ from preannotation_assets.simulator import (
     SimulatorSettings,
 )
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
-from preannotation_assets.trying.terminal import ColourStyle, PlainStyle
-from preannotation_assets.trying.trial import style_for
 
 DATASET = "vessels_ocr_7"
 PAGE = 'M/V "ZEBRAQUARTZ STAR"  IMO 9666948. Arrived at Hamburg from Antwerp on 14 March 1957.\n'
@@ -223,27 +220,6 @@ def test_a_terminal_gets_colours(user: User) -> None:
     assert "‹port›" in said
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(
-    ("environment", "stream", "style"),
-    [
-        ({}, Terminal(), ColourStyle),
-        ({"NO_COLOR": ""}, Terminal(), ColourStyle),
-        ({"NO_COLOR": "1"}, Terminal(), PlainStyle),
-        ({"TERM": "dumb"}, Terminal(), PlainStyle),
-        ({}, io.StringIO(), PlainStyle),
-    ],
-)
-def test_colours_are_for_terminals_and_who_wants_them(
-    environment: dict[str, str], stream: io.StringIO, style: type[ColourStyle | PlainStyle]
-) -> None:
-    assert isinstance(style_for(environment, stream, ["port"]), style)
-
-
 def test_the_sample_batch_is_clear_in_100_columns(
     tmp_path: Path, simulator: RunningSimulator, preannotate_try: Try
 ) -> None:
@@ -261,7 +237,7 @@ def test_the_sample_batch_is_clear_in_100_columns(
 
 
 def test_what_the_journal_has_is_not_projected(user: User, preannotate_try: Try) -> None:
-    """Rows of the journal stand for requests that a run would not make."""
+    """Rows of the answer store stand for requests that a run would not make."""
     before = preannotate_try(user, DATASET, "--pages", "2")[1]
     assert "0 answered already, 20 to ask" in before
     keep_answers(user, [text for (_, _), text in list(PAGES.items())[:8]])

@@ -27,4 +27,4 @@ def export(arguments: argparse.Namespace) -> int:
 
 def _scheme_file(arguments: argparse.Namespace) -> str:
     given: str = arguments.file
-    return given or read_settings().labels
+    return given or read_settings().labels.path

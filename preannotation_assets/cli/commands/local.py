@@ -12,10 +12,13 @@ __all__ = ["demo", "dev"]
 
 def demo(_: argparse.Namespace) -> int:
     """Runs the main job on the sample batch."""
-    from preannotation_assets.demo.demo_command import run_demo
+    from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
+    from preannotation_assets.demo.demo_command import sample_batch
+    from preannotation_assets.demo.sample import SAMPLE_DATASET
 
     ensure_dagster_home(os.environ, Path.cwd())
-    return run_demo(read_settings())
+    with sample_batch(read_settings()) as settings:
+        return run_dataset(settings, DatasetRun(SAMPLE_DATASET))
 
 
 def dev(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The asset ``chunks``: pieces of pages that fit the model's context."""
+"""The asset ``chunks``: slices of pages that fit the model's context."""
 
 import hashlib
 import time
@@ -7,24 +7,24 @@ from typing import Final
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
 from preannotation_assets.contracts import CHUNKS
-from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.assets.common import OWNERS, column_schema, fetched_metadata, per_second
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
-from preannotation_assets.errors import SettingsError
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
 from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
 from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
 
-__all__ = ["chunk_limits", "chunks"]
+__all__ = ["chunks"]
 
-# Part of the chunks' version: raise it when other borders come out of the same text.
-_CHUNKING_VERSION: Final = "1"
+_CODE: Final = stage_code("tasks.chunk_pages", CHUNKS)
 
 
 @asset(
@@ -33,29 +33,32 @@ _CHUNKING_VERSION: Final = "1"
     kinds={"pyspark", "parquet"},
     owners=OWNERS,
     deps=[pages],
-    code_version=_CHUNKING_VERSION,
+    code_version=_CODE,
     metadata=column_schema(CHUNKS),
 )
 def chunks(
     context: AssetExecutionContext,
     storage: StorageResource,
     spark: SparkResource,
+    chunking: ChunkingResource,
     model_server: ModelServerResource,
 ) -> MaterializeResult[None]:
-    """Every page in pieces of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
+    """Every page in slices of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
 
-    Neighbouring pieces overlap, so that an entity shorter than the overlap is whole in one of them. Most
-    pages are one piece.
+    Neighbouring chunks overlap, so that an entity shorter than the overlap is whole in one of them. Most
+    pages are one chunk.
     """
     began = time.monotonic()
     store = storage.open()
     layout = DatasetLayout(context.partition_key)
     snapshot = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
     present = read_manifest(store, layout.stage_manifest("chunks"), ChunksManifest)
-    limits = _limits(store, model_server, present)
+    limits = _limits(store, chunking, model_server.model, present)
     version = _version(snapshot, limits)
+    fetched = FetchedBytes()
     if present is None or present.version != version:
-        present = _cut(store, layout, snapshot, version, limits, storage, spark)
+        present, fetched = _cut(store, layout, snapshot, version, limits, storage, spark)
+    fetched += store.fetched
     seconds = time.monotonic() - began
     context.log.info(f"{present.chunks} chunks of {snapshot.pages} pages")
     return MaterializeResult(
@@ -64,6 +67,7 @@ def chunks(
             "dagster/row_count": present.chunks,
             "estimated_tokens": present.estimated_tokens,
             "calibration": present.calibration,
+            **fetched_metadata(fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(snapshot.pages, seconds),
             "location": MetadataValue.path(store.uri(layout.stage("chunks", version))),
@@ -72,33 +76,19 @@ def chunks(
 
 
 def _limits(
-    store: ObjectStore, model_server: ModelServerResource, present: ChunksManifest | None
+    store: ObjectStore, chunking: ChunkingResource, model: str, present: ChunksManifest | None
 ) -> ChunkLimits:
     """The limits, with the calibration the batch was first cut with: other borders are other requests."""
     if present is not None:
         calibration = present.calibration
     else:
-        learned = read_manifest(store, calibration_key(model_server.model), Calibration)
-        calibration = learned.factor if learned and learned.model == model_server.model else 1.0
-    return chunk_limits(model_server, calibration)
-
-
-def chunk_limits(model_server: ModelServerResource, calibration: float) -> ChunkLimits:
-    """The limits of a chunk in tokens.
-
-    Raises:
-        SettingsError: chunks are too small for their overlap.
-    """
-    try:
-        return ChunkLimits(model_server.chunk_tokens, model_server.overlap_tokens, calibration)
-    except ValueError as error:
-        raise SettingsError(
-            "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit", str(error)
-        ) from None
+        learned = read_manifest(store, calibration_key(model), Calibration)
+        calibration = learned.factor if learned and learned.model == model else 1.0
+    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration)
 
 
 def _version(snapshot: PagesManifest, limits: ChunkLimits) -> str:
-    content = repr((_CHUNKING_VERSION, snapshot.version, snapshot.content_hash, limits))
+    content = repr((_CODE, snapshot.version, snapshot.content_hash, limits))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -110,7 +100,7 @@ def _cut(
     limits: ChunkLimits,
     storage: StorageResource,
     spark: SparkResource,
-) -> ChunksManifest:
+) -> tuple[ChunksManifest, FetchedBytes]:
     pages_folder, folder = layout.stage("pages", snapshot.version), layout.stage("chunks", version)
     tasks = [
         ChunkPages(storage.location(), part_key(pages_folder, index), part_key(folder, index), limits)
@@ -130,4 +120,4 @@ def _cut(
     )
     write_manifest(store, layout.stage_manifest("chunks"), manifest)
     sweep_stage(store, layout, "chunks", version)
-    return manifest
+    return manifest, sum((part.fetched for part in parts), FetchedBytes())

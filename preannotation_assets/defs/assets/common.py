@@ -8,7 +8,7 @@ from dagster import TableColumn, TableColumnConstraints, TableSchema
 
 from preannotation_assets.contracts import column_descriptions
 from preannotation_assets.errors import BatchError
-from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
@@ -17,10 +17,11 @@ __all__ = [
     "OWNERS",
     "MetadataValues",
     "column_schema",
-    "known",
+    "fetched_metadata",
     "per_second",
     "percentile",
     "require_current_pages",
+    "without_empty",
 ]
 
 MetadataValues = dict[str, Any]
@@ -43,7 +44,7 @@ def column_schema(schema: pa.Schema) -> Mapping[str, Any]:
     return {"dagster/column_schema": TableSchema(columns)}
 
 
-def known(values: MetadataValues) -> MetadataValues:
+def without_empty(values: MetadataValues) -> MetadataValues:
     """The metadata without what this run does not know, or has nothing of: None and empty mappings."""
     return {name: value for name, value in values.items() if value is not None and value != {}}
 
@@ -51,6 +52,11 @@ def known(values: MetadataValues) -> MetadataValues:
 def per_second(count: int, seconds: float) -> float | None:
     """A rate; None where no time has passed."""
     return round(count / seconds, 3) if seconds > 0 else None
+
+
+def fetched_metadata(fetched: FetchedBytes) -> MetadataValues:
+    """What a stage fetched from the lake, driver and tasks together: bytes, and requests for them."""
+    return {"bytes_fetched": fetched.bytes, "fetches": fetched.requests}
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:

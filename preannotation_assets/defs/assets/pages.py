@@ -1,18 +1,22 @@
 """The asset ``pages``: an immutable snapshot of the batch."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
 from pydantic import Field
 
 from preannotation_assets.contracts import PAGES
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
+from preannotation_assets.defs.assets.neighbours import vw_argilla_pages
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import BatchError, SettingsError
 from preannotation_assets.extraction.pages import SourceRow, check_pages
 from preannotation_assets.lake import ObjectStore
@@ -29,6 +33,8 @@ from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["PagesConfig", "pages"]
 
+_CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
+
 
 class PagesConfig(Config):
     """What of the dataset is read."""
@@ -44,6 +50,8 @@ class PagesConfig(Config):
     group_name="preannotation",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
+    deps=[vw_argilla_pages],
+    code_version=_CODE,
     metadata=column_schema(PAGES),
 )
 def pages(
@@ -67,7 +75,7 @@ def pages(
     sweep_dead_writers(store, layout)
     doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
     with warehouse.open() as source:
-        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids)
+        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part)
     seconds = time.monotonic() - began
     context.log.info(
         f"{manifest.pages} pages, {len(manifest.failed_pages)} left out, "
@@ -108,9 +116,14 @@ def read_doc_ids(path: str) -> list[str]:
 
 
 def _snapshot(
-    source: Warehouse, store: ObjectStore, layout: DatasetLayout, run_id: str, doc_ids: Sequence[str] | None
+    source: Warehouse,
+    store: ObjectStore,
+    layout: DatasetLayout,
+    run_id: str,
+    doc_ids: Sequence[str] | None,
+    pages_a_part: int,
 ) -> PagesManifest:
-    """Writes a new version, or keeps the present one when nothing has changed."""
+    """Writes a new version, or keeps the present one, in its own parts, when no page has changed."""
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
@@ -121,11 +134,11 @@ def _snapshot(
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
-    snapshot = write_snapshot(store, folder, check_pages(observed))
+    snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
-        content_hash=snapshot.content_hash,
+        content_hash=hashlib.sha256(repr((_CODE, snapshot.content_hash)).encode()).hexdigest(),
         part_rows=snapshot.part_rows,
         pages=snapshot.pages,
         empty_pages=snapshot.empty_pages,
@@ -138,7 +151,7 @@ def _snapshot(
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
     if present and present.content_hash == manifest.content_hash:
         store.delete(stat.key for stat in list(store.list(f"{folder}/")))
-        manifest = manifest.model_copy(update={"version": present.version})
+        manifest = manifest.model_copy(update={"version": present.version, "part_rows": present.part_rows})
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
     return manifest

@@ -1,4 +1,4 @@
-"""The asset ``suggestions``: grounded, merged, verified, and published in one piece."""
+"""The asset ``suggestions``: grounded, merged, verified, and published as a whole."""
 
 import hashlib
 import time
@@ -21,22 +21,24 @@ from dagster import (
     asset,
 )
 
-from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS
 from preannotation_assets.defs.assets.common import (
     OWNERS,
     MetadataValues,
     column_schema,
-    known,
+    fetched_metadata,
     per_second,
     require_current_pages,
+    without_empty,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.labels import LabelScheme
-from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import (
@@ -47,12 +49,12 @@ from preannotation_assets.manifests import (
     SuggestionsManifest,
 )
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
 
 __all__ = ["suggestions"]
 
-# Part of what the published rows depend on: raise it when grounding, judging or merging changes.
-_GROUNDING_VERSION: Final = "3"
+_CODE: Final = stage_code("tasks.ground_answers", GROUNDINGS, SUGGESTIONS)
 _PREVIEW_ROWS: Final = 10
 _PREVIEW_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence")
 
@@ -70,7 +72,8 @@ class _Inputs:
     def version(self) -> str:
         """Changes when the published rows or the manifest beside them could."""
         parts = (
-            _GROUNDING_VERSION,
+            _CODE,
+            tuple(SuggestionsManifest.model_fields),
             self.pages.model_dump_json(),
             self.outputs.model_dump_json(),
             self.scheme.label_names,
@@ -91,7 +94,7 @@ class _Inputs:
     kinds={"pyspark", "parquet"},
     owners=OWNERS,
     deps=[raw_model_outputs],
-    code_version=_GROUNDING_VERSION,
+    code_version=_CODE,
     metadata=column_schema(SUGGESTIONS),
 )
 def suggestions(
@@ -117,9 +120,10 @@ def suggestions(
     )
     pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
     inputs = _Inputs(layout, pages, outputs, label_scheme.load())
-    publication = _published_already(store, inputs)
+    publication, fetched = _published_already(store, inputs), FetchedBytes()
     if publication is None:
         parts = _ground(inputs, storage, spark)
+        fetched = sum((part.fetched for part in parts), fetched)
         publication = _publish(store, inputs, parts, context.run.run_id)
         sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
@@ -130,7 +134,7 @@ def suggestions(
     )
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
-        metadata=_metadata(store, inputs, publication, time.monotonic() - began),
+        metadata=_metadata(store, inputs, publication, fetched, time.monotonic() - began),
     )
 
 
@@ -175,8 +179,7 @@ def _publish(store: ObjectStore, inputs: _Inputs, parts: Sequence[GroundedPart],
         [part_key(f"{inputs.folder}/rows", index) for index in range(len(parts))],
         inputs.pages,
         draft,
-        inputs.scheme.label_names,
-        overlaps_allowed=inputs.scheme.overlaps,
+        SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),
     )
 
 
@@ -218,11 +221,16 @@ def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def _metadata(
-    store: ObjectStore, inputs: _Inputs, publication: Publication, seconds: float
+    store: ObjectStore,
+    inputs: _Inputs,
+    publication: Publication,
+    fetched: FetchedBytes,
+    seconds: float,
 ) -> MetadataValues:
     manifest = publication.manifest
     processed = manifest.pages_processed
-    return known(
+    preview = _preview(store, inputs)
+    return without_empty(
         {
             "dagster/row_count": manifest.rows,
             "parquet_bytes": manifest.bytes,
@@ -238,11 +246,12 @@ def _metadata(
             "confidences_by_source": manifest.confidences_by_source,
             "model": manifest.model,
             "model_version": manifest.model_version,
+            **fetched_metadata(fetched + store.fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(processed, seconds),
             "published": MetadataValue.path(store.uri(inputs.layout.published_suggestions)),
             "manifest": MetadataValue.path(store.uri(inputs.layout.published_manifest)),
-            "preview": _preview(store, inputs),
+            "preview": preview,
         }
     )
 

@@ -3,18 +3,16 @@
 from typing import Any
 
 from dagster import ConfigurableResource
-from pydantic import Field
 
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.label_file import load_label_scheme
+from preannotation_assets.settings.groups import LabelSettings
 
 __all__ = ["LabelSchemeResource"]
 
 
-class LabelSchemeResource(ConfigurableResource[Any]):
+class LabelSchemeResource(LabelSettings, ConfigurableResource[Any]):
     """The label scheme file."""
-
-    path: str = Field(description="The label scheme, a YAML file.")
 
     def load(self) -> LabelScheme:
         """Reads the scheme; its few-shot examples are grounded as answers are.

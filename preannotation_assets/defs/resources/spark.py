@@ -27,12 +27,12 @@ from uuid import uuid4
 from dagster import InitResourceContext
 from dagster_pyspark import LazyPySparkResource
 from py4j.protocol import Py4JError
-from pydantic import Field
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from preannotation_assets.defs.resources.java import find_java_home
 from preannotation_assets.errors import PreannotationError, SettingsError
+from preannotation_assets.settings.groups import SparkSettings
 
 __all__ = ["SparkResource", "run_tasks"]
 
@@ -61,25 +61,12 @@ _QUIET = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properti
 _QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
-class SparkResource(LazyPySparkResource):
+class SparkResource(SparkSettings, LazyPySparkResource):
     """A Spark session that is created when it is first used and stopped when the run ends.
 
     A session that exists before the run is used as it is and left running. In local mode everything
     listens on the loopback address only, and a task whose Python worker died is tried 4 times.
     """
-
-    master: str = Field(
-        default="local[*]",
-        description="Spark's master URL: local[N] for N cores here, local[*] for all cores, or a cluster's.",
-    )
-    driver_memory: str = Field(
-        default="2g",
-        description="Heap of the driver's JVM, as Spark writes sizes. Python workers come on top of it.",
-    )
-    spark_config: dict[str, str] = Field(
-        default={},
-        description="Any other Spark properties; they win over what this resource sets. No secrets.",
-    )
 
     def parallelism(self) -> int:
         """Return how many tasks run at once: the cores, or those of the executors registered by now."""
@@ -152,7 +139,9 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
 
     def collect() -> list[R | PreannotationError]:
         spark.sparkContext.setJobGroup(group, f"{len(tasks)} tasks", interruptOnCancel=True)
-        return spark.sparkContext.parallelize(tasks, len(tasks)).map(attempt).collect()
+        # The last ones are the largest: begun last, one of them would be waited for alone.
+        outcomes = spark.sparkContext.parallelize(tasks[::-1], len(tasks)).map(attempt).collect()
+        return outcomes[::-1]
 
     if not tasks:
         return []

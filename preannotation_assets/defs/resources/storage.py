@@ -3,27 +3,23 @@
 from typing import Any
 
 from dagster import ConfigurableResource
-from pydantic import Field
 
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
+from preannotation_assets.settings.groups import StorageSettings
 
 __all__ = ["StorageResource"]
 
 
-class StorageResource(ConfigurableResource[Any]):
+class StorageResource(StorageSettings, ConfigurableResource[Any]):
     """Where suggestions are published and working data is kept.
 
     Credentials for S3 come from boto3's standard chain, on the driver and on every Spark executor; they
     are no part of this configuration, which Dagster stores.
     """
 
-    root: str = Field(description="A local folder, or s3://bucket[/prefix].")
-    endpoint_url: str | None = Field(default=None, description="The address of an S3-compatible server.")
-    region: str | None = Field(default=None, description="The S3 region.")
-
     def location(self) -> StoreLocation:
         """Plain values from which a Spark task can open the same store."""
-        return StoreLocation(self.root, self.endpoint_url, self.region)
+        return StoreLocation(*self.place())
 
     def open(self) -> ObjectStore:
         """The store.

@@ -7,20 +7,20 @@ from preannotation_assets.extraction.spans import (
     Grounding,
     GroundingResult,
     Quote,
+    QuoteOutcome,
     Rejection,
-    RejectionReason,
 )
 
 from .assignment import assign
 from .candidates import Candidate, Finding, find
-from .order import Stop, chain_costs
+from .order import ChainLink, chain_costs
 from .page import Page
 from .quotes import PreparedQuote, prepare
 
 __all__ = ["ground"]
 
 _NOWHERE = Finding((), False)
-# How many pairs of an answer and a place are weighed in all; more are thinned out.
+# How many pairs of a quote and a place are weighed in all; more are thinned out.
 _MOST_PAIRS = 100_000
 _FEWEST_PLACES = 16
 
@@ -35,7 +35,7 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
 
     Args:
         text: the page's text, any string.
-        quotes: what the model answered, in its order.
+        quotes: what the model marked, in its order.
 
     Returns:
         One result a quote, in the order of the quotes: a grounding with ``text[start:end]`` in code
@@ -44,14 +44,14 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
     page = Page(text)
     prepared = {written: prepare(written, page.table) for written in {quote.text for quote in quotes}}
     findings = _findings(page, quotes, prepared)
-    answers = _thinned(quotes, _contenders(quotes, findings))
+    contenders = _thinned(quotes, _contenders(quotes, findings))
     costs = chain_costs(
-        [Stop(quote.label, candidates) for quote, candidates in zip(quotes, answers, strict=True)]
+        [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
     )
     places = assign(
         [
             {(quote.label, c.start, c.end): cost for c, cost in zip(candidates, own, strict=True)}
-            for quote, candidates, own in zip(quotes, answers, costs, strict=True)
+            for quote, candidates, own in zip(quotes, contenders, costs, strict=True)
         ]
     )
     return [
@@ -63,7 +63,7 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
 def _findings(
     page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]
 ) -> dict[str, Finding]:
-    """The places of every text: as many as its letters are answered under one label, if there are."""
+    """The places of every text: as many as its letters are quoted under one label, if there are."""
     copies = Counter((quote.label, prepared[quote.text].letters) for quote in quotes)
     wanted: dict[str, int] = {}
     for quote in quotes:
@@ -78,30 +78,30 @@ def _findings(
 def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> list[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
     copies: Counter[tuple[str, str]] = Counter()
-    answers: list[Sequence[Candidate]] = []
+    contenders: list[Sequence[Candidate]] = []
     for quote in quotes:
         key = quote.label, quote.text
         candidates = findings[quote.text].candidates
-        answers.append(candidates if copies[key] < len(candidates) else ())
+        contenders.append(candidates if copies[key] < len(candidates) else ())
         copies[key] += 1
-    return answers
+    return contenders
 
 
 def _thinned(
-    quotes: Sequence[Quote], answers: Sequence[Sequence[Candidate]]
+    quotes: Sequence[Quote], contenders: Sequence[Sequence[Candidate]]
 ) -> Sequence[Sequence[Candidate]]:
-    """All candidates, or, where those are too many, for every answer a stretch around its own rank.
+    """All candidates, or, where those are too many, for every quote a stretch around its own rank.
 
-    Thousands of copies of one answer on thousands of places would cost their product; each of them needs
+    Thousands of copies of one quote on thousands of places would cost their product; each of them needs
     only the places near the one it would get if all were in order.
     """
-    total = sum(len(candidates) for candidates in answers)
+    total = sum(len(candidates) for candidates in contenders)
     if total <= _MOST_PAIRS:
-        return answers
+        return contenders
     copies = Counter(quotes)
     ranks: Counter[Quote] = Counter()
     thinned: list[Sequence[Candidate]] = []
-    for quote, candidates in zip(quotes, answers, strict=True):
+    for quote, candidates in zip(quotes, contenders, strict=True):
         width = max(_FEWEST_PLACES, len(candidates) * _MOST_PAIRS // total)
         middle = (2 * ranks[quote] + 1) * len(candidates) // (2 * copies[quote])
         first = max(0, min(middle - width // 2, len(candidates) - width))
@@ -115,7 +115,7 @@ def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] 
         found = next(c for c in finding.candidates if (c.start, c.end) == place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
     if not quote.text:
-        return Rejection(RejectionReason.EMPTY)
+        return Rejection(QuoteOutcome.EMPTY)
     if finding.candidates:
-        return Rejection(RejectionReason.ALREADY_TAKEN)
-    return Rejection(RejectionReason.VALUE_CHANGED if finding.value_changed else RejectionReason.NOT_FOUND)
+        return Rejection(QuoteOutcome.ALREADY_TAKEN)
+    return Rejection(QuoteOutcome.VALUE_CHANGED if finding.value_changed else QuoteOutcome.NOT_FOUND)

@@ -1,19 +1,14 @@
 """The settings of the Argilla span question that shows the labels of a scheme."""
 
-import colorsys
-from collections.abc import Iterator
 from typing import Final, TypedDict
 
+from .colours import label_colours
 from .models import LabelScheme
 
 __all__ = ["SpanQuestion", "SpanQuestionSettings", "span_question"]
 
 # Argilla 2.8 refuses fewer; without a number it shows all.
 _FEWEST_VISIBLE: Final = 3
-# The golden angle: however many labels there are, their hues are apart.
-_HUE_STEP: Final = 137.50776405 / 360
-_LIGHTNESS: Final = 0.8
-_SATURATION: Final = 0.8
 
 
 class SpanQuestionSettings(TypedDict):
@@ -47,25 +42,5 @@ def span_question(scheme: LabelScheme, name: str, field: str) -> SpanQuestion:
             allow_overlapping=scheme.overlaps,
             visible_labels=len(names) if len(names) >= _FEWEST_VISIBLE else None,
         ),
-        colors=_colors(scheme),
+        colors=label_colours(scheme),
     )
-
-
-def _colors(scheme: LabelScheme) -> dict[str, str]:
-    """The scheme's own colours, and for the other labels one that no label has yet, in the file's order."""
-    chosen = {label.color.lower() for label in scheme.labels if label.color}
-    free = (color for color in _hues() if color not in chosen)
-    return {label.name: label.color.lower() if label.color else next(free) for label in scheme.labels}
-
-
-def _hues() -> Iterator[str]:
-    """Colours, each once, for ever."""
-    seen: set[str] = set()
-    hue = 0.0
-    while True:
-        channels = colorsys.hls_to_rgb(hue % 1, _LIGHTNESS, _SATURATION)
-        color = "#" + "".join(f"{round(channel * 255):02x}" for channel in channels)
-        if color not in seen:
-            seen.add(color)
-            yield color
-        hue += _HUE_STEP

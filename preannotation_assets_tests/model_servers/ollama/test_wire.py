@@ -14,6 +14,7 @@ from preannotation_assets.model_servers.ollama.wire import (
     parse_reply,
     preload_body,
 )
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
 JSON_VALUES = st.recursive(
@@ -142,10 +143,10 @@ def test_the_digest_is_found_by_every_name_ollama_gives_a_model() -> None:
 
 
 def test_only_https_is_streamed_unless_told_otherwise() -> None:
-    assert wants_stream("auto", "https://gpu.example")
-    assert not wants_stream("auto", "http://gpu:11434")
-    assert wants_stream("always", "http://gpu:11434")
-    assert not wants_stream("never", "https://gpu.example")
+    assert wants_stream(StreamChoice.auto, "https://gpu.example")
+    assert not wants_stream(StreamChoice.auto, "http://gpu:11434")
+    assert wants_stream(StreamChoice.always, "http://gpu:11434")
+    assert not wants_stream(StreamChoice.never, "https://gpu.example")
 
 
 def test_half_a_service_token_is_none() -> None:

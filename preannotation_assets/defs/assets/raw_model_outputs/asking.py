@@ -18,6 +18,7 @@ from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import Out
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import InferenceError
+from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
@@ -29,7 +30,7 @@ from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.throttling.permit_client import RunStoppedError
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["StopSwitch", "ask_what_is_open"]
+__all__ = ["AskingAccount", "AskingRun", "StopSwitch", "ask_what_is_open"]
 
 _PROGRESS_SECONDS: Final = 15.0
 
@@ -48,16 +49,30 @@ class StopSwitch:
             self.server.stop(message)
 
 
-def ask_what_is_open(
-    context: AssetExecutionContext,
-    batch: OutputsBatch,
-    since: int,
-    switch: StopSwitch,
-    spark: SparkResource,
-    model_server: ModelServerResource,
-) -> Progress | None:
-    """Asks about the chunks without an answer; None where there are none."""
-    index = AnswerIndex.read(batch.store, batch.layout.journal, since=since)
+@dataclass(frozen=True, slots=True)
+class AskingRun:
+    """The run that asks, and what it asks with."""
+
+    context: AssetExecutionContext
+    spark: SparkResource
+    model_server: ModelServerResource
+    switch: StopSwitch
+
+
+@dataclass(frozen=True, slots=True)
+class AskingAccount:
+    """What was asked, and what the tasks fetched from the lake for it."""
+
+    progress: Progress
+    fetched: FetchedBytes
+
+
+def ask_what_is_open(run: AskingRun, batch: OutputsBatch, index: AnswerIndex) -> AskingAccount | None:
+    """Asks about the chunks without an answer in the index; None where there are none.
+
+    Raises:
+        InferenceError: the run was stopped; what was answered is kept.
+    """
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
     work = Work(
         chunks=len(batch.rows),
@@ -66,81 +81,78 @@ def ask_what_is_open(
         tokens=sum(chunk.estimated_tokens for chunk in wanted),
     )
     digest = batch.template.digest[:12]
-    context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
-    progress = _ask(context, batch, wanted, work, switch, spark, model_server) if wanted else None
-    if switch.message:
-        raise InferenceError(switch.message, "the answers so far are kept")
-    return progress
+    run.context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
+    account = _ask(run, batch, wanted, work) if wanted else None
+    if run.switch.message:
+        raise InferenceError(run.switch.message, "the answers so far are kept")
+    return account
 
 
-def _ask(
-    context: AssetExecutionContext,
-    batch: OutputsBatch,
-    wanted: Sequence[WantedChunk],
-    work: Work,
-    switch: StopSwitch,
-    spark: SparkResource,
-    model_server: ModelServerResource,
-) -> Progress:
+def _ask(run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work) -> AskingAccount:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
-    model_server.preload(batch.template)
-    session = spark.spark_session
-    with _permit_server(context, batch, session.sparkContext.getConf(), model_server) as server:
-        switch.server = server
-        asking = AskingPlan(
-            template=batch.template,
-            policy=model_server.retry_policy(),
-            timeouts=model_server.timeouts(),
-            permits=server.address,
-            askers=min(work.requests, len(model_server.addresses()) * model_server.max_in_flight),
-            overlap_tokens=batch.chunks.overlap_tokens,
-            run_id=batch.run_id,
-        )
-        tasks = [
-            AskModel(
-                location=batch.storage.location(),
-                journal=f"{batch.layout.journal}/{batch.run_id}",
-                parts=_parts_to_ask(batch, share),
-                asking=replace(asking, task=number),
-                server=model_server.server(),
-                stream=model_server.stream,
-                flush_seconds=model_server.flush_seconds,
-            )
-            for number, share in enumerate(split_by_tokens(wanted, spark.parallelism()))
-        ]
+    run.model_server.preload(batch.template)
+    session = run.spark.spark_session
+    with _permit_server(run, batch, session.sparkContext.getConf()) as server:
+        run.switch.server = server
+        tasks = _tasks(run, batch, wanted, work, server)
         try:
-            with reported_progress(server, work, context.log.info, _PROGRESS_SECONDS):
-                run_tasks(session, tasks, ask_model)
+            with reported_progress(server, work, run.context.log.info, _PROGRESS_SECONDS):
+                fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
             raise InferenceError(server.stop_message or str(stopped), "the answers so far are kept") from None
-        return server.progress()
+        return AskingAccount(server.progress(), sum(fetched, FetchedBytes()))
+
+
+def _tasks(
+    run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work, server: PermitServer
+) -> list[AskModel]:
+    model_server = run.model_server
+    plan = AskingPlan(
+        template=batch.template,
+        policy=model_server.retry_policy(),
+        timeouts=model_server.timeouts(),
+        permits=server.address,
+        askers=min(work.requests, len(model_server.addresses()) * model_server.max_in_flight),
+        overlap_tokens=batch.chunks.overlap_tokens,
+        run_id=batch.run_id,
+    )
+    return [
+        AskModel(
+            location=batch.storage.location(),
+            answers_folder=batch.own_answers,
+            parts=_parts_to_ask(batch, share),
+            asking=replace(plan, task=number),
+            server=model_server.server(),
+            stream=model_server.stream,
+            flush_seconds=model_server.flush_seconds,
+        )
+        for number, share in enumerate(split_by_tokens(wanted, run.spark.parallelism()))
+    ]
 
 
 @contextmanager
-def _permit_server(
-    context: AssetExecutionContext, batch: OutputsBatch, conf: SparkConf, model_server: ModelServerResource
-) -> Iterator[PermitServer]:
+def _permit_server(run: AskingRun, batch: OutputsBatch, conf: SparkConf) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
     driver_host = conf.get("spark.driver.host") or "127.0.0.1"
-    provider = model_server.server().kind.lower()
+    provider = run.model_server.server().kind.lower()
     names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model, provider)
     log = RequestLog(batch.store, f"{batch.layout.requests}/{batch.run_id}", batch.run_id)
     with (
         log,
-        exported_metrics(os.environ, names, context.log.warning) as metrics,
+        exported_metrics(os.environ, names, run.context.log.warning) as metrics,
         PermitServer(
-            model_server.addresses(),
-            model_server.limits(),
+            run.model_server.addresses(),
+            run.model_server.limits(),
             bind_host=conf.get("spark.driver.bindAddress") or driver_host,
             advertised_host=driver_host,
-            semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
+            semaphore_folder=semaphore_folder(Path(run.context.instance.storage_directory())),
             observers=(log.observe, metrics.observe),
         ) as server,
         watched(metrics, server.progress),
     ):
         yield server
     if log.dropped:
-        context.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
+        run.context.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
 
 
 def _parts_to_ask(batch: OutputsBatch, share: Sequence[WantedChunk]) -> list[ChunksToAsk]:

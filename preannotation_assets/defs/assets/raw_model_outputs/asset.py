@@ -16,13 +16,23 @@ from preannotation_assets.defs.assets.common import (
     OWNERS,
     MetadataValues,
     column_schema,
-    known,
+    fetched_metadata,
     percentile,
     require_current_pages,
+    without_empty,
 )
-from preannotation_assets.defs.assets.raw_model_outputs.asking import StopSwitch, ask_what_is_open
+from preannotation_assets.defs.assets.raw_model_outputs.asking import (
+    AskingAccount,
+    AskingRun,
+    StopSwitch,
+    ask_what_is_open,
+)
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
-from preannotation_assets.defs.assets.raw_model_outputs.collecting import collect, learn_calibration
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
+    COLLECTING_CODE,
+    collect,
+    learn_calibration,
+)
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.partitions import DATASETS
@@ -35,7 +45,6 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.tasks.collect_answers import CollectedPart
-from preannotation_assets.throttling.dispatcher import Progress
 
 __all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
 
@@ -55,6 +64,7 @@ class RawModelOutputsConfig(Config):
     owners=OWNERS,
     deps=[chunks],
     pool="model_server",
+    code_version=COLLECTING_CODE,
     metadata=column_schema(RAW_MODEL_OUTPUTS),
 )
 def raw_model_outputs(
@@ -77,27 +87,29 @@ def raw_model_outputs(
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
     prompt = model_server.prompt(label_scheme.load())
-    model_server.require_room(prompt)
+    model_server.require_room(prompt, cut.chunk_tokens)
     identity = model_server.identify()
     batch = OutputsBatch(
         store, storage, layout, cut, model_server.template(identity, prompt), context.run.run_id
     )
     since = _started_at(context) if config.refresh else 0
-    switch = StopSwitch()
-    with DatasetLease(store, layout.lease, context.run.run_id, switch.stop):
-        first = ask_what_is_open(context, batch, since, switch, spark, model_server)
-        index = AnswerIndex.read(store, layout.journal, since=since)
-        second_batch, second = second_pass(batch, index, spark, model_server), None
+    run = AskingRun(context, spark, model_server, StopSwitch())
+    with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
+        index = AnswerIndex.read(store, layout.answers, since=since)
+        accounts = [ask_what_is_open(run, batch, index)]
+        if accounts[0]:
+            index = index.with_folder(store, batch.own_answers, since=since)
+        second_batch = second_pass(batch, index, spark, model_server)
         if second_batch:
-            second = ask_what_is_open(context, second_batch, since, switch, spark, model_server)
-            index = AnswerIndex.read(store, layout.journal, since=since)
+            accounts.append(ask_what_is_open(run, second_batch, index))
+            index = index.with_folder(store, batch.own_answers, since=since)
         manifest, parts = collect(batch, second_batch, identity, index, spark)
-        compact_answers(store, layout.journal)
-    if first or second:
+        compact_answers(store, layout.answers)
+    if any(accounts):
         learn_calibration(batch, parts)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
-        metadata=_metadata(batch, manifest, parts, (first, second), time.monotonic() - began),
+        metadata=_metadata(batch, manifest, parts, accounts, time.monotonic() - began),
     )
 
 
@@ -115,16 +127,18 @@ def _metadata(
     batch: OutputsBatch,
     manifest: RawModelOutputsManifest,
     parts: Sequence[CollectedPart],
-    progress: tuple[Progress | None, Progress | None],
+    accounts: Sequence[AskingAccount | None],
     seconds: float,
 ) -> MetadataValues:
-    first, second = progress
+    first, second = (*accounts, None)[:2]
+    fetched = sum((part.fetched for part in parts), batch.store.fetched)
+    fetched = sum((account.fetched for account in accounts if account), fetched)
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
     # Without parts nothing has changed, and nothing was answered.
     resumed = sum(part.resumed for part in parts) if parts else manifest.answered
-    return known(
+    return without_empty(
         {
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,
@@ -138,13 +152,14 @@ def _metadata(
             "queue_p50_seconds": percentile(queue_times, 50),
             "queue_p95_seconds": percentile(queue_times, 95),
             "queue_p99_seconds": percentile(queue_times, 99),
-            **(asking_metadata(first) if first else {}),
-            **({"second_pass": asking_metadata(second)} if second else {}),
+            **(asking_metadata(first.progress) if first else {}),
+            **({"second_pass": asking_metadata(second.progress)} if second else {}),
             "second_pass_answered": manifest.second_answered,
             "second_pass_failed": manifest.second_failed,
             "model": manifest.model,
             "model_digest": manifest.model_digest,
             "prompt_version": manifest.prompt_version,
+            **fetched_metadata(fetched),
             "seconds": round(seconds, 3),
             "location": MetadataValue.path(
                 batch.store.uri(batch.layout.stage("raw_model_outputs", manifest.version))

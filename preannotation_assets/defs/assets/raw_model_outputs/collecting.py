@@ -1,14 +1,16 @@
-"""How ``raw_model_outputs`` puts the answers of the journal beside their chunks."""
+"""How ``raw_model_outputs`` puts the answers from the store beside their chunks."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
 from preannotation_assets.asking.planning import ChunkRow, chunk_request
-from preannotation_assets.contracts import FIRST_PASS, SECOND_PASS
+from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.tokens import calibration_factor
 from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
@@ -17,7 +19,9 @@ from preannotation_assets.manifests import Calibration, RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
 
-__all__ = ["collect", "learn_calibration"]
+__all__ = ["COLLECTING_CODE", "collect", "learn_calibration"]
+
+COLLECTING_CODE: Final = stage_code("tasks.collect_answers", RAW_MODEL_OUTPUTS)
 
 
 def collect(
@@ -91,7 +95,8 @@ def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
     Raises:
         InferenceError: a chunk was not asked, which means that the run was stopped.
     """
-    content = hashlib.sha256(repr((batch.chunks.version, batch.template.fingerprint)).encode())
+    made_of = (COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint)
+    content = hashlib.sha256(repr(made_of).encode())
     for chunk in placed:
         for request, answer in chunk.leaves:
             if answer is None:

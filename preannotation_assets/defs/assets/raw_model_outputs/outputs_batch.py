@@ -34,6 +34,11 @@ class OutputsBatch:
         """The folder of the chunks' parts."""
         return self.layout.stage("chunks", self.chunks.version)
 
+    @property
+    def own_answers(self) -> str:
+        """The folder of the answers that this run gets."""
+        return f"{self.layout.answers}/{self.run_id}"
+
     @cached_property
     def rows(self) -> list[ChunkRow]:
         """The chunks that are meant, without their texts."""

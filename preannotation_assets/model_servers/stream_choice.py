@@ -1,0 +1,16 @@
+"""When answers are streamed."""
+
+from enum import StrEnum
+
+__all__ = ["StreamChoice"]
+
+
+class StreamChoice(StrEnum):
+    """When answers are streamed: ``auto`` streams over https only.
+
+    Dagster shows and reads the names of an enum where the environment has its values: they are the same.
+    """
+
+    auto = "auto"
+    always = "always"
+    never = "never"

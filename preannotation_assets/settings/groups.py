@@ -1,0 +1,316 @@
+"""Every setting, defined once: name, type, bounds, default, description and environment variable.
+
+The environment is read into these models (``environment.py``), Dagster's resources inherit them, and the
+README's table is printed from them (``table.py``). A description is shown in Dagster's launchpad as well.
+
+Secrets (``CF_ACCESS_CLIENT_SECRET``, ``motherduck_token``, ``AWS_*``) are not settings: whoever needs
+one reads it from the environment at the moment of use, so that it cannot reach a configuration that
+Dagster stores and shows.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+import regex
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.model_servers.stream_choice import StreamChoice
+from preannotation_assets.s3_endpoint import check_endpoint
+from preannotation_assets.settings.endpoints import DEFAULT_ENDPOINT, parse_endpoint
+from preannotation_assets.settings.fields import Reading
+
+__all__ = [
+    "REFUSED",
+    "AskingSettings",
+    "ChunkingSettings",
+    "GenerationSettings",
+    "LabelSettings",
+    "OllamaSettings",
+    "SettingsGroup",
+    "SparkSettings",
+    "StorageSettings",
+    "WarehouseSettings",
+]
+
+REFUSED: Final = "setting_refused"
+"""The type of a validation error whose context holds a ``problem`` and a ``cure`` to be shown."""
+
+_DEFAULT_LABELS: Final = Path(__file__).parents[1] / "label_schemes" / "vessels.yaml"
+_DURATION: Final = r"^-?(\d+(\.\d+)?(ms|s|m|h))+$"
+_MEMORY_SIZE: Final = r"^\d+(\.\d+)? ?([kKMGT]i?)?B$"
+_SELDOM: Final = Reading(is_seldom=True)
+
+
+class SettingsGroup(BaseModel):
+    """Settings that belong together. Defaults are validated, values never repeated in errors."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+class LabelSettings(SettingsGroup):
+    """What is marked."""
+
+    path: Annotated[
+        str, Reading(variables=("PREANNOTATION_LABELS",), default_shown="the scheme in the package")
+    ] = Field(default=str(_DEFAULT_LABELS), description="The label scheme, a YAML file (docs/labels.md).")
+
+    @field_validator("path")
+    @classmethod
+    def _make_absolute(cls, path: str) -> str:
+        return _absolute(path)
+
+
+class WarehouseSettings(SettingsGroup):
+    """Where the pages come from."""
+
+    database: str = Field(
+        default="data/md_raw_ocr.duckdb", description="A DuckDB file, or md: or md:NAME for MotherDuck."
+    )
+    batch_condition: str = Field(
+        default="",
+        description="SQL over doc_id that says which pages are of the batch $dataset; empty for the default.",
+    )
+    dataset_pattern: Annotated[
+        str, Reading(expected="a regular expression whose first group is the dataset")
+    ] = Field(
+        default=r"^(vessels_ocr_[\p{L}\p{N}]+)",
+        description="How the sensor finds datasets: a regular expression (RE2) whose first group is the "
+        "dataset in a doc_id.",
+    )
+    memory_limit: Annotated[
+        str, Reading(expected="a size in bytes with its unit, such as 1GB", is_seldom=True)
+    ] = Field(
+        default="1GB",
+        pattern=_MEMORY_SIZE,
+        description="What DuckDB may hold before it spills to disk, with its unit.",
+    )
+
+    @field_validator("database")
+    @classmethod
+    def _check_database(cls, database: str) -> str:
+        if "token=" in database.lower():
+            raise _refused(
+                SettingsError(
+                    "PREANNOTATION_DATABASE has a token in it",
+                    "put the token into the variable motherduck_token",
+                )
+            )
+        return database if database.startswith("md:") else _absolute(database)
+
+    @field_validator("dataset_pattern")
+    @classmethod
+    def _check_pattern(cls, pattern: str) -> str:
+        try:
+            groups = regex.compile(pattern).groups
+        except regex.error:
+            groups = 0
+        if not groups:
+            raise ValueError("give a regular expression whose first group is the dataset")
+        return pattern
+
+
+class StorageSettings(SettingsGroup):
+    """Where suggestions are published and working data is kept."""
+
+    root: str = Field(
+        default="data/lake", description="Where all results are kept: a folder, or s3://bucket[/prefix]."
+    )
+    endpoint_url: Annotated[
+        str | None, Reading(variables=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), may_hold_secret=True)
+    ] = Field(default=None, description="The address of an S3-compatible server, such as MinIO, Ceph or R2.")
+    region: Annotated[str | None, Reading(variables=("AWS_REGION", "AWS_DEFAULT_REGION"))] = Field(
+        default=None, description="The S3 region."
+    )
+    pages_a_part: Annotated[int, _SELDOM] = Field(
+        default=2000,
+        ge=1000,
+        le=5000,
+        description="Pages in one Parquet file of a new snapshot, at most, and so the share of a Spark task; "
+        "the first files hold fewer, so that a small batch has work for all cores.",
+    )
+
+    def place(self) -> tuple[str, str | None, str | None]:
+        """What the lake makes its location of: root, endpoint and region."""
+        return self.root, self.endpoint_url, self.region
+
+    @field_validator("root")
+    @classmethod
+    def _make_absolute(cls, root: str) -> str:
+        return root if "://" in root else _absolute(root)
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, address: str | None) -> str | None:
+        try:
+            check_endpoint(address)
+        except SettingsError as error:
+            raise _refused(error) from None
+        return address
+
+
+class ChunkingSettings(SettingsGroup):
+    """How pages are cut for the model."""
+
+    chunk_tokens: int = Field(
+        default=6000, ge=64, description="Tokens of page text in one request, at most (docs/chunking.md)."
+    )
+    overlap_tokens: int = Field(
+        default=200,
+        ge=0,
+        description="Tokens that neighbouring chunks share; less than half of a chunk.",
+    )
+
+    @model_validator(mode="after")
+    def _check_overlap(self) -> Self:
+        if 2 * self.overlap_tokens >= self.chunk_tokens:
+            error = SettingsError(
+                "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit",
+                f"{self.overlap_tokens} is not less than half of {self.chunk_tokens}",
+            )
+            raise _refused(error)
+        return self
+
+
+class GenerationSettings(SettingsGroup):
+    """What the model is asked with, the same in every request of a run."""
+
+    model: str = Field(
+        default="llama3.3:70b",
+        min_length=1,
+        description="The model, as its server names it; cloud models are refused.",
+    )
+    num_ctx: int = Field(
+        default=12288,
+        ge=512,
+        description="Context of every request in tokens: instructions, page and answer.",
+    )
+    num_predict: int = Field(default=3072, ge=16, description="Longest answer in tokens.")
+    second_pass_below: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Chunks with a value less probable than that are asked about twice; without it none is "
+        "(docs/answers.md).",
+    )
+    self_reported: bool = Field(
+        default=False,
+        description="Whether the model is asked for a digit behind every quote, a confidence for servers "
+        "without log-probabilities (docs/answers.md).",
+    )
+
+
+class AskingSettings(SettingsGroup):
+    """How hard the model servers are pushed, and when a request or a run is given up."""
+
+    max_in_flight: int = Field(
+        default=4,
+        ge=1,
+        description="Requests in flight at each server, at most, over all runs of this machine; not above "
+        "the server's OLLAMA_NUM_PARALLEL.",
+    )
+    stream: StreamChoice = Field(
+        default=StreamChoice.auto, description="Whether answers are streamed; auto streams over https only."
+    )
+    min_in_flight: Annotated[int, _SELDOM] = Field(
+        default=1, ge=1, description="Requests in flight at an overloaded server: not fewer."
+    )
+    attempts: Annotated[int, _SELDOM] = Field(
+        default=6, ge=1, description="Attempts at a request that no server serves."
+    )
+    first_backoff: Annotated[float, _SELDOM] = Field(
+        default=1.0, gt=0, description="Longest wait before the second attempt, seconds; it grows from there."
+    )
+    max_failure_rate: Annotated[float, _SELDOM] = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="Failed share of the last 100 chunks; above it the run stops early.",
+    )
+    read_timeout: Annotated[float, _SELDOM] = Field(
+        default=900.0, gt=0, description="Longest silence of a server, seconds."
+    )
+    shortest_timeout: Annotated[float, _SELDOM] = Field(
+        default=300.0, gt=0, description="What an answer may take however fast the model is, seconds."
+    )
+    flush_seconds: Annotated[float, _SELDOM] = Field(
+        default=3.0, gt=0, description="Answers are durable after this many seconds."
+    )
+
+
+class OllamaSettings(SettingsGroup):
+    """Where Ollama is, and what only Ollama knows."""
+
+    endpoints: Annotated[
+        list[str],
+        Reading(
+            variables=("PREANNOTATION_OLLAMA_ENDPOINTS", "OLLAMA_HOST"),
+            default_shown=f"`{DEFAULT_ENDPOINT}`",
+            may_hold_secret=True,
+        ),
+    ] = Field(
+        default=[],
+        description="Servers with the same model, comma-separated; OLLAMA_HOST is one of them, written as "
+        f"Ollama's own client does. Without any it is {DEFAULT_ENDPOINT}.",
+    )
+    keep_alive: Annotated[
+        str, Reading(expected="a duration with its unit, such as 30m; below 0 for ever", is_seldom=True)
+    ] = Field(
+        default="30m",
+        pattern=_DURATION,
+        description="How long the model stays loaded after a request, with its unit.",
+    )
+
+    @field_validator("endpoints")
+    @classmethod
+    def _normalise(cls, endpoints: list[str]) -> list[str]:
+        try:
+            return list(dict.fromkeys(parse_endpoint(endpoint) for endpoint in endpoints))
+        except SettingsError as error:
+            raise _refused(error) from None
+
+    def addresses(self) -> list[str]:
+        """The base URLs to ask, without repeats; the local server where none is configured."""
+        return self.endpoints or [DEFAULT_ENDPOINT]
+
+
+class SparkSettings(SettingsGroup):
+    """The engine that shares out the work."""
+
+    master: Annotated[str, Reading(variables=("PREANNOTATION_SPARK_MASTER",))] = Field(
+        default="local[*]",
+        description="Spark's master URL: local[N] for N cores here, local[*] for all cores, or a cluster's.",
+    )
+    driver_memory: Annotated[
+        str, Reading(expected="a size as Spark writes it, such as 2g", is_seldom=True)
+    ] = Field(
+        default="2g",
+        pattern=r"^\d+[kmgtKMGT][bB]?$",
+        description="Heap of the driver's JVM, as Spark writes sizes. Python workers come on top of it.",
+    )
+    spark_config: Annotated[
+        dict[str, str],
+        Reading(
+            expected="key=value,key=value or a JSON object of texts", is_seldom=True, may_hold_secret=True
+        ),
+    ] = Field(
+        default={},
+        description="Any other Spark properties; they win over what this package sets. No secrets. "
+        "As a variable: key=value,key=value or a JSON object.",
+    )
+
+
+def _refused(error: SettingsError) -> PydanticCustomError:
+    return PydanticCustomError(REFUSED, "{problem}: {cure}", {"problem": error.problem, "cure": error.cure})
+
+
+def _absolute(path: str) -> str:
+    """From the present folder or the user's home: who reads the settings may run in another folder."""
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError:
+        error = SettingsError(f"nobody knows the home folder in {path!r}", "write the whole path")
+        raise _refused(error) from None
