@@ -37,7 +37,7 @@ def result_of(error: BaseException) -> ExecuteInProcessResult:
         (ForeignError("CONFIDENTIAL"), "fails failed with ForeignError; run"),
         (ForeignStorageError("CONFIDENTIAL"), "fails failed with StorageError; run"),
         (ValueError("preannotation_assets.errors.X: CONFIDENTIAL"), "fails failed with ValueError; run"),
-        (RunStoppedError("stopped"), "fails failed with RunStoppedError; run"),
+        (RunStoppedError("stopped", "start it again"), "stopped: start it again"),
     ],
 )
 def test_only_our_own_errors_are_repeated(error: Exception, told: str) -> None:
