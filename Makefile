@@ -28,7 +28,7 @@ dev: set-up-runtime
 	$(BIN)/preannotate dev
 
 check: lint
-	$(BIN)/pytest -q -m unit
+	$(BIN)/pytest -q -m unit --numprocesses auto
 
 test: set-up-dev
 	$(BIN)/pytest -q
