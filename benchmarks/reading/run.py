@@ -90,7 +90,10 @@ class _Bench:
         first = len(self.fetches)
         definitions = build_definitions(self.settings)
         result = definitions.resolve_job_def(preannotate.name).execute_in_process(
-            instance=self.instance, partition_key=DATASET, raise_on_error=True
+            run_config={"loggers": {"console": {}}},
+            instance=self.instance,
+            partition_key=DATASET,
+            raise_on_error=True,
         )
         ends = _step_ends(self.instance, result.run_id)
         made, before = self.fetches[first:], 0.0
@@ -191,7 +194,6 @@ def main() -> None:
     """Prints a table a run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reading")
     parser.add_argument("--pages", type=int, default=_PAGES, help="how many pages the batch has")
-    # Beside the other benchmarks: without the arguments of `python -m benchmarks`.
     measure(parser.parse_args().pages)
 
 
