@@ -15,7 +15,8 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
 
 LAYOUT = DatasetLayout("vessels_ocr_7")
-PAGES = 1500
+# The parts grow from 50 pages: so many are needed to reach the largest.
+PAGES = 15_000
 
 
 @pytest.fixture
@@ -54,6 +55,6 @@ def test_other_pages_a_part_leave_a_snapshot_of_the_same_pages_as_it_is(
     warehouse: WarehouseResource, tmp_path: Path
 ) -> None:
     first = snapshot(warehouse, tmp_path / "lake", pages_a_part=1000)
-    assert first.part_rows == [1000, 500]
+    assert first.part_rows[-3:] == [1000, 1000, 600]
     assert snapshot(warehouse, tmp_path / "lake") == first
-    assert snapshot(warehouse, tmp_path / "other lake").part_rows == [1500]
+    assert snapshot(warehouse, tmp_path / "other lake").part_rows[-2:] == [1600, 1000]
