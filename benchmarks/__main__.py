@@ -1,9 +1,10 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import answers, confidence, grounding, inference
+from benchmarks import answers, confidence, grounding, inference, reading
 
 if __name__ == "__main__":
     grounding.main()
     answers.main()
     confidence.main()
+    reading.main()
     inference.main()

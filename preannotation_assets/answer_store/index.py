@@ -7,6 +7,7 @@ that wrote them, and in ``compacted/`` when small ones were put together.
 
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import ObjectNotFoundError
-from preannotation_assets.lake import ObjectStore, read_table_as
+from preannotation_assets.lake import ObjectStore, read_rows_as, read_table_as
 
 __all__ = ["AnswerIndex", "IndexedAnswer", "RequestSpan", "read_answers"]
 
@@ -37,7 +38,7 @@ class RequestSpan:
 
 @dataclass(frozen=True, slots=True)
 class IndexedAnswer:
-    """Where the answer store keeps the best row of a request.
+    """Where the answer store keeps the best row of a request: in which file, and which row of it, from 0.
 
     ``parts`` is empty unless the request was split; their offsets count from the start of its text, which
     may stand on several pages.
@@ -46,6 +47,7 @@ class IndexedAnswer:
     status: str
     answered_at: int
     file: str
+    row: int
     parts: tuple[RequestSpan, ...]
 
     def is_better_than(self, other: "IndexedAnswer") -> bool:
@@ -120,10 +122,15 @@ class AnswerIndex:
 
 def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
     """The rows of the answer store for ``wanted``, by request key; exactly those that were indexed."""
-    files = sorted({answer.file for answer in wanted.values()})
+    rows: dict[str, set[int]] = defaultdict(set)
+    for answer in wanted.values():
+        rows[answer.file].add(answer.row)
+
+    def read(file: str) -> pa.Table:
+        return _select(read_rows_as(store, file, ANSWERS, sorted(rows[file])), file, wanted)
+
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = readers.map(lambda file: _select(read_table_as(store, file, ANSWERS), file, wanted), files)
-        return pa.concat_tables([ANSWERS.empty_table(), *tables])
+        return pa.concat_tables([ANSWERS.empty_table(), *readers.map(read, sorted(rows))])
 
 
 def _select(table: pa.Table, file: str, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
@@ -151,14 +158,13 @@ def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, 
         tables = readers.map(lambda file: read_table_as(store, file, ANSWERS, _INDEX_COLUMNS), files)
         for file, table in zip(files, tables, strict=True):
             times = table["answered_at"].cast(pa.int64()).to_pylist()
-            for key, status, time, parts in zip(
+            rows = zip(
                 table["request_key"].to_pylist(),
                 table["status"].to_pylist(),
                 times,
                 table["pieces"].to_pylist(),
                 strict=True,
-            ):
-                yield (
-                    key,
-                    IndexedAnswer(status, time, file, tuple(RequestSpan(**part) for part in parts or ())),
-                )
+            )
+            for row, (key, status, time, parts) in enumerate(rows):
+                spans = tuple(RequestSpan(**part) for part in parts or ())
+                yield key, IndexedAnswer(status, time, file, row, spans)

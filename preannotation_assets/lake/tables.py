@@ -6,9 +6,11 @@ first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 
 import json
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +26,7 @@ __all__ = [
     "Row",
     "TableStat",
     "read_json",
+    "read_rows_as",
     "read_table",
     "read_table_as",
     "write_batches",
@@ -98,6 +101,28 @@ def read_table_as(
     return conform(table, wanted, store.uri(key))
 
 
+def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence[int]) -> pa.Table:
+    """Read the rows of these numbers, from 0, in that order, as ones of ``schema``; see ``conform``.
+
+    Only the row groups that have one of them and the footer are fetched.
+
+    Raises:
+        ObjectNotFoundError: There is no such object.
+        StorageError: It is not Parquet, has fewer rows, or a column is missing or of another type where
+            it may not be.
+    """
+
+    def present(names: Sequence[str]) -> Sequence[str]:
+        return [name for name in schema.names if name in names]
+
+    try:
+        with store.open(key) as source:
+            table = _decode(source, present, store.uri(key), rows)
+    except ConflictError:
+        table = _decode(pa.BufferReader(store.read(key)), present, store.uri(key), rows)
+    return conform(table, schema, store.uri(key))
+
+
 def _read_projection(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
     try:
         with store.open(key) as source:
@@ -111,8 +136,13 @@ def _read_whole(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
     return _decode(pa.BufferReader(store.read(key)), choose, store.uri(key))
 
 
-def _decode(source: ObjectReader | pa.BufferReader, choose: _Choose, uri: str) -> pa.Table:
-    """Decode the chosen columns, whose bytes are fetched together where they lie close together."""
+def _decode(
+    source: ObjectReader | pa.BufferReader, choose: _Choose, uri: str, rows: Sequence[int] | None = None
+) -> pa.Table:
+    """Decode the chosen columns, whose bytes are fetched together where they lie close together.
+
+    ``rows`` are the numbers of the rows that are meant; None means all.
+    """
     try:
         with pq.ParquetFile(source, pre_buffer=True) as file:
             names = file.schema_arrow.names
@@ -120,9 +150,25 @@ def _decode(source: ObjectReader | pa.BufferReader, choose: _Choose, uri: str) -
             twice = sorted({name for name in chosen if names.count(name) > 1})
             if twice:
                 raise StorageError(f"{uri} has more than one column {', '.join(twice)}")
-            return file.read(columns=chosen).select(chosen)
+            found = file.read(columns=chosen) if rows is None else _read_rows(file, chosen, rows)
+            return found.select(chosen)
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{uri} is not a readable Parquet file") from error
+
+
+def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
+    """The rows of these numbers, from the row groups that have one; ArrowException where there are fewer."""
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    starts = [0, *accumulate(sizes)]
+    group_of = {row: bisect_right(starts, row) - 1 for row in rows}
+    groups = sorted(set(group_of.values()) & set(range(len(sizes))))
+    kept = dict(zip(groups, accumulate([0, *(sizes[group] for group in groups)]), strict=False))
+    # A row behind the last one is left out of reach, for `take` to refuse.
+    places = [
+        kept[group_of[row]] + row - starts[group_of[row]] if group_of[row] in kept else starts[-1]
+        for row in rows
+    ]
+    return file.read_row_groups(groups, columns=columns).take(pa.array(places, pa.int64()))
 
 
 def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size: int = _GROUP_ROWS) -> int:

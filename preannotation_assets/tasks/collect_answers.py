@@ -10,7 +10,7 @@ import pyarrow as pa
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table, write_table
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, write_table
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
 
@@ -19,14 +19,14 @@ _PAIRS_A_PART: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class CollectAnswers:
-    """For every pass and every row of the chunks part, the requests that stand for it.
+    """For every pass and every row of a part of the chunks, the requests that stand for it.
 
-    A second pass has no requests for most rows. ``answers`` says where in the store the row of a request
-    is.
+    ``chunks`` has the doc_id, page_num and chunk_index of those rows. A second pass has no requests for
+    most of them. ``answers`` says where in the store the row of a request is.
     """
 
     location: StoreLocation
-    chunks_key: str
+    chunks: pa.Table
     outputs_key: str
     passes: Mapping[int, Sequence[Sequence[RequestSpan]]]
     answers: Mapping[str, IndexedAnswer]
@@ -63,12 +63,12 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
         StorageError: the lake cannot be read or written, or the store lacks an answer.
     """
     store = open_store(task.location)
-    chunks = read_table(store, task.chunks_key, ("doc_id", "page_num", "chunk_index"))
+    chunks = task.chunks.to_pylist()
     answers = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
     placed = [
         (pass_number, chunk, request)
         for pass_number, by_row in sorted(task.passes.items())
-        for chunk, requests in zip(chunks.to_pylist(), by_row, strict=True)
+        for chunk, requests in zip(chunks, by_row, strict=True)
         for request in requests
     ]
     missing = sum(request.request_key not in answers for _, _, request in placed)

@@ -289,4 +289,4 @@ def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store:
 
 def test_a_missing_file_is_said(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFoundError):
-        read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", ())})
+        read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", 0, ())})

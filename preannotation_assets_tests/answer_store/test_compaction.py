@@ -1,5 +1,7 @@
 """Small files are put together and no answer is missing at any moment."""
 
+import hashlib
+import random
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -109,3 +111,23 @@ def test_whoever_reads_meanwhile_misses_nothing(store: ObjectStore) -> None:
         reader.join(30)
     assert ended
     assert set(readings) == {len(KEYS)}
+
+
+def test_the_answers_of_a_part_are_a_share_of_a_compacted_file(tmp_path: Path) -> None:
+    store, chance = open_store(StoreLocation(str(tmp_path))), random.Random(1)
+    for number in range(40):
+        # As the writer names its files: in no order.
+        rows = [
+            _row(f"{number} {row}", 100 * number + row) | {"reason": chance.randbytes(200).hex()}
+            for row in range(100)
+        ]
+        name = hashlib.sha256(str(number).encode()).hexdigest()
+        write_table(store, f"{FOLDER}/run/{name}.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    assert compact_answers(store, FOLDER) == 40
+    (compacted,) = store.list(f"{FOLDER}/")
+    index = AnswerIndex.read(store, FOLDER)
+    before = store.fetched
+    keys = {f"{number} {row}" for number in (7, 8) for row in range(100)}
+    found = read_answers(store, {key: answer for key in keys if (answer := index.get(key))})
+    assert set(found["request_key"].to_pylist()) == keys
+    assert (store.fetched - before).bytes < compacted.size / 3

@@ -25,7 +25,7 @@ def _index(answers: dict[str, IndexedAnswer]) -> AnswerIndex:
 
 
 def _answer(status: str, *requests: RequestSpan) -> IndexedAnswer:
-    return IndexedAnswer(status, 1, "file", requests)
+    return IndexedAnswer(status, 1, "file", 0, requests)
 
 
 def test_what_was_answered_is_not_asked_and_what_failed_is() -> None:

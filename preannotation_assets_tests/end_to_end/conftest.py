@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from pyspark.sql import SparkSession
+from s3_servers.fixtures import bucket, client, moto_address, proxy
 
 from end_to_end.user_place import Place
 from preannotation_assets import cli
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
+
+__all__ = ["bucket", "client", "moto_address", "preannotate", "proxy", "simulator"]
 
 
 @pytest.fixture(scope="module")

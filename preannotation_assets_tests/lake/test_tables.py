@@ -20,6 +20,7 @@ from preannotation_assets.lake import (
     ObjectStore,
     TableStat,
     read_json,
+    read_rows_as,
     read_table,
     read_table_as,
     write_batches,
@@ -326,3 +327,30 @@ def test_columns_of_one_name_are_refused(store: ObjectStore) -> None:
     for read in reads:
         with pytest.raises(StorageError, match="more than one column doc_id"):
             read()
+
+
+def test_rows_come_by_their_numbers_and_in_that_order(store: ObjectStore) -> None:
+    write_table(store, "k", pa.table({"doc_id": list("abcdefg"), "more": range(7)}), row_group_size=2)
+    found = read_rows_as(store, "k", SCHEMA.remove(1), [6, 0, 3])
+    assert found.to_pylist() == [{"doc_id": doc_id, "at": None} for doc_id in "gad"]
+    assert read_rows_as(store, "k", SCHEMA.remove(1), []).num_rows == 0
+    with pytest.raises(StorageError, match="not a readable Parquet file"):
+        read_rows_as(store, "k", SCHEMA.remove(1), [0, 7])
+    write_table(store, "other", pa.table({"more": [1]}))
+    with pytest.raises(StorageError, match="lacks the column doc_id"):
+        read_rows_as(store, "other", SCHEMA.remove(1), [0])
+
+
+def test_rows_fetch_their_groups_only(s3_store: ObjectStore) -> None:
+    table = _pages(2000)
+    size = write_table(s3_store, "k", table, row_group_size=200)
+    assert read_rows_as(s3_store, "k", table.schema, [450, 500]).equals(table.take([450, 500]))
+    assert s3_store.fetched.bytes < size / 5
+    assert s3_store.fetched.requests == 2
+
+
+def test_rows_of_a_table_that_is_replaced_are_of_the_new_table(s3_store: ObjectStore) -> None:
+    old, new = _pages(2000), _pages(1999)
+    write_table(s3_store, "k", old)
+    store: Any = _Meanwhile(s3_store, lambda: write_table(s3_store, "k", new))
+    assert read_rows_as(store, "k", new.schema, [5]).equals(new.take([5]))

@@ -8,25 +8,13 @@ import pyarrow as pa
 import pytest
 
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
-from preannotation_assets.contracts import ANSWERS, CHUNKS, RAW_MODEL_OUTPUTS, AnswerStatus
+from preannotation_assets.contracts import ANSWERS, RAW_MODEL_OUTPUTS, AnswerStatus
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_answers
 
-CHUNKS_KEY, OUTPUTS_KEY, ANSWERS_FOLDER = "chunks/part-00000.parquet", "outputs/part-00000.parquet", "answers"
-
-
-def _chunk(number: int, start: int, end: int) -> dict[str, Any]:
-    return {
-        "doc_id": f"d{number}",
-        "page_num": 1,
-        "chunk_index": 0,
-        "start": start,
-        "end": end,
-        "text": "x" * (end - start),
-        "chunk_sha256": "s",
-        "estimated_tokens": 5,
-    }
+OUTPUTS_KEY, ANSWERS_FOLDER = "outputs/part-00000.parquet", "answers"
+CHUNKS = pa.table({"doc_id": ["d0", "d1", "d2"], "page_num": [1, 1, 1], "chunk_index": [0, 0, 0]})
 
 
 def _answer(key: str, status: str = AnswerStatus.ANSWERED, run: str = "now", **more: Any) -> dict[str, Any]:
@@ -45,8 +33,6 @@ def _answer(key: str, status: str = AnswerStatus.ANSWERED, run: str = "now", **m
 @pytest.fixture
 def store(tmp_path: Path) -> ObjectStore:
     store = open_store(StoreLocation(str(tmp_path)))
-    chunks = [_chunk(0, 0, 10), _chunk(1, 0, 100), _chunk(2, 0, 10)]
-    write_table(store, CHUNKS_KEY, pa.Table.from_pylist(chunks, schema=CHUNKS))
     rows = [
         _answer("a", answer="A", latency_seconds=2.0, queue_seconds=0.5, prompt_tokens=100, answer_tokens=9),
         _answer("left", answer="L", run="before", latency_seconds=9.0, prompt_tokens=80, answer_tokens=8),
@@ -60,9 +46,7 @@ def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]])
     index = AnswerIndex.read(store, ANSWERS_FOLDER)
     known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
-    return CollectAnswers(
-        StoreLocation(str(tmp_path)), CHUNKS_KEY, OUTPUTS_KEY, {1: requests}, answers, "now"
-    )
+    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS, OUTPUTS_KEY, {1: requests}, answers, "now")
 
 
 REQUESTS = [

@@ -89,12 +89,11 @@ def raw_model_outputs(
     prompt = model_server.prompt(label_scheme.load())
     model_server.require_room(prompt, cut.chunk_tokens)
     identity = model_server.identify()
-    batch = OutputsBatch(
-        store, storage, layout, cut, model_server.template(identity, prompt), context.run.run_id
-    )
+    template = model_server.template(identity, prompt)
     since = _started_at(context) if config.refresh else 0
     run = AskingRun(context, spark, model_server, StopSwitch())
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
+        batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         index = AnswerIndex.read(store, layout.answers, since=since)
         accounts = [ask_what_is_open(run, batch, index)]
         if accounts[0]:

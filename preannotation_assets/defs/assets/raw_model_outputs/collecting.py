@@ -109,7 +109,7 @@ def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
 def _collect_part(batch: OutputsBatch, part: int, placed: Sequence[_Placed], folder: str) -> CollectAnswers:
     return CollectAnswers(
         location=batch.storage.location(),
-        chunks_key=part_key(batch.chunks_folder, part),
+        chunks=batch.places[part],
         outputs_key=part_key(folder, part),
         passes=_requests(placed, batch.chunks.part_rows[part]),
         answers={

@@ -1,8 +1,10 @@
 """What the steps of ``raw_model_outputs`` share."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import Final
+
+import pyarrow as pa
 
 from preannotation_assets.asking.planning import ChunkRow
 from preannotation_assets.defs.resources.storage import StorageResource
@@ -14,11 +16,16 @@ from preannotation_assets.model_servers.template import RequestTemplate
 __all__ = ["OutputsBatch"]
 
 
-@dataclass(frozen=True)
+_PLACE_COLUMNS: Final = ("doc_id", "page_num", "chunk_index")
+_ROW_COLUMNS: Final = ("start", "end", "chunk_sha256", "estimated_tokens")
+
+
+@dataclass(frozen=True, slots=True)
 class OutputsBatch:
     """The chunks of a dataset, where they are, and what is asked about them.
 
-    ``only`` holds the (part, row) of the chunks that are meant; None means all.
+    ``rows`` are the chunks that are meant, without their texts; ``places`` has a table a part, with the
+    doc_id, page_num and chunk_index of all its chunks.
     """
 
     store: ObjectStore
@@ -27,7 +34,33 @@ class OutputsBatch:
     chunks: ChunksManifest
     template: RequestTemplate
     run_id: str
-    only: frozenset[tuple[int, int]] | None = None
+    rows: Sequence[ChunkRow]
+    places: Sequence[pa.Table]
+
+    @classmethod
+    def read(
+        cls,
+        store: ObjectStore,
+        storage: StorageResource,
+        layout: DatasetLayout,
+        chunks: ChunksManifest,
+        template: RequestTemplate,
+        run_id: str,
+    ) -> "OutputsBatch":
+        """All chunks; here each part of them is read once, and nobody needs more but who asks for the texts.
+
+        Raises:
+            StorageError: the chunks cannot be read.
+        """
+        rows: list[ChunkRow] = []
+        places = []
+        for part in range(len(chunks.part_rows)):
+            key = part_key(layout.stage("chunks", chunks.version), part)
+            table = read_table(store, key, (*_PLACE_COLUMNS, *_ROW_COLUMNS))
+            places.append(table.select(_PLACE_COLUMNS))
+            for row, chunk in enumerate(table.select(_ROW_COLUMNS).to_pylist()):
+                rows.append(ChunkRow(part=part, row=row, **chunk))
+        return cls(store, storage, layout, chunks, template, run_id, rows, places)
 
     @property
     def chunks_folder(self) -> str:
@@ -39,19 +72,7 @@ class OutputsBatch:
         """The folder of the answers that this run gets."""
         return f"{self.layout.answers}/{self.run_id}"
 
-    @cached_property
-    def rows(self) -> list[ChunkRow]:
-        """The chunks that are meant, without their texts."""
-        rows = _chunk_rows(self.store, self.chunks_folder, len(self.chunks.part_rows))
-        return [chunk for chunk in rows if self.only is None or (chunk.part, chunk.row) in self.only]
-
     def second_pass(self, doubtful: Collection[tuple[int, int]]) -> "OutputsBatch":
-        """The same batch for a second pass about some of its chunks."""
-        return replace(self, template=self.template.for_second_pass(), only=frozenset(doubtful))
-
-
-def _chunk_rows(store: ObjectStore, folder: str, parts: int) -> Iterator[ChunkRow]:
-    for part in range(parts):
-        columns = ("start", "end", "chunk_sha256", "estimated_tokens")
-        for row, chunk in enumerate(read_table(store, part_key(folder, part), columns).to_pylist()):
-            yield ChunkRow(part=part, row=row, **chunk)
+        """The same batch for a second pass about some of its chunks, given by part and row."""
+        rows = [chunk for chunk in self.rows if (chunk.part, chunk.row) in doubtful]
+        return replace(self, template=self.template.for_second_pass(), rows=rows)

@@ -1,0 +1,69 @@
+"""How often a run fetches what is stored: on S3 every fetch is paid for, in time and in money."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from s3_servers.fault_proxy import FaultProxy
+from s3_servers.rados_gateway import TEST_ENVIRONMENT
+
+from end_to_end.user_place import DATASET, REPORT, Place, make_place
+from preannotation_assets.publishing.preview import MOST_PAGES
+from preannotation_assets.simulator import RunningSimulator
+
+pytestmark = pytest.mark.spark
+
+PAGES = MOST_PAGES + 60
+FIRST_PARTS = 50
+# Pages of one text share a request: a part of pages has two texts that no other has.
+TEXTS_A_PART = 2
+
+
+def _page(number: int) -> str:
+    return f"{REPORT}{number // FIRST_PARTS} {number % TEXTS_A_PART}"
+
+
+@pytest.fixture
+def place(tmp_path: Path, simulator: RunningSimulator, proxy: FaultProxy, bucket: str) -> Place:
+    pages = {f"{number:05}": _page(number) for number in range(PAGES)}
+    place = make_place(tmp_path / "user", pages, simulator.url)
+    place.environment.update(
+        TEST_ENVIRONMENT, PREANNOTATION_ROOT=f"s3://{bucket}", AWS_ENDPOINT_URL=proxy.url
+    )
+    return place
+
+
+def _fetches(place: Place, proxy: FaultProxy, *arguments: str) -> dict[str, Counter[str]]:
+    """How often each object was fetched, by the stage it is of; all are so small that once is one GET."""
+    proxy.requests.clear()
+    done = place.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, Counter[str]] = {
+        stage: Counter() for stage in ("pages", "chunks", "answers", "raw_model_outputs", "suggestions")
+    }
+    for request in proxy.requests:
+        command, _, path = request.partition(" ")
+        stage = path.partition(f"/work/{DATASET}/")[2].partition("/")[0]
+        if command == "GET" and path.endswith(".parquet") and stage in counts:
+            counts[stage][path] += 1
+    return counts
+
+
+def test_a_run_fetches_pages_three_times_and_chunks_twice(place: Place, proxy: FaultProxy) -> None:
+    first = _fetches(place, proxy, "run", DATASET)
+    # Chunking, grounding, verifying; and the preview of the first pages.
+    previewed = MOST_PAGES // FIRST_PARTS
+    assert [first["pages"][part] for part in sorted(first["pages"])] == [4] * previewed + [3, 3]
+    # Planning and asking.
+    assert set(first["chunks"].values()) == {2}
+    # Grounding and the summary.
+    assert set(first["raw_model_outputs"].values()) == {2}
+
+    again = _fetches(place, proxy, "run", DATASET)
+    assert len(again["pages"]) == previewed
+    for stage in ("pages", "chunks", "answers", "raw_model_outputs"):
+        assert set(again[stage].values()) == {1}, stage
+
+    verified = _fetches(place, proxy, "verify", DATASET)
+    assert verified["pages"] == dict.fromkeys(first["pages"], 1)
+    assert not any(verified[stage] for stage in verified if stage != "pages")
