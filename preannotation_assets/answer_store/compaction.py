@@ -7,14 +7,14 @@ Rows lie in the order of their time, which is about that of the chunks, in group
 answers of one part of the chunks fetches a few groups and not the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import uuid4
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import ANSWERS
-from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table_as, write_table
+from preannotation_assets.errors import StorageError
+from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
 
 __all__ = ["compact_answers"]
 
@@ -31,20 +31,30 @@ def compact_answers(store: ObjectStore, folder: str) -> int:
     not matter. Returns how many files were replaced.
 
     Raises:
-        StorageError: the lake failed; nothing is lost.
+        StorageError: the lake failed, or files do not go together; nothing is lost.
     """
     small = [stat for stat in store.list(f"{folder}/") if stat.size < _SMALL_BYTES]
     if len(small) < _FEWEST_FILES:
         return 0
     replaced = 0
     for group in _groups(small):
-        tables = [read_table_as(store, stat.key, ANSWERS) for stat in group]
-        rows = pa.concat_tables(tables).sort_by("answered_at")
+        rows = _together([read_table(store, stat.key) for stat in group], store.uri(folder))
         key = f"{folder}/compacted/{uuid4()}.parquet"
         write_table(store, key, rows, row_group_size=_GROUP_ROWS)
         store.delete([stat.key for stat in group])
         replaced += len(group)
     return replaced
+
+
+def _together(tables: Sequence[pa.Table], place: str) -> pa.Table:
+    """The rows of files of several releases, with every column that one of them has.
+
+    A column that this code does not know was written by newer code, and paid for.
+    """
+    try:
+        return pa.concat_tables(tables, promote_options="permissive").sort_by("answered_at")
+    except pa.ArrowException:
+        raise StorageError(f"the answers in {place} have columns of different kinds", "report it") from None
 
 
 def _groups(files: list[ObjectEntry]) -> Iterator[list[ObjectEntry]]:
