@@ -97,7 +97,7 @@ class InferenceError(PreannotationError):
 
 
 class EndpointError(InferenceError):
-    """An Ollama endpoint cannot be reached or does not speak Ollama's protocol."""
+    """An endpoint cannot be reached, or does not speak the protocol of its kind of server."""
 
     code = "endpoint"
 

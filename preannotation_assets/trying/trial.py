@@ -25,12 +25,12 @@ from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
-from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.preflight import (
     identify_model,
     preload,
     require_honoured_schema,
     require_room,
+    require_served_context,
 )
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
@@ -144,13 +144,14 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
     scheme = load_label_scheme(settings.labels.path)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.generation.self_reported))
     options = ModelOptions(settings.generation.num_ctx, settings.generation.num_predict)
-    server = OllamaServer(settings.ollama.keep_alive)
+    server = settings.model_servers.server()
     require_honoured_schema(server, prompt)
     require_room(prompt, settings.chunking.chunk_tokens, options)
-    endpoints = tuple(settings.ollama.addresses())
+    endpoints = tuple(settings.model_servers.addresses())
     identity = identify_model(
         server, endpoints, settings.generation.model, os.environ, _timeouts(settings.asking)
     )
+    require_served_context(identity, options)
     versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(console, [model, f"prompt {prompt.version}", ""])
