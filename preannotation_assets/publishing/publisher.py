@@ -6,6 +6,7 @@ both can tell whether they belong together.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest, Verification
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.verification import (
+    Rule,
     SpanRules,
     VerificationReport,
     schema_differences,
@@ -190,9 +192,14 @@ def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
 
 
 def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRules) -> str:
-    """Names what a verification is about: the snapshot, the label scheme, and all that the manifest says."""
-    said = manifest.model_dump_json(exclude=_VOLATILE | {"parquet_etag", "verification"})
-    content = repr((pages.version, pages.content_hash, rules, said))
+    """Names what a verification is about: snapshot, label scheme, all that the manifest says, and the rules.
+
+    What was published before there was a rule has not been held against it.
+    """
+    excluded = _VOLATILE | {"parquet_etag", "verification"}
+    # Sorted: counts come back from the lake in another order than they were made in.
+    said = json.dumps(manifest.model_dump(mode="json", exclude=excluded), sort_keys=True)
+    content = repr((pages.version, pages.content_hash, rules, said, [rule.value for rule in Rule]))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
