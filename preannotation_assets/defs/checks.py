@@ -78,7 +78,7 @@ def _specs() -> list[AssetCheckSpec]:
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
-    """Reads the published rows once and reports on five checks; offenders by id, at most 20 a rule."""
+    """Reports on every check, from at most one reading of the rows; offenders by id, at most 20 a rule."""
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()

@@ -66,8 +66,8 @@ async def _ask(task: AskModel) -> FetchedBytes:
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)
 
-        async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as journal:
-            await ask_all(asking, client, journal, _groups(store, task.parts, done))
+        async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as answers:
+            await ask_all(asking, client, answers, _groups(store, task.parts, done))
     return store.fetched
 
 

@@ -125,7 +125,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
     store = open_store(StoreLocation(*settings.storage.place()))
-    limits = _limits(settings, store, request.dataset)
+    limits = _chunk_limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
     trial = _prepare(settings, request, limits, console_for(out, os.environ))
     if request.text_file:
@@ -239,7 +239,7 @@ def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:
     return (page for page in check_pages(rows) if isinstance(page, PageRow))
 
 
-def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
+def _chunk_limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
     """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught."""
     calibration = 1.0
     if dataset:
