@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from dagster import Definitions, in_process_executor
 
@@ -25,9 +25,13 @@ from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.sensors import new_datasets
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.settings import Settings
+from preannotation_assets.settings import ServerKind, Settings
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_definitions"]
+
+_MODEL_SERVERS: Final[Mapping[ServerKind, type[ModelServerResource]]] = {
+    ServerKind.ollama: OllamaResource,
+}
 
 
 class Resources(TypedDict):
@@ -47,8 +51,8 @@ def build_resources(settings: Settings) -> Resources:
         "warehouse": WarehouseResource(**dict(settings.warehouse)),
         "storage": StorageResource(**dict(settings.storage)),
         "spark": SparkResource(**dict(settings.spark)),
-        "model_server": OllamaResource(
-            **dict(settings.ollama), **dict(settings.generation), **dict(settings.asking)
+        "model_server": _MODEL_SERVERS[settings.server_choice.server](
+            **dict(settings.model_servers), **dict(settings.generation), **dict(settings.asking)
         ),
         "chunking": ChunkingResource(**dict(settings.chunking)),
         "label_scheme": LabelSchemeResource(**dict(settings.labels)),

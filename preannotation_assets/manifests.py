@@ -104,7 +104,7 @@ class RawModelOutputsManifest(_Manifest):
 class Verification(_Manifest):
     """What was verified before a publication: all of its rows, and the state of every page.
 
-    ``subject`` is a hash of the label scheme, the snapshot and the manifest that the rows were held against;
+    ``subject`` is a hash of the rules, label scheme, snapshot and manifest that the rows were held against;
     ``shifted_pages`` counts pages that Argilla's web page marks in the wrong places.
     """
 

@@ -69,7 +69,10 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
             prepare_instance(instance)
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(_WORKSPACE, "utf-8")
-        environment = os.environ | {"PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints)}
+        environment = os.environ | {
+            "PREANNOTATION_SERVER": complete.server_choice.server,
+            "PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints),
+        }
         command = [
             sys.executable, "-m", "dagster", "dev",
             "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
@@ -92,7 +95,7 @@ def _free_port(port: int) -> int:
 @contextmanager
 def _with_model(settings: Settings) -> Iterator[Settings]:
     """The settings, completed with a stand-in's address where no endpoint is configured."""
-    if settings.ollama.endpoints:
+    if settings.model_servers.endpoints:
         yield settings
         return
     simulator = SimulatorSettings(
@@ -101,8 +104,8 @@ def _with_model(settings: Settings) -> Iterator[Settings]:
         speed=_SPEED,
     )
     with RunningSimulator(simulator) as running:
-        _say(f"no Ollama is configured; a stand-in on {running.url} answers by rules, which prove nothing")
-        yield settings.with_endpoints(running.url)
+        _say(f"no model server is configured; {running.url} stands in: its rules' answers prove nothing")
+        yield settings.with_ollama(running.url)
 
 
 def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:

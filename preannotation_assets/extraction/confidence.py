@@ -1,7 +1,7 @@
 """Confidence from token log-probabilities, over the tokens of a value only.
 
-Ollama reports the raw softmax before the grammar is applied, so the forced tokens of the JSON around a
-value score very low and say nothing; only tokens that overlap the value's own characters count. Where
+Whether a server scores tokens before its grammar is applied (Ollama) or after, the forced tokens of the
+JSON around a value say nothing; only tokens that overlap the value's own characters count. Where
 nothing is known of the tokens, the digit by which the model rated its own answer is taken, if it was asked.
 """
 

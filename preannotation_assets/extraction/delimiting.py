@@ -1,7 +1,7 @@
 """How a page stands in a prompt: between two tags that nothing on the page can close.
 
-Ollama puts messages into the chat template as one text and reads that text with special tokens on, so
-what looks like one on a page becomes one (github.com/ollama/ollama, 15931 and 17262, both open).
+Servers put messages into the chat template as one text and read that text with special tokens on, so what
+looks like one on a page becomes one (github.com/ollama/ollama, 15931 and 17262, both open).
 """
 
 import hashlib

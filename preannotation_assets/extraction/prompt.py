@@ -1,6 +1,6 @@
 """What the model is asked: the messages, the answer's JSON schema, and their fingerprint.
 
-The constant parts come first and are byte for byte the same in every request, so that Ollama's prefix
+The constant parts come first and are byte for byte the same in every request, so that a server's prefix
 cache serves them; the page comes last.
 """
 

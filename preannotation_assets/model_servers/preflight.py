@@ -26,7 +26,14 @@ from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import EndpointIdentity, ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
-__all__ = ["ModelIdentity", "identify_model", "preload", "require_honoured_schema", "require_room"]
+__all__ = [
+    "ModelIdentity",
+    "identify_model",
+    "preload",
+    "require_honoured_schema",
+    "require_room",
+    "require_served_context",
+]
 
 _POLICY: Final = RetryPolicy()
 _IDENTITY_SECONDS: Final = 60.0
@@ -216,4 +223,17 @@ def require_room(prompt: Prompt, chunk_tokens: int, options: ModelOptions) -> No
             f"instructions, a chunk of {chunk_tokens} tokens and an answer of {options.answer_tokens}"
             f" need {needed} tokens, but num_ctx is {options.context_tokens}",
             "raise PREANNOTATION_NUM_CTX or lower PREANNOTATION_CHUNK_TOKENS",
+        )
+
+
+def require_served_context(identity: ModelIdentity, options: ModelOptions) -> None:
+    """Makes sure that the servers allow the context that requests are planned for.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    if identity.context_tokens is not None and identity.context_tokens < options.context_tokens:
+        raise SettingsError(
+            f"num_ctx is {options.context_tokens}, but the servers allow {identity.context_tokens} tokens",
+            "lower PREANNOTATION_NUM_CTX, or start the servers with a longer context",
         )

@@ -9,10 +9,11 @@ __all__ = ["ChatReply"]
 class ChatReply:
     """What a server answered with status 200.
 
-    Durations are seconds, counts are tokens; each is None where the server left it out.
-    ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to exactly
-    the content. ``prompt_tokens`` includes cached ones since Ollama 0.30.1; ``prompt_seconds`` and
-    ``answer_seconds`` are for the tokens the model read and wrote.
+    ``done`` says that the answer came to an end, ``done_reason`` why: ``stop`` where the model ended it,
+    ``length`` where a limit did. Durations are seconds, counts are tokens; each is None where the server
+    left it out. ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to
+    exactly the content. ``prompt_tokens`` includes cached ones (Ollama's since 0.30.1); ``prompt_seconds``
+    and ``answer_seconds`` are for the tokens the model read and wrote.
     """
 
     content: str

@@ -1,6 +1,7 @@
 """What a kind of model server is to the rest of the package.
 
-A new kind is a class with these methods, and a line where the package is wired.
+A new kind is a class with these methods, its settings (``settings/servers.py``) and resource, and a line
+in ``definitions.py``.
 """
 
 from collections.abc import Callable, Mapping

@@ -24,6 +24,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest, Verification
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.verification import (
+    Rule,
     SpanRules,
     VerificationReport,
     schema_differences,
@@ -191,10 +192,14 @@ def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
 
 
 def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRules) -> str:
-    """Names what a verification is about: the snapshot, the label scheme, and all that the manifest says."""
-    said = manifest.model_dump(mode="json", exclude=_VOLATILE | {"parquet_etag", "verification"})
-    # In the order that a manifest has once it was stored and read again.
-    content = repr((pages.version, pages.content_hash, rules, json.dumps(said, sort_keys=True)))
+    """Names what a verification is about: snapshot, label scheme, all that the manifest says, and the rules.
+
+    What was published before there was a rule has not been held against it.
+    """
+    excluded = _VOLATILE | {"parquet_etag", "verification"}
+    # Sorted: counts come back from the lake in another order than they were made in.
+    said = json.dumps(manifest.model_dump(mode="json", exclude=excluded), sort_keys=True)
+    content = repr((pages.version, pages.content_hash, rules, said, [rule.value for rule in Rule]))
     return hashlib.sha256(content.encode()).hexdigest()
 
 

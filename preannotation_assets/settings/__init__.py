@@ -1,4 +1,4 @@
-"""The settings: defined once in ``groups``, read from the environment by ``environment``."""
+"""The settings: defined once in ``groups`` and ``servers``, read from the environment by ``environment``."""
 
 from preannotation_assets.settings.endpoints import DEFAULT_ENDPOINT, parse_endpoint
 from preannotation_assets.settings.environment import Settings
@@ -7,11 +7,11 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
-    OllamaSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
 )
+from preannotation_assets.settings.servers import OllamaSettings, ServerChoice, ServerKind, ServerSettings
 
 __all__ = [
     "DEFAULT_ENDPOINT",
@@ -20,6 +20,9 @@ __all__ = [
     "GenerationSettings",
     "LabelSettings",
     "OllamaSettings",
+    "ServerChoice",
+    "ServerKind",
+    "ServerSettings",
     "Settings",
     "SparkSettings",
     "StorageSettings",

@@ -19,11 +19,16 @@ _HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]\\]*)(:\d{1,
 _SPACE: Final = re.compile(r"\s")
 
 
-def parse_endpoint(address: str) -> str:
-    """An Ollama address as its users write it, as a base URL without a trailing slash.
+def parse_endpoint(
+    address: str,
+    port_without_scheme: int = _OLLAMA_PORT,
+    variables: str = "OLLAMA_HOST and PREANNOTATION_OLLAMA_ENDPOINTS",
+) -> str:
+    """A server's address as its users write it, as a base URL without a trailing slash.
 
-    As in Ollama's own client: without a scheme the port is 11434, with ``http`` it is 80 and with
-    ``https`` 443; the wildcard addresses a server binds to mean this machine.
+    As in Ollama's own client: without a scheme the port is the server's usual one, with ``http`` it is 80
+    and with ``https`` 443; the wildcard addresses a server binds to mean this machine. ``variables`` are
+    named where the address is refused.
 
     Raises:
         SettingsError: not an http(s) address, or it carries a user name, a password or parameters. The
@@ -31,15 +36,15 @@ def parse_endpoint(address: str) -> str:
     """
     has_scheme = "://" in address
     shown = f"[{address}]" if _is_ipv6(address) else address
-    parts = _split_address(shown if has_scheme else f"http://{shown}")
+    parts = _split_address(shown if has_scheme else f"http://{shown}", variables)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
-            "an Ollama endpoint has a user name, a password or parameters in it",
-            "keep secrets out of OLLAMA_HOST and PREANNOTATION_OLLAMA_ENDPOINTS",
+            "a server's address has a user name, a password or parameters in it",
+            f"keep secrets out of {variables}",
         )
     host = _LOOPBACK_FOR.get(parts.hostname or "", parts.hostname)
     shown_host = f"[{host}]" if host and ":" in host else host
-    port = parts.port if has_scheme else parts.port or _OLLAMA_PORT
+    port = parts.port if has_scheme else parts.port or port_without_scheme
     shown_port = "" if port is None else f":{port}"
     return f"{parts.scheme}://{shown_host}{shown_port}{parts.path.rstrip('/')}"
 
@@ -52,7 +57,7 @@ def _is_ipv6(address: str) -> bool:
     return True
 
 
-def _split_address(address: str) -> SplitResult:
+def _split_address(address: str, variables: str) -> SplitResult:
     try:
         parts = urlsplit(address)
         place = parts.netloc.rpartition("@")[2]
@@ -62,7 +67,7 @@ def _split_address(address: str) -> SplitResult:
         good = False
     if not good or parts.scheme not in {"http", "https"} or _SPACE.search(parts.path):
         raise SettingsError(
-            "an Ollama endpoint is not an http(s) address",
-            "write HOST, HOST:PORT or http(s)://HOST:PORT in OLLAMA_HOST or PREANNOTATION_OLLAMA_ENDPOINTS",
+            "a server's address is not an http(s) address",
+            f"write HOST, HOST:PORT or http(s)://HOST:PORT in {variables}",
         )
     return parts

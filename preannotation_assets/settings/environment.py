@@ -19,11 +19,11 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
-    OllamaSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
 )
+from preannotation_assets.settings.servers import OllamaSettings, ServerChoice, ServerKind, ServerSettings
 
 __all__ = ["Settings"]
 
@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
+    server_choice: ServerChoice = Field(default_factory=ServerChoice)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
@@ -84,10 +85,17 @@ class Settings(BaseSettings):
             raise _all_in_one(problems) from None
         return settings
 
-    def with_endpoints(self, *endpoints: str) -> "Settings":
-        """The same settings with other Ollama servers."""
+    @property
+    def model_servers(self) -> ServerSettings:
+        """The settings of the kind of server that is asked."""
+        group: ServerSettings = getattr(self, self.server_choice.server)
+        return group
+
+    def with_ollama(self, *endpoints: str) -> "Settings":
+        """The same settings with these Ollama servers instead of those that are asked."""
         ollama = OllamaSettings(endpoints=list(endpoints), keep_alive=self.ollama.keep_alive)
-        return self.model_copy(update={"ollama": ollama})
+        choice = ServerChoice(server=ServerKind.ollama)
+        return self.model_copy(update={"server_choice": choice, "ollama": ollama})
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):

@@ -18,7 +18,6 @@ from pydantic_core import PydanticCustomError
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.s3_endpoint import check_endpoint
-from preannotation_assets.settings.endpoints import DEFAULT_ENDPOINT, parse_endpoint
 from preannotation_assets.settings.fields import Reading
 
 __all__ = [
@@ -27,18 +26,17 @@ __all__ = [
     "ChunkingSettings",
     "GenerationSettings",
     "LabelSettings",
-    "OllamaSettings",
     "SettingsGroup",
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
+    "refused",
 ]
 
 REFUSED: Final = "setting_refused"
 """The type of a validation error whose context holds a ``problem`` and a ``cure`` to be shown."""
 
 _DEFAULT_LABELS: Final = Path(__file__).parents[1] / "label_schemes" / "vessels.yaml"
-_DURATION: Final = r"^-?(\d+(\.\d+)?(ms|s|m|h))+$"
 _MEMORY_SIZE: Final = r"^\d+(\.\d+)? ?([kKMGT]i?)?B$"
 _SELDOM: Final = Reading(is_seldom=True)
 
@@ -93,7 +91,7 @@ class WarehouseSettings(SettingsGroup):
     @classmethod
     def _check_database(cls, database: str) -> str:
         if "token=" in database.lower():
-            raise _refused(
+            raise refused(
                 SettingsError(
                     "PREANNOTATION_DATABASE has a token in it",
                     "put the token into the variable motherduck_token",
@@ -148,7 +146,7 @@ class StorageSettings(SettingsGroup):
         try:
             check_endpoint(address)
         except SettingsError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
         return address
 
 
@@ -171,7 +169,7 @@ class ChunkingSettings(SettingsGroup):
                 "PREANNOTATION_CHUNK_TOKENS and PREANNOTATION_OVERLAP_TOKENS do not fit",
                 f"{self.overlap_tokens} is not less than half of {self.chunk_tokens}",
             )
-            raise _refused(error)
+            raise refused(error)
         return self
 
 
@@ -210,7 +208,7 @@ class AskingSettings(SettingsGroup):
         default=4,
         ge=1,
         description="Requests in flight at each server, at most, over all runs of this machine; not above "
-        "the server's OLLAMA_NUM_PARALLEL.",
+        "what it works on at once, OLLAMA_NUM_PARALLEL of Ollama.",
     )
     stream: StreamChoice = Field(
         default=StreamChoice.auto, description="Whether answers are streamed; auto streams over https only."
@@ -241,42 +239,6 @@ class AskingSettings(SettingsGroup):
     )
 
 
-class OllamaSettings(SettingsGroup):
-    """Where Ollama is, and what only Ollama knows."""
-
-    endpoints: Annotated[
-        list[str],
-        Reading(
-            variables=("PREANNOTATION_OLLAMA_ENDPOINTS", "OLLAMA_HOST"),
-            default_shown=f"`{DEFAULT_ENDPOINT}`",
-            may_hold_secret=True,
-        ),
-    ] = Field(
-        default=[],
-        description="Servers with the same model, comma-separated; OLLAMA_HOST is one of them, written as "
-        f"Ollama's own client does. Without any it is {DEFAULT_ENDPOINT}.",
-    )
-    keep_alive: Annotated[
-        str, Reading(expected="a duration with its unit, such as 30m; below 0 for ever", is_seldom=True)
-    ] = Field(
-        default="30m",
-        pattern=_DURATION,
-        description="How long the model stays loaded after a request, with its unit.",
-    )
-
-    @field_validator("endpoints")
-    @classmethod
-    def _normalise(cls, endpoints: list[str]) -> list[str]:
-        try:
-            return list(dict.fromkeys(parse_endpoint(endpoint) for endpoint in endpoints))
-        except SettingsError as error:
-            raise _refused(error) from None
-
-    def addresses(self) -> list[str]:
-        """The base URLs to ask, without repeats; the local server where none is configured."""
-        return self.endpoints or [DEFAULT_ENDPOINT]
-
-
 class SparkSettings(SettingsGroup):
     """The engine that shares out the work."""
 
@@ -303,7 +265,8 @@ class SparkSettings(SettingsGroup):
     )
 
 
-def _refused(error: SettingsError) -> PydanticCustomError:
+def refused(error: SettingsError) -> PydanticCustomError:
+    """An error of a validator that reaches the user as it is."""
     return PydanticCustomError(REFUSED, "{problem}: {cure}", {"problem": error.problem, "cure": error.cure})
 
 
@@ -313,4 +276,4 @@ def _absolute(path: str) -> str:
         return str(Path(path).expanduser().absolute())
     except RuntimeError:
         error = SettingsError(f"nobody knows the home folder in {path!r}", "write the whole path")
-        raise _refused(error) from None
+        raise refused(error) from None

@@ -25,12 +25,12 @@ from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
-from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.preflight import (
     identify_model,
     preload,
     require_honoured_schema,
     require_room,
+    require_served_context,
 )
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
@@ -125,7 +125,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
     store = open_store(StoreLocation(*settings.storage.place()))
-    limits = _limits(settings, store, request.dataset)
+    limits = _chunk_limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
     trial = _prepare(settings, request, limits, console_for(out, os.environ))
     if request.text_file:
@@ -144,13 +144,14 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
     scheme = load_label_scheme(settings.labels.path)
     prompt = build_prompt(scheme, answer_format(self_reported=settings.generation.self_reported))
     options = ModelOptions(settings.generation.num_ctx, settings.generation.num_predict)
-    server = OllamaServer(settings.ollama.keep_alive)
+    server = settings.model_servers.server()
     require_honoured_schema(server, prompt)
     require_room(prompt, settings.chunking.chunk_tokens, options)
-    endpoints = tuple(settings.ollama.addresses())
+    endpoints = tuple(settings.model_servers.addresses())
     identity = identify_model(
         server, endpoints, settings.generation.model, os.environ, _timeouts(settings.asking)
     )
+    require_served_context(identity, options)
     versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
     _write(console, [model, f"prompt {prompt.version}", ""])
@@ -238,7 +239,7 @@ def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:
     return (page for page in check_pages(rows) if isinstance(page, PageRow))
 
 
-def _limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
+def _chunk_limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
     """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught."""
     calibration = 1.0
     if dataset:

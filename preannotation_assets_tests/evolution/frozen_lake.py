@@ -72,6 +72,7 @@ __all__ = [
     "cli",
     "default_prompt",
     "frozen_lakes",
+    "in_columns",
     "process_environment",
     "request_key",
     "rows_hash",
@@ -123,6 +124,15 @@ def rows_hash(table: pa.Table) -> str:
     for index in instants:
         table = table.set_column(index, table.schema.names[index], table.column(index).cast(pa.int64()))
     return hashlib.sha256(json.dumps(table.to_pylist(), sort_keys=True).encode()).hexdigest()
+
+
+def in_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """What a stored table must be read as: its own values, and null in the columns that came later."""
+    columns = [
+        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def default_prompt() -> Prompt:
@@ -282,8 +292,8 @@ class FrozenLake:
         return AnswerIndex.read(self.store, self.layout.answers)
 
     def journal_rows(self) -> pa.Table:
-        """Every row of the journal's files, read without the package; all must have the same columns."""
-        return pa.concat_tables([self.read(key) for key in self.journal_files()])
+        """Every row of the journal's files in today's columns, read without the package."""
+        return pa.concat_tables([in_columns(self.read(key), ANSWERS) for key in self.journal_files()])
 
     def answers(self, request_keys: Sequence[str]) -> pa.Table:
         """The rows that the journal holds for these requests, in the order of the keys."""

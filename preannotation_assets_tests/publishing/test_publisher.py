@@ -1,5 +1,6 @@
 import hashlib
 import json
+from enum import StrEnum
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +11,8 @@ from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import ConflictError, StorageError, VerificationError
 from preannotation_assets.lake import write_table
 from preannotation_assets.manifests import FailedPage
-from preannotation_assets.publishing.publisher import verify_dataset
+from preannotation_assets.publishing import publisher
+from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
 
 PARQUET, MANIFEST = "suggestions.parquet", "_manifest.json"
 
@@ -53,6 +55,19 @@ def test_the_same_rows_are_not_written_again(dataset: Dataset) -> None:
     assert dataset.store.writes == []
     assert not second.changed
     assert second.manifest == first.manifest
+
+
+def test_what_was_published_before_there_was_a_rule_is_verified_again(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.publish(good_rows())
+    place = dataset.plain_store, dataset.layout.dataset, RULES
+    assert recall_verification(*place) is not None
+    rules = {rule.name: rule.value for rule in publisher.Rule}
+    monkeypatch.setattr(publisher, "Rule", StrEnum("Rule", {**rules, "NEW": "all is new"}))
+    assert recall_verification(*place) is None
+    dataset.publish(good_rows())
+    assert recall_verification(*place) is not None
 
 
 def test_changed_rows_are_one_write_and_a_manifest(dataset: Dataset) -> None:

@@ -11,6 +11,9 @@ from preannotation_assets.settings import (
     GenerationSettings,
     LabelSettings,
     OllamaSettings,
+    ServerChoice,
+    ServerKind,
+    ServerSettings,
     Settings,
     SparkSettings,
     StorageSettings,
@@ -35,6 +38,7 @@ EVERY_VARIABLE = {
     "AWS_DEFAULT_REGION": "not-used",
     "PREANNOTATION_PAGES_A_PART": "1000",
     "PREANNOTATION_LABELS": "/labels.yaml",
+    "PREANNOTATION_SERVER": "ollama",
     "PREANNOTATION_OLLAMA_ENDPOINTS": "gpu1, http://gpu2:80/ ,gpu1:11434,",
     "OLLAMA_HOST": "not-used",
     "PREANNOTATION_STREAM": "always",
@@ -95,6 +99,7 @@ def test_every_variable_is_read() -> None:
             pages_a_part=1000,
         ),
         labels=LabelSettings(path="/labels.yaml"),
+        server_choice=ServerChoice(server=ServerKind.ollama),
         ollama=OllamaSettings(endpoints=["http://gpu1:11434", "http://gpu2:80"], keep_alive="-1m"),
         generation=GenerationSettings(
             model="qwen3:32b",
@@ -122,6 +127,9 @@ def test_every_variable_is_read() -> None:
     assert settings.storage.place() == ("s3://bucket/some/prefix", "http://s3:9000", "eu-central-1")
     for setting in settings_of(Settings):
         value = getattr(getattr(settings, setting.group), setting.name)
+        # There is one kind of server so far.
+        if setting.name == "server":
+            continue
         assert value != setting.field.default, f"{setting.name} is tried with its default"
 
 
@@ -329,9 +337,17 @@ def test_a_group_refuses_what_its_variable_does(group: type[Any], values: dict[s
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("kind", ServerKind)
+def test_every_kind_of_server_has_its_settings(kind: ServerKind) -> None:
+    chosen = read(PREANNOTATION_SERVER=kind).model_servers
+    assert isinstance(chosen, ServerSettings)
+    assert chosen.addresses()
+    assert chosen.server().kind
+
+
 def test_other_servers_leave_the_rest_as_it_is() -> None:
     settings = read(PREANNOTATION_MODEL="m", PREANNOTATION_KEEP_ALIVE="5m")
-    other = settings.with_endpoints("gpu")
+    other = settings.with_ollama("gpu")
     assert other.ollama == OllamaSettings(endpoints=["http://gpu:11434"], keep_alive="5m")
     assert other.generation == settings.generation
     assert settings.ollama.endpoints == []

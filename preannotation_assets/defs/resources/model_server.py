@@ -1,7 +1,6 @@
 """Model servers as a Dagster resource: what they are asked with, and how hard they are pushed."""
 
 import os
-from abc import abstractmethod
 from typing import Any
 
 from dagster import ConfigurableResource
@@ -16,31 +15,24 @@ from preannotation_assets.model_servers.preflight import (
     preload,
     require_honoured_schema,
     require_room,
+    require_served_context,
 )
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
-from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.settings.groups import AskingSettings, GenerationSettings
+from preannotation_assets.settings.servers import ServerSettings
 from preannotation_assets.throttling.dispatcher import Limits
 
 __all__ = ["ModelServerResource"]
 
 
-class ModelServerResource(GenerationSettings, AskingSettings, ConfigurableResource[Any]):
+class ModelServerResource(ServerSettings, GenerationSettings, AskingSettings, ConfigurableResource[Any]):
     """One or several servers of one kind with the same model.
 
     ``max_in_flight`` holds for every endpoint over all Spark tasks, and over all runs of one Dagster
     instance on one machine; ``num_ctx`` and ``num_predict`` are tokens and the same in every
     request.
     """
-
-    @abstractmethod
-    def server(self) -> ModelServer:
-        """What differs between kinds of servers."""
-
-    @abstractmethod
-    def addresses(self) -> list[str]:
-        """The base URLs of the servers, without repeats; there is at least one."""
 
     def timeouts(self) -> Timeouts:
         """The time-outs of every request."""
@@ -63,8 +55,11 @@ class ModelServerResource(GenerationSettings, AskingSettings, ConfigurableResour
 
         Raises:
             InferenceError: in one line, what stands in the way.
+            SettingsError: the context is longer than the servers allow.
         """
-        return identify_model(self.server(), self.addresses(), self.model, os.environ, self.timeouts())
+        identity = identify_model(self.server(), self.addresses(), self.model, os.environ, self.timeouts())
+        require_served_context(identity, self._options())
+        return identity
 
     def prompt(self, scheme: LabelScheme) -> Prompt:
         """Everything that is asked but the page.

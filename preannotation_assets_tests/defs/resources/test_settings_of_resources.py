@@ -8,7 +8,7 @@ from dagster import ConfigurableResource, Definitions, Field, asset
 from dagster._core.errors import DagsterInvalidConfigError, DagsterResourceFunctionError
 
 from preannotation_assets.definitions import build_resources
-from preannotation_assets.settings import Settings
+from preannotation_assets.settings import ServerChoice, ServerKind, Settings
 from preannotation_assets.settings.fields import Setting, settings_of
 
 SETTINGS = Settings.from_environment(
@@ -23,18 +23,31 @@ SETTINGS = Settings.from_environment(
     }
 )
 RESOURCES: Mapping[str, ConfigurableResource[Any]] = {**build_resources(SETTINGS)}  # type: ignore[dict-item]
+KINDS = {kind.value: kind for kind in ServerKind}
 KEYS = {
     "labels": "label_scheme",
-    "ollama": "model_server",
+    **dict.fromkeys(KINDS, "model_server"),
     "generation": "model_server",
     "asking": "model_server",
 }
 
 
-@pytest.mark.parametrize("setting", list(settings_of(Settings)), ids=lambda item: item.name)
+def resource_with(group: str) -> ConfigurableResource[Any]:
+    """The resource that a group of settings goes into; of the kinds of servers, the group's own."""
+    if group not in KINDS:
+        return RESOURCES[KEYS.get(group, group)]
+    settings = SETTINGS.model_copy(update={"server_choice": ServerChoice(server=KINDS[group])})
+    return build_resources(settings)["model_server"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    # The kind of the servers decides which resource there is, so it is not in one.
+    [setting for setting in settings_of(Settings) if setting.group != "server_choice"],
+    ids=lambda item: f"{item.group}.{item.name}",
+)
 def test_every_setting_is_in_the_launchpad_with_its_value_and_its_description(setting: Setting) -> None:
-    key = KEYS.get(setting.group, setting.group)
-    config: Field = RESOURCES[key].get_resource_definition().config_field
+    config: Field = resource_with(setting.group).get_resource_definition().config_field
     assert config.config_type.fields[setting.name].description == setting.field.description
     value = getattr(getattr(SETTINGS, setting.group), setting.name)
     assert config.default_value.get(setting.name) == value

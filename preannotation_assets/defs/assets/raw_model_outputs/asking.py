@@ -38,14 +38,14 @@ _PROGRESS_SECONDS: Final = 15.0
 class StopSwitch:
     """Ends the asking from outside, from any thread."""
 
-    server: PermitServer | None = None
+    permit_server: PermitServer | None = None
     message: str | None = None
 
     def stop(self, message: str) -> None:
         """Lets the requests in flight come to their end, and no more begin."""
         self.message = message
-        if self.server:
-            self.server.stop(message)
+        if self.permit_server:
+            self.permit_server.stop(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +91,32 @@ def _ask(run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], wor
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     run.model_server.preload(batch.template)
     session = run.spark.spark_session
-    with _permit_server(run, batch, session.sparkContext.getConf()) as server:
-        run.switch.server = server
-        tasks = _tasks(run, batch, wanted, work, server)
+    with _permit_server(run, batch, session.sparkContext.getConf()) as permit_server:
+        run.switch.permit_server = permit_server
+        tasks = _tasks(run, batch, wanted, work, permit_server)
         try:
-            with reported_progress(server, work, run.context.log.info, _PROGRESS_SECONDS):
+            with reported_progress(permit_server, work, run.context.log.info, _PROGRESS_SECONDS):
                 fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
-            raise InferenceError(server.stop_message or str(stopped), "the answers so far are kept") from None
-        return AskingAccount(server.progress(), sum(fetched, FetchedBytes()))
+            raise InferenceError(
+                permit_server.stop_message or str(stopped), "the answers so far are kept"
+            ) from None
+        return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()))
 
 
 def _tasks(
-    run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work, server: PermitServer
+    run: AskingRun,
+    batch: OutputsBatch,
+    wanted: Sequence[WantedChunk],
+    work: Work,
+    permit_server: PermitServer,
 ) -> list[AskModel]:
     model_server = run.model_server
     plan = AskingPlan(
         template=batch.template,
         policy=model_server.retry_policy(),
         timeouts=model_server.timeouts(),
-        permits=server.address,
+        permits=permit_server.address,
         askers=min(work.requests, len(model_server.addresses()) * model_server.max_in_flight),
         overlap_tokens=batch.chunks.overlap_tokens,
         run_id=batch.run_id,
@@ -146,10 +152,10 @@ def _permit_server(run: AskingRun, batch: OutputsBatch, conf: SparkConf) -> Iter
             advertised_host=driver_host,
             semaphore_folder=semaphore_folder(Path(run.context.instance.storage_directory())),
             observers=(log.observe, metrics.observe),
-        ) as server,
-        watched(metrics, server.progress),
+        ) as permit_server,
+        watched(metrics, permit_server.progress),
     ):
-        yield server
+        yield permit_server
     if log.dropped:
         run.context.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
 
