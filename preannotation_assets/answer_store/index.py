@@ -166,5 +166,7 @@ def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, 
                 strict=True,
             )
             for row, (key, status, time, parts) in enumerate(rows):
-                spans = tuple(RequestSpan(**part) for part in parts or ())
+                spans = tuple(
+                    RequestSpan(part["start"], part["end"], part["request_key"]) for part in parts or ()
+                )
                 yield key, IndexedAnswer(status, time, file, row, spans)
