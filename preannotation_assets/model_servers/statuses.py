@@ -65,7 +65,7 @@ def login_error(endpoint: str, kind: str, status: int) -> AccessDeniedError:
 
 
 def error_text(body: bytes) -> str | None:
-    """The ``error`` of a JSON object, as text; None where the body is no JSON object, or one nested too deep."""
+    """The ``error`` of a JSON object, as text; None where the body is no JSON object that can be read."""
     try:
         payload = json.loads(body)
         if not isinstance(payload, dict):
