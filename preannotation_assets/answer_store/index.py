@@ -121,7 +121,11 @@ class AnswerIndex:
 
 
 def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:
-    """The rows of the answer store for ``wanted``, by request key; exactly those that were indexed."""
+    """The rows of the answer store for ``wanted``, by request key; exactly those that were indexed.
+
+    Raises:
+        StorageError: a file cannot be read, or is gone.
+    """
     rows: dict[str, set[int]] = defaultdict(set)
     for answer in wanted.values():
         rows[answer.file].add(answer.row)

@@ -180,7 +180,7 @@ class Asker:
     def _keep(
         self, attempt: Attempt, reason: Reason, kept: PartlyAnswered | None, parts: Sequence[WorkItem]
     ) -> None:
-        """Adds what was salvaged and what is to be asked to the answers, in one go: it is in one file."""
+        """Adds the rows of what was salvaged and of what is still to be asked at once: one file has both."""
         now = self._clock()
         if kept:
             self._answers.add(attempt.partial_answer_row(now, kept))

@@ -109,11 +109,11 @@ class Attempt:
         """The row of a text that ``parts`` stand for from now on."""
         # Relative to the text that was asked about: it may stand on several pages.
         begins = self.item.start
-        items = [
+        pieces = [
             {"start": part.start - begins, "end": part.end - begins, "request_key": part.request_key}
             for part in parts
         ]
-        return {**self.row(AnswerStatus.SPLIT, now, reason), "pieces": items}
+        return {**self.row(AnswerStatus.SPLIT, now, reason), "pieces": pieces}
 
     def partial_answer_row(self, now: float, kept: PartlyAnswered) -> Row:
         """The row of a part that this attempt answers without having been asked about it alone.

@@ -66,7 +66,7 @@ class Splitter:
         return [part for half in halves for part in self._at_most(half, tokens)] or [item]
 
     def _part(self, item: WorkItem, part: Chunk) -> WorkItem:
-        """A part of an item as an item; the part's offsets count from the start of the item."""
+        """What asks about a part of an item; the part's offsets count from the start of the item."""
         text = item.text[part.start : part.end]
         return WorkItem(
             request_key=request_key(self.template.fingerprint, text_sha256(text)),

@@ -34,9 +34,8 @@ def build_answer_schema(labels: Sequence[str]) -> dict[str, object]:
     """The schema of ``{"spans":[{LABEL:QUOTE}, {LABEL:[QUOTE, QUOTE]}, ...]}``.
 
     Every object has one key, because not every server keeps the order of keys (Ollama's jinja path sorts
-    them). The quotes
-    are defined once and referred to, so that the grammar holds their bounded repetitions once and not
-    once a label.
+    them). The quotes are defined once and referred to, so that the grammar holds their bounded repetitions
+    once and not once a label.
 
     Raises:
         LabelSchemeError: a label that the schema cannot express.

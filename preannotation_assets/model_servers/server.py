@@ -1,7 +1,7 @@
 """What a kind of model server is to the rest of the package.
 
-A new kind is a class with these methods, its settings (``settings/servers.py``) and resource, and a line
-in ``definitions.py``.
+A new kind is a class with these methods, a member of ``ServerKind`` with its settings
+(``settings/servers.py``), a resource, and a line in ``definitions.py``.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class ModelServer(Protocol):
         """Refuses names that must not be asked for; raises ModelError."""
 
     def identify(self, endpoint: str, model: str, fetch: Fetch) -> EndpointIdentity:
-        """Version, model and limits of an endpoint; raises EndpointError or ModelError."""
+        """Version, model and limits of an endpoint; raises EndpointError, AccessDeniedError or ModelError."""
 
     def digest_request(self, model: str) -> HttpRequest:
         """The request that tells the digest of a model by now."""

@@ -65,15 +65,15 @@ def login_error(endpoint: str, kind: str, status: int) -> AccessDeniedError:
 
 
 def error_text(body: bytes) -> str | None:
-    """The ``error`` of a JSON object, as text; None where the body is no JSON object."""
+    """The ``error`` of a JSON object, as text; None where the body is no JSON object that can be read."""
     try:
         payload = json.loads(body)
-    except ValueError:
+        if not isinstance(payload, dict):
+            return None
+        error = payload.get("error", "")
+        return error if isinstance(error, str) else json.dumps(error)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(payload, dict):
-        return None
-    error = payload.get("error", "")
-    return error if isinstance(error, str) else json.dumps(error)
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:

@@ -1,15 +1,15 @@
 """Finds the chunks of one part whose answers are doubtful."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preannotation_assets.answer_store.index import IndexedAnswer, read_answers
 from preannotation_assets.contracts import AnswerStatus
 from preannotation_assets.extraction.consistency import wants_second_pass
 from preannotation_assets.extraction.suggesting import value_probabilities
-from preannotation_assets.lake import StoreLocation, open_store
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store
 
-__all__ = ["SelectForSecondPass", "select_for_second_pass"]
+__all__ = ["DoubtfulRows", "SelectForSecondPass", "select_for_second_pass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,23 @@ class SelectForSecondPass:
     below: float
 
 
-def select_for_second_pass(task: SelectForSecondPass) -> list[int]:
-    """The rows with a doubtful answer, in order.
+@dataclass(frozen=True, slots=True)
+class DoubtfulRows:
+    """The rows with a doubtful answer, in order."""
+
+    rows: Sequence[int]
+    fetched: FetchedBytes
+
+
+def select_for_second_pass(task: SelectForSecondPass) -> DoubtfulRows:
+    """Reads the answers of one part and judges their values.
 
     Raises:
         StorageError: the answer store cannot be read.
     """
     wanted = {key: answer for answers in task.answers.values() for key, answer in answers.items()}
-    table = read_answers(open_store(task.location), wanted)
+    store = open_store(task.location)
+    table = read_answers(store, wanted)
     columns = ("request_key", "status", "answer", "token_lengths", "token_logprobs")
     doubtful = {
         row["request_key"]
@@ -42,4 +51,5 @@ def select_for_second_pass(task: SelectForSecondPass) -> list[int]:
             value_probabilities(row["answer"], row["token_lengths"], row["token_logprobs"]), task.below
         )
     }
-    return sorted(row for row, answers in task.answers.items() if doubtful & answers.keys())
+    rows = sorted(row for row, answers in task.answers.items() if doubtful & answers.keys())
+    return DoubtfulRows(rows, store.fetched)

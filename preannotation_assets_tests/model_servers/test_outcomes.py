@@ -54,6 +54,7 @@ def _runner(kind: str, message: str) -> str:
         (429, "too many requests", Unavailable(Reason.OVERLOADED)),
         (502, b"<html>bad gateway</html>", Unavailable(Reason.SERVER_ERROR)),
         (504, b"", Unavailable(Reason.SERVER_ERROR)),
+        pytest.param(502, b"[" * 100_000, Unavailable(Reason.SERVER_ERROR), id="nested too deep"),
         (524, b"<html>A timeout occurred</html>", Unavailable(Reason.SERVER_ERROR)),
         (408, b"", Unavailable(Reason.SERVER_ERROR)),
         (400, _runner("exceed_context_size_error", "too many"), TooLong(Reason.CONTEXT_EXCEEDED)),

@@ -48,4 +48,6 @@ def test_one_improbable_value_is_enough(tmp_path: Path) -> None:
         number: {key: found for key in keys if (found := index.get(key))}
         for number, keys in enumerate(chunks)
     }
-    assert select_for_second_pass(SelectForSecondPass(location, 0, answers, 0.5)) == [2, 5]
+    doubtful = select_for_second_pass(SelectForSecondPass(location, 0, answers, 0.5))
+    assert doubtful.rows == [2, 5]
+    assert doubtful.fetched.bytes > 0

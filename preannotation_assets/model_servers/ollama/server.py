@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.errors import EndpointError, ModelError
+from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
@@ -89,7 +89,7 @@ class OllamaServer:
         Raises:
             EndpointError: it cannot be reached, is no Ollama, or is too old.
             AccessDeniedError: a login page or a refusal stands before it.
-            ModelError: the model is missing.
+            ModelError: the model is missing, or has no digest.
         """
         version = self._read_version(endpoint, fetch)
         exchange = fetch(self.digest_request(model))
@@ -131,7 +131,7 @@ class OllamaServer:
         endpoint = exchange.endpoint
         if exchange.status != _OK or exchange.content_type != _JSON:
             outcome = self.read(exchange, "")
-            if isinstance(outcome, Stop) and outcome.error.code == "access_denied":
+            if isinstance(outcome, Stop) and isinstance(outcome.error, AccessDeniedError):
                 raise outcome.error
             raise EndpointError(
                 f"{endpoint} answers {path} with status {exchange.status}", "is it an Ollama server?"

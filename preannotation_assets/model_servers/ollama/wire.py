@@ -56,7 +56,10 @@ def preload_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
 
 
 def find_digest(payload: Mapping[str, object], model: str) -> str | None:
-    """A model's digest in the reply of ``/api/tags``, in hexadecimal; None where the model is not in it."""
+    """A model's digest in the reply of ``/api/tags``, in hexadecimal.
+
+    None where the model is not in it, empty where it is there without a digest.
+    """
     models = payload.get("models")
     wanted = {model, model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"}
     for entry in models if isinstance(models, list) else []:

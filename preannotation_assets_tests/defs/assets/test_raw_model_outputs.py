@@ -199,6 +199,20 @@ def test_what_a_run_came_to_is_in_its_metadata_and_its_table_of_requests(
     assert len(_asked(server)) == 14
 
 
+def test_what_is_read_to_find_doubtful_chunks_counts_as_fetched(
+    new_lake: NewLake, instance: DagsterInstance, spark: SparkSession
+) -> None:
+    lake, server = new_lake(0)
+    lake.fill(texts(2))
+    assert lake.materialize(instance).success
+    # Nothing is left to ask, and no value is as improbable as that.
+    switched_off, none_found = (
+        _metadata(lake.materialize(instance, second_pass_below=below)) for below in (None, 1e-9)
+    )
+    assert none_found["bytes_fetched"] > switched_off["bytes_fetched"]
+    assert len(_asked(server)) == 2
+
+
 def test_doubtful_chunks_are_asked_a_second_time_and_that_once(
     new_lake: NewLake, instance: DagsterInstance, spark: SparkSession
 ) -> None:

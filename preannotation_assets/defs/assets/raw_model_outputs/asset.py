@@ -40,6 +40,7 @@ from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
@@ -98,17 +99,17 @@ def raw_model_outputs(
         accounts = [ask_what_is_open(run, batch, index)]
         if accounts[0]:
             index = index.with_folder(store, batch.own_answers, since=since)
-        second_batch = second_pass(batch, index, spark, model_server)
-        if second_batch:
-            accounts.append(ask_what_is_open(run, second_batch, index))
+        second = second_pass(batch, index, spark, model_server)
+        if second.batch:
+            accounts.append(ask_what_is_open(run, second.batch, index))
             index = index.with_folder(store, batch.own_answers, since=since)
-        manifest, parts = collect(batch, second_batch, identity, index, spark)
+        manifest, parts = collect(batch, second.batch, identity, index, spark)
         compact_answers(store, layout.answers)
     if any(accounts):
         learn_calibration(batch, parts)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
-        metadata=_metadata(batch, manifest, parts, accounts, time.monotonic() - began),
+        metadata=_metadata(batch, manifest, parts, accounts, second.fetched, time.monotonic() - began),
     )
 
 
@@ -127,10 +128,11 @@ def _metadata(
     manifest: RawModelOutputsManifest,
     parts: Sequence[CollectedPart],
     accounts: Sequence[AskingAccount | None],
+    fetched_to_select: FetchedBytes,
     seconds: float,
 ) -> MetadataValues:
     first, second = (*accounts, None)[:2]
-    fetched = sum((part.fetched for part in parts), batch.store.fetched)
+    fetched = sum((part.fetched for part in parts), batch.store.fetched + fetched_to_select)
     fetched = sum((account.fetched for account in accounts if account), fetched)
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
