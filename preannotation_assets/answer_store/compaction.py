@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
 
 __all__ = ["compact_answers"]
@@ -31,14 +30,16 @@ def compact_answers(store: ObjectStore, folder: str) -> int:
     not matter. Returns how many files were replaced.
 
     Raises:
-        StorageError: the lake failed, or files do not go together; nothing is lost.
+        StorageError: the lake failed; nothing is lost.
     """
     small = [stat for stat in store.list(f"{folder}/") if stat.size < _SMALL_BYTES]
     if len(small) < _FEWEST_FILES:
         return 0
     replaced = 0
     for group in _groups(small):
-        rows = _together([read_table(store, stat.key) for stat in group], store.uri(folder))
+        rows = _together([read_table(store, stat.key) for stat in group])
+        if rows is None:
+            continue
         key = f"{folder}/compacted/{uuid4()}.parquet"
         write_table(store, key, rows, row_group_size=_GROUP_ROWS)
         store.delete([stat.key for stat in group])
@@ -46,15 +47,16 @@ def compact_answers(store: ObjectStore, folder: str) -> int:
     return replaced
 
 
-def _together(tables: Sequence[pa.Table], place: str) -> pa.Table:
+def _together(tables: Sequence[pa.Table]) -> pa.Table | None:
     """The rows of files of several releases, with every column that one of them has.
 
-    A column that this code does not know was written by newer code, and paid for.
+    A column that this code does not know was written by newer code, and paid for. None where a column has
+    kinds that do not go together: such files are read one by one all the same, and stay as they are.
     """
     try:
         return pa.concat_tables(tables, promote_options="permissive").sort_by("answered_at")
     except pa.ArrowException:
-        raise StorageError(f"the answers in {place} have columns of different kinds", "report it") from None
+        return None
 
 
 def _groups(files: list[ObjectEntry]) -> Iterator[list[ObjectEntry]]:

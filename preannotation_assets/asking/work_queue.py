@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import regex
@@ -28,7 +28,7 @@ class WorkItem:
     request_key: str
     start: int
     end: int
-    text: str
+    text: str = field(repr=False)
     estimated_tokens: int
     attempts: int = 0
     unavailable: int = 0

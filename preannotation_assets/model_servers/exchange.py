@@ -1,7 +1,7 @@
 """One HTTP request and what came back, unread. Plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from preannotation_assets.model_servers.outcomes import Reason
@@ -19,7 +19,7 @@ class HttpRequest:
 
     method: str
     path: str
-    body: Mapping[str, object] | None = None
+    body: Mapping[str, object] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Exchange:
     lost: Reason | None
     status: int = 0
     headers: Mapping[str, str] | None = None
-    content: bytes = b""
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def is_reply(self) -> bool:

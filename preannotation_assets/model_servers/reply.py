@@ -1,6 +1,6 @@
 """What a model answered, as every kind of server's reply is read. Plain data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["ChatReply"]
 
@@ -16,7 +16,7 @@ class ChatReply:
     and ``answer_seconds`` are for the tokens the model read and wrote.
     """
 
-    content: str
+    content: str = field(repr=False)
     done: bool
     done_reason: str | None
     prompt_tokens: int | None

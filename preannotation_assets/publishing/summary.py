@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.contracts import SALVAGED, AnswerStatus
+from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
 from preannotation_assets.extraction.spans import QuoteOutcome
-from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake import ObjectStore, read_table_as
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import (
@@ -95,7 +95,7 @@ def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:
     folder = layout.stage("raw_model_outputs", outputs.version)
     for part in range(len(outputs.part_rows)):
         columns = ("request_key", "status", "reason", "latency_seconds", "run_id")
-        for row in read_table(store, part_key(folder, part), columns).to_pylist():
+        for row in read_table_as(store, part_key(folder, part), RAW_MODEL_OUTPUTS, columns).to_pylist():
             if row["reason"] == SALVAGED:
                 # Part of a request whose rest was asked again; nobody asked for it alone.
                 continue

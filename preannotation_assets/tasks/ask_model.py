@@ -11,8 +11,9 @@ from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.asker import AskingPlan, ask_all
 from preannotation_assets.asking.work_queue import WorkItem
+from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.errors import ModelError
-from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table
+from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table_as
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
@@ -100,7 +101,7 @@ def _groups(store: ObjectStore, parts: Sequence[ChunksToAsk], done: AnswerIndex)
             for row, requests in part.requests.items()
         }
         rows = [row for row, requests in wanted.items() if requests]
-        chunks = read_table(store, part.chunks_key, ("start", "text", "estimated_tokens")).take(
+        chunks = read_table_as(store, part.chunks_key, CHUNKS, ("start", "text", "estimated_tokens")).take(
             pa.array(rows, pa.int64())
         )
         yield [

@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import CHUNKS
+from preannotation_assets.contracts import CHUNKS, PAGES
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table, write_batches
+from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table_as, write_batches
 
 __all__ = ["ChunkPages", "ChunkedPart", "chunk_pages"]
 
@@ -41,7 +41,7 @@ def chunk_pages(task: ChunkPages) -> ChunkedPart:
         StorageError: the lake cannot be read or written.
     """
     store = open_store(task.location)
-    pages = read_table(store, task.pages_key, ("doc_id", "page_num", "text"))
+    pages = read_table_as(store, task.pages_key, PAGES, ("doc_id", "page_num", "text"))
     tokens = split_pages = 0
 
     def batches() -> Iterator[pa.RecordBatch]:

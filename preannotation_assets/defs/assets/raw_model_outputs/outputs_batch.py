@@ -7,8 +7,9 @@ from typing import Final
 import pyarrow as pa
 
 from preannotation_assets.asking.planning import ChunkRow
+from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.resources.storage import StorageResource
-from preannotation_assets.lake import ObjectStore, read_table
+from preannotation_assets.lake import ObjectStore, read_table_as
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import ChunksManifest
 from preannotation_assets.model_servers.template import RequestTemplate
@@ -56,7 +57,7 @@ class OutputsBatch:
         places = []
         for part in range(len(chunks.part_rows)):
             key = part_key(layout.stage("chunks", chunks.version), part)
-            table = read_table(store, key, (*_PLACE_COLUMNS, *_ROW_COLUMNS))
+            table = read_table_as(store, key, CHUNKS, (*_PLACE_COLUMNS, *_ROW_COLUMNS))
             places.append(table.select(_PLACE_COLUMNS))
             for row, chunk in enumerate(table.select(_ROW_COLUMNS).to_pylist()):
                 rows.append(ChunkRow(part=part, row=row, **chunk))
