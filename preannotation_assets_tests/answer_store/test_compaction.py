@@ -131,3 +131,14 @@ def test_the_answers_of_a_part_are_a_share_of_a_compacted_file(tmp_path: Path) -
     found = read_answers(store, {key: answer for key in keys if (answer := index.get(key))})
     assert set(found["request_key"].to_pylist()) == keys
     assert (store.fetched - before).bytes < compacted.size / 3
+
+
+def test_files_whose_unknown_columns_do_not_go_together_stay_and_are_read(store: ObjectStore) -> None:
+    before = _all_answers(store)
+    for number, value in enumerate(("a text", {"a": "struct"})):
+        table = pa.Table.from_pylist([_row(KEYS[number], 1)], schema=ANSWERS)
+        newer = table.append_column("of_newer_code", pa.array([value]))
+        write_table(store, f"{FOLDER}/newer/{number}.parquet", newer)
+    assert compact_answers(store, FOLDER) == 0
+    assert len(list(store.list(f"{FOLDER}/"))) == 62
+    assert _all_answers(store) == before
