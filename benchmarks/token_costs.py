@@ -54,7 +54,7 @@ _SWEEPS: Final = 100
 class _Words:
     """Words as pairs of letters, ``pairs[word, pair]``, and what each costs after its first letter."""
 
-    pairs: NDArray[np.float64]
+    pairs: NDArray[np.float32]
     costs: Costs
     weights: Costs
 

@@ -28,7 +28,7 @@ def read_label_file(path: str) -> str:
     except (OSError, ValueError) as error:
         raise LabelSchemeError(
             f"the label scheme {path} cannot be read ({type(error).__name__})",
-            "set PREANNOTATION_LABELS to a YAML file in UTF-8",
+            "give a YAML file in UTF-8, or set PREANNOTATION_LABELS to one",
         ) from None
 
 

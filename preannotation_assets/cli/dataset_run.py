@@ -11,6 +11,7 @@ from uuid import uuid4
 from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunConfig
 from yaml import YAMLError
 
+from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.defs.assets.pages import PagesConfig, read_doc_ids
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
@@ -20,7 +21,6 @@ from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
 from preannotation_assets.instance import dataset_lock
 from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
 from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.summary import summarize
@@ -178,7 +178,7 @@ def _checks_passed(result: ExecuteInProcessResult) -> bool:
 
 
 def _print_account(settings: Settings, dataset: str, run_id: str) -> None:
-    store = open_store(StoreLocation(*settings.storage.place()))
+    store = open_lake(settings)
     summary, layout = summarize(store, dataset, run_id), DatasetLayout(dataset)
     preview = write_preview(store, dataset, load_label_scheme(settings.labels.path))
     lines = [

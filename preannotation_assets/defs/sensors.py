@@ -34,9 +34,8 @@ def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource)
     """Fires once for each dataset that appears in the warehouse, and again when its pages change.
 
     A warehouse that cannot be read, or is not known, is not an empty one: the sensor skips and what it knows
-    stays. A dataset
-    whose name can be no partition and no folder is left out, and every tick says so: in the reason why it was
-    skipped, or else in its log.
+    stays. A dataset whose name can be no partition and no folder is left out, and every tick says so: in the
+    reason why it was skipped, or else in its log.
     """
     known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     try:

@@ -29,6 +29,8 @@ __all__ = ["Settings"]
 
 # Variables that begin as ours do and are read by others: deploy/entrypoint.sh, and the benchmarks.
 _OTHER_VARIABLES: Final = frozenset(("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON"))
+# Kubernetes tells every pod of the services in its namespace, of one called `preannotation` by these.
+_OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 _WHOLE_NUMBER: Final = re.compile(r"\d{1,9}")
 _NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,9})?|\.\d{1,9}")
 _LONGEST_SHOWN: Final = 60
@@ -174,7 +176,7 @@ def _unknown_variables(
 ) -> Iterator[SettingsError]:
     known = {variable for setting in settings_of(settings_cls) for variable in setting.variables}
     for name in sorted(set(environment) - known - _OTHER_VARIABLES):
-        if name.startswith(PREFIX) and environment[name].strip():
+        if name.startswith(PREFIX) and environment[name].strip() and not _OF_A_SERVICE.fullmatch(name):
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             yield SettingsError(f"{name} is no setting", f"the nearest one is {nearest[0]}")
 

@@ -90,6 +90,29 @@ def test_an_error_is_one_line_and_a_status(
     assert capsys.readouterr() == ("", said)
 
 
+@pytest.mark.parametrize("arguments", [["run", "vessels_ocr_1"], ["demo"], ["dev"]])
+def test_a_malformed_variable_is_told_once_before_anything_is_made(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from preannotation_assets.cli import main; sys.exit(main())",
+            *arguments,
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2]), "PREANNOTATION_NUM_CTX": "12k"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    problem = "PREANNOTATION_NUM_CTX is '12k': set it to a whole number of at least 512"
+    assert (ended.returncode, ended.stderr) == (1, f"preannotate: error: {problem}\n")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_either_signal_ends_a_command_also_where_it_was_ignored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals

@@ -259,6 +259,21 @@ def test_variables_of_others_are_no_mistakes() -> None:
     assert read(PREANNOTATION_LOGS_BUCKET="logs", PATH="/bin", AWS_PROFILE="x", OLLAMA_DEBUG="1") == read()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PREANNOTATION_SERVICE_HOST",
+        "PREANNOTATION_SERVICE_PORT",
+        "PREANNOTATION_SERVICE_PORT_HTTP",
+        "PREANNOTATION_PORT",
+        "PREANNOTATION_WEBSERVER_PORT_3000_TCP",
+        "PREANNOTATION_WEBSERVER_PORT_3000_TCP_ADDR",
+    ],
+)
+def test_a_service_in_kubernetes_may_have_our_name(name: str) -> None:
+    assert read(**{name: "tcp://10.0.0.1:3000"}) == read()
+
+
 def test_all_mistakes_are_told_at_once_in_one_line() -> None:
     with pytest.raises(SettingsError) as raised:
         read(

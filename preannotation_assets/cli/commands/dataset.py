@@ -12,9 +12,10 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace) -> int:
     """Materializes a dataset."""
+    # First, or the code location would read them when it is imported, and tell a mistake a second time.
+    settings = read_settings()
     from preannotation_assets.cli.dataset_run import DatasetRun, run_dataset
 
-    settings = read_settings()
     ensure_dagster_home(os.environ, Path.cwd())
     doc_ids = str(Path(arguments.doc_ids).absolute()) if arguments.doc_ids else ""
     return run_dataset(settings, DatasetRun(arguments.dataset, doc_ids, arguments.refresh))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from dagster import ConfigurableResource, Definitions, Field, asset
+from dagster import AssetExecutionContext, ConfigurableResource, Definitions, Field, asset
 from dagster._core.errors import DagsterInvalidConfigError, DagsterResourceFunctionError
 
 from preannotation_assets.definitions import build_resources
@@ -81,6 +81,22 @@ def test_the_launchpad_takes_nothing_that_the_environment_may_not_say(
     with pytest.raises(DagsterResourceFunctionError) as raised:
         run(key, config)
     assert "hunter2" not in str(raised.value.__cause__)
+
+
+def test_what_the_launchpad_leaves_out_of_a_resource_has_its_default_as_docs_say() -> None:
+    seen = []
+
+    @asset(required_resource_keys={"chunking"})
+    def uses_it(context: AssetExecutionContext) -> None:
+        seen.append(context.resources.chunking)
+
+    chunking = build_resources(Settings.from_environment({"PREANNOTATION_OVERLAP_TOKENS": "100"}))["chunking"]
+    job = Definitions(
+        assets=[uses_it], resources={"chunking": chunking}
+    ).resolve_implicit_global_asset_job_def()
+    job.execute_in_process()
+    job.execute_in_process(run_config={"resources": {"chunking": {"config": {"chunk_tokens": 3000}}}})
+    assert [(each.chunk_tokens, each.overlap_tokens) for each in seen] == [(6000, 100), (3000, 200)]
 
 
 def test_the_launchpad_knows_the_choices_of_streaming() -> None:
