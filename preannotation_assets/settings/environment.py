@@ -95,7 +95,7 @@ class Settings(BaseSettings):
 
     def with_ollama(self, *endpoints: str) -> "Settings":
         """The same settings with these Ollama servers instead of those that are asked."""
-        ollama = OllamaSettings(endpoints=list(endpoints), keep_alive=self.ollama.keep_alive)
+        ollama = OllamaSettings(**{**dict(self.ollama), "endpoints": list(endpoints)})
         choice = ServerChoice(server=ServerKind.ollama)
         return self.model_copy(update={"server_choice": choice, "ollama": ollama})
 
