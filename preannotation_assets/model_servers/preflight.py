@@ -170,6 +170,12 @@ class _Loading:
     given_up: threading.Event
 
     def load(self, endpoint: str) -> None:
+        """Asks one endpoint until it has loaded the model.
+
+        Raises:
+            EndpointError: it cannot be reached, refuses, or did not load it in the time and attempts allowed.
+            AccessDeniedError: a login page or a refusal stands before it.
+        """
         fetch = _Fetcher(self.client, self.server, endpoint)
         failures = errors = 0
         random_source = random.Random()  # noqa: S311
