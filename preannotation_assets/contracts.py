@@ -159,6 +159,8 @@ REQUESTS: Final = pa.schema(
         pa.field("prompt_tokens", pa.int32()),
         pa.field("answer_tokens", pa.int32()),
         pa.field("estimated_prompt_tokens", pa.int32()),
+        # Of prompt_tokens; null where the server does not say.
+        pa.field("cached_tokens", pa.int32()),
     ]
 )
 """Telemetry: one row an attempt. Answers are in the answer store; here the last seconds may be missing."""
@@ -224,6 +226,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "answered_at": "When the last byte of the answer came.",
     "attempt": "The attempt at this text within the task, from 1.",
     "attempts": "How many requests it took.",
+    "cached_tokens": "Tokens of the prompt that the server had read before.",
     "chunk_index": "The chunk's place on its page, from 0.",
     "chunk_sha256": "SHA-256 of the chunk's text in UTF-8; chunks of one text share a request.",
     "chunk_start": "Where the text that the model was shown begins on the page, code points.",

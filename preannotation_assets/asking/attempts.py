@@ -76,6 +76,7 @@ class Attempt:
             answer_seconds=reply.answer_seconds,
             prompt_tokens=reply.prompt_tokens,
             answer_tokens=reply.answer_tokens,
+            cached_tokens=reply.cached_tokens,
         )
 
     def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:
