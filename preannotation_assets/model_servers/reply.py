@@ -11,10 +11,10 @@ class ChatReply:
 
     ``done`` says that the answer came to an end, ``done_reason`` why: ``stop`` where the model ended it,
     ``length`` where a limit did. Durations are seconds, counts are tokens; each is None where the server
-    left it out. ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to
-    exactly the content. ``prompt_tokens`` includes cached ones (Ollama's since 0.30.1), ``cached_tokens``
-    are those that the server had read before; ``prompt_seconds`` and ``answer_seconds`` are for the tokens
-    the model read and wrote.
+    left it out. ``token_lengths`` (code points) and ``token_logprobs`` are those of the content; None unless
+    the tokens join to it, or to a text of which it is one part (``token_scores``). ``prompt_tokens`` includes
+    cached ones (Ollama's since 0.30.1), ``cached_tokens`` are those that the server had read before;
+    ``prompt_seconds`` and ``answer_seconds`` are for the tokens the model read and wrote.
     """
 
     content: str = field(repr=False)
