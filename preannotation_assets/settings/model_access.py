@@ -7,7 +7,7 @@ from preannotation_assets.model_servers.template import ModelOptions
 from preannotation_assets.settings.groups import AskingSettings, GenerationSettings
 from preannotation_assets.settings.servers import ServerSettings
 
-__all__ = ["model_access"]
+__all__ = ["model_access", "most_in_flight"]
 
 
 def model_access(
@@ -22,6 +22,11 @@ def model_access(
         timeouts=Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout),
         policy=RetryPolicy(attempts=asking.attempts, first_backoff=asking.first_backoff),
         stream=asking.stream,
-        max_in_flight=asking.max_in_flight,
+        max_in_flight=most_in_flight(servers, asking),
         self_reported=generation.self_reported,
     )
+
+
+def most_in_flight(servers: ServerSettings, asking: AskingSettings) -> int:
+    """Requests at each server, at most: what is configured, or what is usual for its kind."""
+    return servers.usual_in_flight if asking.max_in_flight is None else asking.max_in_flight
