@@ -21,6 +21,7 @@ from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
 from preannotation_assets.throttling.dispatcher import Limits
@@ -62,6 +63,7 @@ class Run:
     policy: RetryPolicy = POLICY
     timeouts: Timeouts = field(default_factory=Timeouts)
     stream: str = "never"
+    server: ModelServer = field(default_factory=OllamaServer)
     rows: list[dict[str, Any]] = field(default_factory=list)
     leaves: list[list[RequestSpan]] = field(default_factory=list)
     progress: Any = None
@@ -87,7 +89,7 @@ class Run:
 
             async def main() -> None:
                 async with (
-                    ChatClient(OllamaServer(), self.timeouts, {}, self.stream) as client,
+                    ChatClient(self.server, self.timeouts, {}, self.stream) as client,
                     AnswerWriter(store, "answers/r", 0.02, approve) as journal,
                 ):
                     await ask_all(asking, client, journal, iter([items]))
