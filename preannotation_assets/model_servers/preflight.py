@@ -142,7 +142,7 @@ class _Fetcher:
             response.status_code,
             response.headers,
             response.content,
-            request,
+            request=request,
         )
 
 

@@ -14,6 +14,7 @@ from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     find_digest,
     join_stream,
+    message_content,
     parse_reply,
     preload_body,
 )
@@ -70,6 +71,10 @@ class OllamaServer:
             return _judge_stream(exchange.content)
         payload = _load_object(exchange.content)
         return judge_reply(parse_reply(payload) if payload is not None else None)
+
+    def stream_delta(self, line: bytes) -> str:
+        """The content of the message in a line of NDJSON."""
+        return message_content(_load_object(line) or {}) or ""
 
     def check_model_name(self, model: str) -> None:
         """Refuses names that Ollama would send to its own cloud.

@@ -12,7 +12,7 @@ from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.model_servers.token_scores import read_token_scores
 
-__all__ = ["chat_body", "find_digest", "join_stream", "parse_reply", "preload_body"]
+__all__ = ["chat_body", "find_digest", "join_stream", "message_content", "parse_reply", "preload_body"]
 
 _NANOSECONDS: Final = 1e9
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -72,9 +72,8 @@ def find_digest(payload: Mapping[str, object], model: str) -> str | None:
 
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
     """Reads a reply's JSON object; None where it is not one of Ollama's chat replies."""
-    message = payload.get("message")
-    content = message.get("content", "") if isinstance(message, Mapping) else None
-    if not isinstance(content, str) or not isinstance(payload.get("done"), bool):
+    content = message_content(payload)
+    if content is None or not isinstance(payload.get("done"), bool):
         return None
     content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content)
     reason = payload.get("done_reason")
@@ -95,6 +94,13 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
     )
 
 
+def message_content(payload: Mapping[str, object]) -> str | None:
+    """What the assistant says in a reply or a piece of one; None where it is none of Ollama's."""
+    message = payload.get("message")
+    content = message.get("content", "") if isinstance(message, Mapping) else None
+    return content if isinstance(content, str) else None
+
+
 def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     """Puts the objects of an NDJSON stream together as the reply that ``stream: false`` would give.
 
@@ -104,9 +110,7 @@ def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     logprobs: list[object] = []
     last: Mapping[str, object] = {}
     for line in lines:
-        message = line.get("message")
-        if isinstance(message, Mapping) and isinstance(message.get("content"), str):
-            contents.append(message["content"])
+        contents.append(message_content(line) or "")
         scores = line.get("logprobs")
         if isinstance(scores, list):
             logprobs.extend(scores)

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.model_servers.access import access_headers, wants_stream
+from preannotation_assets.model_servers.access import access_headers, stream_choice, wants_stream
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     find_digest,
@@ -147,6 +147,13 @@ def test_only_https_is_streamed_unless_told_otherwise() -> None:
     assert not wants_stream(StreamChoice.auto, "http://gpu:11434")
     assert wants_stream(StreamChoice.always, "http://gpu:11434")
     assert not wants_stream(StreamChoice.never, "https://gpu.example")
+
+
+def test_an_endless_answer_is_to_hold_none_of_a_few_slots() -> None:
+    assert stream_choice(StreamChoice.auto, 4) is StreamChoice.always
+    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.auto
+    assert stream_choice(StreamChoice.never, 4) is StreamChoice.never
+    assert stream_choice(StreamChoice.always, 256) is StreamChoice.always
 
 
 def test_half_a_service_token_is_none() -> None:
