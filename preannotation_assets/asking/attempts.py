@@ -104,6 +104,7 @@ class Attempt:
             "answered_at": int(now * _MICROSECONDS),
             "run_id": self.run_id,
             "pieces": None,
+            "logprob_source": reply.logprob_source if reply else None,
         }
 
     def split_row(self, now: float, reason: Reason, parts: Sequence[WorkItem]) -> Row:

@@ -122,7 +122,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         return
     size, pages = _survey(store, request, trial, open_pages)
     tried = _try(trial, pages)
-    capacity = Capacity(len(trial.access.endpoints), settings.asking.max_in_flight)
+    capacity = Capacity(len(trial.access.endpoints), trial.access.max_in_flight)
     _write(trial.console, projection_lines(size, tried, capacity))
     if request.doc_id is not None or request.page_num is not None:
         _write(trial.console, ["these pages were chosen and not drawn, so the interval may be far off"])
@@ -144,7 +144,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
         scheme=scheme,
         template=access.template(identity, prompt),
         limits=limits,
-        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.asking.max_in_flight),
+        slots=SharedSemaphore(_semaphore_folder(os.environ), access.max_in_flight),
         console=console,
         view=view_for(console, label_colours(scheme)),
         with_prompt=request.with_prompt,

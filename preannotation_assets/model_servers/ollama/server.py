@@ -10,7 +10,6 @@ from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelE
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
-from preannotation_assets.model_servers.ollama.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     find_digest,
@@ -26,6 +25,7 @@ from preannotation_assets.model_servers.outcomes import (
     Unavailable,
     judge_reply,
 )
+from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
 from preannotation_assets.model_servers.template import RequestTemplate
 
