@@ -82,7 +82,8 @@ class ChunksManifest(_Manifest):
 class RawModelOutputsManifest(_Manifest):
     """The answers to a set of chunks, one part for each part of the chunks.
 
-    ``answered`` and ``failed`` count first answers; the others those of a second pass.
+    ``answered`` and ``failed`` count first answers, ``empty_answers`` those of the answered that name nothing
+    (None where code wrote the manifest that did not count them); the others those of a second pass.
     """
 
     dataset: str
@@ -99,6 +100,7 @@ class RawModelOutputsManifest(_Manifest):
     failed: int
     second_answered: int = 0
     second_failed: int = 0
+    empty_answers: int | None = None
 
 
 class Verification(_Manifest):
@@ -123,6 +125,9 @@ class SuggestionsManifest(_Manifest):
 
     ``confidences_by_source`` counts the rows by what their confidence was made of: ``log_probabilities``,
     ``self_reported`` (the model's own word, where it was asked for it) or ``unknown`` (null).
+    ``pages_by_answer`` counts the pages that did not fail by what their answers came to: ``marked``,
+    ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it named nothing)
+    or ``not_asked`` (no text); it is empty where code published that did not count them.
     ``verification`` is None where code published that did not write it down.
     """
 
@@ -138,6 +143,7 @@ class SuggestionsManifest(_Manifest):
     groundings_by_match: dict[str, int]
     values_by_verdict: dict[str, int] = {}
     confidences_by_source: dict[str, int] = {}
+    pages_by_answer: dict[str, int] = {}
     model: str
     model_version: str
     prompt_version: str
