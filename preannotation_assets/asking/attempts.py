@@ -7,6 +7,7 @@ from typing import Final
 from preannotation_assets.asking.splitting import PartlyAnswered
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.contracts import SALVAGED, AnswerStatus, AttemptOutcome
+from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import Row
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.outcomes import (
@@ -77,6 +78,7 @@ class Attempt:
             prompt_tokens=reply.prompt_tokens,
             answer_tokens=reply.answer_tokens,
             cached_tokens=reply.cached_tokens,
+            names_nothing=outcome is AttemptOutcome.ANSWERED and is_empty_answer(reply.content),
         )
 
     def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
+from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, write_table
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
@@ -38,7 +39,7 @@ class CollectedPart:
     """What the part holds. The sequences are of the requests this run made, of either pass.
 
     ``answered``, ``failed`` and ``resumed`` count first answers, ``second_answered`` and ``second_failed``
-    those of a second pass.
+    those of a second pass; ``empty`` of the answered first ones name nothing.
     Latencies and queue times are seconds; ``token_pairs`` are (estimated, reported) prompt tokens of
     answered requests, for the calibration.
     """
@@ -47,6 +48,7 @@ class CollectedPart:
     answered: int
     failed: int
     resumed: int
+    empty: int
     second_answered: int
     second_failed: int
     failure_reasons: Mapping[str, int]
@@ -100,6 +102,7 @@ def _summary(rows: Sequence[Mapping[str, Any]], run_id: str, fetched: FetchedByt
         rows=len(rows),
         answered=_of_pass(FIRST_PASS, answered),
         failed=_of_pass(FIRST_PASS, failed),
+        empty=_of_pass(FIRST_PASS, [row for row in answered if is_empty_answer(row["answer"])]),
         resumed=_of_pass(FIRST_PASS, [row for row in answered if row["run_id"] != run_id]),
         second_answered=_of_pass(SECOND_PASS, answered),
         second_failed=_of_pass(SECOND_PASS, failed),

@@ -61,7 +61,7 @@ class Progress:
 
     ``split`` counts the answers that did not fit, ``salvaged`` those of them whose complete part was kept.
     ``added`` is how many requests there are more for that. ``done_tokens`` is the estimate of the text that
-    is answered or failed, without the prompt around it.
+    is answered or failed, without the prompt around it. ``empty`` of the answers name nothing.
     """
 
     seconds: float
@@ -74,6 +74,7 @@ class Progress:
     salvaged: int = 0
     added: int = 0
     done_tokens: int = 0
+    empty: int = 0
 
     @property
     def prompt_tokens(self) -> int:
@@ -132,6 +133,7 @@ class Dispatcher:
         self._repeated: Counter[str] = Counter()
         self._done_tokens = 0
         self._added = 0
+        self._empty = 0
         self._totals = {endpoint: EndpointTotals() for endpoint in endpoints}
         self._settled = _Settled()
 
@@ -208,6 +210,7 @@ class Dispatcher:
             salvaged=self._counts[AttemptOutcome.SALVAGED],
             added=self._added,
             done_tokens=self._done_tokens,
+            empty=self._empty,
         )
 
     def _acquire(self) -> str | None:
@@ -239,6 +242,7 @@ class Dispatcher:
             totals.cached_tokens = (totals.cached_tokens or 0) + report.cached_tokens
         self._done_tokens += report.done_tokens
         self._added += max(0, report.parts - 1)
+        self._empty += report.names_nothing
         if report.outcome == AttemptOutcome.AGAIN:
             self._repeated[report.reason or _UNKNOWN] += 1
             totals.repeated[report.reason or _UNKNOWN] += 1

@@ -38,6 +38,7 @@ class PermitReport:
     is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
     read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
     need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
+    ``names_nothing`` says that it was answered, and that the answer is empty.
     """
 
     outcome: AttemptOutcome
@@ -49,6 +50,7 @@ class PermitReport:
     answer_tokens: int | None = None
     done_tokens: int = 0
     parts: int = 0
+    names_nothing: bool = False
     request_key: str | None = None
     task: int | None = None
     attempt: int | None = None

@@ -31,6 +31,7 @@ from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
     Capacity,
+    doubt_lines,
     page_lines,
     projection_lines,
     prompt_lines,
@@ -122,6 +123,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         return
     size, pages = _survey(store, request, trial, open_pages)
     tried = _try(trial, pages)
+    _write(trial.console, doubt_lines(tried))
     capacity = Capacity(len(trial.access.endpoints), trial.access.max_in_flight)
     _write(trial.console, projection_lines(size, tried, capacity))
     if request.doc_id is not None or request.page_num is not None:

@@ -97,7 +97,8 @@ def _ask(run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], wor
         run.switch.permit_server = permit_server
         tasks = _tasks(run, batch, wanted, work, permit_server)
         try:
-            with reported_progress(permit_server, work, run.context.log.info, _PROGRESS_SECONDS):
+            log = run.context.log
+            with reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS):
                 fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
             raise InferenceError(

@@ -41,6 +41,7 @@ from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -111,6 +112,9 @@ def raw_model_outputs(
         compact_answers(store, layout.answers)
     if any(accounts):
         learn_calibration(batch, parts)
+    doubt = answers_doubt(manifest.empty_answers or 0, manifest.answered)
+    if doubt:
+        context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
         metadata=_metadata(batch, manifest, parts, accounts, second.fetched, time.monotonic() - began),
@@ -148,6 +152,7 @@ def _metadata(
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,
             "failed": manifest.failed,
+            "empty_answers": manifest.empty_answers,
             "failure_reasons": dict(reasons),
             "answered_in_this_run": manifest.answered - resumed,
             "resumed_from_earlier": resumed,
