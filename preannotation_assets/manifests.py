@@ -64,8 +64,9 @@ class PagesManifest(_Manifest):
 class ChunksManifest(_Manifest):
     """The chunks of a snapshot; part ``i`` holds the chunks of the pages of part ``i``.
 
-    ``calibration`` multiplies the token estimate; it stays as it is while the batch stays the same
-    kind of batch, because other borders would be other requests.
+    ``calibration`` multiplies the token estimate, ``kind_factors`` that of kinds of characters, by name; a
+    kind without one has 1. They stay as they are while the batch stays the same kind of batch, because
+    other borders would be other requests.
     """
 
     dataset: str
@@ -74,6 +75,7 @@ class ChunksManifest(_Manifest):
     chunk_tokens: int
     overlap_tokens: int
     calibration: float
+    kind_factors: dict[str, float] = {}
     part_rows: list[int]
     chunks: int
     estimated_tokens: int
@@ -150,8 +152,13 @@ class SuggestionsManifest(_Manifest):
 
 
 class Calibration(_Manifest):
-    """What has been learned of a model's tokens: reported tokens per estimated token."""
+    """What has been learned of a model's tokens from the counts of ``requests`` answers.
+
+    The estimates of kinds of characters are multiplied by ``kind_factors`` (by name; 1 without one), and the
+    sum by ``factor``.
+    """
 
     model: str
     factor: float
     requests: int
+    kind_factors: dict[str, float] = {}
