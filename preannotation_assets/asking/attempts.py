@@ -50,7 +50,10 @@ class Attempt:
     def report(
         self, outcome: AttemptOutcome, reason: Reason | None = None, *, done_tokens: int = 0, parts: int = 0
     ) -> PermitReport:
-        """What the driver is told; of an exchange without a reply it has had a failure signal before."""
+        """What the driver is told; of an exchange without a reply it has had a failure signal before.
+
+        ``done_tokens`` are below 0 where parts overlap by more than what need not be asked any more.
+        """
         exchange, reply = self.exchange, self.reply
         not_served = False if exchange.is_reply else None
         report = PermitReport(
@@ -58,7 +61,8 @@ class Attempt:
             available=not_served if isinstance(self.outcome, Unavailable) else True,
             reason=reason.value if reason else None,
             latency_seconds=exchange.seconds,
-            done_tokens=done_tokens,
+            done_tokens=max(0, done_tokens),
+            added_tokens=max(0, -done_tokens),
             parts=parts,
             request_key=self.item.request_key,
             task=self.task,

@@ -37,8 +37,9 @@ class PermitReport:
     ``available`` says whether the endpoint served it, None where a ``FailureSignal`` has said so; ``reason``
     is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
     read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
-    need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
-    ``names_nothing`` says that it was answered, and that the answer is empty.
+    need not be asked about any more, ``parts`` how many requests are made instead of one that was split,
+    ``added_tokens`` the estimate of what is asked twice for that, because parts overlap. ``names_nothing``
+    says that it was answered, and that the answer is empty.
     """
 
     outcome: AttemptOutcome
@@ -51,6 +52,7 @@ class PermitReport:
     done_tokens: int = 0
     parts: int = 0
     names_nothing: bool = False
+    added_tokens: int = 0
     request_key: str | None = None
     task: int | None = None
     attempt: int | None = None
