@@ -97,6 +97,9 @@ Outcome = Answered | Unavailable | Unusable | TooLong | Refused | Stop
 # An answer that ends in this many code points of one pattern was not going to end.
 _RUN_LENGTH: Final = 600
 _LONGEST_PATTERN: Final = 120
+# Ollama ends an answer after 31 equal tokens by itself, white space around them not looked at.
+_EQUAL_TOKENS: Final = 30
+_LONGEST_TOKEN: Final = 20
 
 
 def judge_reply(reply: ChatReply | None) -> Outcome:
@@ -104,7 +107,8 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if reply is None:
         return Unusable(Reason.INVALID_ANSWER)
     if not reply.done:
-        return Unusable(Reason.NOT_DONE, reply)
+        repeats = _ends_in_equal_tokens(reply.content)
+        return Unusable(Reason.ENDLESS_ANSWER if repeats else Reason.NOT_DONE, reply)
     if reply.done_reason == "length":
         if _is_endless(reply.content):
             return Unusable(Reason.ENDLESS_ANSWER, reply)
@@ -121,3 +125,14 @@ def _is_endless(content: str) -> bool:
     if len(tail) < _RUN_LENGTH:
         return not content.strip(" \t\r\n{")
     return any(tail[step:] == tail[:-step] for step in range(1, _LONGEST_PATTERN + 1))
+
+
+def _ends_in_equal_tokens(content: str) -> bool:
+    """Whether an answer that the server broke off ends in one token again and again, or in white space."""
+    written = content.rstrip()
+    if len(content) - len(written) >= _EQUAL_TOKENS:
+        return True
+    return any(
+        written[-step * _EQUAL_TOKENS :] == written[-step:] * _EQUAL_TOKENS
+        for step in range(1, min(_LONGEST_TOKEN, len(written)) + 1)
+    )

@@ -12,9 +12,24 @@ from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.model_servers.token_scores import read_token_scores
 
-__all__ = ["chat_body", "find_digest", "join_stream", "parse_reply", "preload_body"]
+__all__ = [
+    "canonical_name",
+    "chat_body",
+    "find_model",
+    "join_stream",
+    "loaded_context",
+    "parse_reply",
+    "preload_body",
+    "read_digest",
+    "trained_context",
+    "warm_up_body",
+]
 
 _NANOSECONDS: Final = 1e9
+# What Ollama adds to a name that leaves it out.
+_REGISTRY: Final = "registry.ollama.ai"
+_NAMESPACE: Final = "library"
+_TAG: Final = "latest"
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
@@ -56,18 +71,74 @@ def preload_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
     }
 
 
-def find_digest(payload: Mapping[str, object], model: str) -> str | None:
-    """A model's digest in the reply of ``/api/tags``, in hexadecimal.
+def find_model(payload: Mapping[str, object], model: str) -> Mapping[str, object] | None:
+    """A model's entry in the reply of ``/api/tags`` or ``/api/ps``; None where it is not there."""
+    models = payload.get("models")
+    wanted = canonical_name(model)
+    for entry in models if isinstance(models, list) else []:
+        if isinstance(entry, dict) and wanted in (
+            _canonical(entry.get("name")),
+            _canonical(entry.get("model")),
+        ):
+            return entry
+    return None
 
-    None where the model is not in it, empty where it is there without a digest.
+
+def warm_up_body(template: RequestTemplate, keep_alive: str) -> dict[str, object] | None:
+    """The body of a request that reads what all requests begin with, and writes one token.
+
+    None where that does not end in a turn of the model: the template would add something behind it that no
+    other request has there.
+    """
+    messages = template.prompt.constant_messages
+    if not messages or messages[-1].role != "assistant":
+        return None
+    body = chat_body(template, "", keep_alive, stream=False)
+    options = {**_options(template.options), "num_predict": 1}
+    return {**body, "messages": _message_objects(messages), "options": options, "logprobs": False}
+
+
+def read_digest(entry: Mapping[str, object]) -> str:
+    """The digest in a model's entry, in hexadecimal; empty where it has none."""
+    digest = entry.get("digest")
+    return digest.removeprefix("sha256:") if isinstance(digest, str) else ""
+
+
+def trained_context(entry: Mapping[str, object]) -> int | None:
+    """The longest context of the model in its entry of ``/api/tags``, tokens; None where it is not told."""
+    details = entry.get("details")
+    return (_count(details.get("context_length")) or None) if isinstance(details, Mapping) else None
+
+
+def loaded_context(payload: Mapping[str, object], model: str, digest: str) -> int | None:
+    """The context in tokens that a model was loaded with, by ``/api/ps``; None where it does not say.
+
+    Names of one manifest share a runner, which is listed under the first of them.
     """
     models = payload.get("models")
-    wanted = {model, model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"}
-    for entry in models if isinstance(models, list) else []:
-        if isinstance(entry, dict) and wanted & {entry.get("name"), entry.get("model")}:
-            digest = entry.get("digest")
-            return digest.removeprefix("sha256:") if isinstance(digest, str) else ""
-    return None
+    entries = [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
+    same = [entry for entry in entries if read_digest(entry) == digest]
+    entry = find_model(payload, model) or next(iter(same), None)
+    return (_count(entry.get("context_length")) or None) if entry else None
+
+
+def canonical_name(model: str) -> str:
+    """A name as Ollama compares them: without case, with the default registry, namespace and tag.
+
+    ``types/model/name.go``: host, namespace, model and tag, of which all but the model may be left out.
+    """
+    rest, tag = model, ""
+    if model.rfind(":") > model.rfind("/"):
+        rest, _, tag = model.rpartition(":")
+    rest, _, name = rest.rpartition("/")
+    host, _, namespace = rest.rpartition("/")
+    host = host.rpartition("://")[2]
+    parts = (host or _REGISTRY, namespace or _NAMESPACE, name)
+    return f"{'/'.join(parts)}:{tag or _TAG}".casefold()
+
+
+def _canonical(name: object) -> str | None:
+    return canonical_name(name) if isinstance(name, str) else None
 
 
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
@@ -84,7 +155,7 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
         done=payload["done"] is True,
         done_reason=reason if isinstance(reason, str) else None,
         prompt_tokens=_count(payload.get("prompt_eval_count")),
-        answer_tokens=_count(payload.get("eval_count")),
+        answer_tokens=_answer_tokens(payload),
         total_seconds=_seconds(payload.get("total_duration")),
         load_seconds=_seconds(payload.get("load_duration")),
         prompt_seconds=_seconds(payload.get("prompt_eval_duration")),
@@ -98,7 +169,8 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
 def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     """Puts the objects of an NDJSON stream together as the reply that ``stream: false`` would give.
 
-    The result has ``done`` false where the stream ended without its last object.
+    The result has ``done`` false where the stream ended without its last object; its ``eval_count`` then is
+    the number of objects with a text, because each has one token or a few.
     """
     contents: list[str] = []
     logprobs: list[object] = []
@@ -112,7 +184,20 @@ def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
             logprobs.extend(scores)
         last = line
     joined = {"done": False, **last, "message": {"role": "assistant", "content": "".join(contents)}}
+    if joined["done"] is False and contents:
+        joined.setdefault("eval_count", sum(map(bool, contents)))
     return joined | ({"logprobs": logprobs} if logprobs else {})
+
+
+def _answer_tokens(payload: Mapping[str, object]) -> int | None:
+    """The server's count; of an answer that it broke off it gives none, but the tokens' probabilities.
+
+    After 31 equal tokens Ollama ends an answer so (``llm/llama_server.go``, "token repeat limit").
+    """
+    scores = payload.get("logprobs")
+    if payload["done"] is False and isinstance(scores, list) and scores:
+        return len(scores)
+    return _count(payload.get("eval_count"))
 
 
 def _options(options: ModelOptions) -> dict[str, object]:
