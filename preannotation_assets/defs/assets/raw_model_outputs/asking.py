@@ -85,7 +85,7 @@ def ask_what_is_open(run: AskingRun, batch: OutputsBatch, index: AnswerIndex) ->
     run.context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
     account = _ask(run, batch, wanted, work) if wanted else None
     if run.switch.message:
-        raise InferenceError(run.switch.message, "the answers so far are kept")
+        raise _ended_early(run.switch.message)
     return account
 
 
@@ -100,10 +100,13 @@ def _ask(run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], wor
             with reported_progress(permit_server, work, run.context.log.info, _PROGRESS_SECONDS):
                 fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
-            raise InferenceError(
-                permit_server.stop_message or str(stopped), "the answers so far are kept"
-            ) from None
+            raise _ended_early(permit_server.stop_message or str(stopped)) from None
         return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()))
+
+
+def _ended_early(message: str) -> InferenceError:
+    """The message has its own cure behind a colon, so what is told besides comes behind a semicolon."""
+    return InferenceError(f"{message}; the answers so far are kept")
 
 
 def _tasks(
