@@ -18,6 +18,7 @@ __all__ = [
     "Unavailable",
     "Unusable",
     "judge_reply",
+    "reply_of",
 ]
 
 
@@ -100,6 +101,15 @@ _LONGEST_PATTERN: Final = 120
 # Ollama ends an answer after 31 equal tokens by itself, white space around them not looked at.
 _EQUAL_TOKENS: Final = 30
 _LONGEST_TOKEN: Final = 20
+
+
+def reply_of(outcome: Outcome) -> ChatReply | None:
+    """What the model said, whether or not it is an answer; None where it said nothing that could be read."""
+    match outcome:
+        case Answered(reply) | TooLong(reply=reply) | Unusable(reply=reply):
+            return reply
+        case _:
+            return None
 
 
 def judge_reply(reply: ChatReply | None) -> Outcome:
