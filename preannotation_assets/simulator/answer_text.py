@@ -117,7 +117,13 @@ def repeated_characters(answers: Sequence[Answer], text: str, limit: int) -> lis
 
 def generated_tokens(tokens: Sequence[AnswerToken]) -> tuple[AnswerToken, ...]:
     """The tokens as they are generated: characters that take several have some without a text before them."""
-    return tuple(replace(token, text=text) for token in tokens for text in bytewise(token.text))
+    generated: list[AnswerToken] = []
+    for token in tokens:
+        if token.text.isascii():
+            generated.append(token)
+        else:
+            generated.extend(replace(token, text=text) for text in bytewise(token.text))
+    return tuple(generated)
 
 
 def fenced(tokens: Sequence[AnswerToken], preamble: str) -> tuple[AnswerToken, ...]:
