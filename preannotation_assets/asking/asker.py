@@ -117,7 +117,8 @@ class Asker:
             sending = self._client.send(permit.endpoint, template, item.text, variation, allowed)
             exchange = await permits.while_held(asyncio.create_task(sending))
         if exchange.is_reply:
-            await permits.release()
+            # Of a reply that was left it is not known when the server notices.
+            await permits.release(certain=not exchange.given_up)
             outcome = self._client.read(exchange, template)
         else:
             outcome = self._client.read(exchange, template)

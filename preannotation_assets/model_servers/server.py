@@ -61,6 +61,9 @@ class ModelServer(Protocol):
     def read(self, exchange: Exchange, model: str) -> Outcome:
         """What an exchange means. For a reply it may cost a millisecond: give the permit back before."""
 
+    def stream_delta(self, line: bytes) -> str:
+        """The text that a line of a streamed reply adds to the answer; "" for none, whatever the line is."""
+
     def check_model_name(self, model: str) -> None:
         """Refuses names that must not be asked for; raises ModelError."""
 

@@ -1,5 +1,6 @@
 """The model and its servers, as the settings say. Imports what asks; the other settings stay light."""
 
+from preannotation_assets.model_servers.access import stream_choice
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -21,7 +22,7 @@ def model_access(
         options=ModelOptions(context_tokens=generation.num_ctx, answer_tokens=generation.num_predict),
         timeouts=Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout),
         policy=RetryPolicy(attempts=asking.attempts, first_backoff=asking.first_backoff),
-        stream=asking.stream,
+        stream=stream_choice(asking.stream, asking.max_in_flight),
         max_in_flight=asking.max_in_flight,
         self_reported=generation.self_reported,
     )

@@ -10,16 +10,19 @@ from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelE
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.ollama.model_lists import (
+    find_model,
+    loaded_context,
+    read_digest,
+    trained_context,
+)
 from preannotation_assets.model_servers.ollama.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
-    find_model,
     join_stream,
-    loaded_context,
+    message_content,
     parse_reply,
     preload_body,
-    read_digest,
-    trained_context,
     warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import (
@@ -75,6 +78,10 @@ class OllamaServer:
             return _judge_stream(exchange.content)
         payload = _load_object(exchange.content)
         return judge_reply(parse_reply(payload) if payload is not None else None)
+
+    def stream_delta(self, line: bytes) -> str:
+        """The content of the message in a line of NDJSON."""
+        return message_content(_load_object(line) or {}) or ""
 
     def check_model_name(self, model: str) -> None:
         """Refuses names that Ollama would send to its own cloud.

@@ -12,24 +12,9 @@ from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.model_servers.token_scores import read_token_scores
 
-__all__ = [
-    "canonical_name",
-    "chat_body",
-    "find_model",
-    "join_stream",
-    "loaded_context",
-    "parse_reply",
-    "preload_body",
-    "read_digest",
-    "trained_context",
-    "warm_up_body",
-]
+__all__ = ["chat_body", "join_stream", "message_content", "parse_reply", "preload_body", "warm_up_body"]
 
 _NANOSECONDS: Final = 1e9
-# What Ollama adds to a name that leaves it out.
-_REGISTRY: Final = "registry.ollama.ai"
-_NAMESPACE: Final = "library"
-_TAG: Final = "latest"
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
@@ -71,19 +56,6 @@ def preload_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
     }
 
 
-def find_model(payload: Mapping[str, object], model: str) -> Mapping[str, object] | None:
-    """A model's entry in the reply of ``/api/tags`` or ``/api/ps``; None where it is not there."""
-    models = payload.get("models")
-    wanted = canonical_name(model)
-    for entry in models if isinstance(models, list) else []:
-        if isinstance(entry, dict) and wanted in (
-            _canonical(entry.get("name")),
-            _canonical(entry.get("model")),
-        ):
-            return entry
-    return None
-
-
 def warm_up_body(template: RequestTemplate, keep_alive: str) -> dict[str, object] | None:
     """The body of a request that reads what all requests begin with, and writes one token.
 
@@ -98,54 +70,10 @@ def warm_up_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
     return {**body, "messages": _message_objects(messages), "options": options, "logprobs": False}
 
 
-def read_digest(entry: Mapping[str, object]) -> str:
-    """The digest in a model's entry, in hexadecimal; empty where it has none."""
-    digest = entry.get("digest")
-    return digest.removeprefix("sha256:") if isinstance(digest, str) else ""
-
-
-def trained_context(entry: Mapping[str, object]) -> int | None:
-    """The longest context of the model in its entry of ``/api/tags``, tokens; None where it is not told."""
-    details = entry.get("details")
-    return (_count(details.get("context_length")) or None) if isinstance(details, Mapping) else None
-
-
-def loaded_context(payload: Mapping[str, object], model: str, digest: str) -> int | None:
-    """The context in tokens that a model was loaded with, by ``/api/ps``; None where it does not say.
-
-    Names of one manifest share a runner, which is listed under the first of them.
-    """
-    models = payload.get("models")
-    entries = [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
-    same = [entry for entry in entries if read_digest(entry) == digest]
-    entry = find_model(payload, model) or next(iter(same), None)
-    return (_count(entry.get("context_length")) or None) if entry else None
-
-
-def canonical_name(model: str) -> str:
-    """A name as Ollama compares them: without case, with the default registry, namespace and tag.
-
-    ``types/model/name.go``: host, namespace, model and tag, of which all but the model may be left out.
-    """
-    rest, tag = model, ""
-    if model.rfind(":") > model.rfind("/"):
-        rest, _, tag = model.rpartition(":")
-    rest, _, name = rest.rpartition("/")
-    host, _, namespace = rest.rpartition("/")
-    host = host.rpartition("://")[2]
-    parts = (host or _REGISTRY, namespace or _NAMESPACE, name)
-    return f"{'/'.join(parts)}:{tag or _TAG}".casefold()
-
-
-def _canonical(name: object) -> str | None:
-    return canonical_name(name) if isinstance(name, str) else None
-
-
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
     """Reads a reply's JSON object; None where it is not one of Ollama's chat replies."""
-    message = payload.get("message")
-    content = message.get("content", "") if isinstance(message, Mapping) else None
-    if not isinstance(content, str) or not isinstance(payload.get("done"), bool):
+    content = message_content(payload)
+    if content is None or not isinstance(payload.get("done"), bool):
         return None
     content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content)
     reason = payload.get("done_reason")
@@ -166,6 +94,13 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
     )
 
 
+def message_content(payload: Mapping[str, object]) -> str | None:
+    """What the assistant says in a reply or a piece of one; None where it is none of Ollama's."""
+    message = payload.get("message")
+    content = message.get("content", "") if isinstance(message, Mapping) else None
+    return content if isinstance(content, str) else None
+
+
 def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     """Puts the objects of an NDJSON stream together as the reply that ``stream: false`` would give.
 
@@ -176,9 +111,7 @@ def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     logprobs: list[object] = []
     last: Mapping[str, object] = {}
     for line in lines:
-        message = line.get("message")
-        if isinstance(message, Mapping) and isinstance(message.get("content"), str):
-            contents.append(message["content"])
+        contents.append(message_content(line) or "")
         scores = line.get("logprobs")
         if isinstance(scores, list):
             logprobs.extend(scores)

@@ -7,15 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.model_servers.access import access_headers, wants_stream
+from preannotation_assets.model_servers.access import access_headers, stream_choice, wants_stream
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
-    find_model,
     join_stream,
-    loaded_context,
     parse_reply,
     preload_body,
-    read_digest,
     warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import Reason, Unusable, judge_reply
@@ -148,44 +145,6 @@ def test_half_a_surrogate_pair_cannot_stop_the_journal() -> None:
     assert reply.token_lengths == (2, 1)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["smol-go", "SMOL-GO", "smol-go:latest", "Smol-Go:Latest", "library/smol-go",
-     "registry.ollama.ai/library/smol-go", "https://Registry.Ollama.AI/library/smol-go:latest"],
-)  # fmt: skip
-def test_a_model_is_found_by_every_name_ollama_takes_for_it(name: str) -> None:
-    for listed in ("smol-go:latest", "smol-go", "registry.ollama.ai/library/smol-go:latest"):
-        tags = {
-            "models": [7, {"name": 1}, {"name": "other:7b"}, {"name": listed, "digest": "sha256:" + "a" * 64}]
-        }
-        entry = find_model(tags, name)
-        assert entry is not None
-        assert read_digest(entry) == "a" * 64
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["smol-go:1b", "user/smol-go", "hf.co/library/smol-go", "smol-go2", "localhost:5000/library/smol-go", ""],
-)
-def test_another_model_is_not_taken_for_it(name: str) -> None:
-    assert find_model({"models": [{"name": "smol-go:latest"}]}, name) is None
-    assert find_model({"models": "nonsense"}, name) is None
-
-
-def test_a_port_is_no_tag() -> None:
-    tags = {"models": [{"name": "localhost:5000/library/smol-go:latest"}]}
-    assert find_model(tags, "localhost:5000/library/smol-go") is not None
-    assert read_digest({"name": "smol-go"}) == ""
-
-
-def test_the_loaded_context_is_found_by_name_or_by_manifest() -> None:
-    loaded = {"models": [{"name": "smol:latest", "digest": "a" * 64, "context_length": 8192}, {"name": "x"}]}
-    assert loaded_context(loaded, "SMOL", "b" * 64) == 8192
-    assert loaded_context(loaded, "copy-of-smol", "a" * 64) == 8192
-    for unknown in (loaded, {}, {"models": [3]}, {"models": [{"name": "other", "context_length": "x"}]}):
-        assert loaded_context(unknown, "other", "c" * 64) is None
-
-
 def test_a_warm_up_reads_what_every_request_begins_with_and_reloads_nothing(
     template_with_example: RequestTemplate,
 ) -> None:
@@ -231,6 +190,13 @@ def test_only_https_is_streamed_unless_told_otherwise() -> None:
     assert not wants_stream(StreamChoice.auto, "http://gpu:11434")
     assert wants_stream(StreamChoice.always, "http://gpu:11434")
     assert not wants_stream(StreamChoice.never, "https://gpu.example")
+
+
+def test_an_endless_answer_is_to_hold_none_of_a_few_slots() -> None:
+    assert stream_choice(StreamChoice.auto, 4) is StreamChoice.always
+    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.auto
+    assert stream_choice(StreamChoice.never, 4) is StreamChoice.never
+    assert stream_choice(StreamChoice.always, 256) is StreamChoice.always
 
 
 def test_half_a_service_token_is_none() -> None:
