@@ -106,7 +106,7 @@ def raw_model_outputs(
             index = index.with_folder(store, batch.own_answers, since=since)
         second = second_pass(batch, index, spark, model_server)
         if second.batch:
-            accounts.append(ask_what_is_open(run, second.batch, index))
+            accounts.append(ask_what_is_open(run, second.batch, index, is_warm=accounts[0] is not None))
             index = index.with_folder(store, batch.own_answers, since=since)
         manifest, parts = collect(batch, second.batch, identity, index, spark)
         compact_answers(store, layout.answers)
