@@ -82,6 +82,13 @@ class ChatClient:
         watch = EndlessWatch(self._server.stream_delta, chunk_text) if stream else None
         return await self._exchange(endpoint, request, total_seconds, watch)
 
+    async def warm_up(
+        self, endpoint: str, template: RequestTemplate, total_seconds: float
+    ) -> Exchange | None:
+        """Has the constant part of the prompt read; None where this kind of server has no request for it."""
+        request = self._server.warm_up_request(template)
+        return await self._exchange(endpoint, request, total_seconds) if request else None
+
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
         return self._server.read(exchange, template.model)
@@ -115,6 +122,7 @@ class ChatClient:
                 headers=received.response.headers,
                 content=received.content,
                 given_up=received.given_up,
+                request=request,
             )
         return Exchange(endpoint, began_at, time.monotonic() - began, lost)
 
@@ -133,7 +141,8 @@ class ChatClient:
                     async for part in response.aiter_bytes():
                         parts.append(part)
                         if watch and watch.sees_no_end(part):
-                            return _Received(response, b"".join(parts), given_up=True)
+                            whole_lines = b"".join(parts).rpartition(b"\n")[0]
+                            return _Received(response, whole_lines, given_up=True)
                         silence.reschedule(loop.time() + self._timeouts.between_tokens)
                     return _Received(response, b"".join(parts), given_up=False)
 
