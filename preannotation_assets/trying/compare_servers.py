@@ -3,8 +3,9 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TextIO
 
 from preannotation_assets.errors import InferenceError
@@ -22,6 +23,7 @@ from preannotation_assets.trying.batch_pages import OpenPages, chunk_limits, sur
 from preannotation_assets.trying.comparison import figures_of, marks_of
 from preannotation_assets.trying.comparison_report import ComparedServer, comparison_lines
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
+from preannotation_assets.trying.survey import PageSample, SizeCount
 from preannotation_assets.trying.terminal import console_for, show
 
 __all__ = ["CompareRequest", "ServerToCompare", "compare_servers"]
@@ -59,9 +61,7 @@ class _Contestant:
         return f"{self.template.model} {self.template.digest[:12]}"
 
 
-def compare_servers(
-    settings: Settings, request: CompareRequest, open_pages: OpenPages, out: TextIO
-) -> None:
+def compare_servers(settings: Settings, request: CompareRequest, open_pages: OpenPages, out: TextIO) -> None:
     """Asks every server about the same pages and writes what it cost and how far they agree to ``out``.
 
     Nothing is kept. All servers are looked at before the first is asked.
@@ -73,7 +73,13 @@ def compare_servers(
     scheme = load_label_scheme(settings.labels.path)
     contestants = [_prepare(_settings_for(settings, request, server), scheme) for server in request.servers]
     limits = chunk_limits(settings, store, request.dataset)
-    size, pages = survey_batch(store, request.dataset, request.pages, limits, open_pages)
+    size, pages = survey_batch(
+        open_pages,
+        request.dataset,
+        PageSample(request.pages),
+        SizeCount(limits, is_answered=lambda _: False),
+        is_wanted=lambda _: True,
+    )
     compared = [_compare(contestant, scheme, limits, pages) for contestant in contestants]
     console = console_for(out, os.environ)
     for line in comparison_lines(compared, size):
@@ -81,7 +87,7 @@ def compare_servers(
 
 
 def _settings_for(settings: Settings, request: CompareRequest, server: ServerToCompare) -> Settings:
-    chosen = settings.with_server(server.kind, [server.address], server.model)
+    chosen = settings.with_servers(server.kind, server.address).with_model(server.model)
     return chosen if request.in_flight is None else chosen.with_in_flight(request.in_flight)
 
 
@@ -124,15 +130,25 @@ async def _ask(
             contestant.template,
             limits,
             scheme,
-            SharedSemaphore(None, access.max_in_flight),
+            SharedSemaphore.of_this_machine(os.environ, access.max_in_flight),
             access.timeouts.total,
         )
-        waiting, tried = iter(pages), []
+        workers = min(access.max_in_flight, len(pages))
+        await _warm_up(contestant, client, workers)
+        waiting = iter(pages)
 
-        async def work() -> None:
-            for page in waiting:
-                tried.append(await asker.ask(page))
+        async def work() -> list[TriedPage]:
+            return [await asker.ask(page) for page in waiting]
 
         began = time.monotonic()
-        await asyncio.gather(*(work() for _ in range(min(access.max_in_flight, len(pages)))))
-        return tried, time.monotonic() - began
+        tried = await asyncio.gather(*(work() for _ in range(workers)))
+        return list(chain.from_iterable(tried)), time.monotonic() - began
+
+
+async def _warm_up(contestant: _Contestant, client: ChatClient, workers: int) -> None:
+    """Has the constant part of the prompt read: in a batch it is read once, and not for these few pages."""
+    access = contestant.access
+    (endpoint,) = access.endpoints
+    slots = workers if access.server.warms_each_slot else 1
+    seconds = access.timeouts.total
+    await asyncio.gather(*(client.warm_up(endpoint, contestant.template, seconds) for _ in range(slots)))

@@ -65,8 +65,8 @@ def _remarks(servers: Sequence[ComparedServer]) -> Iterator[Line]:
         if figures.requests < 2 * figures.in_flight:
             requests = count_words(figures.requests, "request")
             yield faint(
-                f"{number}: {requests} do not fill {figures.in_flight} in flight; a batch is faster than this, "
-                "try more --pages"
+                f"{number}: {requests} do not fill {figures.in_flight} in flight; a batch does better,"
+                " try more --pages"
             )
 
 
