@@ -84,7 +84,10 @@ class ChunksManifest(_Manifest):
 class RawModelOutputsManifest(_Manifest):
     """The answers to a set of chunks, one part for each part of the chunks.
 
-    ``answered`` and ``failed`` count first answers; the others those of a second pass.
+    ``answered`` and ``failed`` count first answers, ``empty_answers`` those of the answered that name nothing
+    (None where code wrote the manifest that did not count them); the others those of a second pass.
+    ``model_notes`` are what cannot be known of the model, or could be better at its servers, as they were
+    when this was made.
     """
 
     dataset: str
@@ -101,6 +104,8 @@ class RawModelOutputsManifest(_Manifest):
     failed: int
     second_answered: int = 0
     second_failed: int = 0
+    model_notes: list[str] = []
+    empty_answers: int | None = None
 
 
 class Verification(_Manifest):
@@ -124,7 +129,11 @@ class SuggestionsManifest(_Manifest):
     in none of them was not part of this batch.
 
     ``confidences_by_source`` counts the rows by what their confidence was made of: ``log_probabilities``,
-    ``self_reported`` (the model's own word, where it was asked for it) or ``unknown`` (null).
+    ``masked_log_probabilities`` (of the tokens that the server's grammar had left), ``self_reported`` (the
+    model's own word, where it was asked for it) or ``unknown`` (null). ``model_notes`` are those of the
+    raw outputs. ``pages_by_answer`` counts the pages that did not fail by what their answers came to:
+    ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it
+    named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
     ``verification`` is None where code published that did not write it down.
     """
 
@@ -140,9 +149,11 @@ class SuggestionsManifest(_Manifest):
     groundings_by_match: dict[str, int]
     values_by_verdict: dict[str, int] = {}
     confidences_by_source: dict[str, int] = {}
+    pages_by_answer: dict[str, int] = {}
     model: str
     model_version: str
     prompt_version: str
+    model_notes: list[str] = []
     input_version: str
     content_hash: str
     parquet_etag: str

@@ -11,6 +11,7 @@ import pyarrow as pa
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
+from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, write_table
 from preannotation_assets.tasks.count_tokens import CountedText
 
@@ -40,15 +41,16 @@ class CollectedPart:
     """What the part holds. The sequences are of the requests this run made, of either pass.
 
     ``answered``, ``failed`` and ``resumed`` count first answers, ``second_answered`` and ``second_failed``
-    those of a second pass.
-    Latencies and queue times are seconds; ``counted`` are up to 250 answered texts, of this run and of
-    earlier ones, whose prompts the server has counted.
+    those of a second pass; ``empty`` of the answered first ones name nothing. Latencies and queue times are
+    seconds; ``counted`` are up to 250 answered texts, of this run and of earlier ones, whose prompts the
+    server has counted.
     """
 
     rows: int
     answered: int
     failed: int
     resumed: int
+    empty: int
     second_answered: int
     second_failed: int
     failure_reasons: Mapping[str, int]
@@ -113,6 +115,7 @@ def _summary(
         rows=len(rows),
         answered=_of_pass(FIRST_PASS, answered),
         failed=_of_pass(FIRST_PASS, failed),
+        empty=_of_pass(FIRST_PASS, [row for row in answered if is_empty_answer(row["answer"])]),
         resumed=_of_pass(FIRST_PASS, [row for row in answered if row["run_id"] != run_id]),
         second_answered=_of_pass(SECOND_PASS, answered),
         second_failed=_of_pass(SECOND_PASS, failed),

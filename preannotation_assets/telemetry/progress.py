@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 from preannotation_assets.throttling.permit_server import PermitServer
@@ -74,7 +75,7 @@ class Forecast:
 
 
 def describe_progress(progress: Progress, work: Work, seconds_left: float | None) -> str:
-    """One line: done, rates, tokens a second, in flight, failures and the time left."""
+    """One line: done, rates, tokens a second, in flight, failures, empty answers and the time left."""
     done, total = progress.answered + progress.failed, work.requests + progress.added
     endpoints = "; ".join(
         _describe_endpoint(address, state, progress.totals.get(address), progress.seconds)
@@ -86,22 +87,35 @@ def describe_progress(progress: Progress, work: Work, seconds_left: float | None
         f"tokens a second {_rate(progress.prompt_tokens, progress.seconds):.0f} in and "
         f"{_rate(progress.answer_tokens, progress.seconds):.0f} out, in flight {endpoints}, "
         f"{progress.failed} failed, {sum(progress.repeated.values())} repeated, {progress.split} split, "
+        f"{progress.empty} empty, "
         + (f"about {_duration(seconds_left)} left" if seconds_left is not None else "time left unknown")
     )
 
 
 @contextmanager
 def reported_progress(
-    server: PermitServer, work: Work, log: Callable[[str], None], interval_seconds: float
+    server: PermitServer,
+    work: Work,
+    log: Callable[[str], None],
+    warn: Callable[[str], None],
+    interval_seconds: float,
 ) -> Iterator[None]:
-    """Logs the progress every ``interval_seconds`` while the body runs."""
+    """Logs the progress every ``interval_seconds`` while the body runs.
+
+    Warns once where nearly all answers are empty: the rest of the run would be spent on nothing.
+    """
     finished = threading.Event()
     forecast = Forecast(work)
 
     def report() -> None:
+        has_warned = False
         while not finished.wait(interval_seconds):
             progress = server.progress()
             log(describe_progress(progress, work, forecast.seconds_left(progress)))
+            doubt = None if has_warned else answers_doubt(progress.empty, progress.answered)
+            if doubt:
+                warn(doubt)
+                has_warned = True
 
     reporter = threading.Thread(target=report, name="progress", daemon=True)
     reporter.start()

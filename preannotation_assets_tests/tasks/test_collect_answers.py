@@ -111,6 +111,19 @@ def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: Obj
     assert (part.answered, part.failed, part.second_answered, part.second_failed) == (3, 0, 0, 1)
 
 
+def test_empty_answers_are_counted_over_this_run_and_earlier_ones(tmp_path: Path, store: ObjectStore) -> None:
+    empty = '{"spans":[]}'
+    rows = [
+        _answer("a", answer=empty),
+        _answer("left", answer='{"spans":[{"port":"Hull"}]}'),
+        _answer("old", answer=empty, run="before"),
+        _answer("right", AnswerStatus.FAILED, reason="endless_answer"),
+    ]
+    write_table(store, f"{ANSWERS_FOLDER}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    part = collect_answers(_task(tmp_path, store, [*REQUESTS[:2], [RequestSpan(0, 10, "old")]]))
+    assert (part.empty, part.answered, part.failed) == (2, 3, 1)
+
+
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:
     part = collect_answers(_task(tmp_path, store, REQUESTS))
     assert (part.latencies, part.queue_times) == ([2.0], [0.5])

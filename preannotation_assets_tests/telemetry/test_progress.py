@@ -1,6 +1,8 @@
 """The line in the run's log: what is done, and when the rest will be."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from preannotation_assets.contracts import AttemptOutcome
-from preannotation_assets.telemetry.progress import Forecast, Work, describe_progress
+from preannotation_assets.telemetry.progress import Forecast, Work, describe_progress, reported_progress
 from preannotation_assets.throttling.dispatcher import Dispatcher, EndpointTotals, Limits, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
+from preannotation_assets.throttling.permit_client import PermitClient
 from preannotation_assets.throttling.permit_messages import PermitReport
+from preannotation_assets.throttling.permit_server import PermitServer
 
 WORK = Work(chunks=1000, chunks_done=200, requests=810, tokens=100_000)
 
@@ -28,6 +32,7 @@ def _progress(seconds: float, done_tokens: int, answered: int = 0) -> Progress:
         totals={"http://gpu": EndpointTotals(answered, 70_000, 5_000, 100.0)},
         added=1,
         done_tokens=done_tokens,
+        empty=5,
     )
 
 
@@ -36,7 +41,7 @@ def test_the_line_says_how_far_how_fast_and_how_long_still() -> None:
     assert line == (
         "150 of 811 requests done (about 400 of 1000 chunks), 1.50 a second, tokens a second 700 in and 50"
         " out, in flight 3 of 4 at http://gpu (50 tokens a second), 2 failed, 7 repeated, 1 split,"
-        " about 1 h 06 min left"
+        " 5 empty, about 1 h 06 min left"
     )
     assert describe_progress(_progress(0.0, 0), WORK, None).endswith("time left unknown")
 
@@ -63,6 +68,38 @@ def test_nothing_done_lately_is_no_forecast() -> None:
     stalled = [forecast.seconds_left(_progress(30.0 + 15.0 * moment, 500)) for moment in range(1, 25)]
     assert stalled[-1] is None
     assert stalled[0] is not None
+
+
+async def _answer(server: PermitServer, count: int, *, names_nothing: bool) -> None:
+    async with PermitClient(server.address) as permits:
+        for _ in range(count):
+            await permits.acquire()
+            await permits.release()
+            await permits.report(
+                PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing)
+            )
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "what was awaited did not happen"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(("named", "warnings"), [(0, 1), (2, 1), (3, 0)])
+def test_a_run_whose_first_answers_are_empty_is_warned_of_once_and_goes_on(named: int, warnings: int) -> None:
+    logged: list[str] = []
+    warned: list[str] = []
+    with PermitServer(["http://gpu"], Limits(max_in_flight=1)) as server:
+        asyncio.run(_answer(server, named, names_nothing=False))
+        asyncio.run(_answer(server, 20 - named, names_nothing=True))
+        _until(lambda: server.progress().answered == 20)
+        with reported_progress(server, WORK, logged.append, warned.append, 0.005):
+            _until(lambda: len(logged) >= 3)
+    assert len(warned) == warnings
+    assert all(f"{20 - named} of 20 answers came back empty" in warning for warning in warned)
+    assert f", {20 - named} empty, " in logged[-1]
 
 
 ENDPOINT = "http://gpu"

@@ -1,5 +1,6 @@
 """The asset ``raw_model_outputs``: what the model answered, paid for once."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -87,12 +89,15 @@ def raw_model_outputs(
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
-    prompt = model_server.prompt(label_scheme.load())
-    model_server.require_room(prompt, cut.chunk_tokens)
-    identity = model_server.identify()
-    template = model_server.template(identity, prompt)
+    access = model_server.access()
+    prompt = access.prompt(label_scheme.load())
+    access.require_room(prompt, cut.chunk_tokens)
+    identity = access.identify(os.environ)
+    for note in identity.notes:
+        context.log.info(note)
+    template = access.template(identity, prompt)
     since = _started_at(context) if config.refresh else 0
-    run = AskingRun(context, spark, model_server, StopSwitch())
+    run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch())
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         index = AnswerIndex.read(store, layout.answers, since=since)
@@ -101,13 +106,16 @@ def raw_model_outputs(
             index = index.with_folder(store, batch.own_answers, since=since)
         second = second_pass(batch, index, spark, model_server)
         if second.batch:
-            accounts.append(ask_what_is_open(run, second.batch, index))
+            accounts.append(ask_what_is_open(run, second.batch, index, is_warm=accounts[0] is not None))
             index = index.with_folder(store, batch.own_answers, since=since)
         manifest, parts = collect(batch, second.batch, identity, index, spark)
         compact_answers(store, layout.answers)
     fetched = second.fetched
     if any(accounts):
         fetched += learn_calibration(batch, parts, spark)
+    doubt = answers_doubt(manifest.empty_answers or 0, manifest.answered)
+    if doubt:
+        context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
         metadata=_metadata(batch, manifest, parts, accounts, fetched, time.monotonic() - began),
@@ -145,6 +153,7 @@ def _metadata(
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,
             "failed": manifest.failed,
+            "empty_answers": manifest.empty_answers,
             "failure_reasons": dict(reasons),
             "answered_in_this_run": manifest.answered - resumed,
             "resumed_from_earlier": resumed,
