@@ -130,6 +130,20 @@ def test_a_fault_that_stays_is_recorded_with_its_reason_after_its_budget(
     assert len(_asked(server)) == attempts * len(short)
 
 
+def test_an_endless_answer_over_a_stream_is_left_long_before_its_longest(
+    simulator: Any, new_run: Any, template: Any
+) -> None:
+    server = simulator(speed=100.0, faults=(FaultRule(Fault.WHITESPACE, requests=(1,)),))
+    run = new_run(server, stream="always")
+    run.template = replace(template, options=ModelOptions(context_tokens=8192, answer_tokens=5000))
+    run.ask(TEXTS[:2])
+    assert run.statuses() == {"answered": 2}
+    assert run.progress.repeated == {"endless_answer": 1}
+    endless = next(record for record in _asked(server) if record.fault)
+    assert endless.is_disconnected
+    assert (endless.output_tokens or 0) < 2500
+
+
 def test_retries_of_a_bad_answer_are_never_the_identical_request(simulator: Any, new_run: Any) -> None:
     server = simulator(faults=(FaultRule(Fault.WHITESPACE, probability=1.0),))
     run = new_run(server, limits=NEVER_STOP)
