@@ -63,9 +63,9 @@ def faults_of_labels(labels: Mapping[int, Label], names: Mapping[int, str]) -> I
 
 
 def doubts_about(scheme: LabelScheme) -> Iterator[SchemeFault]:
-    """What a valid scheme is likely to suffer from: examples that lead a model to answer with nothing.
+    """What a valid scheme is likely to suffer from: no example, or those that lead a model to mark nothing.
 
-    A small model did so wherever an example without marks stood behind one with marks (docs/labels.md).
+    A small model marked nothing where an example without marks stood behind one with marks (docs/labels.md).
     """
     marked = [index for index, example in enumerate(scheme.examples) if example.spans]
     first_marked = marked[0] if marked else len(scheme.examples)
