@@ -25,6 +25,7 @@ __all__ = [
     "SUGGESTIONS_SORT",
     "AnswerStatus",
     "AttemptOutcome",
+    "LogprobSource",
     "column_descriptions",
     "schema_fingerprint",
     "span_id",
@@ -80,6 +81,15 @@ class AttemptOutcome(StrEnum):
     AGAIN = "again"
 
 
+class LogprobSource(StrEnum):
+    """What log-probabilities are of, where they are not the model's own over all of its tokens.
+
+    ``MASKED`` ones are of the tokens that the server's grammar had left: 0.0 may mean that it left one.
+    """
+
+    MASKED = "masked"
+
+
 FIRST_PASS: Final = 1
 SECOND_PASS: Final = 2
 """The pass about the chunks whose first answer is doubtful."""
@@ -118,8 +128,10 @@ _ANSWER: Final = (
     _required("answered_at", _INSTANT),
     _required("run_id", pa.string()),
 )
+# A LogprobSource; null where token_logprobs are the model's own, as all were before there was the column.
+_LOGPROB_SOURCE: Final = pa.field("logprob_source", pa.string())
 
-ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PART))])
+ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PART)), _LOGPROB_SOURCE])
 """The answer store: one row an answer or a failure, written within seconds of its arrival."""
 
 RAW_MODEL_OUTPUTS: Final = pa.schema(
@@ -131,6 +143,7 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
         _required("start", pa.int32()),
         _required("end", pa.int32()),
         *_ANSWER,
+        _LOGPROB_SOURCE,
     ]
 )
 """One row a chunk and pass, or a part of a chunk that was split, with what the model answered."""
@@ -240,6 +253,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "label": "One of the label scheme.",
     "latency_seconds": "From sending the request to the last byte, or to the loss of the connection.",
     "load_seconds": "What the server took to load the model.",
+    "logprob_source": "masked where a grammar had narrowed the choice; null where they are the model's own.",
     "lowest_token_probability": "The probability of the value's least likely token.",
     "match": "How the quote was found: exact, folded or fuzzy; null where it was not.",
     "model": "The model's name, such as llama3.3:70b.",

@@ -189,8 +189,7 @@ class Asker:
             await self._fail(attempt, permits, reason)
             return
         self._keep(attempt, reason, kept, parts)
-        left = sum(part.estimated_tokens for part in parts)
-        done_tokens = max(0, attempt.item.estimated_tokens - left)
+        done_tokens = attempt.item.estimated_tokens - sum(part.estimated_tokens for part in parts)
         outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
         await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)

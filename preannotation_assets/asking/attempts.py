@@ -7,6 +7,7 @@ from typing import Final
 from preannotation_assets.asking.splitting import PartlyAnswered
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.contracts import SALVAGED, AnswerStatus, AttemptOutcome
+from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import Row
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.outcomes import (
@@ -50,7 +51,10 @@ class Attempt:
     def report(
         self, outcome: AttemptOutcome, reason: Reason | None = None, *, done_tokens: int = 0, parts: int = 0
     ) -> PermitReport:
-        """What the driver is told; of an exchange without a reply it has had a failure signal before."""
+        """What the driver is told; of an exchange without a reply it has had a failure signal before.
+
+        ``done_tokens`` are below 0 where parts overlap by more than what need not be asked any more.
+        """
         exchange, reply = self.exchange, self.reply
         not_served = False if exchange.is_reply else None
         report = PermitReport(
@@ -58,7 +62,8 @@ class Attempt:
             available=not_served if isinstance(self.outcome, Unavailable) else True,
             reason=reason.value if reason else None,
             latency_seconds=exchange.seconds,
-            done_tokens=done_tokens,
+            done_tokens=max(0, done_tokens),
+            added_tokens=max(0, -done_tokens),
             parts=parts,
             request_key=self.item.request_key,
             task=self.task,
@@ -81,6 +86,7 @@ class Attempt:
             prompt_tokens=reply.prompt_tokens,
             answer_tokens=reply.answer_tokens,
             cached_tokens=reply.cached_tokens,
+            names_nothing=outcome is AttemptOutcome.ANSWERED and is_empty_answer(reply.content),
         )
 
     def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:
@@ -108,6 +114,7 @@ class Attempt:
             "answered_at": int(now * _MICROSECONDS),
             "run_id": self.run_id,
             "pieces": None,
+            "logprob_source": reply.logprob_source if reply else None,
         }
 
     def split_row(self, now: float, reason: Reason, parts: Sequence[WorkItem]) -> Row:

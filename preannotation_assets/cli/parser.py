@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_try(commands)
+    _add_compare_servers(commands)
     _add_published(commands)
     _add_labels(commands)
     _add_local(commands)
@@ -64,6 +65,27 @@ def _add_try(commands: "_Commands") -> None:
     trial.set_defaults(command=trying_out.try_pages)
 
 
+def _add_compare_servers(commands: "_Commands") -> None:
+    compare = commands.add_parser(
+        "compare-servers",
+        help="ask several servers about the same pages: cost, projected hours, and how far they agree",
+    )
+    compare.add_argument("dataset")
+    compare.add_argument(
+        "--server",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("KIND", "URL", "MODEL"),
+        help="a server, its kind (ollama or openai) and the model's name there; the first is compared with",
+    )
+    compare.add_argument("--pages", type=_at_least_one, default=20, metavar="N", help="how many pages (20)")
+    compare.add_argument(
+        "--in-flight", type=_at_least_one, metavar="N", help="requests at once; without it the kind's own"
+    )
+    compare.set_defaults(command=trying_out.compare_servers)
+
+
 def _add_published(commands: "_Commands") -> None:
     preview = commands.add_parser(
         "preview", help="write an HTML file that shows the suggestions on the pages"
@@ -98,15 +120,19 @@ def _add_local(commands: "_Commands") -> None:
 
 def _add_stand_in(commands: "_Commands") -> None:
     """Passes everything on, ``--help`` too: the defaults of its options are those of the server."""
-    parser = commands.add_parser(
-        stand_in.NAME,
-        help="serve a stand-in for Ollama; its answers come from rules",
-        add_help=False,
-        # No option begins with this, so all of them are arguments.
-        prefix_chars="\0",
-    )
-    parser.add_argument("options", nargs=argparse.REMAINDER)
-    parser.set_defaults(command=stand_in.serve)
+    for name, stands_for, serve in (
+        (stand_in.OLLAMA, "Ollama", stand_in.serve_ollama),
+        (stand_in.OPENAI, "vLLM or llama.cpp's server", stand_in.serve_openai),
+    ):
+        parser = commands.add_parser(
+            name,
+            help=f"serve a stand-in for {stands_for}; its answers come from rules",
+            add_help=False,
+            # No option begins with this, so all of them are arguments.
+            prefix_chars="\0",
+        )
+        parser.add_argument("options", nargs=argparse.REMAINDER)
+        parser.set_defaults(command=serve)
 
 
 def _at_least_one(text: str) -> int:

@@ -122,6 +122,7 @@ class ChatClient:
                 headers=received.response.headers,
                 content=received.content,
                 given_up=received.given_up,
+                request=request,
             )
         return Exchange(endpoint, began_at, time.monotonic() - began, lost)
 
@@ -140,7 +141,8 @@ class ChatClient:
                     async for part in response.aiter_bytes():
                         parts.append(part)
                         if watch and watch.sees_no_end(part):
-                            return _Received(response, b"".join(parts), given_up=True)
+                            whole_lines = b"".join(parts).rpartition(b"\n")[0]
+                            return _Received(response, whole_lines, given_up=True)
                         silence.reschedule(loop.time() + self._timeouts.between_tokens)
                     return _Received(response, b"".join(parts), given_up=False)
 

@@ -133,6 +133,7 @@ class _Fetcher:
             response.status_code,
             response.headers,
             response.content,
+            request,
         )
 
 

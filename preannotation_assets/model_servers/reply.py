@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from preannotation_assets.contracts import LogprobSource
+
 __all__ = ["ChatReply"]
 
 
@@ -15,6 +17,7 @@ class ChatReply:
     the tokens join to it, or to a text of which it is one part (``token_scores``). ``prompt_tokens`` includes
     cached ones (Ollama's since 0.30.1), ``cached_tokens`` are those that the server had read before;
     ``prompt_seconds`` and ``answer_seconds`` are for the tokens the model read and wrote.
+    ``logprob_source`` is None where the log-probabilities are the model's own.
     """
 
     content: str = field(repr=False)
@@ -30,3 +33,4 @@ class ChatReply:
     token_lengths: tuple[int, ...] | None
     token_logprobs: tuple[float, ...] | None
     cached_tokens: int | None = None
+    logprob_source: LogprobSource | None = None

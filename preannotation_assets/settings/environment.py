@@ -23,12 +23,20 @@ from preannotation_assets.settings.groups import (
     StorageSettings,
     WarehouseSettings,
 )
-from preannotation_assets.settings.servers import OllamaSettings, ServerChoice, ServerKind, ServerSettings
+from preannotation_assets.settings.servers import (
+    OllamaSettings,
+    OpenAISettings,
+    ServerChoice,
+    ServerKind,
+    ServerSettings,
+)
 
 __all__ = ["Settings"]
 
-# Variables that begin as ours do and are read by others: deploy/entrypoint.sh, and the benchmarks.
-_OTHER_VARIABLES: Final = frozenset(("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON"))
+# Begin as ours do and are no settings: of deploy/entrypoint.sh, of the benchmarks, and a secret.
+_OTHER_VARIABLES: Final = frozenset(
+    ("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON", "PREANNOTATION_SERVER_API_KEY")
+)
 # Kubernetes tells every pod of the services in its namespace, of one called `preannotation` by these.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 _WHOLE_NUMBER: Final = re.compile(r"\d{1,9}")
@@ -51,6 +59,7 @@ class Settings(BaseSettings):
     labels: LabelSettings = Field(default_factory=LabelSettings)
     server_choice: ServerChoice = Field(default_factory=ServerChoice)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
+    openai: OpenAISettings = Field(default_factory=OpenAISettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
@@ -93,11 +102,32 @@ class Settings(BaseSettings):
         group: ServerSettings = getattr(self, self.server_choice.server)
         return group
 
-    def with_ollama(self, *endpoints: str) -> "Settings":
-        """The same settings with these Ollama servers instead of those that are asked."""
-        ollama = OllamaSettings(**{**dict(self.ollama), "endpoints": list(endpoints)})
-        choice = ServerChoice(server=ServerKind.ollama)
-        return self.model_copy(update={"server_choice": choice, "ollama": ollama})
+    def with_servers(self, kind: ServerKind, *endpoints: str) -> "Settings":
+        """The same settings with these servers instead of those that are asked.
+
+        Raises:
+            SettingsError: an address is malformed.
+        """
+        group: ServerSettings = getattr(self, kind)
+        try:
+            servers = type(group)(**{**dict(group), "endpoints": list(endpoints)})
+        except ValidationError as error:
+            context = error.errors(include_url=False, include_input=False)[0].get("ctx", {})
+            raise SettingsError(
+                context.get("problem", "an address of a server is malformed"),
+                context.get("cure", "write it as http://host:port"),
+            ) from None
+        return self.model_copy(update={"server_choice": ServerChoice(server=kind), kind.value: servers})
+
+    def with_model(self, model: str) -> "Settings":
+        """The same settings for another model."""
+        generation = GenerationSettings(**{**dict(self.generation), "model": model})
+        return self.model_copy(update={"generation": generation})
+
+    def with_in_flight(self, requests: int) -> "Settings":
+        """The same settings with so many requests in flight at each server."""
+        asking = AskingSettings(**{**dict(self.asking), "max_in_flight": requests})
+        return self.model_copy(update={"asking": asking})
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):

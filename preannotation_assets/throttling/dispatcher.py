@@ -66,8 +66,9 @@ class Progress:
     """What a run has done so far. ``repeated`` counts attempts that gave nothing, by reason.
 
     ``split`` counts the answers that did not fit, ``salvaged`` those of them whose complete part was kept.
-    ``added`` is how many requests there are more for that. ``done_tokens`` is the estimate of the text that
-    is answered or failed, without the prompt around it.
+    ``added`` is how many requests there are more for that, and ``added_tokens`` the estimate of what they ask
+    twice. ``done_tokens`` is the estimate of the text that is answered or failed, without the prompt around
+    it. ``empty`` of the answers name nothing.
     """
 
     seconds: float
@@ -80,6 +81,13 @@ class Progress:
     salvaged: int = 0
     added: int = 0
     done_tokens: int = 0
+    added_tokens: int = 0
+    empty: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are open, over all endpoints."""
+        return sum(state.in_flight for state in self.endpoints.values())
 
     @property
     def prompt_tokens(self) -> int:
@@ -138,6 +146,8 @@ class Dispatcher:
         self._repeated: Counter[str] = Counter()
         self._done_tokens = 0
         self._added = 0
+        self._empty = 0
+        self._added_tokens = 0
         self._totals = {endpoint: EndpointTotals() for endpoint in endpoints}
         self._warm_ups_left = dict.fromkeys(endpoints, limits.warm_ups)
         self._settled = _Settled()
@@ -217,6 +227,8 @@ class Dispatcher:
             salvaged=self._counts[AttemptOutcome.SALVAGED],
             added=self._added,
             done_tokens=self._done_tokens,
+            empty=self._empty,
+            added_tokens=self._added_tokens,
         )
 
     def _acquire(self) -> str | None:
@@ -253,6 +265,8 @@ class Dispatcher:
             totals.cached_tokens = (totals.cached_tokens or 0) + report.cached_tokens
         self._done_tokens += report.done_tokens
         self._added += max(0, report.parts - 1)
+        self._empty += report.names_nothing
+        self._added_tokens += report.added_tokens
         if report.outcome == AttemptOutcome.AGAIN:
             self._repeated[report.reason or _UNKNOWN] += 1
             totals.repeated[report.reason or _UNKNOWN] += 1

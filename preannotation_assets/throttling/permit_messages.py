@@ -49,9 +49,10 @@ class PermitReport:
     ``available`` says whether the endpoint served it, None where a ``FailureSignal`` has said so; ``reason``
     is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
     read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
-    need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
-    Of a warm-up before it there are its own seconds from sending to the last byte, and the server's count of
-    the tokens that it read and the seconds for that.
+    need not be asked about any more, ``parts`` how many requests are made instead of one that was split,
+    ``added_tokens`` the estimate of what is asked twice for that, because parts overlap. ``names_nothing``
+    says that it was answered, and that the answer is empty. Of a warm-up before it there are its own seconds
+    from sending to the last byte, and the server's count of the tokens that it read and the seconds for that.
     """
 
     outcome: AttemptOutcome
@@ -63,6 +64,8 @@ class PermitReport:
     answer_tokens: int | None = None
     done_tokens: int = 0
     parts: int = 0
+    names_nothing: bool = False
+    added_tokens: int = 0
     request_key: str | None = None
     task: int | None = None
     attempt: int | None = None

@@ -21,6 +21,7 @@ from preannotation_assets.model_servers.template import ModelOptions, request_ke
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
+    HabitRates,
     RequestRecord,
     RunningSimulator,
     SimulatedModel,
@@ -68,6 +69,14 @@ def test_without_faults_every_text_is_answered_by_one_request(simulator: Any, ne
     assert all(row["prompt_tokens"] and row["answer_tokens"] for row in run.rows)
     assert run.progress.answered == len(TEXTS)
     assert run.progress.answer_tokens == sum(row["answer_tokens"] for row in run.rows)
+    assert run.progress.empty == 0
+
+
+def test_answers_that_name_nothing_are_answers_and_are_counted(simulator: Any, new_run: Any) -> None:
+    run = new_run(simulator(habits=replace(HabitRates.NONE, omit=1.0)))
+    run.ask(TEXTS)
+    assert run.statuses() == {"answered": len(TEXTS)}
+    assert (run.progress.answered, run.progress.empty) == (len(TEXTS), len(TEXTS))
 
 
 @pytest.mark.parametrize("stream", ["never", "always"])

@@ -6,7 +6,7 @@ from dagster import ConfigurableResource
 
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.settings.groups import AskingSettings, GenerationSettings
-from preannotation_assets.settings.model_access import model_access
+from preannotation_assets.settings.model_access import model_access, most_in_flight
 from preannotation_assets.settings.servers import ServerSettings
 from preannotation_assets.throttling.dispatcher import Limits
 
@@ -27,8 +27,9 @@ class ModelServerResource(ServerSettings, GenerationSettings, AskingSettings, Co
 
     def limits(self) -> Limits:
         """How hard the endpoints are pushed, and when a run gives up."""
+        most = most_in_flight(self, self)
         return Limits(
-            max_in_flight=self.max_in_flight,
-            min_in_flight=min(self.min_in_flight, self.max_in_flight),
+            max_in_flight=most,
+            min_in_flight=min(self.min_in_flight, most),
             max_failure_rate=self.max_failure_rate,
         )

@@ -16,7 +16,6 @@ from preannotation_assets.model_servers.ollama.model_lists import (
     read_digest,
     trained_context,
 )
-from preannotation_assets.model_servers.ollama.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     join_stream,
@@ -32,6 +31,7 @@ from preannotation_assets.model_servers.outcomes import (
     Unavailable,
     judge_reply,
 )
+from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
 from preannotation_assets.model_servers.template import RequestTemplate
 

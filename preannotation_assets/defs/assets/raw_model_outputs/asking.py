@@ -120,9 +120,10 @@ def _ask(
         run.switch.permit_server = permit_server
         tasks = _tasks(run, batch, wanted, work, permit_server)
         try:
+            log = run.context.log
             with (
-                warned_of_rereading(prefix, run.context.log.warning, _PROGRESS_SECONDS),
-                reported_progress(permit_server, work, run.context.log.info, _PROGRESS_SECONDS),
+                warned_of_rereading(prefix, log.warning, _PROGRESS_SECONDS),
+                reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS),
             ):
                 fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
