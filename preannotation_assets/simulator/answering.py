@@ -40,7 +40,6 @@ from preannotation_assets.simulator.versions import abilities_of
 
 __all__ = ["Answering"]
 
-_FOR_EVER = 365 * 24 * 3600.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _MID_FAULTS = (
     Fault.CRASH_MID_GENERATION,
@@ -48,6 +47,7 @@ _MID_FAULTS = (
     Fault.NOT_DONE,
     Fault.STALL_MID_STREAM,
 )
+_FOR_EVER = 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
