@@ -55,6 +55,7 @@ class Answering:
         self.engine = self._new_engine()
         self.grammars = GrammarMaker(settings)
         self._composer = Composer(settings)
+        self._options = repr(replace(settings, faults=(), port=0))
         self._numbers = itertools.count(1)
 
     def restart(self) -> None:
@@ -71,7 +72,7 @@ class Answering:
         """``system_fingerprint``: of vLLM another one for other start options."""
         if self.settings.flavour is Flavour.LLAMA:
             return _LLAMA_BUILD
-        source = f"{replace(self.settings, faults=(), port=0)}{self.revision}"
+        source = f"{self._options}{self.revision}"
         return f"vllm-{self.settings.version}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
     async def answer(self, http: web.Request, record: RequestRecord) -> web.StreamResponse:

@@ -7,12 +7,14 @@ from functools import lru_cache
 from preannotation_assets.simulator.answer_text import (
     AnswerToken,
     answers_to,
+    cut_tokens,
     invalid_json,
     prose_answer,
     whitespace_answer,
 )
 from preannotation_assets.simulator.chance import fraction
 from preannotation_assets.simulator.faults import Fault, FaultRule
+from preannotation_assets.simulator.habits import RIGHT
 from preannotation_assets.simulator.openai.chat_prompt import ChatPrompt
 from preannotation_assets.simulator.openai.grammar import Grammar
 from preannotation_assets.simulator.openai.json_writing import json_answer
@@ -103,7 +105,8 @@ class Composer:
             return ()
         if self._runs_on(demand):
             return whitespace_answer(limit)
-        tokens = self._remembered(demand.prompt.question, demand.grammar, demand.seed)
+        question = "" if self._settings.fixed_answer is not None else demand.prompt.question
+        tokens = self._remembered(question, demand.grammar, demand.seed)
         if demand.has(Fault.INVALID_JSON):
             return invalid_json(tokens)
         return _continued(tokens, demand.prefix)
@@ -116,6 +119,8 @@ class Composer:
         return demand.has(Fault.WHITESPACE) or chance < self._settings.endless_whitespace
 
     def _compose(self, question: str, grammar: Grammar | None, seed: int) -> tuple[AnswerToken, ...]:
+        if self._settings.fixed_answer is not None:
+            return tuple(cut_tokens([(self._settings.fixed_answer, RIGHT)]))
         found = answers_to(document_of(question), self._settings.habits, seed)
         answers = rate_answers(found, seed, self._settings.has_confidence_signal)
         written = prose_answer(answers) if grammar is None else json_answer(grammar, answers)

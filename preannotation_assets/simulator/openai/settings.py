@@ -87,6 +87,7 @@ class OpenAiSettings:
 
     ``endless_whitespace`` is the share of answers, from 0 to 1, that run on in line breaks where the
     grammar lets them; ``batch_variation`` the share that differs when other sequences run beside it.
+    Every answer is ``fixed_answer`` where that is set, whatever is asked: cheap, and exact for tests.
     ``stream_interval`` is how many tokens an event of a stream holds. After its engine died, the server
     listens again ``restart_seconds`` (real) later, or never.
     """
@@ -114,6 +115,7 @@ class OpenAiSettings:
     tells_cached_tokens: bool = False
     tells_request_metrics: bool = False
     has_metrics: bool = True
+    fixed_answer: str | None = None
     stream_interval: int = 1
     restart_seconds: float | None = None
     seed: int = 0
