@@ -94,8 +94,8 @@ class Answering:
         record.prompt_sha256, record.prompt_tokens = prompt.sha256, len(prompt.tokens)
         grammar = await self._grammar(request)
         demand = self._demand(request, prompt, grammar, rule)
-        form = self._form(request, demand, record)
         await self._strike_before(demand, http)
+        form = self._form(request, demand, record)
         self.engine.submit(form.sequence)
         try:
             return await self._send(http, form, demand, record)
@@ -157,6 +157,7 @@ class Answering:
             steps=len(completion.step_ends),
             ended=asyncio.get_running_loop().create_future(),
             admitted_by=lambda admitted: self._admitted(admitted, record),
+            left_by=lambda _: self.journal.left_slot(record),
             moved=asyncio.Event() if request.is_stream else None,
             interval=settings.stream_interval,
         )

@@ -20,7 +20,7 @@ from preannotation_assets.simulator.settings import HabitRates
 
 __all__ = ["KEY_VARIABLE", "add_arguments", "main", "run", "settings_of"]
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+KEY_VARIABLE = "PREANNOTATION_SERVER_API_KEY"
 _DEFAULTS = OpenAiSettings()
 _PORT = 8_000
 
