@@ -64,8 +64,9 @@ class PagesManifest(_Manifest):
 class ChunksManifest(_Manifest):
     """The chunks of a snapshot; part ``i`` holds the chunks of the pages of part ``i``.
 
-    ``calibration`` multiplies the token estimate; it stays as it is while the batch stays the same
-    kind of batch, because other borders would be other requests.
+    ``calibration`` multiplies the token estimate, ``kind_factors`` that of kinds of characters, by name; a
+    kind without one has 1. They stay as they are while the batch stays the same kind of batch, because
+    other borders would be other requests.
     """
 
     dataset: str
@@ -74,6 +75,7 @@ class ChunksManifest(_Manifest):
     chunk_tokens: int
     overlap_tokens: int
     calibration: float
+    kind_factors: dict[str, float] = {}
     part_rows: list[int]
     chunks: int
     estimated_tokens: int
@@ -84,8 +86,8 @@ class RawModelOutputsManifest(_Manifest):
 
     ``answered`` and ``failed`` count first answers, ``empty_answers`` those of the answered that name nothing
     (None where code wrote the manifest that did not count them); the others those of a second pass.
-    ``model_notes`` are what cannot be known of the model, or could be better at its servers, as they were when
-    this was made.
+    ``model_notes`` are what cannot be known of the model, or could be better at its servers, as they were
+    when this was made.
     """
 
     dataset: str
@@ -130,8 +132,8 @@ class SuggestionsManifest(_Manifest):
     ``masked_log_probabilities`` (of the tokens that the server's grammar had left), ``self_reported`` (the
     model's own word, where it was asked for it) or ``unknown`` (null). ``model_notes`` are those of the
     raw outputs. ``pages_by_answer`` counts the pages that did not fail by what their answers came to:
-    ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it named
-    nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
+    ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it
+    named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
     ``verification`` is None where code published that did not write it down.
     """
 
@@ -161,8 +163,13 @@ class SuggestionsManifest(_Manifest):
 
 
 class Calibration(_Manifest):
-    """What has been learned of a model's tokens: reported tokens per estimated token."""
+    """What has been learned of a model's tokens from the counts of ``requests`` answers.
+
+    The estimates of kinds of characters are multiplied by ``kind_factors`` (by name; 1 without one), and the
+    sum by ``factor``.
+    """
 
     model: str
     factor: float
     requests: int
+    kind_factors: dict[str, float] = {}

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-__all__ = ["EndlessWatch", "cannot_end", "is_blank", "is_repeating"]
+__all__ = ["EndlessWatch", "cannot_end", "ends_in_equal_tokens", "is_blank", "is_repeating"]
 
 # An answer that ends in this many code points of one pattern was not going to end.
 _RUN_LENGTH: Final = 600
 _LONGEST_PATTERN: Final = 120
+# Ollama ends an answer after 31 equal tokens by itself, white space around them not looked at.
+_EQUAL_TOKENS: Final = 30
+_LONGEST_TOKEN: Final = 20
 # A token takes 120 to 350 bytes of a stream: most answers are shorter, and read once, when they are complete.
 _BYTES_BETWEEN_LOOKS: Final = 16_384
 # A string of an answer, and the colon behind it if it is a key.
@@ -26,6 +29,17 @@ def is_repeating(content: str) -> bool:
 def is_blank(content: str) -> bool:
     """Whether an answer that was cut off had not begun to say anything."""
     return not content.strip(" \t\r\n{")
+
+
+def ends_in_equal_tokens(content: str) -> bool:
+    """Whether an answer that the server broke off ends in one token again and again, or in white space."""
+    written = content.rstrip()
+    if len(content) - len(written) >= _EQUAL_TOKENS:
+        return True
+    return any(
+        written[-step * _EQUAL_TOKENS :] == written[-step:] * _EQUAL_TOKENS
+        for step in range(1, min(_LONGEST_TOKEN, len(written)) + 1)
+    )
 
 
 def cannot_end(content: str, page_text: str) -> bool:

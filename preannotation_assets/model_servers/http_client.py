@@ -82,6 +82,13 @@ class ChatClient:
         watch = EndlessWatch(self._server.stream_delta, chunk_text) if stream else None
         return await self._exchange(endpoint, request, total_seconds, watch)
 
+    async def warm_up(
+        self, endpoint: str, template: RequestTemplate, total_seconds: float
+    ) -> Exchange | None:
+        """Has the constant part of the prompt read; None where this kind of server has no request for it."""
+        request = self._server.warm_up_request(template)
+        return await self._exchange(endpoint, request, total_seconds) if request else None
+
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
         return self._server.read(exchange, template.model)

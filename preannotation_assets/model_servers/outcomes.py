@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.answers import parse_answer
-from preannotation_assets.model_servers.endless import is_blank, is_repeating
+from preannotation_assets.model_servers.endless import ends_in_equal_tokens, is_blank, is_repeating
 from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Unavailable",
     "Unusable",
     "judge_reply",
+    "reply_of",
 ]
 
 
@@ -95,12 +96,22 @@ class Stop:
 Outcome = Answered | Unavailable | Unusable | TooLong | Refused | Stop
 
 
+def reply_of(outcome: Outcome) -> ChatReply | None:
+    """What the model said, whether or not it is an answer; None where it said nothing that could be read."""
+    match outcome:
+        case Answered(reply) | TooLong(reply=reply) | Unusable(reply=reply):
+            return reply
+        case _:
+            return None
+
+
 def judge_reply(reply: ChatReply | None) -> Outcome:
     """What a 200 means: only ``done`` with ``stop`` and a complete answer is one."""
     if reply is None:
         return Unusable(Reason.INVALID_ANSWER)
     if not reply.done:
-        return Unusable(Reason.ENDLESS_ANSWER if is_repeating(reply.content) else Reason.NOT_DONE, reply)
+        repeats = is_repeating(reply.content) or ends_in_equal_tokens(reply.content)
+        return Unusable(Reason.ENDLESS_ANSWER if repeats else Reason.NOT_DONE, reply)
     if reply.done_reason == "length":
         if is_repeating(reply.content) or is_blank(reply.content):
             return Unusable(Reason.ENDLESS_ANSWER, reply)

@@ -154,6 +154,7 @@ def preload(
     Raises:
         EndpointError: the model could not be loaded.
         AccessDeniedError: a login page or a refusal stands before it.
+        SettingsError: it was loaded otherwise than the requests need it.
     """
     request = server.preload_request(template)
     if request is None:
@@ -162,7 +163,7 @@ def preload(
     given_up = threading.Event()
     with _client(server, environment, timeout) as client, ThreadPoolExecutor(len(endpoints)) as loaders:
         deadline = time.monotonic() + timeouts.load
-        loading = _Loading(client, server, template.model, request, policy, deadline, given_up)
+        loading = _Loading(client, server, template, request, policy, deadline, given_up)
         try:
             running = [loaders.submit(loading.load, endpoint) for endpoint in endpoints]
             for ended in as_completed(running):
@@ -177,7 +178,7 @@ class _Loading:
 
     client: httpx.Client
     server: ModelServer
-    model: str
+    template: RequestTemplate
     request: HttpRequest
     policy: RetryPolicy
     deadline: float
@@ -189,6 +190,7 @@ class _Loading:
         Raises:
             EndpointError: it cannot be reached, refuses, or did not load it in the time and attempts allowed.
             AccessDeniedError: a login page or a refusal stands before it.
+            SettingsError: it was loaded otherwise than the requests need it.
         """
         fetch = _Fetcher(self.client, self.server, endpoint)
         failures = errors = 0
@@ -196,8 +198,9 @@ class _Loading:
         while not self.given_up.is_set():
             exchange = fetch(self.request)
             if exchange.is_reply:
+                self.server.check_loaded(endpoint, self.template, fetch)
                 return
-            outcome = self.server.read(exchange, self.model)
+            outcome = self.server.read(exchange, self.template.model)
             if not isinstance(outcome, Unavailable):
                 raise self._refusal(exchange, outcome.error if isinstance(outcome, Stop) else None)
             failures += 1
@@ -205,7 +208,7 @@ class _Loading:
             delay = self.policy.delay(failures, outcome.retry_after, random_source)
             if errors >= self.policy.attempts or time.monotonic() + delay > self.deadline:
                 raise EndpointError(
-                    f"{endpoint} could not load {self.model} in {failures} attempts"
+                    f"{endpoint} could not load {self.template.model} in {failures} attempts"
                     f" (status {exchange.status})",
                     "look at the server's log",
                 )
@@ -254,6 +257,8 @@ def require_served_context(identity: ModelIdentity, options: ModelOptions) -> No
     """
     if identity.context_tokens is not None and identity.context_tokens < options.context_tokens:
         raise SettingsError(
-            f"num_ctx is {options.context_tokens}, but the servers allow {identity.context_tokens} tokens",
-            "lower PREANNOTATION_NUM_CTX, or start the servers with a longer context",
+            f"num_ctx is {options.context_tokens}, but the servers allow"
+            f" {identity.context_tokens} tokens with this model",
+            f"set PREANNOTATION_NUM_CTX={identity.context_tokens} or lower,"
+            " or serve the model with a longer context",
         )

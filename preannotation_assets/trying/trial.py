@@ -17,6 +17,7 @@ from preannotation_assets.errors import BatchError, InferenceError
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme, label_colours
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
+from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import read_manifest
@@ -219,15 +220,16 @@ def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:
 
 def _chunk_limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
     """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught."""
-    calibration = 1.0
+    calibration, by_kind = 1.0, dict[str, float]()
     if dataset:
         cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
         learned = read_manifest(store, calibration_key(settings.generation.model), Calibration)
         if cut:
-            calibration = cut.calibration
+            calibration, by_kind = cut.calibration, cut.kind_factors
         elif learned and learned.model == settings.generation.model:
-            calibration = learned.factor
-    return ChunkLimits(settings.chunking.chunk_tokens, settings.chunking.overlap_tokens, calibration)
+            calibration, by_kind = learned.factor, learned.kind_factors
+    chunking, factors = settings.chunking, KindFactors.by_name(by_kind)
+    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
 
 
 def _read_text(path: str) -> str:

@@ -28,7 +28,18 @@ from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["LIMITS", "MODEL", "POLICY", "NewRun", "Run", "StartSimulator", "new_run", "simulator", "template"]
+__all__ = [
+    "LIMITS",
+    "MODEL",
+    "POLICY",
+    "NewRun",
+    "Run",
+    "StartSimulator",
+    "new_run",
+    "simulator",
+    "template",
+    "template_with_example",
+]
 
 MODEL = SimulatedModel("llama3.3:70b")
 LIMITS = Limits(max_in_flight=4, linger_seconds=0.05, first_rest_seconds=0.05)
@@ -43,10 +54,27 @@ labels:
 """
 
 
+EXAMPLES = """
+examples:
+  - text: MV Alder lay at Kiel.
+    spans: [{vessel_name: MV Alder}, {port: Kiel}]
+"""
+
+
 @pytest.fixture(scope="session")
 def template() -> RequestTemplate:
     """Requests to the stand-in's model with a prompt of three labels."""
-    prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
+    return _template(SCHEME)
+
+
+@pytest.fixture(scope="session")
+def template_with_example() -> RequestTemplate:
+    """The same with an example page, so that the messages before a page end in an answer."""
+    return _template(SCHEME + EXAMPLES)
+
+
+def _template(scheme: str) -> RequestTemplate:
+    prompt = build_prompt(parse_label_scheme(scheme, "test"))
     return RequestTemplate(
         MODEL.name, MODEL.digest(), prompt, ModelOptions(context_tokens=4096, answer_tokens=400)
     )

@@ -20,7 +20,7 @@ from preannotation_assets.model_servers.openai.replies import (
     parse_reply,
 )
 from preannotation_assets.model_servers.openai.requests import LIMIT_FIELD, chat_body, warm_up_body
-from preannotation_assets.model_servers.openai.variant import Variant
+from preannotation_assets.model_servers.openai.variant import Software, Variant
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
@@ -154,6 +154,14 @@ class OpenAIServer:
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:  # noqa: ARG002
         """None: the model is loaded when the server starts."""
         return None
+
+    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+        """Nothing: it was not loaded for these requests."""
+
+    @property
+    def warms_each_slot(self) -> bool:
+        """Whether it is llama.cpp's server, which keeps what it has read by slot."""
+        return self.variant.software is Software.LLAMA_CPP
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The constant messages and one token."""
