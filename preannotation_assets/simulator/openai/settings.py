@@ -63,15 +63,16 @@ class BatchTimes:
 class ServedModel:
     """The one model of the server.
 
-    ``names`` are those it is served under, the first its own; ``root`` is what it was started from.
+    ``names`` are those it is served under, the first its own; ``root`` is what it was started from,
+    which says openly that it is a stand-in.
     ``size`` (bytes) and ``parameters`` are told by llama.cpp's server only.
     """
 
     names: tuple[str, ...] = ("llama-3.3-70b",)
-    root: str = "meta-llama/Llama-3.3-70B-Instruct"
+    root: str = "stand-in/llama-3.3-70b"
     size: int = 42_520_413_916
     parameters: int = 70_553_706_496
-    file_type: str = "Q4_K - Medium"
+    file_type: str = "stand-in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,13 @@ def test_answers_that_are_none(vllm: Any) -> None:
     assert (empty["message"]["content"], empty["finish_reason"]) == ("", "stop")
 
 
+@pytest.mark.parametrize("fault", [Fault.ENDLESS_OBJECTS, Fault.ENDLESS_CHARACTERS, Fault.EQUAL_TOKENS])
+def test_a_model_in_a_loop_ends_at_the_limit(vllm: Any, fault: Fault) -> None:
+    vllm.simulator.set_faults(FaultRule(fault, requests=(1,)), FaultRule(Fault.EMPTY_LIST, 1.0))
+    assert vllm.choice(max_tokens=150)["finish_reason"] == "length"
+    assert json.loads(vllm.choice()["message"]["content"]) == {"spans": []}
+
+
 def test_a_reset_connection_and_a_stall(vllm: Any) -> None:
     vllm.simulator.set_faults(
         FaultRule(Fault.SOCKET_RESET, requests=(1,)), FaultRule(Fault.STALL_MID_STREAM, requests=(2,))

@@ -7,7 +7,7 @@ import pytest
 
 from preannotation_assets.simulator.openai import BatchTimes
 
-LETTERS = "Owner: Örsted Line Ltd. From Hamburg"
+LETTERS = "Owner: Ạrsted Line Ltd. From Hamburg"
 
 
 def test_a_reply_of_vllm(vllm: Any) -> None:
@@ -88,7 +88,8 @@ def test_vllm_lists_every_token_and_the_end(vllm: Any) -> None:
     assert len(entries) == reply["usage"]["completion_tokens"]
     split = [number for number, entry in enumerate(entries) if entry["token"] == ""]
     assert [entries[number]["bytes"] for number in split] == [[]]
-    assert "Ö" in entries[split[0] + 1]["token"]
+    assert "Ạ" in entries[split[0] + 1]["token"]
+    assert entries[split[0]]["logprob"] == entries[split[0] + 1]["logprob"]
     assert all(entry["top_logprobs"] == [] for entry in entries)
 
 

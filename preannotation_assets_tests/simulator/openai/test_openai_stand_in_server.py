@@ -20,7 +20,7 @@ from preannotation_assets.simulator.openai.command import KEY_VARIABLE, add_argu
 def test_models_of_vllm_tell_root_and_window(vllm: Any) -> None:
     (model,) = vllm.client.get("/v1/models").json()["data"]
     assert (model["owned_by"], model["max_model_len"]) == ("vllm", 16_384)
-    assert model["root"] == "meta-llama/Llama-3.3-70B-Instruct"
+    assert model["root"] == "stand-in/llama-3.3-70b"
     vllm.simulator.set_faults(FaultRule(Fault.DIGEST_CHANGE, requests=(1,)))
     before, after = vllm.chat().json(), vllm.client.get("/v1/models").json()["data"][0]
     assert after["root"] != model["root"]
