@@ -177,9 +177,10 @@ HEAD = "name: s\nversion: 1\nlabels:\n  - {name: year, definition: A year.}\n"
     [
         ("", 1, "the scheme has no example"),
         (f"examples:\n{EMPTY}{EMPTY}", 5, "every example is without marks"),
-        (f"examples:\n{MARKED}{EMPTY}", 9, "example 2: the last example is without marks"),
+        (f"examples:\n{MARKED}{EMPTY}", 9, "example 2: an example without marks behind one with"),
         (f"examples:\n{EMPTY}{MARKED}", None, None),
-        (f"examples:\n{MARKED}{EMPTY}{MARKED}", None, None),
+        (f"examples:\n{MARKED}{EMPTY}{MARKED}", 9, "example 2: an example without marks behind"),
+        (f"examples:\n{EMPTY}{EMPTY}{MARKED}", None, None),
         (f"examples:\n{MARKED}", None, None),
     ],
 )
