@@ -1,4 +1,4 @@
-"""Fits the table of token costs (``extraction/tokens.py``) to a tokenizer and texts, and tells how well.
+"""Fits the table of token costs (``extraction/token_table.py``) to a tokenizer and texts, and tells how well.
 
     python -m benchmarks.token_costs TEXT... [--words WORDS...] [--tokenizer tokenizer.json]
 
@@ -30,14 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.answers.tokens import MISSING, count_tokens, find_tokenizer
-from preannotation_assets.extraction import tokens
+from preannotation_assets.extraction import token_table, tokens
 
 __all__ = ["main"]
 
 Count = Callable[[Sequence[str]], list[int]]
 Costs = NDArray[np.float64]
 
-_CLASSES: Final = len(tokens._LETTERS) + 1
+_CLASSES: Final = len(token_table.LETTERS) + 1
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Where nothing is seen, a pair costs what pairs of random letters do.
@@ -73,7 +73,7 @@ def main() -> None:
     more = [text for path in arguments.words for text in _read(path)]
     made = _digits(_fit(_examples(_words(texts[::2] + more) + _random_words(), count)))
     print("\n".join(f'    "{row}",' for row in made))
-    present = tokens._PAIR_COSTS
+    present = token_table.PAIR_COSTS
     held_out = _examples(_words(texts[1::2]), count, capitals=False)
     for name, table in (("fitted", made), ("the package's", present)):
         _tell(name, _numbers(table), held_out)
@@ -110,16 +110,16 @@ def _random_words() -> Counter[str]:
     chance = random.Random(1)
     shortest, longest = _RANDOM_LENGTHS
     return Counter(
-        "".join(chance.choices(tokens._LETTERS, k=chance.randint(shortest, longest)))
+        "".join(chance.choices(token_table.LETTERS, k=chance.randint(shortest, longest)))
         for _ in range(_RANDOM_WORDS)
     )
 
 
 def _class_of(letter: str) -> int | None:
-    index = tokens._LETTERS.find(letter)
+    index = token_table.LETTERS.find(letter)
     if index >= 0:
         return index
-    return tokens._OTHER_LETTER if 0xC0 <= ord(letter) < 0x180 else None
+    return token_table.OTHER_LETTER if 0xC0 <= ord(letter) < 0x180 else None
 
 
 def _examples(words: Counter[str], count: Count, *, capitals: bool = True) -> _Words:
@@ -134,9 +134,9 @@ def _examples(words: Counter[str], count: Count, *, capitals: bool = True) -> _W
     if not capitals:
         return _Words(pairs, small, weights)
     large = np.array(count([f" {name.upper()}" for name in names]), dtype=np.float64) - 1
-    as_small = (large - tokens._CAPITALS_BASE * pairs.sum(axis=1)) / tokens._CAPITALS_SHARE
+    as_small = (large - token_table.CAPITALS_BASE * pairs.sum(axis=1)) / token_table.CAPITALS_SHARE
     # Dividing by the share has made their errors larger.
-    both = np.concatenate((weights, weights * tokens._CAPITALS_SHARE**2))
+    both = np.concatenate((weights, weights * token_table.CAPITALS_SHARE**2))
     return _Words(np.vstack((pairs, pairs)), np.concatenate((small, as_small)), both)
 
 
@@ -154,12 +154,12 @@ def _fit(words: _Words) -> Costs:
 
 def _digits(costs: Costs) -> list[str]:
     """The table as it is written: one digit a pair, in 1/32 token."""
-    whole = np.clip(np.rint(costs / tokens._COST_UNIT), 0, len(_ALPHABET) - 1).astype(int)
+    whole = np.clip(np.rint(costs / token_table.COST_UNIT), 0, len(_ALPHABET) - 1).astype(int)
     return ["".join(_ALPHABET[number] for number in row) for row in whole.reshape(_CLASSES, _CLASSES)]
 
 
 def _numbers(table: Sequence[str]) -> Costs:
-    return np.array([int(digit, 36) * tokens._COST_UNIT for row in table for digit in row])
+    return np.array([int(digit, 36) * token_table.COST_UNIT for row in table for digit in row])
 
 
 def _tell(name: str, costs: Costs, words: _Words) -> None:

@@ -44,13 +44,16 @@ class ModelIdentity:
     """A model as the endpoints have it; ``digest`` names its weights, and is the same on all of them.
 
     ``versions`` are the servers' own, by endpoint. ``context_tokens`` is the least that an endpoint allows
-    for prompt and answer, None where the request says it.
+    for prompt and answer, None where the request says it. ``variant`` is what ``ModelServer.for_variant``
+    reads, ``notes`` are lines for whoever runs the batch.
     """
 
     model: str
     digest: str
     versions: tuple[tuple[str, str], ...]
     context_tokens: int | None = None
+    variant: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def identify_model(
@@ -82,9 +85,19 @@ def _one_model(server: ModelServer, model: str, identities: Mapping[str, Endpoin
     if len(digests) > 1:
         shown = ", ".join(f"{endpoint}: {identity.digest[:12]}" for endpoint, identity in identities.items())
         raise ModelError(f"{model} is not the same on all endpoints ({shown})", server.cure_missing(model))
-    versions = tuple((endpoint, identity.version) for endpoint, identity in identities.items())
+    variants = {identity.variant for identity in identities.values()}
+    if len(variants) > 1:
+        shown = ", ".join(f"{endpoint}: {identity.variant}" for endpoint, identity in identities.items())
+        raise ModelError(f"the endpoints are not asked alike ({shown})", "use servers of one kind in a run")
     limits = [identity.context_tokens for identity in identities.values() if identity.context_tokens]
-    return ModelIdentity(model, digests.pop(), versions, min(limits, default=None))
+    return ModelIdentity(
+        model,
+        digests.pop(),
+        versions=tuple((endpoint, identity.version) for endpoint, identity in identities.items()),
+        context_tokens=min(limits, default=None),
+        variant=variants.pop(),
+        notes=tuple(dict.fromkeys(note for identity in identities.values() for note in identity.notes)),
+    )
 
 
 def _client(server: ModelServer, environment: Mapping[str, str], timeout: httpx.Timeout) -> httpx.Client:
@@ -120,6 +133,7 @@ class _Fetcher:
             response.status_code,
             response.headers,
             response.content,
+            request,
         )
 
 
@@ -140,6 +154,7 @@ def preload(
     Raises:
         EndpointError: the model could not be loaded.
         AccessDeniedError: a login page or a refusal stands before it.
+        SettingsError: it was loaded otherwise than the requests need it.
     """
     request = server.preload_request(template)
     if request is None:
@@ -148,7 +163,7 @@ def preload(
     given_up = threading.Event()
     with _client(server, environment, timeout) as client, ThreadPoolExecutor(len(endpoints)) as loaders:
         deadline = time.monotonic() + timeouts.load
-        loading = _Loading(client, server, template.model, request, policy, deadline, given_up)
+        loading = _Loading(client, server, template, request, policy, deadline, given_up)
         try:
             running = [loaders.submit(loading.load, endpoint) for endpoint in endpoints]
             for ended in as_completed(running):
@@ -163,7 +178,7 @@ class _Loading:
 
     client: httpx.Client
     server: ModelServer
-    model: str
+    template: RequestTemplate
     request: HttpRequest
     policy: RetryPolicy
     deadline: float
@@ -175,6 +190,7 @@ class _Loading:
         Raises:
             EndpointError: it cannot be reached, refuses, or did not load it in the time and attempts allowed.
             AccessDeniedError: a login page or a refusal stands before it.
+            SettingsError: it was loaded otherwise than the requests need it.
         """
         fetch = _Fetcher(self.client, self.server, endpoint)
         failures = errors = 0
@@ -182,8 +198,9 @@ class _Loading:
         while not self.given_up.is_set():
             exchange = fetch(self.request)
             if exchange.is_reply:
+                self.server.check_loaded(endpoint, self.template, fetch)
                 return
-            outcome = self.server.read(exchange, self.model)
+            outcome = self.server.read(exchange, self.template.model)
             if not isinstance(outcome, Unavailable):
                 raise self._refusal(exchange, outcome.error if isinstance(outcome, Stop) else None)
             failures += 1
@@ -191,7 +208,7 @@ class _Loading:
             delay = self.policy.delay(failures, outcome.retry_after, random_source)
             if errors >= self.policy.attempts or time.monotonic() + delay > self.deadline:
                 raise EndpointError(
-                    f"{endpoint} could not load {self.model} in {failures} attempts"
+                    f"{endpoint} could not load {self.template.model} in {failures} attempts"
                     f" (status {exchange.status})",
                     "look at the server's log",
                 )
@@ -240,6 +257,8 @@ def require_served_context(identity: ModelIdentity, options: ModelOptions) -> No
     """
     if identity.context_tokens is not None and identity.context_tokens < options.context_tokens:
         raise SettingsError(
-            f"num_ctx is {options.context_tokens}, but the servers allow {identity.context_tokens} tokens",
-            "lower PREANNOTATION_NUM_CTX, or start the servers with a longer context",
+            f"num_ctx is {options.context_tokens}, but the servers allow"
+            f" {identity.context_tokens} tokens with this model",
+            f"set PREANNOTATION_NUM_CTX={identity.context_tokens} or lower,"
+            " or serve the model with a longer context",
         )

@@ -16,7 +16,7 @@ from preannotation_assets.simulator.settings import (
     TimeModel,
 )
 
-__all__ = ["add_arguments", "main", "run", "settings_of"]
+__all__ = ["add_arguments", "fault_rule", "main", "run", "settings_of"]
 
 _DEFAULTS = SimulatorSettings()
 _OLLAMA_PORT = 11_434
@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="NAME", help="a model to offer; may be repeated")
     parser.add_argument("--thinking-model", action="append", default=[], metavar="NAME")
     parser.add_argument("--cloud-model", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--jinja-model", action="append", default=[], metavar="NAME", help="without a Go template"
+    )
+    parser.add_argument(
+        "--windowed-model", action="append", default=[], metavar="NAME", help="with a sliding window"
+    )
     parser.add_argument("--ollama-version", default=_DEFAULTS.version, help="what /api/version says")
     parser.add_argument(
         "--slots", type=int, default=4, help="requests answered at once (OLLAMA_NUM_PARALLEL)"
@@ -95,7 +101,7 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         time=TimeModel(arguments.load_seconds, arguments.prefill_rate, arguments.decode_rate),
         seed=arguments.seed,
         habits=HabitRates.NONE if arguments.no_habits else HabitRates(),
-        faults=tuple(_fault_rule(text, arguments.fault_seconds) for text in arguments.fault),
+        faults=tuple(fault_rule(text, arguments.fault_seconds) for text in arguments.fault),
         access=_credentials() if arguments.require_access else None,
     )
 
@@ -107,9 +113,14 @@ def _models(arguments: argparse.Namespace) -> Iterator[SimulatedModel]:
         yield SimulatedModel(name, is_thinking=True)
     for name in arguments.cloud_model:
         yield SimulatedModel(name, is_cloud=True)
+    for name in arguments.jinja_model:
+        yield SimulatedModel(name, is_jinja=True)
+    for name in arguments.windowed_model:
+        yield SimulatedModel(name, has_sliding_window=True)
 
 
-def _fault_rule(text: str, seconds: float) -> FaultRule:
+def fault_rule(text: str, seconds: float) -> FaultRule:
+    """The rule of one ``--fault``, ``NAME=PROBABILITY``; raises ``SettingsError``."""
     name, _, probability = text.partition("=")
     if name not in set(Fault):
         raise SettingsError(f"no fault is called {name}", f"choose one of {', '.join(Fault)}")

@@ -1,6 +1,7 @@
 """What ``preannotate try`` says, as lines for a terminal of 100 columns. Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from rich.text import Text
 
 from preannotation_assets.extraction.confidence import ConfidenceSource
+from preannotation_assets.extraction.empty_answers import FEWEST_TRIED, PageAnswer, page_doubts
 from preannotation_assets.extraction.prompt import Message, Prompt
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
@@ -18,7 +20,7 @@ from preannotation_assets.trying.projection import Projection, Rates, project, r
 from preannotation_assets.trying.survey import BatchSize
 from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded, visible
 
-__all__ = ["Capacity", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
+__all__ = ["Capacity", "doubt_lines", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
 
 _WIDTH: Final = 100
 _LABEL_WIDTH: Final = 20
@@ -103,6 +105,18 @@ def page_lines(
         yield "no suggestions, because not every request of the page has a usable answer"
     else:
         yield from _outcome_lines(found, view)
+
+
+def doubt_lines(tried: Sequence[TriedPage]) -> Iterator[Line]:
+    """Warnings where nearly no page got a mark."""
+    answers = Counter(
+        PageAnswer.of(page.suggestions, was_asked=bool(page.asked)).value
+        for page in tried
+        if page.suggestions
+    )
+    for doubt in page_doubts(answers, FEWEST_TRIED):
+        yield ""
+        yield f"warning: {doubt}"
 
 
 def projection_lines(size: BatchSize, tried: Sequence[TriedPage], capacity: Capacity) -> Iterator[Line]:

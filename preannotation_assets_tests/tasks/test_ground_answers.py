@@ -76,6 +76,16 @@ def test_every_page_is_in_exactly_one_state(tmp_path: Path, outputs: list[dict[s
     ]  # fmt: skip
     assert (part.rows, part.spans_by_label) == (2, {"vessel_name": 1, "port": 1})
     assert part.outcomes == {"kept": 2, "not_found": 1}
+    assert part.page_answers == {"marked": 1, "empty": 1, "not_asked": 1}
+
+
+def test_a_page_of_rejected_quotes_is_not_one_with_an_empty_answer(
+    tmp_path: Path, outputs: list[dict[str, Any]]
+) -> None:
+    outputs[1] = output(1, [{"port": "Atlantis"}])
+    part, _ = ground(tmp_path, outputs)
+    assert part.page_answers == {"marked": 1, "all_rejected": 1, "not_asked": 1}
+    assert [page.page_num for page in part.pages_without_spans] == [1, 2]
 
 
 def test_the_rows_are_as_the_contract_says(tmp_path: Path, outputs: list[dict[str, Any]]) -> None:

@@ -13,10 +13,10 @@ from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Match, Quote
 from preannotation_assets.extraction.values import OnInvalid, Verdict, judge
 
-from .models import Label
+from .models import Label, LabelScheme
 from .source import Location
 
-__all__ = ["ReadExample", "SchemeFault", "faults_of_examples", "faults_of_labels"]
+__all__ = ["ReadExample", "SchemeFault", "doubts_about", "faults_of_examples", "faults_of_labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,32 @@ def faults_of_labels(labels: Mapping[int, Label], names: Mapping[int, str]) -> I
                 "give titles that experts can tell apart",
             )
         yield from _faults_of_rule(("labels", index), label)
+
+
+def doubts_about(scheme: LabelScheme) -> Iterator[SchemeFault]:
+    """What a valid scheme is likely to suffer from: examples that lead a model to answer with nothing.
+
+    Small models answer as the example does that stands last, nearest to the page (docs/labels.md).
+    """
+    examples = scheme.examples
+    if not examples:
+        yield SchemeFault(
+            ("examples",),
+            "the scheme has no example",
+            "add a page with its marks: it shows what an answer is",
+        )
+    elif not any(example.spans for example in examples):
+        yield SchemeFault(
+            ("examples",),
+            "every example is without marks, so small models mark nothing",
+            "add one with marks, and put it last",
+        )
+    elif not examples[-1].spans:
+        yield SchemeFault(
+            ("examples", len(examples) - 1),
+            "the last example is without marks, so small models mark nothing",
+            "move it before one with marks; every page is then asked again",
+        )
 
 
 def _faults_of_rule(at: Location, label: Label) -> Iterator[SchemeFault]:
