@@ -5,10 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit, Answer
-from preannotation_assets.throttling.endpoint_pool import EndpointPool
-from preannotation_assets_tests.throttling.simulated_servers import (
+from simulated_servers import (
     Batching,
     BatchRun,
     hard_knee,
@@ -17,6 +14,9 @@ from preannotation_assets_tests.throttling.simulated_servers import (
     thrashing,
     unequal_requests,
 )
+
+from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit, Answer
+from preannotation_assets.throttling.endpoint_pool import EndpointPool
 
 A, B = "http://a", "http://b"
 MOST = 512
