@@ -46,6 +46,7 @@ _MARKER_OF_PLACE = {
     "lake": "unit",
     "model_servers": "unit",
     "publishing": "unit",
+    "real_model": "model",
     "settings": "unit",
     "simulator": "unit",
     "simulator/test_simulator_command.py": "server",
