@@ -25,6 +25,7 @@ __all__ = [
     "SUGGESTIONS_SORT",
     "AnswerStatus",
     "AttemptOutcome",
+    "LogprobSource",
     "column_descriptions",
     "schema_fingerprint",
     "span_id",
@@ -80,6 +81,15 @@ class AttemptOutcome(StrEnum):
     AGAIN = "again"
 
 
+class LogprobSource(StrEnum):
+    """What log-probabilities are of, where they are not the model's own over all of its tokens.
+
+    ``MASKED`` ones are of the tokens that the server's grammar had left: 0.0 may mean that it left one.
+    """
+
+    MASKED = "masked"
+
+
 FIRST_PASS: Final = 1
 SECOND_PASS: Final = 2
 """The pass about the chunks whose first answer is doubtful."""
@@ -118,8 +128,10 @@ _ANSWER: Final = (
     _required("answered_at", _INSTANT),
     _required("run_id", pa.string()),
 )
+# A LogprobSource; null where token_logprobs are the model's own, as all were before there was the column.
+_LOGPROB_SOURCE: Final = pa.field("logprob_source", pa.string())
 
-ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PART))])
+ANSWERS: Final = pa.schema([*_ANSWER, pa.field("pieces", pa.list_(_PART)), _LOGPROB_SOURCE])
 """The answer store: one row an answer or a failure, written within seconds of its arrival."""
 
 RAW_MODEL_OUTPUTS: Final = pa.schema(
@@ -131,6 +143,7 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
         _required("start", pa.int32()),
         _required("end", pa.int32()),
         *_ANSWER,
+        _LOGPROB_SOURCE,
     ]
 )
 """One row a chunk and pass, or a part of a chunk that was split, with what the model answered."""
@@ -159,6 +172,8 @@ REQUESTS: Final = pa.schema(
         pa.field("prompt_tokens", pa.int32()),
         pa.field("answer_tokens", pa.int32()),
         pa.field("estimated_prompt_tokens", pa.int32()),
+        # Of prompt_tokens; null where the server does not say.
+        pa.field("cached_tokens", pa.int32()),
     ]
 )
 """Telemetry: one row an attempt. Answers are in the answer store; here the last seconds may be missing."""
@@ -224,6 +239,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "answered_at": "When the last byte of the answer came.",
     "attempt": "The attempt at this text within the task, from 1.",
     "attempts": "How many requests it took.",
+    "cached_tokens": "Tokens of the prompt that the server had read before.",
     "chunk_index": "The chunk's place on its page, from 0.",
     "chunk_sha256": "SHA-256 of the chunk's text in UTF-8; chunks of one text share a request.",
     "chunk_start": "Where the text that the model was shown begins on the page, code points.",
@@ -237,6 +253,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "label": "One of the label scheme.",
     "latency_seconds": "From sending the request to the last byte, or to the loss of the connection.",
     "load_seconds": "What the server took to load the model.",
+    "logprob_source": "masked where a grammar had narrowed the choice; null where they are the model's own.",
     "lowest_token_probability": "The probability of the value's least likely token.",
     "match": "How the quote was found: exact, folded or fuzzy; null where it was not.",
     "model": "The model's name, such as llama3.3:70b.",

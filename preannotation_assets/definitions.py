@@ -19,6 +19,7 @@ from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.openai import OpenAIResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.unusable import UnusableResource
@@ -31,6 +32,7 @@ __all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_de
 
 _MODEL_SERVERS: Final[Mapping[ServerKind, type[ModelServerResource]]] = {
     ServerKind.ollama: OllamaResource,
+    ServerKind.openai: OpenAIResource,
 }
 
 

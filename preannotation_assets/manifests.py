@@ -82,7 +82,8 @@ class ChunksManifest(_Manifest):
 class RawModelOutputsManifest(_Manifest):
     """The answers to a set of chunks, one part for each part of the chunks.
 
-    ``answered`` and ``failed`` count first answers; the others those of a second pass.
+    ``answered`` and ``failed`` count first answers; the others those of a second pass. ``model_notes`` are
+    what cannot be known of the model, or could be better at its servers, as they were when this was made.
     """
 
     dataset: str
@@ -99,6 +100,7 @@ class RawModelOutputsManifest(_Manifest):
     failed: int
     second_answered: int = 0
     second_failed: int = 0
+    model_notes: list[str] = []
 
 
 class Verification(_Manifest):
@@ -122,7 +124,9 @@ class SuggestionsManifest(_Manifest):
     in none of them was not part of this batch.
 
     ``confidences_by_source`` counts the rows by what their confidence was made of: ``log_probabilities``,
-    ``self_reported`` (the model's own word, where it was asked for it) or ``unknown`` (null).
+    ``masked_log_probabilities`` (of the tokens that the server's grammar had left), ``self_reported`` (the
+    model's own word, where it was asked for it) or ``unknown`` (null). ``model_notes`` are those of the
+    raw outputs.
     ``verification`` is None where code published that did not write it down.
     """
 
@@ -141,6 +145,7 @@ class SuggestionsManifest(_Manifest):
     model: str
     model_version: str
     prompt_version: str
+    model_notes: list[str] = []
     input_version: str
     content_hash: str
     parquet_etag: str

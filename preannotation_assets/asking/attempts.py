@@ -76,6 +76,7 @@ class Attempt:
             answer_seconds=reply.answer_seconds,
             prompt_tokens=reply.prompt_tokens,
             answer_tokens=reply.answer_tokens,
+            cached_tokens=reply.cached_tokens,
         )
 
     def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:
@@ -103,6 +104,7 @@ class Attempt:
             "answered_at": int(now * _MICROSECONDS),
             "run_id": self.run_id,
             "pieces": None,
+            "logprob_source": reply.logprob_source if reply else None,
         }
 
     def split_row(self, now: float, reason: Reason, parts: Sequence[WorkItem]) -> Row:

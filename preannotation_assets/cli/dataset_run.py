@@ -1,5 +1,6 @@
 """Materializes one dataset in the Dagster instance, as the command line does it."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,15 +110,13 @@ def _end_dead_run(instance: DagsterInstance, run_id: str) -> None:
 def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     """Everything that would stop the run, one line each, found before anything is started."""
     resources = build_resources(settings)
-    model_server, label_scheme = resources["model_server"], resources["label_scheme"]
+    access, label_scheme = resources["model_server"].access(), resources["label_scheme"]
     steps: list[Callable[[], object]] = [
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
         lambda: resources["storage"].open().check_writable(),
-        lambda: model_server.require_room(
-            model_server.prompt(label_scheme.load()), settings.chunking.chunk_tokens
-        ),
-        model_server.identify,
+        lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
+        lambda: access.identify(os.environ),
     ]
     problems = []
     for step in steps:

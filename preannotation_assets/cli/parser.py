@@ -98,15 +98,19 @@ def _add_local(commands: "_Commands") -> None:
 
 def _add_stand_in(commands: "_Commands") -> None:
     """Passes everything on, ``--help`` too: the defaults of its options are those of the server."""
-    parser = commands.add_parser(
-        stand_in.NAME,
-        help="serve a stand-in for Ollama; its answers come from rules",
-        add_help=False,
-        # No option begins with this, so all of them are arguments.
-        prefix_chars="\0",
-    )
-    parser.add_argument("options", nargs=argparse.REMAINDER)
-    parser.set_defaults(command=stand_in.serve)
+    for name, stands_for, serve in (
+        (stand_in.OLLAMA, "Ollama", stand_in.serve_ollama),
+        (stand_in.OPENAI, "vLLM or llama.cpp's server", stand_in.serve_openai),
+    ):
+        parser = commands.add_parser(
+            name,
+            help=f"serve a stand-in for {stands_for}; its answers come from rules",
+            add_help=False,
+            # No option begins with this, so all of them are arguments.
+            prefix_chars="\0",
+        )
+        parser.add_argument("options", nargs=argparse.REMAINDER)
+        parser.set_defaults(command=serve)
 
 
 def _at_least_one(text: str) -> int:

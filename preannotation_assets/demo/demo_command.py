@@ -18,6 +18,7 @@ from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
 from preannotation_assets.recovery import prepare_instance
 from preannotation_assets.settings import Settings
+from preannotation_assets.settings.model_access import most_in_flight
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
 
 __all__ = ["run_dev", "sample_batch"]
@@ -100,7 +101,7 @@ def _with_model(settings: Settings) -> Iterator[Settings]:
         return
     simulator = SimulatorSettings(
         models=(SimulatedModel(settings.generation.model),),
-        slots=settings.asking.max_in_flight,
+        slots=most_in_flight(settings.ollama, settings.asking),
         speed=_SPEED,
     )
     with RunningSimulator(simulator) as running:

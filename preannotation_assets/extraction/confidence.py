@@ -1,8 +1,10 @@
 """Confidence from token log-probabilities, over the tokens of a value only.
 
-Whether a server scores tokens before its grammar is applied (Ollama) or after, the forced tokens of the
-JSON around a value say nothing; only tokens that overlap the value's own characters count. Where
-nothing is known of the tokens, the digit by which the model rated its own answer is taken, if it was asked.
+Whether a server scores tokens before its grammar is applied (Ollama, llama-server) or after (vLLM), the
+forced tokens of the JSON around a value say nothing; only tokens that overlap the value's own characters
+count. After the grammar 0.0 may mean that it left one choice: a value of such tokens only has no known
+probability. Where nothing is known of the tokens, the digit by which the model rated its own answer is taken,
+if it was asked.
 """
 
 import math
@@ -28,6 +30,7 @@ class ConfidenceSource(StrEnum):
     """What a confidence was made of."""
 
     LOG_PROBABILITIES = "log_probabilities"
+    MASKED_LOG_PROBABILITIES = "masked_log_probabilities"
     SELF_REPORTED = "self_reported"
     UNKNOWN = "unknown"
 
@@ -36,12 +39,14 @@ class TokenScores:
     """The log-probabilities of an answer's tokens, by place in the answer.
 
     ``lengths`` are code points, ``logprobs`` natural logarithms; the lengths must add up to the
-    answer's length, which the caller has made sure of when they were recorded.
+    answer's length, which the caller has made sure of when they were recorded. ``masked`` says that they
+    are those of the tokens that the server's grammar had left.
     """
 
-    __slots__ = ("_ends", "_logprobs")
+    __slots__ = ("_ends", "_logprobs", "masked")
 
-    def __init__(self, lengths: Sequence[int], logprobs: Sequence[float]) -> None:
+    def __init__(self, lengths: Sequence[int], logprobs: Sequence[float], *, masked: bool = False) -> None:
+        self.masked = masked
         self._ends = list(accumulate(lengths))
         self._logprobs = list(logprobs)
 
@@ -61,28 +66,37 @@ class TokenScores:
 class ValueProbability:
     """What the tokens of a value say: ``mean`` is the geometric mean of their probabilities.
 
-    ``lowest`` is the least likely token's probability, ``tokens`` how many there are.
+    ``lowest`` is the least likely token's probability, ``tokens`` how many there are. ``masked`` is as in
+    ``TokenScores``.
     """
 
     mean: float
     lowest: float
     tokens: int
+    masked: bool = False
 
 
 def value_probability(scores: TokenScores | None, start: int, end: int) -> ValueProbability | None:
-    """The probability of the tokens of ``answer[start:end]``; None where the server gave none."""
-    logprobs = scores.between(start, end) if scores else []
+    """The probability of the tokens of ``answer[start:end]``; None for none, or forced ones only."""
+    if scores is None:
+        return None
+    logprobs = scores.between(start, end)
     if not logprobs or not all(math.isfinite(logprob) for logprob in logprobs):
+        return None
+    if scores.masked and not any(logprobs):
         return None
     return ValueProbability(
         mean=math.exp(min(0.0, sum(logprobs) / len(logprobs))),
         lowest=math.exp(min(0.0, *logprobs)),
         tokens=len(logprobs),
+        masked=scores.masked,
     )
 
 
 def confidence_source(probability: ValueProbability | None, self_reported: int | None) -> ConfidenceSource:
     """Which of the two says how sure a value is: what the tokens say goes before the model's own word."""
+    if probability is not None and probability.masked:
+        return ConfidenceSource.MASKED_LOG_PROBABILITIES
     if probability is not None:
         return ConfidenceSource.LOG_PROBABILITIES
     return ConfidenceSource.UNKNOWN if self_reported is None else ConfidenceSource.SELF_REPORTED

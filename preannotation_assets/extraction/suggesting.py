@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from preannotation_assets.contracts import LogprobSource
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.confidence import (
     ConfidenceSource,
@@ -33,7 +34,10 @@ _NO_RULES: Final[Mapping[str, ValueRule]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ChunkAnswer:
-    """What the model answered about ``page_text[start:end]``; ``answered_at`` is microseconds, UTC."""
+    """What the model answered about ``page_text[start:end]``; ``answered_at`` is microseconds, UTC.
+
+    ``logprob_source`` is a contracts.LogprobSource, None where the log-probabilities are the model's own.
+    """
 
     start: int
     end: int
@@ -41,6 +45,7 @@ class ChunkAnswer:
     token_lengths: Sequence[int] | None
     token_logprobs: Sequence[float] | None
     answered_at: int
+    logprob_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +119,13 @@ def suggest(
 
 
 def value_probabilities(
-    answer: str, token_lengths: Sequence[int] | None, token_logprobs: Sequence[float] | None
+    answer: str,
+    token_lengths: Sequence[int] | None,
+    token_logprobs: Sequence[float] | None,
+    logprob_source: str | None = None,
 ) -> list[float | None]:
     """How probable each value of an answer is, whether or not it is on the page; None where unknown."""
-    scores = _token_scores(token_lengths, token_logprobs)
+    scores = _token_scores(token_lengths, token_logprobs, logprob_source)
     found = [
         value_probability(scores, quote.value_start, quote.value_end) for quote in parse_answer(answer).quotes
     ]
@@ -140,7 +148,7 @@ def _ground_chunk(page_text: str, answer: ChunkAnswer, labels: Collection[str]) 
         page_text[answer.start : answer.end], [Quote(quote.label, quote.text) for _, quote in known]
     )
     by_index = {index: result for (index, _), result in zip(known, results, strict=True)}
-    scores = _token_scores(answer.token_lengths, answer.token_logprobs)
+    scores = _token_scores(answer.token_lengths, answer.token_logprobs, answer.logprob_source)
     for index, quote in enumerate(quotes):
         probability = value_probability(scores, quote.value_start, quote.value_end)
         yield _outcome(answer, index, quote, by_index.get(index), probability)
@@ -238,5 +246,9 @@ def _span(answer: ChunkAnswer, quote: JudgedQuote) -> Span | None:
     )
 
 
-def _token_scores(lengths: Sequence[int] | None, logprobs: Sequence[float] | None) -> TokenScores | None:
-    return None if lengths is None or logprobs is None else TokenScores(lengths, logprobs)
+def _token_scores(
+    lengths: Sequence[int] | None, logprobs: Sequence[float] | None, source: str | None
+) -> TokenScores | None:
+    if lengths is None or logprobs is None:
+        return None
+    return TokenScores(lengths, logprobs, masked=source == LogprobSource.MASKED)

@@ -27,7 +27,7 @@ class Exchange:
     """A request to ``endpoint`` and its response; ``lost`` where nothing whole came back.
 
     ``seconds`` is the time from sending to the last byte. ``began_at`` is seconds since the Unix epoch.
-    ``headers`` have lower-case names.
+    ``headers`` have lower-case names. ``request`` is what was sent, where a reply is judged by it.
     """
 
     endpoint: str
@@ -37,6 +37,7 @@ class Exchange:
     status: int = 0
     headers: Mapping[str, str] | None = None
     content: bytes = field(default=b"", repr=False)
+    request: HttpRequest | None = field(default=None, repr=False)
 
     @property
     def is_reply(self) -> bool:

@@ -97,7 +97,7 @@ class ChatClient:
         else:
             seconds = time.monotonic() - began
             return Exchange(
-                endpoint, began_at, seconds, None, response.status_code, response.headers, content
+                endpoint, began_at, seconds, None, response.status_code, response.headers, content, request
             )
         return Exchange(endpoint, began_at, time.monotonic() - began, lost)
 

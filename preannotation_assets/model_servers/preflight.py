@@ -44,13 +44,16 @@ class ModelIdentity:
     """A model as the endpoints have it; ``digest`` names its weights, and is the same on all of them.
 
     ``versions`` are the servers' own, by endpoint. ``context_tokens`` is the least that an endpoint allows
-    for prompt and answer, None where the request says it.
+    for prompt and answer, None where the request says it. ``variant`` is what ``ModelServer.for_variant``
+    reads, ``notes`` are lines for whoever runs the batch.
     """
 
     model: str
     digest: str
     versions: tuple[tuple[str, str], ...]
     context_tokens: int | None = None
+    variant: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def identify_model(
@@ -82,9 +85,19 @@ def _one_model(server: ModelServer, model: str, identities: Mapping[str, Endpoin
     if len(digests) > 1:
         shown = ", ".join(f"{endpoint}: {identity.digest[:12]}" for endpoint, identity in identities.items())
         raise ModelError(f"{model} is not the same on all endpoints ({shown})", server.cure_missing(model))
-    versions = tuple((endpoint, identity.version) for endpoint, identity in identities.items())
+    variants = {identity.variant for identity in identities.values()}
+    if len(variants) > 1:
+        shown = ", ".join(f"{endpoint}: {identity.variant}" for endpoint, identity in identities.items())
+        raise ModelError(f"the endpoints are not asked alike ({shown})", "use servers of one kind in a run")
     limits = [identity.context_tokens for identity in identities.values() if identity.context_tokens]
-    return ModelIdentity(model, digests.pop(), versions, min(limits, default=None))
+    return ModelIdentity(
+        model,
+        digests.pop(),
+        versions=tuple((endpoint, identity.version) for endpoint, identity in identities.items()),
+        context_tokens=min(limits, default=None),
+        variant=variants.pop(),
+        notes=tuple(dict.fromkeys(note for identity in identities.values() for note in identity.notes)),
+    )
 
 
 def _client(server: ModelServer, environment: Mapping[str, str], timeout: httpx.Timeout) -> httpx.Client:
@@ -120,6 +133,7 @@ class _Fetcher:
             response.status_code,
             response.headers,
             response.content,
+            request,
         )
 
 

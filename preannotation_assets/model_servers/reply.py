@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from preannotation_assets.contracts import LogprobSource
+
 __all__ = ["ChatReply"]
 
 
@@ -11,9 +13,11 @@ class ChatReply:
 
     ``done`` says that the answer came to an end, ``done_reason`` why: ``stop`` where the model ended it,
     ``length`` where a limit did. Durations are seconds, counts are tokens; each is None where the server
-    left it out. ``token_lengths`` (code points) and ``token_logprobs`` are None unless the tokens join to
-    exactly the content. ``prompt_tokens`` includes cached ones (Ollama's since 0.30.1); ``prompt_seconds``
-    and ``answer_seconds`` are for the tokens the model read and wrote.
+    left it out. ``token_lengths`` (code points) and ``token_logprobs`` are those of the content; None unless
+    the tokens join to it, or to a text of which it is one part (``token_scores``). ``prompt_tokens`` includes
+    cached ones (Ollama's since 0.30.1), ``cached_tokens`` are those that the server had read before;
+    ``prompt_seconds`` and ``answer_seconds`` are for the tokens the model read and wrote.
+    ``logprob_source`` is None where the log-probabilities are the model's own.
     """
 
     content: str = field(repr=False)
@@ -28,3 +32,5 @@ class ChatReply:
     queue_seconds: float | None
     token_lengths: tuple[int, ...] | None
     token_logprobs: tuple[float, ...] | None
+    cached_tokens: int | None = None
+    logprob_source: LogprobSource | None = None

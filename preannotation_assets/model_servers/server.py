@@ -6,7 +6,7 @@ A new kind is a class with these methods, a member of ``ServerKind`` with its se
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.outcomes import Outcome
@@ -24,11 +24,16 @@ class EndpointIdentity:
 
     ``digest`` names the weights in letters, digits and ``:._-``; the same weights have the same one.
     ``context_tokens`` is what the server allows for prompt and answer, None where the request says it.
+    ``variant`` is what was found out about the server that requests to it depend on, in a text that
+    ``ModelServer.for_variant`` reads. ``notes`` are lines for whoever runs the batch: what cannot be known,
+    and what the server could do better.
     """
 
     version: str
     digest: str
     context_tokens: int | None = None
+    variant: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class ModelServer(Protocol):
@@ -62,6 +67,9 @@ class ModelServer(Protocol):
     def identify(self, endpoint: str, model: str, fetch: Fetch) -> EndpointIdentity:
         """Version, model and limits of an endpoint; raises EndpointError, AccessDeniedError or ModelError."""
 
+    def for_variant(self, variant: str) -> Self:
+        """The same kind for servers that were found to be of a variant; see ``EndpointIdentity``."""
+
     def digest_request(self, model: str) -> HttpRequest:
         """The request that tells the digest of a model by now."""
 
@@ -70,6 +78,9 @@ class ModelServer(Protocol):
 
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The request that loads the model and answers nothing; None where it is always loaded."""
+
+    def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
+        """A request that reads the constant part of the prompt and answers next to nothing; None for none."""
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of an answer schema this kind would ignore, refuse or reorder, a line each."""

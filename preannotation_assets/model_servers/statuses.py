@@ -21,6 +21,7 @@ __all__ = [
     "is_denied",
     "is_wrong_for_all",
     "judge_unavailable",
+    "key_error",
     "login_error",
     "parse_retry_after",
 ]
@@ -61,6 +62,14 @@ def login_error(endpoint: str, kind: str, status: int) -> AccessDeniedError:
     return AccessDeniedError(
         f"{endpoint} answers with status {status} and not with {kind}'s JSON, as a login page does",
         "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, or ask for access",
+    )
+
+
+def key_error(endpoint: str, status: int, variable: str) -> AccessDeniedError:
+    """What is told of a server that wants a key of its own, which is in an environment ``variable``."""
+    return AccessDeniedError(
+        f"{endpoint} answers with status {status}: it wants another key, or one at all",
+        f"set {variable} to the server's key where the run and its tasks read their environment",
     )
 
 

@@ -11,7 +11,13 @@ from preannotation_assets.settings.groups import (
     StorageSettings,
     WarehouseSettings,
 )
-from preannotation_assets.settings.servers import OllamaSettings, ServerChoice, ServerKind, ServerSettings
+from preannotation_assets.settings.servers import (
+    OllamaSettings,
+    OpenAISettings,
+    ServerChoice,
+    ServerKind,
+    ServerSettings,
+)
 
 __all__ = [
     "DEFAULT_ENDPOINT",
@@ -20,6 +26,7 @@ __all__ = [
     "GenerationSettings",
     "LabelSettings",
     "OllamaSettings",
+    "OpenAISettings",
     "ServerChoice",
     "ServerKind",
     "ServerSettings",

@@ -23,12 +23,20 @@ from preannotation_assets.settings.groups import (
     StorageSettings,
     WarehouseSettings,
 )
-from preannotation_assets.settings.servers import OllamaSettings, ServerChoice, ServerKind, ServerSettings
+from preannotation_assets.settings.servers import (
+    OllamaSettings,
+    OpenAISettings,
+    ServerChoice,
+    ServerKind,
+    ServerSettings,
+)
 
 __all__ = ["Settings"]
 
-# Variables that begin as ours do and are read by others: deploy/entrypoint.sh, and the benchmarks.
-_OTHER_VARIABLES: Final = frozenset(("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON"))
+# Begin as ours do and are no settings: of deploy/entrypoint.sh, of the benchmarks, and a secret.
+_OTHER_VARIABLES: Final = frozenset(
+    ("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON", "PREANNOTATION_SERVER_API_KEY")
+)
 # Kubernetes tells every pod of the services in its namespace, of one called `preannotation` by these.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 _WHOLE_NUMBER: Final = re.compile(r"\d{1,9}")
@@ -51,6 +59,7 @@ class Settings(BaseSettings):
     labels: LabelSettings = Field(default_factory=LabelSettings)
     server_choice: ServerChoice = Field(default_factory=ServerChoice)
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
+    openai: OpenAISettings = Field(default_factory=OpenAISettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)

@@ -3,9 +3,9 @@
 The environment is read into these models (``environment.py``), Dagster's resources inherit them, and the
 README's table is printed from them (``table.py``). A description is shown in Dagster's launchpad as well.
 
-Secrets (``CF_ACCESS_CLIENT_SECRET``, ``motherduck_token``, ``AWS_*``) are not settings: whoever needs
-one reads it from the environment at the moment of use, so that it cannot reach a configuration that
-Dagster stores and shows.
+Secrets (``PREANNOTATION_SERVER_API_KEY``, ``CF_ACCESS_CLIENT_SECRET``, ``motherduck_token``, ``AWS_*``) are
+not settings: whoever needs one reads it from the environment at the moment of use, so that it cannot reach
+a configuration that Dagster stores and shows.
 """
 
 from pathlib import Path
@@ -204,11 +204,11 @@ class GenerationSettings(SettingsGroup):
 class AskingSettings(SettingsGroup):
     """How hard the model servers are pushed, and when a request or a run is given up."""
 
-    max_in_flight: int = Field(
-        default=4,
+    max_in_flight: Annotated[int | None, Reading(default_shown="`4` of Ollama, `256` of openai")] = Field(
+        default=None,
         ge=1,
         description="Requests in flight at each server, at most, over all runs of this machine; not above "
-        "what it works on at once, OLLAMA_NUM_PARALLEL of Ollama.",
+        "what it works on at once (OLLAMA_NUM_PARALLEL of Ollama, --max-num-seqs of vLLM).",
     )
     stream: StreamChoice = Field(
         default=StreamChoice.auto, description="Whether answers are streamed; auto streams over https only."

@@ -6,7 +6,7 @@ imported when it is asked for: settings are light to import.
 
 from abc import abstractmethod
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from pydantic import Field, field_validator
 
@@ -18,8 +18,12 @@ from preannotation_assets.settings.groups import SettingsGroup, refused
 if TYPE_CHECKING:
     from preannotation_assets.model_servers.server import ModelServer
 
-__all__ = ["OllamaSettings", "ServerChoice", "ServerKind", "ServerSettings"]
+__all__ = ["OllamaSettings", "OpenAISettings", "ServerChoice", "ServerKind", "ServerSettings"]
 
+_URLS: Final = "PREANNOTATION_SERVER_URLS"
+# Where vLLM listens if nothing else is said.
+_VLLM_PORT: Final = 8000
+_VLLM: Final = f"http://127.0.0.1:{_VLLM_PORT}"
 _DURATION: Final = r"^-?(\d+(\.\d+)?(ms|s|m|h))+$"
 
 
@@ -27,16 +31,26 @@ class ServerKind(StrEnum):
     """The kinds of model servers; each is also the name of its group of settings."""
 
     ollama = "ollama"
+    openai = "openai"
 
 
 class ServerChoice(SettingsGroup):
     """Which of the kinds is asked."""
 
-    server: ServerKind = Field(default=ServerKind.ollama, description="The kind of the model servers.")
+    server: ServerKind = Field(
+        default=ServerKind.ollama,
+        description="The kind of the model servers; openai is vLLM, llama-server and what else speaks"
+        " OpenAI's chat completions (docs/model-servers.md).",
+    )
 
 
 class ServerSettings(SettingsGroup):
-    """What every kind has: addresses, and a protocol."""
+    """What every kind has: addresses, and a protocol.
+
+    ``usual_in_flight`` is how many requests an endpoint is sent at once where nothing else is configured.
+    """
+
+    usual_in_flight: ClassVar[int]
 
     endpoints: list[str] = Field(default=[])
 
@@ -51,6 +65,8 @@ class ServerSettings(SettingsGroup):
 
 class OllamaSettings(ServerSettings):
     """Where Ollama is, and what only Ollama knows."""
+
+    usual_in_flight: ClassVar[int] = 4
 
     endpoints: Annotated[
         list[str],
@@ -89,3 +105,47 @@ class OllamaSettings(ServerSettings):
         from preannotation_assets.model_servers.ollama.server import OllamaServer
 
         return OllamaServer(self.keep_alive)
+
+
+class OpenAISettings(ServerSettings):
+    """Where OpenAI-compatible servers are, and what only their operator knows.
+
+    Their key is no setting: PREANNOTATION_SERVER_API_KEY is read by the process that sends a request.
+    """
+
+    usual_in_flight: ClassVar[int] = 256
+
+    endpoints: Annotated[
+        list[str], Reading(variables=(_URLS,), default_shown=f"`{_VLLM}`", may_hold_secret=True)
+    ] = Field(
+        default=[],
+        description="OpenAI-compatible servers with the same model, comma-separated, with /v1 at the end or"
+        f" without. Without any it is {_VLLM}.",
+    )
+    revision: Annotated[
+        str, Reading(variables=("PREANNOTATION_SERVER_REVISION",), expected="letters, digits and :._-/")
+    ] = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9:._/-]{0,100}$",
+        description="Your name for the weights that these servers have, such as the commit they were"
+        " downloaded at. Answers are kept under it; another one is asked all anew (docs/model-servers.md).",
+    )
+
+    @field_validator("endpoints")
+    @classmethod
+    def _normalise(cls, endpoints: list[str]) -> list[str]:
+        try:
+            urls = [parse_endpoint(endpoint, _VLLM_PORT, _URLS) for endpoint in endpoints]
+        except SettingsError as error:
+            raise refused(error) from None
+        return list(dict.fromkeys(url.removesuffix("/v1") for url in urls))
+
+    def addresses(self) -> list[str]:
+        """The base URLs to ask, without repeats; vLLM's on this machine where none is configured."""
+        return self.endpoints or [_VLLM]
+
+    def server(self) -> "ModelServer":
+        """Chat completions with a JSON schema."""
+        from preannotation_assets.model_servers.openai.server import OpenAIServer
+
+        return OpenAIServer(self.revision)

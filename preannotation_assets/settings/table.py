@@ -24,7 +24,13 @@ _OTHERS: Final = (
     ),
     (("DAGSTER_HOME",), "`.dagster` here", "Where Dagster keeps its runs."),
     (
-        ("CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET", "motherduck_token", "AWS_*"),
+        (
+            "PREANNOTATION_SERVER_API_KEY",
+            "CF_ACCESS_CLIENT_ID",
+            "CF_ACCESS_CLIENT_SECRET",
+            "motherduck_token",
+            "AWS_*",
+        ),
         "",
         "Secrets; only ever read from the environment.",
     ),

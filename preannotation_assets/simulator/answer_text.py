@@ -17,6 +17,7 @@ from preannotation_assets.simulator.values import JsonObject
 __all__ = [
     "AnswerToken",
     "answers_to",
+    "cut_tokens",
     "invalid_json",
     "prose_answer",
     "schema_answer",
@@ -51,7 +52,7 @@ def schema_answer(
     Raises ``RefusedError`` (400) for a schema that the runner refuses.
     """
     filled = fill_schema(schema if schema is not None else _MAP_OF_QUOTES, answers)
-    return _tokens(list(_write(_sorted(filled) if alphabetises_keys else filled)))
+    return cut_tokens(list(_write(_sorted(filled) if alphabetises_keys else filled)))
 
 
 def prose_answer(answers: Sequence[Answer]) -> tuple[AnswerToken, ...]:
@@ -59,7 +60,7 @@ def prose_answer(answers: Sequence[Answer]) -> tuple[AnswerToken, ...]:
     pieces: list[tuple[str, float | None]] = []
     for answer in answers:
         pieces.extend([(f"{answer.kind.value}: ", None), (answer.text, answer.quality), ("\n", None)])
-    return _tokens(pieces or [("No entities.", None)])
+    return cut_tokens(pieces or [("No entities.", None)])
 
 
 def whitespace_answer(count: int) -> tuple[AnswerToken, ...]:
@@ -108,8 +109,8 @@ def _write_quote(quote: QuotedText) -> Iterator[tuple[str, float | None]]:
         yield text, quote.quality
 
 
-def _tokens(pieces: Sequence[tuple[str, float | None]]) -> tuple[AnswerToken, ...]:
-    """Cut the whole text into tokens; one that touches a quote has the quote's quality."""
+def cut_tokens(pieces: Sequence[tuple[str, float | None]]) -> tuple[AnswerToken, ...]:
+    """Cut a text, given in pieces, into tokens; one that touches a quote has the quote's quality."""
     text = "".join(piece for piece, _ in pieces)
     qualities = [quality for piece, quality in pieces for _ in piece]
     tokens = []

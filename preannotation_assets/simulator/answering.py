@@ -1,8 +1,6 @@
 """One request for an answer, from its body to its reply: loading, queueing, generating, faults."""
 
 import asyncio
-import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from preannotation_assets.simulator.clock import SimulatedClock
+from preannotation_assets.simulator.connections import reset_connection
 from preannotation_assets.simulator.edge import edge_response, json_response
 from preannotation_assets.simulator.faults import EDGE_FAULTS, Fault, FaultRule, FaultSchedule
 from preannotation_assets.simulator.generation import Pace
@@ -35,7 +34,6 @@ from preannotation_assets.simulator.versions import abilities_of
 
 __all__ = ["Answering"]
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _MID_FAULTS = (
     Fault.CRASH_MID_GENERATION,
     Fault.ERROR_MID_STREAM,
@@ -164,7 +162,7 @@ class Answering:
             self.scheduler.crash(job.lease.runner)
             raise RunnerStoppedError
         if job.order.has(Fault.SOCKET_RESET):
-            _reset_connection(http)
+            reset_connection(http)
             raise ConnectionResetError
         if job.order.has(Fault.STALL):
             await job.lease.runner.pause(job.order.fault_seconds)
@@ -232,14 +230,3 @@ async def _answer_at_edge(rule: FaultRule, host: str) -> web.StreamResponse:
     if rule.fault is Fault.EDGE_TIMEOUT:
         await asyncio.sleep(rule.seconds)
     return edge_response(rule, host)
-
-
-def _reset_connection(http: web.Request) -> None:
-    """End the connection with a TCP reset, without an answer."""
-    transport = http.transport
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()

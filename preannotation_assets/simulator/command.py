@@ -16,7 +16,7 @@ from preannotation_assets.simulator.settings import (
     TimeModel,
 )
 
-__all__ = ["add_arguments", "main", "run", "settings_of"]
+__all__ = ["add_arguments", "fault_rule", "main", "run", "settings_of"]
 
 _DEFAULTS = SimulatorSettings()
 _OLLAMA_PORT = 11_434
@@ -95,7 +95,7 @@ def settings_of(arguments: argparse.Namespace) -> SimulatorSettings:
         time=TimeModel(arguments.load_seconds, arguments.prefill_rate, arguments.decode_rate),
         seed=arguments.seed,
         habits=HabitRates.NONE if arguments.no_habits else HabitRates(),
-        faults=tuple(_fault_rule(text, arguments.fault_seconds) for text in arguments.fault),
+        faults=tuple(fault_rule(text, arguments.fault_seconds) for text in arguments.fault),
         access=_credentials() if arguments.require_access else None,
     )
 
@@ -109,7 +109,8 @@ def _models(arguments: argparse.Namespace) -> Iterator[SimulatedModel]:
         yield SimulatedModel(name, is_cloud=True)
 
 
-def _fault_rule(text: str, seconds: float) -> FaultRule:
+def fault_rule(text: str, seconds: float) -> FaultRule:
+    """The rule of one ``--fault``, ``NAME=PROBABILITY``; raises ``SettingsError``."""
     name, _, probability = text.partition("=")
     if name not in set(Fault):
         raise SettingsError(f"no fault is called {name}", f"choose one of {', '.join(Fault)}")

@@ -1,15 +1,14 @@
 """What only the stand-in has: ``/simulator`` tells what it was asked and takes faults at run time."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from preannotation_assets.simulator.answering import Answering
 from preannotation_assets.simulator.edge import json_response
-from preannotation_assets.simulator.faults import FaultRule
-from preannotation_assets.simulator.journal import RequestRecord, Summary
-from preannotation_assets.simulator.models import ModelShelf
+from preannotation_assets.simulator.faults import FaultRule, FaultSchedule
+from preannotation_assets.simulator.journal import Journal, RequestRecord, Summary
 from preannotation_assets.simulator.refusals import RefusedError
 from preannotation_assets.simulator.replies import encode
 from preannotation_assets.simulator.requests import parse_body
@@ -19,7 +18,7 @@ __all__ = ["OWN_PATH", "Introspection", "parse_rules"]
 
 OWN_PATH = "/simulator"
 _NOTICE = (
-    "This is a stand-in for Ollama. It speaks Ollama's protocol; its answers come from rules and word "
+    "This is a stand-in for {0}. It speaks its protocol; its answers come from rules and word "
     "lists, with mistakes on purpose, and not from a language model. No claim about the quality of any "
     "model can be made from them. /simulator/requests and /simulator/summary tell what it was asked.\n"
 )
@@ -41,11 +40,23 @@ def parse_rules(rules: JsonValue) -> tuple[FaultRule, ...]:
 class Introspection:
     """The server's own routes, and the same for callers in its process."""
 
-    def __init__(self, answering: Answering, shelf: ModelShelf, first_faults: tuple[FaultRule, ...]) -> None:
-        """Speak for one server."""
-        self._answering = answering
-        self._shelf = shelf
+    def __init__(
+        self,
+        stands_for: str,
+        journal: Journal,
+        faults: FaultSchedule,
+        first_faults: tuple[FaultRule, ...],
+        forget: Callable[[], None],
+    ) -> None:
+        """Speak for one server, a stand-in for ``stands_for``.
+
+        A reset puts ``first_faults`` in force again and calls ``forget``.
+        """
+        self._stands_for = stands_for
+        self._journal = journal
+        self._schedule = faults
         self._first_faults = first_faults
+        self._forget = forget
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the routes under ``/simulator``."""
@@ -57,24 +68,24 @@ class Introspection:
 
     def records(self) -> tuple[RequestRecord, ...]:
         """What happened to every request, in order of arrival."""
-        return self._answering.journal.records
+        return self._journal.records
 
     def summary(self) -> Summary:
         """Counts and peaks."""
-        return self._answering.journal.summary()
+        return self._journal.summary()
 
     def set_faults(self, rules: tuple[FaultRule, ...]) -> None:
         """Put fault rules in force; requests are counted from 1 again."""
-        self._answering.faults.set_rules(rules)
+        self._schedule.set_rules(rules)
 
     def reset(self) -> None:
-        """Forget records and digest changes, and put the faults of the settings in force again."""
-        self._answering.journal.reset()
-        self._answering.faults.set_rules(self._first_faults)
-        self._shelf.reset()
+        """Forget records and changes of the model, and put the faults of the settings in force again."""
+        self._journal.reset()
+        self._schedule.set_rules(self._first_faults)
+        self._forget()
 
     async def _notice(self, _: web.Request) -> web.StreamResponse:
-        return web.Response(text=_NOTICE)
+        return web.Response(text=_NOTICE.format(self._stands_for))
 
     async def _requests(self, _: web.Request) -> web.StreamResponse:
         requests: list[JsonValue] = [asdict(record) for record in self.records()]

@@ -13,7 +13,7 @@ from preannotation_assets.simulator.certainty import stated_probability
 from preannotation_assets.simulator.chance import fraction
 from preannotation_assets.simulator.values import JsonObject, JsonValue
 
-__all__ = ["LogprobScale", "logprob_entries"]
+__all__ = ["LogprobScale", "logprob_entries", "token_logprob"]
 
 _FORCED_LEAST, _FORCED_MOST = -14.0, -3.0
 _ALTERNATIVES = (
@@ -58,7 +58,7 @@ def logprob_entries(
     each entry lists, from 0.
     """
     return [
-        _entry(text, _logprob(quality, text, number, scale), top)
+        _entry(text, token_logprob(quality, text, number, scale), top)
         for number, text, quality in _joined(tokens, first)
     ]
 
@@ -73,7 +73,8 @@ def _joined(tokens: Sequence[AnswerToken], first: int) -> Iterator[tuple[int, st
         held = ""
 
 
-def _logprob(quality: float | None, text: str, number: int, scale: LogprobScale) -> float:
+def token_logprob(quality: float | None, text: str, number: int, scale: LogprobScale) -> float:
+    """The log-probability of token number ``number`` of an answer, before any grammar."""
     chance = fraction(scale.seed, "logprob", number, text)
     if quality is None:
         return _FORCED_LEAST + (_FORCED_MOST - _FORCED_LEAST) * chance

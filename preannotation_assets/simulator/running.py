@@ -1,130 +1,20 @@
-"""Running the stand-in server: as a process of its own, or in a thread beside a test."""
+"""Running the stand-in for Ollama: as a process of its own, or in a thread beside a test."""
 
-import asyncio
-import contextlib
-import copy
-import signal
-import sys
-import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self, TypeVar
-
-from preannotation_assets.errors import EndpointError
-from preannotation_assets.simulator.faults import FaultRule
-from preannotation_assets.simulator.journal import RequestRecord, Summary
+from preannotation_assets.simulator.hosting import RunningStandIn, serve_until_signal
 from preannotation_assets.simulator.server import StandInServer
 from preannotation_assets.simulator.settings import SimulatorSettings
 
 __all__ = ["RunningSimulator", "serve"]
 
-Result = TypeVar("Result")
-
-_CALL_SECONDS = 10.0
-
 
 def serve(settings: SimulatorSettings) -> None:
-    """Serve until SIGTERM or SIGINT; port 0 takes a free one.
-
-    Prints exactly one line when it listens: ``stand-in Ollama listening on http://HOST:PORT``. Must be
-    called in the main thread. Raises ``EndpointError`` where the address cannot be listened on.
-    """
-    asyncio.run(_serve(settings))
+    """Serve until SIGTERM or SIGINT, as ``serve_until_signal`` does."""
+    serve_until_signal(lambda: StandInServer(settings))
 
 
-async def _serve(settings: SimulatorSettings) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    server = StandInServer(settings)
-    try:
-        url = await _start(server)
-        sys.stdout.write(f"stand-in Ollama listening on {url}\n")
-        sys.stdout.flush()
-        await ended.wait()
-    finally:
-        await server.stop()
-
-
-async def _start(server: StandInServer) -> str:
-    try:
-        return await server.start()
-    except OSError as error:
-        address = f"{server.settings.host}:{server.settings.port}"
-        raise EndpointError(
-            f"cannot listen on {address} (errno {error.errno})", "choose another port"
-        ) from None
-
-
-class RunningSimulator:
-    """A stand-in server in a thread with its own event loop, for the time of a ``with`` block.
-
-    ``url`` is where it listens. Its accessors may be called from any thread; what they return is a
-    copy.
-    """
+class RunningSimulator(RunningStandIn):
+    """A stand-in for Ollama in a thread, for the time of a ``with`` block."""
 
     def __init__(self, settings: SimulatorSettings | None = None) -> None:
         """Prepare; entering the block starts."""
-        self._settings = settings or SimulatorSettings()
-        self._loop = asyncio.new_event_loop()
-        self._server: StandInServer | None = None
-        self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in Ollama", daemon=True)
-        self.url = ""
-
-    def __enter__(self) -> Self:
-        """Start; raises ``EndpointError`` where the address cannot be listened on."""
-        self._thread.start()
-        try:
-            self.url = asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result(_CALL_SECONDS)
-        except EndpointError:
-            self._end_loop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close all connections and end the thread."""
-        with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self._running().stop(), self._loop).result(_CALL_SECONDS)
-        self._end_loop()
-
-    def requests(self) -> tuple[RequestRecord, ...]:
-        """What happened to every request, in order of arrival."""
-        return self._call(lambda: tuple(map(copy.copy, self._running().introspection.records())))
-
-    def summary(self) -> Summary:
-        """Counts and peaks since the start or the last reset."""
-        return self._call(self._running().introspection.summary)
-
-    def set_faults(self, *rules: FaultRule) -> None:
-        """Put these fault rules in force, none to end all; requests are counted from 1 again."""
-        self._call(lambda: self._running().introspection.set_faults(rules))
-
-    def reset(self) -> None:
-        """Forget records and digest changes, and put the faults of the settings in force again."""
-        self._call(self._running().introspection.reset)
-
-    async def _begin(self) -> str:
-        self._server = StandInServer(self._settings)
-        return await _start(self._server)
-
-    def _running(self) -> StandInServer:
-        if self._server is None:
-            raise EndpointError("the stand-in server is not running", "use it as a context manager")
-        return self._server
-
-    def _call(self, function: Callable[[], Result]) -> Result:
-        async def call() -> Result:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(_CALL_SECONDS)
-
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CALL_SECONDS)
-        self._loop.close()
+        super().__init__(lambda: StandInServer(settings or SimulatorSettings()))

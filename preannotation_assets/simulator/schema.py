@@ -34,10 +34,14 @@ __all__ = ["Filled", "QuotedText", "fill_schema", "plain_value"]
 
 @dataclass(frozen=True, slots=True)
 class QuotedText:
-    """A string (or a number read from one) that came from an answer of that ``quality``."""
+    """A string (or a number read from one) that came from an answer of that ``quality``.
+
+    ``is_bounded`` says whether the schema limits its length, which some grammars treat in their own way.
+    """
 
     value: str | int | float
     quality: float
+    is_bounded: bool = False
 
 
 Filled: TypeAlias = JsonValue | QuotedText | list["Filled"] | dict[str, "Filled"]
@@ -376,7 +380,7 @@ def _held_string(node: SchemaNode, answer: Answer, _: int) -> Filled:
     pattern = node.get("pattern")
     if len(text) < least or (isinstance(pattern, str) and not matches_pattern(pattern, text)):
         return None
-    return QuotedText(text, answer.quality)
+    return QuotedText(text, answer.quality, "minLength" in node or "maxLength" in node)
 
 
 def _held_number(node: SchemaNode, answer: Answer, _: int) -> Filled:

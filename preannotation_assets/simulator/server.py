@@ -39,9 +39,13 @@ class StandInServer:
     def __init__(self, settings: SimulatorSettings) -> None:
         """Prepare the routes; ``start`` listens."""
         self.settings = settings
+        self.stands_for = "Ollama"
+        self.address = f"{settings.host}:{settings.port}"
         self._shelf = ModelShelf(settings.models)
         self._answering = Answering(settings, self._shelf)
-        self.introspection = Introspection(self._answering, self._shelf, settings.faults)
+        self.introspection = Introspection(
+            "Ollama", self._answering.journal, self._answering.faults, settings.faults, self._shelf.reset
+        )
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,

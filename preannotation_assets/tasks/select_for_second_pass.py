@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from preannotation_assets.answer_store.index import IndexedAnswer, read_answers
 from preannotation_assets.contracts import AnswerStatus
@@ -10,6 +11,8 @@ from preannotation_assets.extraction.suggesting import value_probabilities
 from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store
 
 __all__ = ["DoubtfulRows", "SelectForSecondPass", "select_for_second_pass"]
+
+_SCORED: Final = ("answer", "token_lengths", "token_logprobs", "logprob_source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,11 @@ def select_for_second_pass(task: SelectForSecondPass) -> DoubtfulRows:
     wanted = {key: answer for answers in task.answers.values() for key, answer in answers.items()}
     store = open_store(task.location)
     table = read_answers(store, wanted)
-    columns = ("request_key", "status", "answer", "token_lengths", "token_logprobs")
     doubtful = {
         row["request_key"]
-        for row in table.select(columns).to_pylist()
+        for row in table.select(["request_key", "status", *_SCORED]).to_pylist()
         if row["status"] == AnswerStatus.ANSWERED
-        and wants_second_pass(
-            value_probabilities(row["answer"], row["token_lengths"], row["token_logprobs"]), task.below
-        )
+        and wants_second_pass(value_probabilities(*(row[name] for name in _SCORED)), task.below)
     }
     rows = sorted(row for row, answers in task.answers.items() if doubtful & answers.keys())
     return DoubtfulRows(rows, store.fetched)

@@ -42,7 +42,8 @@ class Limits:
 class EndpointTotals:
     """What one endpoint has done; ``busy_seconds`` is the time its permits were out.
 
-    ``repeated`` counts its attempts that gave nothing, by reason.
+    ``repeated`` counts its attempts that gave nothing, by reason. ``cached_tokens`` are those of the
+    ``prompt_tokens`` that it had read before, None as long as it has not told.
     """
 
     answered: int = 0
@@ -51,6 +52,7 @@ class EndpointTotals:
     busy_seconds: float = 0.0
     failed: int = 0
     repeated: Counter[str] = field(default_factory=Counter)
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,8 @@ class Dispatcher:
         totals = self._totals[endpoint]
         totals.prompt_tokens += report.prompt_tokens or 0
         totals.answer_tokens += report.answer_tokens or 0
+        if report.cached_tokens is not None:
+            totals.cached_tokens = (totals.cached_tokens or 0) + report.cached_tokens
         self._done_tokens += report.done_tokens
         self._added += max(0, report.parts - 1)
         if report.outcome == AttemptOutcome.AGAIN:

@@ -58,6 +58,7 @@ class PermitReport:
     prompt_seconds: float | None = None
     answer_seconds: float | None = None
     estimated_prompt_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

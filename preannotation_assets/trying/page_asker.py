@@ -198,4 +198,5 @@ def _chunk_answer(asked: AskedChunk, reply: ChatReply) -> ChunkAnswer:
         token_lengths=reply.token_lengths,
         token_logprobs=reply.token_logprobs,
         answered_at=int(asked.answered_at * _MICROSECONDS),
+        logprob_source=reply.logprob_source,
     )

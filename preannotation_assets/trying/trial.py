@@ -14,28 +14,19 @@ from rich.console import Console
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
 from preannotation_assets.errors import BatchError, InferenceError
-from preannotation_assets.extraction.answer_format import answer_format
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme, label_colours
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
-from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key
 from preannotation_assets.manifests import Calibration, ChunksManifest
-from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
-from preannotation_assets.model_servers.preflight import (
-    identify_model,
-    preload,
-    require_honoured_schema,
-    require_room,
-    require_served_context,
-)
-from preannotation_assets.model_servers.retry_policy import RetryPolicy
-from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
-from preannotation_assets.settings import AskingSettings, Settings
+from preannotation_assets.model_servers.http_client import ChatClient
+from preannotation_assets.model_servers.model_access import ModelAccess
+from preannotation_assets.model_servers.template import RequestTemplate, request_key
+from preannotation_assets.settings import Settings
+from preannotation_assets.settings.model_access import model_access
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
 from preannotation_assets.trying.report import (
@@ -86,9 +77,7 @@ class TryRequest:
 class _Trial:
     """What all pages of a trial have in common."""
 
-    server: ModelServer
-    endpoints: tuple[str, ...]
-    asking: AskingSettings
+    access: ModelAccess
     scheme: LabelScheme
     template: RequestTemplate
     limits: ChunkLimits
@@ -133,7 +122,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         return
     size, pages = _survey(store, request, trial, open_pages)
     tried = _try(trial, pages)
-    capacity = Capacity(len(trial.endpoints), settings.asking.max_in_flight)
+    capacity = Capacity(len(trial.access.endpoints), trial.access.max_in_flight)
     _write(trial.console, projection_lines(size, tried, capacity))
     if request.doc_id is not None or request.page_num is not None:
         _write(trial.console, ["these pages were chosen and not drawn, so the interval may be far off"])
@@ -142,27 +131,20 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
 def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, console: Console) -> _Trial:
     """Makes sure that scheme, settings, servers and model are as a run needs them, and names them."""
     scheme = load_label_scheme(settings.labels.path)
-    prompt = build_prompt(scheme, answer_format(self_reported=settings.generation.self_reported))
-    options = ModelOptions(settings.generation.num_ctx, settings.generation.num_predict)
-    server = settings.model_servers.server()
-    require_honoured_schema(server, prompt)
-    require_room(prompt, settings.chunking.chunk_tokens, options)
-    endpoints = tuple(settings.model_servers.addresses())
-    identity = identify_model(
-        server, endpoints, settings.generation.model, os.environ, _timeouts(settings.asking)
-    )
-    require_served_context(identity, options)
-    versions = ", ".join(f"{endpoint} ({server.kind} {version})" for endpoint, version in identity.versions)
+    access = model_access(settings.model_servers, settings.generation, settings.asking)
+    prompt = access.prompt(scheme)
+    access.require_room(prompt, settings.chunking.chunk_tokens)
+    identity = access.identify(os.environ)
+    kind = access.server.kind
+    versions = ", ".join(f"{endpoint} ({kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
-    _write(console, [model, f"prompt {prompt.version}", ""])
+    _write(console, [model, f"prompt {prompt.version}", *map(visible, identity.notes), ""])
     return _Trial(
-        server=server,
-        endpoints=endpoints,
-        asking=settings.asking,
+        access=access.for_identity(identity),
         scheme=scheme,
-        template=RequestTemplate(settings.generation.model, identity.digest, prompt, options),
+        template=access.template(identity, prompt),
         limits=limits,
-        slots=SharedSemaphore(_semaphore_folder(os.environ), settings.asking.max_in_flight),
+        slots=SharedSemaphore(_semaphore_folder(os.environ), access.max_in_flight),
         console=console,
         view=view_for(console, label_colours(scheme)),
         with_prompt=request.with_prompt,
@@ -172,9 +154,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
 def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     shown = prompt_lines if trial.with_prompt else short_prompt_lines
     _write(trial.console, shown(trial.template.prompt))
-    timeouts = _timeouts(trial.asking)
-    policy = RetryPolicy(trial.asking.attempts, trial.asking.first_backoff)
-    preload(trial.server, trial.endpoints, trial.template, os.environ, timeouts, policy)
+    trial.access.preload(trial.template, os.environ)
     tried = asyncio.run(_ask(trial, pages))
     asked = [item for page in tried for item in page.asked]
     if asked and all(item.reason for item in asked):
@@ -184,17 +164,17 @@ def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
 
 async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
-    timeouts = _timeouts(trial.asking)
+    access = trial.access
     done: list[TriedPage] = []
-    async with ChatClient(trial.server, timeouts, os.environ, trial.asking.stream) as client:
+    async with ChatClient(access.server, access.timeouts, os.environ, access.stream) as client:
         asker = PageAsker(
             client,
-            trial.endpoints,
+            access.endpoints,
             trial.template,
             trial.limits,
             trial.scheme,
             trial.slots,
-            timeouts.total,
+            access.timeouts.total,
         )
         for number, page in enumerate(pages, start=1):
             tried = await asker.ask(page)
@@ -203,10 +183,6 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
             lines = page_lines(tried, title, trial.view, trial.template.prompt, with_prompt=trial.with_prompt)
             _write(trial.console, lines)
     return done
-
-
-def _timeouts(asking: AskingSettings) -> Timeouts:
-    return Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout)
 
 
 def _survey(

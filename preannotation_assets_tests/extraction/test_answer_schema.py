@@ -19,7 +19,7 @@ from preannotation_assets.extraction.answer_schema import (
 from preannotation_assets.extraction.delimiting import break_control_tokens
 from preannotation_assets.extraction.labels import MOST_QUOTE_CHARACTERS, LabelScheme
 from preannotation_assets.extraction.prompt import build_prompt
-from preannotation_assets.model_servers.ollama.schema_lint import lint_answer_schema
+from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.simulator.schema_nodes import check_schema
 
 edges = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"], exclude_characters=":")

@@ -11,6 +11,7 @@ from preannotation_assets.settings import (
     GenerationSettings,
     LabelSettings,
     OllamaSettings,
+    OpenAISettings,
     ServerChoice,
     ServerKind,
     ServerSettings,
@@ -38,7 +39,9 @@ EVERY_VARIABLE = {
     "AWS_DEFAULT_REGION": "not-used",
     "PREANNOTATION_PAGES_A_PART": "1000",
     "PREANNOTATION_LABELS": "/labels.yaml",
-    "PREANNOTATION_SERVER": "ollama",
+    "PREANNOTATION_SERVER": "openai",
+    "PREANNOTATION_SERVER_URLS": "http://gpu1:8000/v1, https://gpu2/api/v1/,gpu1,http://gpu1:8000",
+    "PREANNOTATION_SERVER_REVISION": "org/weights:4f2a",
     "PREANNOTATION_OLLAMA_ENDPOINTS": "gpu1, http://gpu2:80/ ,gpu1:11434,",
     "OLLAMA_HOST": "not-used",
     "PREANNOTATION_STREAM": "always",
@@ -70,7 +73,7 @@ def test_the_defaults_are_local() -> None:
     assert settings.ollama.endpoints == []
     assert settings.ollama.addresses() == ["http://127.0.0.1:11434"]
     assert settings.generation.model == "llama3.3:70b"
-    assert (settings.asking.max_in_flight, settings.spark.master) == (4, "local[*]")
+    assert (settings.asking.max_in_flight, settings.spark.master) == (None, "local[*]")
     assert settings.asking.stream is StreamChoice.auto
     assert Path(settings.storage.root).is_absolute()
     assert Path(settings.warehouse.database).is_absolute()
@@ -99,8 +102,11 @@ def test_every_variable_is_read() -> None:
             pages_a_part=1000,
         ),
         labels=LabelSettings(path="/labels.yaml"),
-        server_choice=ServerChoice(server=ServerKind.ollama),
+        server_choice=ServerChoice(server=ServerKind.openai),
         ollama=OllamaSettings(endpoints=["http://gpu1:11434", "http://gpu2:80"], keep_alive="-1m"),
+        openai=OpenAISettings(
+            endpoints=["http://gpu1:8000", "https://gpu2/api"], revision="org/weights:4f2a"
+        ),
         generation=GenerationSettings(
             model="qwen3:32b",
             num_ctx=16384,
@@ -127,9 +133,6 @@ def test_every_variable_is_read() -> None:
     assert settings.storage.place() == ("s3://bucket/some/prefix", "http://s3:9000", "eu-central-1")
     for setting in settings_of(Settings):
         value = getattr(getattr(settings, setting.group), setting.name)
-        # There is one kind of server so far.
-        if setting.name == "server":
-            continue
         assert value != setting.field.default, f"{setting.name} is tried with its default"
 
 

@@ -1,15 +1,23 @@
-"""``preannotate simulate-ollama``."""
+"""``preannotate simulate-ollama`` and ``preannotate simulate-openai``."""
 
 import argparse
 from typing import Final
 
-__all__ = ["NAME", "serve"]
+__all__ = ["OLLAMA", "OPENAI", "serve_ollama", "serve_openai"]
 
-NAME: Final = "simulate-ollama"
+OLLAMA: Final = "simulate-ollama"
+OPENAI: Final = "simulate-openai"
 
 
-def serve(arguments: argparse.Namespace) -> int:
-    """Serves the stand-in until a signal comes."""
+def serve_ollama(arguments: argparse.Namespace) -> int:
+    """Serves the stand-in for Ollama until a signal comes."""
     from preannotation_assets.simulator.command import main
 
-    return main(f"preannotate {NAME}", arguments.options)
+    return main(f"preannotate {OLLAMA}", arguments.options)
+
+
+def serve_openai(arguments: argparse.Namespace) -> int:
+    """Serves the stand-in for OpenAI-compatible servers until a signal comes."""
+    from preannotation_assets.simulator.openai.command import main
+
+    return main(f"preannotate {OPENAI}", arguments.options)

@@ -208,6 +208,7 @@ def _draft(
         model=inputs.outputs.model,
         model_version=inputs.outputs.model_version,
         prompt_version=inputs.outputs.prompt_version,
+        model_notes=inputs.outputs.model_notes,
         input_version=inputs.version,
         content_hash="",
         parquet_etag="",

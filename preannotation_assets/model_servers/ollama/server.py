@@ -4,13 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
-from preannotation_assets.model_servers.ollama.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     find_digest,
@@ -25,6 +24,7 @@ from preannotation_assets.model_servers.outcomes import (
     Unavailable,
     judge_reply,
 )
+from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
 from preannotation_assets.model_servers.template import RequestTemplate
 
@@ -96,6 +96,10 @@ class OllamaServer:
         payload = self._require_object(exchange, "/api/tags")
         return EndpointIdentity(version, _checked_digest(find_digest(payload, model), endpoint, model))
 
+    def for_variant(self, variant: str) -> Self:  # noqa: ARG002
+        """The same: all versions are asked alike."""
+        return self
+
     def digest_request(self, model: str) -> HttpRequest:  # noqa: ARG002
         """The list of models."""
         return HttpRequest("GET", "/api/tags")
@@ -108,6 +112,10 @@ class OllamaServer:
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request without messages, which loads the model with the options of the run."""
         return HttpRequest("POST", "/api/chat", preload_body(template, self.keep_alive))
+
+    def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:  # noqa: ARG002
+        """None."""
+        return None
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of a schema Ollama's grammar would ignore, refuse or reorder."""

@@ -10,6 +10,7 @@ from typing import Final
 from preannotation_assets.extraction.prompt import Message
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
+from preannotation_assets.model_servers.token_scores import read_token_scores
 
 __all__ = ["chat_body", "find_digest", "join_stream", "parse_reply", "preload_body"]
 
@@ -77,7 +78,7 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
         return None
     content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content)
     reason = payload.get("done_reason")
-    lengths, logprobs = _token_scores(payload.get("logprobs"), content)
+    lengths, logprobs = read_token_scores(payload.get("logprobs"), content)
     return ChatReply(
         content=content,
         done=payload["done"] is True,
@@ -125,27 +126,6 @@ def _options(options: ModelOptions) -> dict[str, object]:
 
 def _message_objects(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
-
-
-def _token_scores(
-    entries: object, content: str
-) -> tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]:
-    if not isinstance(entries, list) or not entries:
-        return None, None
-    lengths: list[int] = []
-    logprobs: list[float] = []
-    tokens: list[str] = []
-    for entry in entries:
-        token = entry.get("token") if isinstance(entry, Mapping) else None
-        logprob = entry.get("logprob") if isinstance(entry, Mapping) else None
-        if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
-            return None, None
-        tokens.append(token)
-        lengths.append(len(token))
-        logprobs.append(float(logprob))
-    if _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", "".join(tokens)) != content:
-        return None, None
-    return tuple(lengths), tuple(logprobs)
 
 
 def _count(value: object) -> int | None:

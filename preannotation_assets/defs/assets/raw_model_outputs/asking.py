@@ -20,6 +20,7 @@ from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
+from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
 from preannotation_assets.telemetry.progress import Work, reported_progress
@@ -55,6 +56,7 @@ class AskingRun:
     context: AssetExecutionContext
     spark: SparkResource
     model_server: ModelServerResource
+    access: ModelAccess
     switch: StopSwitch
 
 
@@ -89,7 +91,7 @@ def ask_what_is_open(run: AskingRun, batch: OutputsBatch, index: AnswerIndex) ->
 
 def _ask(run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work) -> AskingAccount:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
-    run.model_server.preload(batch.template)
+    run.access.preload(batch.template, os.environ)
     session = run.spark.spark_session
     with _permit_server(run, batch, session.sparkContext.getConf()) as permit_server:
         run.switch.permit_server = permit_server
@@ -111,13 +113,13 @@ def _tasks(
     work: Work,
     permit_server: PermitServer,
 ) -> list[AskModel]:
-    model_server = run.model_server
+    access = run.access
     plan = AskingPlan(
         template=batch.template,
-        policy=model_server.retry_policy(),
-        timeouts=model_server.timeouts(),
+        policy=access.policy,
+        timeouts=access.timeouts,
         permits=permit_server.address,
-        askers=min(work.requests, len(model_server.addresses()) * model_server.max_in_flight),
+        askers=min(work.requests, len(access.endpoints) * access.max_in_flight),
         overlap_tokens=batch.chunks.overlap_tokens,
         run_id=batch.run_id,
     )
@@ -127,9 +129,9 @@ def _tasks(
             answers_folder=batch.own_answers,
             parts=_parts_to_ask(batch, share),
             asking=replace(plan, task=number),
-            server=model_server.server(),
-            stream=model_server.stream,
-            flush_seconds=model_server.flush_seconds,
+            server=access.server,
+            stream=access.stream,
+            flush_seconds=run.model_server.flush_seconds,
         )
         for number, share in enumerate(split_by_tokens(wanted, run.spark.parallelism()))
     ]
@@ -139,14 +141,14 @@ def _tasks(
 def _permit_server(run: AskingRun, batch: OutputsBatch, conf: SparkConf) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
     driver_host = conf.get("spark.driver.host") or "127.0.0.1"
-    provider = run.model_server.server().kind.lower()
+    provider = run.access.server.kind.lower()
     names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model, provider)
     log = RequestLog(batch.store, f"{batch.layout.requests}/{batch.run_id}", batch.run_id)
     with (
         log,
         exported_metrics(os.environ, names, run.context.log.warning) as metrics,
         PermitServer(
-            run.model_server.addresses(),
+            run.access.endpoints,
             run.model_server.limits(),
             bind_host=conf.get("spark.driver.bindAddress") or driver_host,
             advertised_host=driver_host,

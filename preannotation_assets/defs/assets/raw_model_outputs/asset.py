@@ -1,5 +1,6 @@
 """The asset ``raw_model_outputs``: what the model answered, paid for once."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -87,12 +88,15 @@ def raw_model_outputs(
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
-    prompt = model_server.prompt(label_scheme.load())
-    model_server.require_room(prompt, cut.chunk_tokens)
-    identity = model_server.identify()
-    template = model_server.template(identity, prompt)
+    access = model_server.access()
+    prompt = access.prompt(label_scheme.load())
+    access.require_room(prompt, cut.chunk_tokens)
+    identity = access.identify(os.environ)
+    for note in identity.notes:
+        context.log.info(note)
+    template = access.template(identity, prompt)
     since = _started_at(context) if config.refresh else 0
-    run = AskingRun(context, spark, model_server, StopSwitch())
+    run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch())
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         index = AnswerIndex.read(store, layout.answers, since=since)

@@ -63,6 +63,7 @@ def collect(
         failed=sum(part.failed for part in parts),
         second_answered=sum(part.second_answered for part in parts),
         second_failed=sum(part.second_failed for part in parts),
+        model_notes=list(identity.notes),
     )
     if manifest.failed and not manifest.answered:
         reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))

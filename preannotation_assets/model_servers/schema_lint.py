@@ -1,7 +1,9 @@
-"""What Ollama makes of an answer schema. Pure.
+"""What the grammars of model servers make of an answer schema. Pure.
 
-Ollama turns a schema into a grammar (llama.cpp, ``common/json-schema-to-grammar.cpp``) and leaves out
-without a word what the grammar cannot say. The check knows the keywords that are honoured.
+Servers turn a schema into a grammar and leave out without a word what the grammar cannot say. The narrowest
+is llama.cpp's (``common/json-schema-to-grammar.cpp``), which Ollama and llama-server have; what it honours,
+xgrammar and llguidance (vLLM, SGLang) honour too, but for the length of strings. The check knows the
+keywords that are honoured.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +28,7 @@ _POSITIONS_KEYWORDS: Final = frozenset({"type", "prefixItems", "minItems", "maxI
 
 
 def lint_answer_schema(schema: Mapping[str, object]) -> list[str]:
-    """What of a schema Ollama would ignore, refuse or reorder; empty where there is nothing.
+    """What of a schema a grammar would ignore, refuse or reorder; empty where there is nothing.
 
     Each problem is one line that begins with the place as a JSON pointer; pointers name positions in
     ``properties``, not the properties' names. Asked for are: bounds of at most 1,900 on every string

@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: vLLM, llama.cpp's server, SGLang and what else speaks chat completions."""

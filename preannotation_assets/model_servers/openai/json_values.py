@@ -1,0 +1,37 @@
+"""What is read out of a server's JSON, of which every part may be missing or of another kind. Pure."""
+
+import json
+from collections.abc import Mapping
+
+__all__ = ["as_count", "as_mapping", "as_number", "as_text", "load_object"]
+
+
+def load_object(content: bytes | str) -> dict[str, object] | None:
+    """A JSON object; None where the content is none."""
+    try:
+        payload = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def as_mapping(value: object) -> Mapping[str, object]:
+    """The value, or an empty one where it is no object."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def as_text(value: object) -> str | None:
+    """The value where it is a text."""
+    return value if isinstance(value, str) else None
+
+
+def as_count(value: object) -> int | None:
+    """The value where it is a whole number of at least 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def as_number(value: object) -> float | None:
+    """The value where it is a number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        return None
+    return float(value)

@@ -1,0 +1,168 @@
+"""Chat completions as they come back, whole or as a stream of events. Pure.
+
+Fields as vLLM 0.32 and llama-server b10434 send them; each may be missing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from preannotation_assets.contracts import LogprobSource
+from preannotation_assets.model_servers.openai.json_values import (
+    as_count,
+    as_mapping,
+    as_number,
+    as_text,
+    load_object,
+)
+from preannotation_assets.model_servers.openai.variant import Variant
+from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.token_scores import read_token_scores
+
+__all__ = ["BrokenStreamError", "join_events", "parse_reply", "thought_instead"]
+
+_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+_MILLISECONDS: Final = 1e3
+_END: Final = b"[DONE]"
+_Scores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
+
+
+class BrokenStreamError(Exception):
+    """A stream holds something other than events with JSON objects."""
+
+
+def parse_reply(payload: Mapping[str, object], variant: Variant) -> ChatReply | None:
+    """Reads a completion; None where it is none. What a model thought is no part of its answer."""
+    choice = _choice(payload)
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        return None
+    content = message.get("content")
+    if not isinstance(content, str | None):
+        return None
+    content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content or "")
+    reason = as_text(choice.get("finish_reason"))
+    usage, timings = as_mapping(payload.get("usage")), as_mapping(payload.get("timings"))
+    durations = _durations(timings, as_mapping(payload.get("metrics")))
+    lengths, logprobs = _scores(choice, timings, content)
+    return ChatReply(
+        content=content,
+        done=reason is not None,
+        done_reason=reason,
+        prompt_tokens=as_count(usage.get("prompt_tokens")),
+        answer_tokens=as_count(usage.get("completion_tokens")),
+        total_seconds=None,
+        load_seconds=None,
+        prompt_seconds=durations["prompt"],
+        answer_seconds=durations["answer"],
+        queue_seconds=durations["queue"],
+        token_lengths=lengths,
+        token_logprobs=logprobs,
+        cached_tokens=_cached_tokens(usage, timings),
+        logprob_source=LogprobSource.MASKED if lengths and variant.scores_after_the_grammar else None,
+    )
+
+
+def thought_instead(payload: Mapping[str, object]) -> bool:
+    """Whether there are thoughts (``reasoning`` of vLLM, else ``reasoning_content``) and no answer."""
+    message = as_mapping(_choice(payload).get("message"))
+    thoughts = message.get("reasoning") or message.get("reasoning_content")
+    return bool(thoughts) and not message.get("content")
+
+
+def join_events(content: bytes) -> dict[str, object]:
+    """Puts the events of a stream together as the completion that ``stream: false`` would give.
+
+    ``error`` is in it where an event has one, whatever came before: such a stream ends in ``[DONE]`` as
+    others do. Without a finish_reason in a chunk there is none in the result.
+
+    Raises:
+        BrokenStreamError: an event is no JSON object.
+    """
+    texts: list[str] = []
+    thoughts: list[str] = []
+    scores: list[object] = []
+    joined: dict[str, object] = {}
+    reason: object = None
+    for chunk in _events(content):
+        joined |= {key: value for key, value in chunk.items() if value is not None and key != "choices"}
+        choice = _choice(chunk)
+        delta = as_mapping(choice.get("delta"))
+        texts.append(as_text(delta.get("content")) or "")
+        thoughts.append(as_text(delta.get("reasoning") or delta.get("reasoning_content")) or "")
+        entries = as_mapping(choice.get("logprobs")).get("content")
+        scores += entries if isinstance(entries, list) else []
+        reason = choice.get("finish_reason") or reason
+    message = {"role": "assistant", "content": "".join(texts), "reasoning": "".join(thoughts)}
+    whole = {"message": message, "finish_reason": reason, "logprobs": {"content": scores}}
+    return {**joined, "choices": [whole]}
+
+
+def _events(content: bytes) -> Iterator[dict[str, object]]:
+    """The objects of the ``data`` lines (server-sent events, one line each); comments are left out."""
+    for line in content.splitlines():
+        name, colon, value = line.partition(b":")
+        data = value.strip()
+        if not colon or name.strip() != b"data" or data == _END:
+            continue
+        chunk = load_object(data)
+        if chunk is None:
+            raise BrokenStreamError
+        yield chunk
+
+
+def _choice(payload: Mapping[str, object]) -> Mapping[str, object]:
+    choices = payload.get("choices")
+    return as_mapping(choices[0]) if isinstance(choices, list) and choices else {}
+
+
+def _scores(choice: Mapping[str, object], timings: Mapping[str, object], content: str) -> _Scores:
+    """Log-probabilities by token; none where llama-server accepted drafted tokens, which it scores 0.0."""
+    if as_count(timings.get("draft_n_accepted")):
+        return None, None
+    entries = as_mapping(choice.get("logprobs")).get("content")
+    return read_token_scores(_with_whole_characters(entries), content)
+
+
+def _with_whole_characters(entries: object) -> object:
+    """Entries without empty tokens, whose log-probabilities are added to those of the token behind them.
+
+    vLLM gives the first tokens of a character that several make as empty ones. The end of the answer is an
+    empty one of llama-server's; no token is behind it.
+    """
+    if not isinstance(entries, list):
+        return entries
+    whole: list[object] = []
+    pending = 0.0
+    for entry in entries:
+        token, logprob = as_mapping(entry).get("token"), as_mapping(entry).get("logprob")
+        if isinstance(logprob, bool) or not isinstance(logprob, int | float):
+            return None
+        pending += logprob
+        if token != "":
+            whole.append({"token": token, "logprob": pending})
+            pending = 0.0
+    return whole
+
+
+def _durations(timings: Mapping[str, object], metrics: Mapping[str, object]) -> dict[str, float | None]:
+    """Seconds, from llama-server's ``timings`` or from vLLM's ``metrics`` (--enable-per-request-metrics)."""
+    queue = _seconds(metrics.get("queue_time_ms"))
+    first_token = _seconds(metrics.get("time_to_first_token_ms"))
+    prompt = _seconds(timings.get("prompt_ms"))
+    if prompt is None and first_token is not None:
+        prompt = max(0.0, first_token - (queue or 0.0))
+    answer = _seconds(timings.get("predicted_ms"))
+    if answer is None:
+        answer = _seconds(metrics.get("generation_time_ms"))
+    return {"prompt": prompt, "answer": answer, "queue": queue}
+
+
+def _seconds(value: object) -> float | None:
+    milliseconds = as_number(value)
+    return None if milliseconds is None else milliseconds / _MILLISECONDS
+
+
+def _cached_tokens(usage: Mapping[str, object], timings: Mapping[str, object]) -> int | None:
+    cached = as_count(as_mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    return as_count(timings.get("cache_n")) if cached is None else cached
