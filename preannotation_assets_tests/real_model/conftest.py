@@ -105,7 +105,7 @@ def _killed(place: Place, server: RealServer) -> Ran:
         # The JVM and the workers of a killed driver end by themselves.
         with suppress(ProcessLookupError):
             poll(lambda: os.killpg(process.pid, 0) is not None, "the processes of the run ended")
-    poll(lambda: server.figures().busy == 0, "the slots are free")
+    poll(lambda: server.busy() == 0, "the slots are free")
     return Ran(status, log.read_text("utf-8"), server.figures())
 
 

@@ -1,10 +1,10 @@
 """llama.cpp's server with the model of `.venv-model`, as a process of its own. Its Python runs this.
 
-    .venv-model/bin/python llama_cpp_process.py MODEL SLOTS CONTEXT
+    .venv-model/bin/python llama_cpp_process.py MODEL SLOTS CONTEXT KEY
 
-The model is served under the name MODEL on a free port of 127.0.0.1, in SLOTS slots of CONTEXT tokens each.
-The address is printed when it is ready. It ends with its standard input, so that it does not outlive who
-started it.
+The model is served under the name MODEL on a free port of 127.0.0.1, in SLOTS slots of CONTEXT tokens each,
+to whoever has KEY; to everybody where it is empty. The address is printed when it is ready. It ends with its
+standard input, so that it does not outlive who started it.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from pathlib import Path
 import xllamacpp
 
 
-def main(model: str, slots: int, context_tokens: int) -> None:
+def main(model: str, slots: int, context_tokens: int, key: str) -> None:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(find_weights())
     parameters.model_alias = {model}
@@ -24,6 +24,7 @@ def main(model: str, slots: int, context_tokens: int) -> None:
     parameters.n_gpu_layers = 0
     # One core is left to who asks: threads that wait for each other stand still when a core is taken.
     parameters.cpuparams.n_threads = max(1, (os.cpu_count() or 1) - 1)
+    parameters.api_keys = [key] if key else []
     parameters.endpoint_metrics = True
     # Its page for browsers.
     parameters.ui = False
@@ -42,4 +43,4 @@ def find_weights() -> Path:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

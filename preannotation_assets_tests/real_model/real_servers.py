@@ -12,32 +12,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
-
-import httpx
+from urllib.request import Request, urlopen
 
 from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.openai.server import OpenAIServer
+from preannotation_assets.model_servers.openai.variant import Software, Variant
 from preannotation_assets.model_servers.server import ModelServer
 
-__all__ = ["CONTEXT_TOKENS", "MODEL", "SLOTS", "Figures", "LlamaCpp", "Ollama", "RealServer", "poll"]
+__all__ = ["CONTEXT_TOKENS", "KEY", "MODEL", "SLOTS", "Figures", "LlamaCpp", "Ollama", "RealServer", "poll"]
 
 MODEL: Final = "smollm2"
 SLOTS: Final = 2
+KEY: Final = "key-of-the-real-server"
 CONTEXT_TOKENS: Final = 2048
 PYTHON: Final = Path(__file__).parents[2] / ".venv-model" / "bin" / "python"
 _PROCESS: Final = Path(__file__).with_name("llama_cpp_process.py")
-# In llama.cpp's log, where a request leaves its slot.
+# In llama.cpp's log, where a request gets a slot and where it leaves it.
+_BEGUN: Final = re.compile(r"\| processing task")
 _ENDED: Final = re.compile(r"\| stop processing")
 _WEIGHTS: Final = "import llama_cpp_process as process; print(process.find_weights())"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a server says of itself: requests it works on now; since its start, those that ended, and tokens.
+    """What a server says of itself: requests that left their slot, and tokens, since its start.
 
     ``prompt_tokens`` were read; ``cached_tokens`` were in the prompts too, and known already.
     """
 
-    busy: int
     ended: int
     prompt_tokens: int
     cached_tokens: int
@@ -59,6 +61,9 @@ class RealServer(Protocol):
     def figures(self) -> Figures:
         """Its own figures by now."""
 
+    def busy(self) -> int:
+        """The requests that are in slots now. It is not asked, so that it can be looked at all the time."""
+
 
 def poll(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
@@ -78,7 +83,7 @@ class LlamaCpp:
     @contextmanager
     def start(cls, folder: Path) -> Iterator["LlamaCpp"]:
         log = folder / "server.log"
-        command = [str(PYTHON), str(_PROCESS), MODEL, str(SLOTS), str(CONTEXT_TOKENS)]
+        command = [str(PYTHON), str(_PROCESS), MODEL, str(SLOTS), str(CONTEXT_TOKENS), KEY]
         with (
             log.open("w") as output,
             subprocess.Popen(
@@ -92,24 +97,31 @@ class LlamaCpp:
             yield cls(address, log)
 
     def environment(self) -> dict[str, str]:
-        return {"PREANNOTATION_SERVER": "openai", "PREANNOTATION_SERVER_URLS": self.url}
+        return {
+            "PREANNOTATION_SERVER": "openai",
+            "PREANNOTATION_SERVER_URLS": self.url,
+            "PREANNOTATION_SERVER_API_KEY": KEY,
+        }
 
     def protocol(self) -> ModelServer:
-        raise NotImplementedError
+        return OpenAIServer(variant=Variant(Software.LLAMA_CPP))
 
     def figures(self) -> Figures:
-        # While it reads a prompt it answers nothing else.
-        text = httpx.get(f"{self.url}/metrics", timeout=120).raise_for_status().text
+        request = Request(f"{self.url}/metrics", headers={"Authorization": f"Bearer {KEY}"})
+        with urlopen(request, timeout=120) as response:
+            text = response.read().decode()
         metrics = {
             name: int(float(value)) for name, value in re.findall(r"^llamacpp:(\w+) (\S+)$", text, re.M)
         }
         return Figures(
-            metrics["requests_processing"] + metrics["requests_deferred"],
-            len(_ENDED.findall(self.log.read_text("utf-8", "replace"))),
+            len(_ENDED.findall(_read(self.log))),
             metrics["prompt_tokens_total"],
             metrics["prompt_tokens_cached_total"],
             metrics["tokens_predicted_total"],
         )
+
+    def busy(self) -> int:
+        return _busy(self.log)
 
 
 @dataclass(frozen=True)
@@ -153,20 +165,30 @@ class Ollama:
         return OllamaServer()
 
     def figures(self) -> Figures:
-        text = self.log.read_text("utf-8", "replace")
+        text = _read(self.log)
 
         def total(pattern: str) -> int:
             return sum(int(number) for number in re.findall(pattern, text))
 
         cached = total(r"cached n_tokens = (\d+)")
-        ended = len(_ENDED.findall(text))
         return Figures(
-            len(re.findall(r"\| processing task", text)) - ended,
-            ended,
+            len(_ENDED.findall(text)),
             total(r"task\.n_tokens = (\d+)") - cached,
             cached,
             total(r"\|\s+eval time =.*/\s+(\d+) tokens"),
         )
+
+    def busy(self) -> int:
+        return _busy(self.log)
+
+
+def _read(log: Path) -> str:
+    return log.read_text("utf-8", "replace")
+
+
+def _busy(log: Path) -> int:
+    text = _read(log)
+    return len(_BEGUN.findall(text)) - len(_ENDED.findall(text))
 
 
 @contextmanager
@@ -184,8 +206,9 @@ def _ended(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=10).is_success
-    except httpx.TransportError:
+        with urlopen(url, timeout=10):
+            return True
+    except OSError:
         return False
 
 

@@ -1,6 +1,7 @@
 """A request that is given up does not hold its slot to the end of an answer that nobody reads."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -35,18 +36,23 @@ def test_a_cancelled_request_frees_its_slot(real_server: RealServer, stream: Str
     prompt = replace(build_prompt(load_label_scheme(str(SCHEME))), answer_schema=LONG_ANSWER)
     template = RequestTemplate(MODEL, "0" * 64, prompt, ModelOptions(CONTEXT_TOKENS, ANSWER_TOKENS))
     before = real_server.figures()
-    assert before.busy == 0
+    assert real_server.busy() == 0
 
     async def give_up() -> None:
-        async with ChatClient(real_server.protocol(), Timeouts(), {}, stream) as client:
+        server, environment = real_server.protocol(), real_server.environment()
+        async with ChatClient(server, Timeouts(), environment, stream) as client:
             request = asyncio.create_task(
                 client.send(real_server.url, template, PAGES["arrival"], 0, total_seconds=600)
             )
-            await asyncio.to_thread(poll, lambda: real_server.figures().busy == 1, "the request is in a slot")
+            await asyncio.to_thread(poll, lambda: real_server.busy() == 1, "the request is in a slot")
             request.cancel()
+            with suppress(asyncio.CancelledError):
+                await request
 
     asyncio.run(give_up())
-    poll(lambda: real_server.figures().busy == 0, "the slot is free")
+    # llama.cpp's server looks after a client that takes no stream when it had nothing to tell anybody for a
+    # second: whoever asks for its figures all the time keeps it from that.
+    poll(lambda: real_server.busy() == 0, "the slot is free")
     after = real_server.figures()
     assert after.ended == before.ended + 1
     assert after.answer_tokens - before.answer_tokens < ANSWER_TOKENS
