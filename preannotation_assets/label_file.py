@@ -42,7 +42,7 @@ def load_label_scheme(path: str) -> LabelScheme:
 
 
 def check_file(path: str) -> tuple[bool, str]:
-    """Whether a file is a label scheme; and a short account of it, or all its mistakes, one a line.
+    """Whether a file is a label scheme; and a short account of it with warnings, or all its mistakes.
 
     Raises:
         LabelSchemeError: the file cannot be read.
@@ -50,7 +50,7 @@ def check_file(path: str) -> tuple[bool, str]:
     checked = check_label_scheme(read_label_file(path), path)
     if checked.scheme is None:
         return False, "".join(f"{error}\n" for error in checked.errors)
-    return True, "".join(f"{line}\n" for line in _account(path, checked.scheme))
+    return True, "".join(f"{line}\n" for line in (*_account(path, checked.scheme), *checked.warnings))
 
 
 def exported(path: str, name: str, field: str) -> str:

@@ -64,8 +64,9 @@ class PagesManifest(_Manifest):
 class ChunksManifest(_Manifest):
     """The chunks of a snapshot; part ``i`` holds the chunks of the pages of part ``i``.
 
-    ``calibration`` multiplies the token estimate; it stays as it is while the batch stays the same
-    kind of batch, because other borders would be other requests.
+    ``calibration`` multiplies the token estimate, ``kind_factors`` that of kinds of characters, by name; a
+    kind without one has 1. They stay as they are while the batch stays the same kind of batch, because
+    other borders would be other requests.
     """
 
     dataset: str
@@ -74,6 +75,7 @@ class ChunksManifest(_Manifest):
     chunk_tokens: int
     overlap_tokens: int
     calibration: float
+    kind_factors: dict[str, float] = {}
     part_rows: list[int]
     chunks: int
     estimated_tokens: int
@@ -82,8 +84,10 @@ class ChunksManifest(_Manifest):
 class RawModelOutputsManifest(_Manifest):
     """The answers to a set of chunks, one part for each part of the chunks.
 
-    ``answered`` and ``failed`` count first answers; the others those of a second pass. ``model_notes`` are
-    what cannot be known of the model, or could be better at its servers, as they were when this was made.
+    ``answered`` and ``failed`` count first answers, ``empty_answers`` those of the answered that name nothing
+    (None where code wrote the manifest that did not count them); the others those of a second pass.
+    ``model_notes`` are what cannot be known of the model, or could be better at its servers, as they were
+    when this was made.
     """
 
     dataset: str
@@ -101,6 +105,7 @@ class RawModelOutputsManifest(_Manifest):
     second_answered: int = 0
     second_failed: int = 0
     model_notes: list[str] = []
+    empty_answers: int | None = None
 
 
 class Verification(_Manifest):
@@ -126,7 +131,9 @@ class SuggestionsManifest(_Manifest):
     ``confidences_by_source`` counts the rows by what their confidence was made of: ``log_probabilities``,
     ``masked_log_probabilities`` (of the tokens that the server's grammar had left), ``self_reported`` (the
     model's own word, where it was asked for it) or ``unknown`` (null). ``model_notes`` are those of the
-    raw outputs.
+    raw outputs. ``pages_by_answer`` counts the pages that did not fail by what their answers came to:
+    ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it
+    named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
     ``verification`` is None where code published that did not write it down.
     """
 
@@ -142,6 +149,7 @@ class SuggestionsManifest(_Manifest):
     groundings_by_match: dict[str, int]
     values_by_verdict: dict[str, int] = {}
     confidences_by_source: dict[str, int] = {}
+    pages_by_answer: dict[str, int] = {}
     model: str
     model_version: str
     prompt_version: str
@@ -155,8 +163,13 @@ class SuggestionsManifest(_Manifest):
 
 
 class Calibration(_Manifest):
-    """What has been learned of a model's tokens: reported tokens per estimated token."""
+    """What has been learned of a model's tokens from the counts of ``requests`` answers.
+
+    The estimates of kinds of characters are multiplied by ``kind_factors`` (by name; 1 without one), and the
+    sum by ``factor``.
+    """
 
     model: str
     factor: float
     requests: int
+    kind_factors: dict[str, float] = {}

@@ -25,6 +25,8 @@ _MARKER_OF_FIXTURE = {
     "radosgw_address": "ceph",
     "moto_address": "server",
     "simulator": "server",
+    "stand_in": "server",
+    "scripted": "server",
     "start": "server",
 }
 _MARKER_OF_PARAMETER = {"radosgw": "ceph", "s3": "server"}

@@ -100,3 +100,12 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_mistake(file: Path) -> N
     expected = load_label_scheme(str(file))
     file.write_bytes(b"\xef\xbb\xbf" + SCHEME.replace("\n", "\r\n").encode())
     assert load_label_scheme(str(file)) == expected
+
+
+def test_a_last_example_without_marks_is_a_warning_with_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f"{SCHEME}  - text: Nothing here.\n    spans: []\n", "utf-8")
+    assert cli.main(["labels", "check", str(file)]) == 0
+    warning = capsys.readouterr().out.splitlines()[-1]
+    assert warning.startswith(f"{file}:14: warning: example 2: an example without marks behind one")

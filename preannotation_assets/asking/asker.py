@@ -13,6 +13,7 @@ from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
 from preannotation_assets.contracts import AnswerStatus, AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
+from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.outcomes import (
     Answered,
@@ -23,12 +24,13 @@ from preannotation_assets.model_servers.outcomes import (
     TooLong,
     Unavailable,
     Unusable,
+    reply_of,
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.permit_client import PermitClient
-from preannotation_assets.throttling.permit_messages import FailureSignal, PermitAddress
+from preannotation_assets.throttling.permit_messages import FailureSignal, Permit, PermitAddress
 
 __all__ = ["Asker", "AskingPlan", "ask_all"]
 
@@ -106,17 +108,33 @@ class Asker:
         template = self._asking.template
         variation = min(item.unusable, self._asking.policy.variations)
         await self._answers.room()
-        endpoint = await permits.acquire()
-        sending = self._client.send(endpoint, template, item.text, variation, self._allowed_seconds(item))
-        exchange = await permits.while_held(asyncio.create_task(sending))
+        permit, allowed = await permits.acquire(), self._allowed_seconds(item)
+        warm_up = await self._warm_up(permit, permits, allowed)
+        if warm_up and warm_up.lost:
+            # The server may be at work on it still: another request now could be one above the cap.
+            exchange, warm_up = warm_up, None
+        else:
+            sending = self._client.send(permit.endpoint, template, item.text, variation, allowed)
+            exchange = await permits.while_held(asyncio.create_task(sending))
         if exchange.is_reply:
-            await permits.release()
+            # Of a reply that was left it is not known when the server notices.
+            await permits.release(certain=not exchange.given_up)
             outcome = self._client.read(exchange, template)
         else:
             outcome = self._client.read(exchange, template)
             await permits.release(certain=exchange.lost is None, failure_signal=_failure_signal(outcome))
         attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
+        if warm_up:
+            warm_up_reply = reply_of(self._client.read(warm_up, template))
+            attempt = replace(attempt, warm_up=warm_up, warm_up_reply=warm_up_reply)
         await self._settle(attempt, permits)
+
+    async def _warm_up(self, permit: Permit, permits: PermitClient, allowed: float) -> Exchange | None:
+        """Has the constant part of the prompt read where the permit says so; what fails, the page shows."""
+        if not permit.warm_up:
+            return None
+        warming = self._client.warm_up(permit.endpoint, self._asking.template, allowed)
+        return await permits.while_held(asyncio.create_task(warming))
 
     def _allowed_seconds(self, item: WorkItem) -> float:
         if item.unavailable:
@@ -171,8 +189,7 @@ class Asker:
             await self._fail(attempt, permits, reason)
             return
         self._keep(attempt, reason, kept, parts)
-        left = sum(part.estimated_tokens for part in parts)
-        done_tokens = max(0, attempt.item.estimated_tokens - left)
+        done_tokens = attempt.item.estimated_tokens - sum(part.estimated_tokens for part in parts)
         outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
         await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)

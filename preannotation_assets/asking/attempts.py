@@ -7,15 +7,15 @@ from typing import Final
 from preannotation_assets.asking.splitting import PartlyAnswered
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.contracts import SALVAGED, AnswerStatus, AttemptOutcome
+from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import Row
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.outcomes import (
-    Answered,
     Outcome,
     Reason,
-    TooLong,
     Unavailable,
     Unusable,
+    reply_of,
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import RequestTemplate
@@ -28,7 +28,11 @@ _MICROSECONDS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A request that has ended; ``task`` numbers the tasks of a run from 0."""
+    """A request that has ended; ``task`` numbers the tasks of a run from 0.
+
+    ``warm_up`` is the request before it under the same permit, where there was one, ``warm_up_reply`` what
+    came back.
+    """
 
     item: WorkItem
     exchange: Exchange
@@ -36,20 +40,21 @@ class Attempt:
     template: RequestTemplate
     run_id: str
     task: int
+    warm_up: Exchange | None = None
+    warm_up_reply: ChatReply | None = None
 
     @property
     def reply(self) -> ChatReply | None:
         """What the model said, whether or not it is an answer."""
-        match self.outcome:
-            case Answered(reply) | TooLong(reply=reply) | Unusable(reply=reply):
-                return reply
-            case _:
-                return None
+        return reply_of(self.outcome)
 
     def report(
         self, outcome: AttemptOutcome, reason: Reason | None = None, *, done_tokens: int = 0, parts: int = 0
     ) -> PermitReport:
-        """What the driver is told; of an exchange without a reply it has had a failure signal before."""
+        """What the driver is told; of an exchange without a reply it has had a failure signal before.
+
+        ``done_tokens`` are below 0 where parts overlap by more than what need not be asked any more.
+        """
         exchange, reply = self.exchange, self.reply
         not_served = False if exchange.is_reply else None
         report = PermitReport(
@@ -57,7 +62,8 @@ class Attempt:
             available=not_served if isinstance(self.outcome, Unavailable) else True,
             reason=reason.value if reason else None,
             latency_seconds=exchange.seconds,
-            done_tokens=done_tokens,
+            done_tokens=max(0, done_tokens),
+            added_tokens=max(0, -done_tokens),
             parts=parts,
             request_key=self.item.request_key,
             task=self.task,
@@ -65,6 +71,9 @@ class Attempt:
             status=exchange.status or None,
             started_at=exchange.began_at,
             estimated_prompt_tokens=self._estimated_prompt_tokens(self.item),
+            warm_up_seconds=self.warm_up.seconds if self.warm_up else None,
+            warm_up_prompt_tokens=self.warm_up_reply.prompt_tokens if self.warm_up_reply else None,
+            warm_up_prompt_seconds=self.warm_up_reply.prompt_seconds if self.warm_up_reply else None,
         )
         if reply is None:
             return report
@@ -77,6 +86,7 @@ class Attempt:
             prompt_tokens=reply.prompt_tokens,
             answer_tokens=reply.answer_tokens,
             cached_tokens=reply.cached_tokens,
+            names_nothing=outcome is AttemptOutcome.ANSWERED and is_empty_answer(reply.content),
         )
 
     def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:

@@ -26,6 +26,12 @@ from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import VerificationError
+from preannotation_assets.extraction.empty_answers import (
+    FEWEST_ANSWERS,
+    PageAnswer,
+    answered_pages,
+    are_nearly_all,
+)
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -56,6 +62,7 @@ _DESCRIPTIONS: Final = {
     "what Argilla takes; every page in one state.",
     "failed_pages": "At most 1 % of the pages failed.",
     "grounded_quotes": "At least 80 % of the model's quotes were found on their page.",
+    "empty_answers": f"Of {FEWEST_ANSWERS} or more pages with text, fewer than 90 % came back empty.",
 }
 _FAILED_PAGES_ALLOWED: Final = 0.01
 _GROUNDED_QUOTES_WANTED: Final = 0.80
@@ -78,7 +85,7 @@ def _specs() -> list[AssetCheckSpec]:
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
-    """Reports on five checks what was verified, or reads the rows once; offenders by id, 20 a rule."""
+    """Reports on every check what was verified, or reads the rows once; offenders by id, 20 a rule."""
     store = storage.open()
     dataset = context.partition_key
     scheme = label_scheme.load()
@@ -100,6 +107,9 @@ def suggestion_checks(
     quotes = sum(manifest.quotes_by_outcome.values())
     grounded = sum(manifest.quotes_by_outcome.get(each, 0) for each in QuoteOutcome if each.is_grounded)
     yield _rate_result("grounded_quotes", grounded, quotes, grounded >= _GROUNDED_QUOTES_WANTED * quotes)
+    empty = manifest.pages_by_answer.get(PageAnswer.EMPTY, 0)
+    answered = answered_pages(manifest.pages_by_answer)
+    yield _rate_result("empty_answers", empty, answered, not are_nearly_all(empty, answered))
 
 
 def _rule_result(

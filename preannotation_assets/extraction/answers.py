@@ -22,6 +22,7 @@ __all__ = [
     "AnswerFault",
     "AnsweredQuote",
     "ParsedAnswer",
+    "is_empty_answer",
     "parse_answer",
     "write_answer",
     "write_rated_answer",
@@ -102,6 +103,12 @@ def write_rated_answer(quotes: Iterable[tuple[str, str]]) -> str:
 
 def _write(spans: Sequence[object]) -> str:
     return json.dumps({"spans": spans}, ensure_ascii=False, separators=(",", ":"))
+
+
+def is_empty_answer(answer: str) -> bool:
+    """Whether an answer is whole and names nothing; it is not read beyond its first quote."""
+    opening = _OPENING.match(answer)
+    return opening is not None and _CLOSING.fullmatch(answer, opening.end()) is not None
 
 
 def parse_answer(answer: str) -> ParsedAnswer:

@@ -12,6 +12,7 @@ from typing import Final
 import regex
 
 from preannotation_assets.extraction.spans import Chunk
+from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors
 from preannotation_assets.extraction.tokens import (
     MAX_CALIBRATION,
     MIN_CALIBRATION,
@@ -68,8 +69,9 @@ _FLAGS_REACH: Final = 4096
 class ChunkLimits:
     """How large chunks may be, in tokens of the model.
 
-    ``calibration`` is the factor between the estimate and the model's count
-    (``tokens.calibration_factor``), from ``MIN_CALIBRATION`` to ``MAX_CALIBRATION``.
+    ``kind_factors`` multiply the estimates of kinds of characters, and ``calibration`` the estimate of a
+    text, from ``MIN_CALIBRATION`` to ``MAX_CALIBRATION``: both are what was learned of the model's own
+    tokenizer (``token_learning``).
 
     Raises:
         ValueError: If the overlap is negative or half of a chunk or more, the limit is not positive,
@@ -79,6 +81,7 @@ class ChunkLimits:
     max_tokens: int = 6000
     overlap_tokens: int = 200
     calibration: float = 1.0
+    kind_factors: KindFactors = LLAMA_3
 
     def __post_init__(self) -> None:
         """Refuses limits under which cutting could not come to an end."""
@@ -110,7 +113,7 @@ def chunk_page(text: str, limits: ChunkLimits) -> list[Chunk]:
     """
     if not text or text.isspace():
         return []
-    estimates = SliceEstimates(text)
+    estimates = SliceEstimates(text, limits.kind_factors)
     total = estimates.estimate(0, len(text))
     budget = min(total, _uncalibrated(limits.max_tokens, limits.calibration))
     overlap = min(math.ceil(limits.overlap_tokens / limits.calibration), (budget - 1) // 2)
@@ -123,7 +126,7 @@ def chunk_page(text: str, limits: ChunkLimits) -> list[Chunk]:
 def split_chunk(text: str, chunk: Chunk, overlap_tokens: int) -> tuple[Chunk, Chunk] | None:
     """Cuts a chunk in two parts of about equal size.
 
-    The estimates of the parts are corrected by the same factor as the estimate of the chunk. An
+    The estimates of the parts are corrected by one factor, so that they add up to the chunk's. An
     overlap above a quarter of the chunk is lowered to that, so that both parts are smaller than it.
 
     Args:

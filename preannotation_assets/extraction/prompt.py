@@ -14,7 +14,7 @@ from typing import Final
 from preannotation_assets.extraction.answer_format import QUOTES, AnswerFormat
 from preannotation_assets.extraction.delimiting import break_control_tokens, delimit_page
 from preannotation_assets.extraction.labels import Label, LabelScheme
-from preannotation_assets.extraction.tokens import estimate_tokens
+from preannotation_assets.extraction.tokens import estimate_tokens, tokens_by_kind
 
 __all__ = ["Message", "Prompt", "build_prompt"]
 
@@ -57,6 +57,11 @@ class Prompt:
     def estimate_tokens(self, chunk_tokens: int) -> int:
         """The estimate for a whole prompt with a chunk of that many estimated tokens."""
         return self.constant_tokens + chunk_tokens
+
+    def constant_tokens_by_kind(self) -> tuple[float, ...]:
+        """The estimate for the texts of the constant messages by kind of character (``TokenKind``)."""
+        of_each = [tokens_by_kind(message.content) for message in self.constant_messages]
+        return tuple(map(sum, zip(*of_each, strict=True)))
 
 
 def build_prompt(scheme: LabelScheme, answer_format: AnswerFormat = QUOTES) -> Prompt:

@@ -28,6 +28,7 @@ class Exchange:
 
     ``seconds`` is the time from sending to the last byte. ``began_at`` is seconds since the Unix epoch.
     ``headers`` have lower-case names. ``request`` is what was sent, where a reply is judged by it.
+    ``given_up`` says that the response was not read to its end, because it was not going to have one.
     """
 
     endpoint: str
@@ -38,6 +39,7 @@ class Exchange:
     headers: Mapping[str, str] | None = None
     content: bytes = field(default=b"", repr=False)
     request: HttpRequest | None = field(default=None, repr=False)
+    given_up: bool = False
 
     @property
     def is_reply(self) -> bool:

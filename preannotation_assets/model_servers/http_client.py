@@ -11,6 +11,7 @@ from typing import Self
 import httpx
 
 from preannotation_assets.model_servers.access import wants_stream
+from preannotation_assets.model_servers.endless import EndlessWatch
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.outcomes import Outcome, Reason
 from preannotation_assets.model_servers.server import ModelServer
@@ -45,6 +46,13 @@ class Timeouts:
         return cls(first_token=longest, total=2 * longest, shortest_total=min(shortest_total, longest))
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    response: httpx.Response
+    content: bytes
+    given_up: bool
+
+
 class ChatClient:
     """Sends chat requests; one for each event loop. Use it as an asynchronous context manager."""
 
@@ -71,7 +79,15 @@ class ChatClient:
         """Asks about one chunk. Never raises for what a server or a network does."""
         stream = wants_stream(self._stream, endpoint)
         request = self._server.chat_request(template, chunk_text, stream=stream, variation=variation)
-        return await self._exchange(endpoint, request, total_seconds)
+        watch = EndlessWatch(self._server.stream_delta, chunk_text) if stream else None
+        return await self._exchange(endpoint, request, total_seconds, watch)
+
+    async def warm_up(
+        self, endpoint: str, template: RequestTemplate, total_seconds: float
+    ) -> Exchange | None:
+        """Has the constant part of the prompt read; None where this kind of server has no request for it."""
+        request = self._server.warm_up_request(template)
+        return await self._exchange(endpoint, request, total_seconds) if request else None
 
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
@@ -83,11 +99,13 @@ class ChatClient:
         exchange = await self._exchange(endpoint, request, self._timeouts.connect + self._timeouts.write)
         return None if exchange.lost else self._server.read_digest(exchange, template.model)
 
-    async def _exchange(self, endpoint: str, request: HttpRequest, total_seconds: float) -> Exchange:
+    async def _exchange(
+        self, endpoint: str, request: HttpRequest, total_seconds: float, watch: EndlessWatch | None = None
+    ) -> Exchange:
         began_at, began = time.time(), time.monotonic()
         try:
             async with asyncio.timeout(total_seconds):
-                response, content = await self._receive(endpoint, request)
+                received = await self._receive(endpoint, request, watch)
         except (httpx.ConnectTimeout, httpx.ConnectError):
             lost = Reason.UNREACHABLE
         except (httpx.TimeoutException, TimeoutError):
@@ -95,15 +113,25 @@ class ChatClient:
         except httpx.HTTPError:
             lost = Reason.CONNECTION_LOST
         else:
-            seconds = time.monotonic() - began
             return Exchange(
-                endpoint, began_at, seconds, None, response.status_code, response.headers, content, request
+                endpoint,
+                began_at,
+                time.monotonic() - began,
+                lost=None,
+                status=received.response.status_code,
+                headers=received.response.headers,
+                content=received.content,
+                given_up=received.given_up,
+                request=request,
             )
         return Exchange(endpoint, began_at, time.monotonic() - began, lost)
 
-    async def _receive(self, endpoint: str, request: HttpRequest) -> tuple[httpx.Response, bytes]:
-        """The response and its content; an inner time-out bounds every silence."""
-        received: list[bytes] = []
+    async def _receive(self, endpoint: str, request: HttpRequest, watch: EndlessWatch | None) -> "_Received":
+        """The response and its content; an inner time-out bounds every silence.
+
+        What cannot end is left, which closes its connection: servers stop writing then.
+        """
+        parts: list[bytes] = []
         body = None if request.body is None else json.dumps(request.body).encode()
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeouts.first_token) as silence:
@@ -111,9 +139,12 @@ class ChatClient:
                 url = f"{endpoint}{request.path}"
                 async with client.stream(request.method, url, content=body) as response:
                     async for part in response.aiter_bytes():
-                        received.append(part)
+                        parts.append(part)
+                        if watch and watch.sees_no_end(part):
+                            whole_lines = b"".join(parts).rpartition(b"\n")[0]
+                            return _Received(response, whole_lines, given_up=True)
                         silence.reschedule(loop.time() + self._timeouts.between_tokens)
-                    return response, b"".join(received)
+                    return _Received(response, b"".join(parts), given_up=False)
 
     @contextmanager
     def _connection(self, endpoint: str) -> Iterator[httpx.AsyncClient]:

@@ -82,5 +82,6 @@ class ModelAccess:
 
         Raises:
             InferenceError: it could not be loaded.
+            SettingsError: it was loaded with a shorter context than asked for.
         """
         preload(self.server, self.endpoints, template, environment, self.timeouts, self.policy)

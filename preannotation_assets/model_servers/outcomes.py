@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
 
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.answers import parse_answer
+from preannotation_assets.model_servers.endless import ends_in_equal_tokens, is_blank, is_repeating
 from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Unavailable",
     "Unusable",
     "judge_reply",
+    "reply_of",
 ]
 
 
@@ -94,9 +95,14 @@ class Stop:
 
 Outcome = Answered | Unavailable | Unusable | TooLong | Refused | Stop
 
-# An answer that ends in this many code points of one pattern was not going to end.
-_RUN_LENGTH: Final = 600
-_LONGEST_PATTERN: Final = 120
+
+def reply_of(outcome: Outcome) -> ChatReply | None:
+    """What the model said, whether or not it is an answer; None where it said nothing that could be read."""
+    match outcome:
+        case Answered(reply) | TooLong(reply=reply) | Unusable(reply=reply):
+            return reply
+        case _:
+            return None
 
 
 def judge_reply(reply: ChatReply | None) -> Outcome:
@@ -104,20 +110,13 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if reply is None:
         return Unusable(Reason.INVALID_ANSWER)
     if not reply.done:
-        return Unusable(Reason.NOT_DONE, reply)
+        repeats = is_repeating(reply.content) or ends_in_equal_tokens(reply.content)
+        return Unusable(Reason.ENDLESS_ANSWER if repeats else Reason.NOT_DONE, reply)
     if reply.done_reason == "length":
-        if _is_endless(reply.content):
+        if is_repeating(reply.content) or is_blank(reply.content):
             return Unusable(Reason.ENDLESS_ANSWER, reply)
         return TooLong(Reason.ANSWER_TOO_LONG, reply)
     if reply.done_reason != "stop":
         return Unusable(Reason.NOT_DONE, reply)
     parsed = parse_answer(reply.content)
     return Answered(reply) if parsed.fault is None else Unusable(Reason(parsed.fault.value), reply)
-
-
-def _is_endless(content: str) -> bool:
-    """Whether an answer that was cut off ends in a run of one short pattern, or of white space."""
-    tail = content[-_RUN_LENGTH:]
-    if len(tail) < _RUN_LENGTH:
-        return not content.strip(" \t\r\n{")
-    return any(tail[step:] == tail[:-step] for step in range(1, _LONGEST_PATTERN + 1))

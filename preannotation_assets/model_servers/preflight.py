@@ -74,7 +74,9 @@ def identify_model(
     timeout = httpx.Timeout(timeouts.connect, read=_IDENTITY_SECONDS)
     with _client(server, environment, timeout) as client:
         identities = {
-            endpoint: server.identify(endpoint, model, _Fetcher(client, server, endpoint))
+            endpoint: server.identify(
+                endpoint, model, _Fetcher(client, server, endpoint, timeouts.first_token)
+            )
             for endpoint in endpoints
         }
     return _one_model(server, model, identities)
@@ -106,19 +108,26 @@ def _client(server: ModelServer, environment: Mapping[str, str], timeout: httpx.
 
 @dataclass(frozen=True, slots=True)
 class _Fetcher:
-    """Sends requests to one endpoint, one after the other."""
+    """Sends requests to one endpoint, one after the other.
+
+    What has a body is work for the model, which may wait in the server's queue for ``working_seconds``.
+    """
 
     client: httpx.Client
     server: ModelServer
     endpoint: str
+    working_seconds: float
 
     def __call__(self, request: HttpRequest) -> Exchange:
         began_at, began = time.time(), time.monotonic()
         body = None if request.body is None else json.dumps(request.body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
+        silence = self.client.timeout.read if body is None else self.working_seconds
+        timeout = httpx.Timeout(self.client.timeout.connect, read=silence)
+        url = f"{self.endpoint}{request.path}"
         try:
             response = self.client.request(
-                request.method, f"{self.endpoint}{request.path}", content=body, headers=headers
+                request.method, url, content=body, headers=headers, timeout=timeout
             )
         except httpx.TransportError as error:
             raise EndpointError(
@@ -133,7 +142,7 @@ class _Fetcher:
             response.status_code,
             response.headers,
             response.content,
-            request,
+            request=request,
         )
 
 
@@ -154,15 +163,16 @@ def preload(
     Raises:
         EndpointError: the model could not be loaded.
         AccessDeniedError: a login page or a refusal stands before it.
+        SettingsError: it was loaded otherwise than the requests need it.
     """
     request = server.preload_request(template)
     if request is None:
         return
-    timeout = httpx.Timeout(timeouts.connect, read=timeouts.load)
+    timeout = httpx.Timeout(timeouts.connect)
     given_up = threading.Event()
     with _client(server, environment, timeout) as client, ThreadPoolExecutor(len(endpoints)) as loaders:
         deadline = time.monotonic() + timeouts.load
-        loading = _Loading(client, server, template.model, request, policy, deadline, given_up)
+        loading = _Loading(client, server, template, request, policy, timeouts.load, deadline, given_up)
         try:
             running = [loaders.submit(loading.load, endpoint) for endpoint in endpoints]
             for ended in as_completed(running):
@@ -177,9 +187,10 @@ class _Loading:
 
     client: httpx.Client
     server: ModelServer
-    model: str
+    template: RequestTemplate
     request: HttpRequest
     policy: RetryPolicy
+    load_seconds: float
     deadline: float
     given_up: threading.Event
 
@@ -189,15 +200,17 @@ class _Loading:
         Raises:
             EndpointError: it cannot be reached, refuses, or did not load it in the time and attempts allowed.
             AccessDeniedError: a login page or a refusal stands before it.
+            SettingsError: it was loaded otherwise than the requests need it.
         """
-        fetch = _Fetcher(self.client, self.server, endpoint)
+        fetch = _Fetcher(self.client, self.server, endpoint, self.load_seconds)
         failures = errors = 0
         random_source = random.Random()  # noqa: S311
         while not self.given_up.is_set():
             exchange = fetch(self.request)
             if exchange.is_reply:
+                self.server.check_loaded(endpoint, self.template, fetch)
                 return
-            outcome = self.server.read(exchange, self.model)
+            outcome = self.server.read(exchange, self.template.model)
             if not isinstance(outcome, Unavailable):
                 raise self._refusal(exchange, outcome.error if isinstance(outcome, Stop) else None)
             failures += 1
@@ -205,7 +218,7 @@ class _Loading:
             delay = self.policy.delay(failures, outcome.retry_after, random_source)
             if errors >= self.policy.attempts or time.monotonic() + delay > self.deadline:
                 raise EndpointError(
-                    f"{endpoint} could not load {self.model} in {failures} attempts"
+                    f"{endpoint} could not load {self.template.model} in {failures} attempts"
                     f" (status {exchange.status})",
                     "look at the server's log",
                 )
@@ -254,6 +267,8 @@ def require_served_context(identity: ModelIdentity, options: ModelOptions) -> No
     """
     if identity.context_tokens is not None and identity.context_tokens < options.context_tokens:
         raise SettingsError(
-            f"num_ctx is {options.context_tokens}, but the servers allow {identity.context_tokens} tokens",
-            "lower PREANNOTATION_NUM_CTX, or start the servers with a longer context",
+            f"num_ctx is {options.context_tokens}, but the servers allow"
+            f" {identity.context_tokens} tokens with this model",
+            f"set PREANNOTATION_NUM_CTX={identity.context_tokens} or lower,"
+            " or serve the model with a longer context",
         )

@@ -61,6 +61,9 @@ class ModelServer(Protocol):
     def read(self, exchange: Exchange, model: str) -> Outcome:
         """What an exchange means. For a reply it may cost a millisecond: give the permit back before."""
 
+    def stream_delta(self, line: bytes) -> str:
+        """The text that a line of a streamed reply adds to the answer; "" for none, whatever the line is."""
+
     def check_model_name(self, model: str) -> None:
         """Refuses names that must not be asked for; raises ModelError."""
 
@@ -78,6 +81,13 @@ class ModelServer(Protocol):
 
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The request that loads the model and answers nothing; None where it is always loaded."""
+
+    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+        """Looks at a model that was just loaded; raises SettingsError where it is not as requests need it."""
+
+    @property
+    def warms_each_slot(self) -> bool:
+        """Whether each slot keeps the constant part of the prompt for itself; else one cache serves all."""
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request that reads the constant part of the prompt and answers next to nothing; None for none."""

@@ -6,7 +6,7 @@ __all__ = ["StreamChoice"]
 
 
 class StreamChoice(StrEnum):
-    """When answers are streamed: ``auto`` streams over https only.
+    """When answers are streamed: ``auto`` streams over https, and to servers with few slots.
 
     Dagster shows and reads the names of an enum where the environment has its values: they are the same.
     """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
+from preannotation_assets.extraction.empty_answers import PageAnswer, page_doubts
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, read_table_as
 from preannotation_assets.lake.batch import require_manifest
@@ -19,6 +20,11 @@ from preannotation_assets.manifests import (
 __all__ = ["Summary", "summarize"]
 
 _FAILURES_SHOWN: Final = 10
+_WITHOUT_SPANS: Final = {
+    PageAnswer.EMPTY: "answered with nothing",
+    PageAnswer.REJECTED: "with rejected quotes only",
+    PageAnswer.NOT_ASKED: "blank",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Summary:
             f"dataset    {published.dataset}{self._narrowed()}",
             (
                 f"pages      {published.pages_processed + failed}: {published.pages_with_spans} with spans, "
-                f"{len(published.pages_without_spans)} without, {failed} failed"
+                f"{len(published.pages_without_spans)} without{self._without_why()}, {failed} failed"
             ),
             (
                 f"requests   {self.answered_now + self.answered_before + self.failed} for "
@@ -60,10 +66,18 @@ class Summary:
             f"rows       {published.rows} ({published.bytes:,} bytes)",
             "spans      " + ", ".join(f"{label} {count}" for label, count in labels),
             f"model      {published.model} {published.model_version}",
-        ] + [
-            f"failed     {page.doc_id} page {page.page_num}: {page.reason}"
-            for page in published.failed_pages[:_FAILURES_SHOWN]
+            *(f"warning    {doubt}" for doubt in page_doubts(published.pages_by_answer)),
+            *(
+                f"failed     {page.doc_id} page {page.page_num}: {page.reason}"
+                for page in published.failed_pages[:_FAILURES_SHOWN]
+            ),
         ]
+
+    def _without_why(self) -> str:
+        """Why there is nothing on the pages without spans."""
+        pages = self.suggestions.pages_by_answer
+        words = [f"{pages[each]} {said}" for each, said in _WITHOUT_SPANS.items() if pages.get(each)]
+        return f" ({', '.join(words)})" if words else ""
 
     def _narrowed(self) -> str:
         """What part of the dataset this is."""

@@ -211,7 +211,9 @@ class AskingSettings(SettingsGroup):
         "what it works on at once (OLLAMA_NUM_PARALLEL of Ollama, --max-num-seqs of vLLM).",
     )
     stream: StreamChoice = Field(
-        default=StreamChoice.auto, description="Whether answers are streamed; auto streams over https only."
+        default=StreamChoice.auto,
+        description="Whether answers are streamed; auto streams over https, and where max_in_flight is 16 or "
+        "less. An endless answer is given up early only over a stream.",
     )
     min_in_flight: Annotated[int, _SELDOM] = Field(
         default=1, ge=1, description="Requests in flight at an overloaded server: not fewer."

@@ -1,5 +1,6 @@
 """The model and its servers, as the settings say. Imports what asks; the other settings stay light."""
 
+from preannotation_assets.model_servers.access import stream_choice
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -14,6 +15,7 @@ def model_access(
     servers: ServerSettings, generation: GenerationSettings, asking: AskingSettings
 ) -> ModelAccess:
     """What to ask with."""
+    in_flight = most_in_flight(servers, asking)
     return ModelAccess(
         server=servers.server(),
         endpoints=tuple(servers.addresses()),
@@ -21,8 +23,8 @@ def model_access(
         options=ModelOptions(context_tokens=generation.num_ctx, answer_tokens=generation.num_predict),
         timeouts=Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout),
         policy=RetryPolicy(attempts=asking.attempts, first_backoff=asking.first_backoff),
-        stream=asking.stream,
-        max_in_flight=most_in_flight(servers, asking),
+        stream=stream_choice(asking.stream, in_flight),
+        max_in_flight=in_flight,
         self_reported=generation.self_reported,
     )
 

@@ -16,8 +16,13 @@ from preannotation_assets.simulator.journal import Journal, RequestRecord, promp
 from preannotation_assets.simulator.logprobs import LogprobScale
 from preannotation_assets.simulator.models import ModelShelf
 from preannotation_assets.simulator.planning import Order, Plan, plan_answer
-from preannotation_assets.simulator.prompt import render_prompt
-from preannotation_assets.simulator.refusals import GenerationBrokenError, RefusedError, RunnerStoppedError
+from preannotation_assets.simulator.prompt import Prompt, render_fitting, render_prompt
+from preannotation_assets.simulator.refusals import (
+    GenerationBrokenError,
+    RefusedError,
+    RunnerStoppedError,
+    model_not_found,
+)
 from preannotation_assets.simulator.replies import Metrics, answer_piece, encode, final_piece, token_ids
 from preannotation_assets.simulator.requests import (
     Endpoint,
@@ -34,6 +39,7 @@ from preannotation_assets.simulator.versions import abilities_of
 
 __all__ = ["Answering"]
 
+_FOR_EVER = 365 * 24 * 3600.0
 _MID_FAULTS = (
     Fault.CRASH_MID_GENERATION,
     Fault.ERROR_MID_STREAM,
@@ -91,13 +97,19 @@ class Answering:
         record.fault = fault.fault.value if fault else None
         if fault is not None and fault.fault in EDGE_FAULTS:
             return await _answer_at_edge(fault, http.host)
-        order = Order(request, self._model(request), fault)
+        model = self._model(request)
+        order = Order(request.within(model.context_length), model, fault)
         if request.is_load_only:
             return await self._load(order, record)
         if order.has(Fault.DIGEST_CHANGE):
             self._shelf.change_digest(order.model)
+        sink = self._sink(request, http)
         async with self._lease(order, record) as lease:
-            return await self._generate(self._job(order, lease, http, record), http)
+            try:
+                return await self._generate(self._job(order, lease, sink, record), http)
+            except (RefusedError, RunnerStoppedError) as refused:
+                record.status = refused.status
+                return await sink.fail(refused.status, refused.text)
 
     def _parse(self, endpoint: Endpoint, body: bytes) -> GenerationRequest:
         defaults = RequestDefaults(
@@ -106,6 +118,8 @@ class Answering:
         return parse_request(endpoint, parse_body(body), defaults)
 
     def _model(self, request: GenerationRequest) -> SimulatedModel:
+        if request.endpoint is Endpoint.GENERATE and not request.model:
+            raise model_not_found(request.model)
         model = self._shelf.find_for_answer(request.model)
         if request.thinks and not model.is_thinking:
             raise RefusedError(400, f'"{request.model}" does not support thinking')
@@ -115,7 +129,7 @@ class Answering:
         request = order.request
         piece = answer_piece(request.endpoint, request.model, "", "", True)
         if request.keep_alive == 0:
-            self.scheduler.unload(request.model)
+            self.scheduler.unload(order.demand.model)
             return json_response(encode(final_piece(piece, "unload", None, ())))
         async with self._lease(order, record):
             return json_response(encode(final_piece(piece, "load", None, ())))
@@ -127,19 +141,20 @@ class Answering:
             record.has_loaded = lease.has_loaded
             yield lease
 
-    def _job(self, order: Order, lease: Lease, http: web.Request, record: RequestRecord) -> _Job:
-        request = order.request
-        prompt = render_prompt(request.messages, request.is_raw)
-        record.prompt_sha256 = prompt_hash(prompt.text)
-        plan = plan_answer(order, prompt, self._settings, self._abilities)
-        record.prompt_tokens, record.is_truncated = len(plan.fitted.tokens), plan.fitted.is_truncated
-        record.is_shifted = plan.answer.is_shifted
+    def _sink(self, request: GenerationRequest, http: web.Request) -> AnswerSink:
         scale = LogprobScale(self._settings.seed, self._settings.has_confidence_signal)
         has_logprobs = request.logprobs and self._abilities.has_logprobs
         form = AnswerForm(
             request.endpoint, request.model, scale if has_logprobs else None, request.top_logprobs
         )
-        sink = StreamedAnswer(form, http) if request.is_stream else WholeAnswer(form)
+        return StreamedAnswer(form, http) if request.is_stream else WholeAnswer(form)
+
+    def _job(self, order: Order, lease: Lease, sink: AnswerSink, record: RequestRecord) -> _Job:
+        prompt = _render(order)
+        record.prompt_sha256 = prompt_hash(prompt.text)
+        plan = plan_answer(order, prompt, self._settings, self._abilities)
+        record.prompt_tokens, record.is_truncated = len(plan.fitted.tokens), plan.fitted.is_truncated
+        record.is_shifted = plan.answer.is_shifted
         return _Job(order, plan, lease, sink, record)
 
     async def _generate(self, job: _Job, http: web.Request) -> web.StreamResponse:
@@ -151,6 +166,8 @@ class Answering:
             fresh = len(job.plan.fitted.tokens) - use.cached_tokens
             prompt_seconds = await self._pace.prefill(job.lease.runner, fresh)
             await self._strike_before_first_token(job, http)
+            if job.order.request.options.never_ends:
+                await job.lease.runner.pause(_FOR_EVER)
             try:
                 output_seconds = await self._write(job)
             except GenerationBrokenError as broken:
@@ -203,7 +220,7 @@ class Answering:
     async def _finish(self, job: _Job, use: SlotUse, spent: _Spent) -> web.StreamResponse:
         answer = job.plan.answer
         job.record.output_tokens = answer.evaluated
-        if job.order.has(Fault.NOT_DONE):
+        if job.order.has(Fault.NOT_DONE) or not answer.is_done:
             return await job.sink.abandon()
         all_tokens = (*job.plan.fitted.tokens, *(token.text for token in answer.tokens))
         use.slot.cached = all_tokens
@@ -224,6 +241,13 @@ class Answering:
             output_tokens=job.plan.answer.evaluated,
             output_seconds=spent.output,
         )
+
+
+def _render(order: Order) -> Prompt:
+    request = order.request
+    if request.endpoint is Endpoint.CHAT and request.truncate:
+        return render_fitting(request.messages, request.options.context)
+    return render_prompt(request.messages, request.is_raw)
 
 
 async def _answer_at_edge(rule: FaultRule, host: str) -> web.StreamResponse:

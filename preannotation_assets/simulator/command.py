@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", metavar="NAME", help="a model to offer; may be repeated")
     parser.add_argument("--thinking-model", action="append", default=[], metavar="NAME")
     parser.add_argument("--cloud-model", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--jinja-model", action="append", default=[], metavar="NAME", help="without a Go template"
+    )
+    parser.add_argument(
+        "--windowed-model", action="append", default=[], metavar="NAME", help="with a sliding window"
+    )
     parser.add_argument("--ollama-version", default=_DEFAULTS.version, help="what /api/version says")
     parser.add_argument(
         "--slots", type=int, default=4, help="requests answered at once (OLLAMA_NUM_PARALLEL)"
@@ -107,6 +113,10 @@ def _models(arguments: argparse.Namespace) -> Iterator[SimulatedModel]:
         yield SimulatedModel(name, is_thinking=True)
     for name in arguments.cloud_model:
         yield SimulatedModel(name, is_cloud=True)
+    for name in arguments.jinja_model:
+        yield SimulatedModel(name, is_jinja=True)
+    for name in arguments.windowed_model:
+        yield SimulatedModel(name, has_sliding_window=True)
 
 
 def fault_rule(text: str, seconds: float) -> FaultRule:

@@ -9,22 +9,41 @@ from preannotation_assets.simulator.faults import Fault, FaultRule
 from preannotation_assets.simulator.refusals import server_busy
 from preannotation_assets.simulator.replies import encode
 
-__all__ = ["LOGIN_PATH", "edge_response", "error_response", "html_page", "json_response", "login_redirect"]
+__all__ = [
+    "LOGIN_PATH",
+    "edge_response",
+    "error_response",
+    "html_page",
+    "json_response",
+    "login_redirect",
+    "streamed_error_response",
+]
 
 LOGIN_PATH = "/cdn-cgi/access/login/stand-in.cloudflareaccess.com"
 """Where a denied request is sent: on this server, so that no test leaves the machine."""
 
 _JSON = "application/json"
+_BUFFERED_BYTES = 2_048
 
 
 def json_response(reply: bytes, status: int = 200) -> web.Response:
-    """A reply in JSON."""
-    return web.Response(status=status, body=reply, content_type=_JSON, charset="utf-8")
+    """A reply in JSON; one above 2 KB comes in chunks, as from Go's server, which buffers that much."""
+    response = web.Response(status=status, body=reply, content_type=_JSON, charset="utf-8")
+    if len(reply) > _BUFFERED_BYTES:
+        response.enable_chunked_encoding()
+    return response
 
 
 def error_response(status: int, text: str) -> web.Response:
     """Ollama's error object."""
     return json_response(encode({"error": text}), status)
+
+
+def streamed_error_response(status: int, text: str) -> web.Response:
+    """Ollama's error object where a stream was asked for and the runner fails before the first token."""
+    response = web.Response(status=status, body=encode({"error": text}), content_type=_JSON)
+    response.enable_chunked_encoding()
+    return response
 
 
 def html_page(status: int, title: str) -> web.Response:

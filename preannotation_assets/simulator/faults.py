@@ -29,6 +29,10 @@ class Fault(StrEnum):
     INVALID_JSON = "invalid_json"
     WHITESPACE = "whitespace"
     EMPTY_ANSWER = "empty_answer"
+    EMPTY_LIST = "empty_list"
+    ENDLESS_OBJECTS = "endless_objects"
+    ENDLESS_CHARACTERS = "endless_characters"
+    EQUAL_TOKENS = "equal_tokens"
     DIGEST_CHANGE = "digest_change"
     # A proxy before the server.
     LOGIN_REDIRECT = "login_redirect"

@@ -5,7 +5,7 @@ Time is ``(prompt - cached) / prefill_rate`` and then a token every ``1 / decode
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preannotation_assets.simulator.answer_text import AnswerToken
 from preannotation_assets.simulator.clock import SimulatedClock
@@ -13,22 +13,25 @@ from preannotation_assets.simulator.refusals import GenerationBrokenError, Runne
 from preannotation_assets.simulator.runner import Runner
 from preannotation_assets.simulator.settings import TimeModel
 
-__all__ = ["LimitedAnswer", "Pace", "Progress", "limit_answer", "output_limit"]
+__all__ = ["LimitedAnswer", "Pace", "Progress", "give_up_repeats", "limit_answer", "output_limit"]
 
 _TICK_SECONDS = 0.05
+_MOST_REPEATS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class LimitedAnswer:
     """An answer as far as the limits let it come.
 
-    ``evaluated`` is eval_count: the tokens and, where the answer ended by itself, its end mark.
+    ``evaluated`` is eval_count: the tokens and, where the answer ended by itself, its end mark. ``is_done``
+    is false where Ollama gives the answer up.
     """
 
     tokens: tuple[AnswerToken, ...]
     done_reason: str
     evaluated: int
     is_shifted: bool
+    is_done: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,23 @@ def limit_answer(tokens: Sequence[AnswerToken], limit: int, room: int) -> Limite
     return LimitedAnswer(tuple(tokens[:limit]), "length", limit, limit > room)
 
 
+def give_up_repeats(answer: LimitedAnswer) -> LimitedAnswer:
+    """Give an answer up where a token repeats the one before it for the 31st time, blanks around it aside.
+
+    As Ollama does with what it renders itself (llm/llama_server.go, "token repeat limit"): the token that is
+    one too many is not passed on, and neither is any count or duration.
+    """
+    last, repeats = "", 0
+    for position, token in enumerate(answer.tokens):
+        if not token.text:
+            continue
+        repeats = repeats + 1 if token.text.strip() == last else 0
+        last = token.text.strip()
+        if repeats > _MOST_REPEATS:
+            return replace(answer, tokens=answer.tokens[:position], evaluated=position + 1, is_done=False)
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The time model at work."""
@@ -68,7 +88,11 @@ class Pace:
         Raises ``RunnerStoppedError`` if the runner crashes meanwhile.
         """
         seconds = tokens / self.time.prefill_rate
-        await runner.pause(self.clock.real_seconds(seconds))
+        runner.reading += 1
+        try:
+            await runner.pause(self.clock.real_seconds(seconds))
+        finally:
+            runner.reading -= 1
         return seconds
 
     async def decode(self, runner: Runner, count: int) -> AsyncIterator[Progress]:
@@ -79,7 +103,7 @@ class Pace:
         """
         written, seconds, exact = 0, 0.0, 0.0
         while written < count:
-            rate = self.decode_rate(runner.busy)
+            rate = self.decode_rate(runner.busy) * self._share(runner)
             left = (count - exact) / rate
             started = self.clock.now()
             try:
@@ -96,3 +120,6 @@ class Pace:
             yield Progress(written, seconds)
         if not count:
             await asyncio.sleep(0)
+
+    def _share(self, runner: Runner) -> float:
+        return self.time.decode_share_while_reading if runner.reading else 1.0

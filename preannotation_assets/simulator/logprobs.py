@@ -5,7 +5,7 @@ tokens of a quote score by its quality; without one, by chance alone.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preannotation_assets.simulator.answer_text import AnswerToken
@@ -53,24 +53,15 @@ def logprob_entries(
 ) -> list[JsonValue]:
     """The entries for ``tokens``, of which the first is number ``first`` of the answer.
 
-    The ``token`` texts joined are the tokens' text. Entries may be fewer than tokens: a letter outside
-    ASCII that stands alone shares an entry with the token after it. ``top`` is how many alternatives
-    each entry lists, from 0.
+    The ``token`` texts joined are the tokens' text. Entries may be fewer than tokens: of a character over
+    several tokens only the last has one, with the whole character. ``top`` is how many alternatives each
+    entry lists, from 0.
     """
     return [
-        _entry(text, token_logprob(quality, text, number, scale), top)
-        for number, text, quality in _joined(tokens, first)
+        _entry(token.text, token_logprob(token.quality, token.text, number, scale), top)
+        for number, token in enumerate(tokens, first)
+        if token.text
     ]
-
-
-def _joined(tokens: Sequence[AnswerToken], first: int) -> Iterator[tuple[int, str, float | None]]:
-    held = ""
-    for number, token in enumerate(tokens, first):
-        if len(token.text) == 1 and not token.text.isascii() and not held and token is not tokens[-1]:
-            held = token.text
-            continue
-        yield number, held + token.text, token.quality
-        held = ""
 
 
 def token_logprob(quality: float | None, text: str, number: int, scale: LogprobScale) -> float:

@@ -1,7 +1,7 @@
 """The ``options`` of a request: known names, their types, and those that the runner is loaded with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preannotation_assets.simulator.refusals import RefusedError
 from preannotation_assets.simulator.values import JsonValue
@@ -20,6 +20,8 @@ _FLOATS = frozenset(
 _BOOLEANS = frozenset({"use_mmap"})
 _RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
 _UNLIMITED_CONTEXTS = 10
+_LEAST_CONTEXT = 4
+_LEAST_RUNNER_CONTEXT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +30,47 @@ class Options:
 
     ``context`` is num_ctx in tokens; ``output_limit`` the most tokens an answer may have;
     ``runner_key`` is what the model must be loaded with: a request with another key reloads it.
+    ``never_ends`` is true for a num_predict of 0, with which a real server did not come to an end.
     """
 
     context: int
     output_limit: int
     runner_key: tuple[tuple[str, JsonValue], ...]
+    never_ends: bool = False
+
+    @property
+    def runner_context(self) -> int:
+        """The tokens that prompt and answer have room for: llama-server takes 256 at least."""
+        return max(self.context, _LEAST_RUNNER_CONTEXT)
+
+    def within(self, trained_context: int) -> "Options":
+        """The same for a model that was trained for ``trained_context`` tokens: a longer context is cut."""
+        context = min(self.context, trained_context)
+        return replace(
+            self,
+            context=context,
+            output_limit=min(self.output_limit, _UNLIMITED_CONTEXTS * context),
+            runner_key=tuple(dict(self.runner_key, num_ctx=context).items()),
+        )
 
 
 def parse_options(options: Mapping[str, JsonValue], default_context: int) -> Options:
     """Check the types of known options and take out what matters; unknown options are ignored.
 
-    A num_predict of 0 or less means ten times the context, as in Ollama. Raises ``RefusedError``
-    (500) for a known option of the wrong type.
+    A num_ctx below 4 is 4, and a num_predict below 0 ten times the context, as in Ollama. Raises
+    ``RefusedError`` (500) for a known option of the wrong type.
     """
     for name, value in options.items():
         _check_type(name, value)
-    context = _integer(options.get("num_ctx")) or default_context
-    output_limit = _integer(options.get("num_predict")) or 0
+    context = max(_integer(options.get("num_ctx")) or default_context, _LEAST_CONTEXT)
+    requested = _integer(options.get("num_predict"))
+    output_limit = requested or 0
     key = tuple((name, options[name]) for name in _RUNNER_OPTIONS if options.get(name) is not None)
     return Options(
         context=context,
         output_limit=output_limit if output_limit > 0 else _UNLIMITED_CONTEXTS * context,
         runner_key=tuple(dict(key, num_ctx=context).items()),
+        never_ends=requested == 0,
     )
 
 

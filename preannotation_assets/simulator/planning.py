@@ -6,15 +6,31 @@ from dataclasses import dataclass
 from preannotation_assets.simulator.answer_text import (
     AnswerToken,
     answers_to,
+    fenced,
+    generated_tokens,
     invalid_json,
     prose_answer,
+    repeated_characters,
+    repeated_objects,
     schema_answer,
     whitespace_answer,
 )
 from preannotation_assets.simulator.faults import Fault, FaultRule
-from preannotation_assets.simulator.generation import LimitedAnswer, limit_answer, output_limit
-from preannotation_assets.simulator.prompt import FittedPrompt, Prompt, document_of, fit_prompt
-from preannotation_assets.simulator.requests import GenerationRequest
+from preannotation_assets.simulator.generation import (
+    LimitedAnswer,
+    give_up_repeats,
+    limit_answer,
+    output_limit,
+)
+from preannotation_assets.simulator.habits import Answer
+from preannotation_assets.simulator.prompt import (
+    FittedPrompt,
+    Prompt,
+    cut_prompt,
+    document_of,
+    fit_prompt,
+)
+from preannotation_assets.simulator.requests import Endpoint, GenerationRequest
 from preannotation_assets.simulator.runner import RunnerDemand
 from preannotation_assets.simulator.self_reports import rate_answers
 from preannotation_assets.simulator.settings import SimulatedModel, SimulatorSettings
@@ -36,7 +52,18 @@ class Order:
     @property
     def demand(self) -> RunnerDemand:
         """What must be loaded."""
-        return RunnerDemand(self.request.model, self.request.options.runner_key, self.request.shift)
+        return RunnerDemand(
+            self.model.runner_name,
+            self.request.options.runner_key,
+            self.request.shift,
+            self.model.shown_name,
+            self.model.has_sliding_window,
+        )
+
+    @property
+    def is_jinja(self) -> bool:
+        """Whether llama-server renders the prompt and reads the answer, and not Ollama."""
+        return self.model.is_jinja and self.request.endpoint is Endpoint.CHAT
 
     @property
     def fault_seconds(self) -> float:
@@ -60,31 +87,54 @@ class Plan:
 def plan_answer(order: Order, prompt: Prompt, settings: SimulatorSettings, abilities: Abilities) -> Plan:
     """Decide prompt and answer.
 
-    Raises ``RefusedError`` (400) for a prompt that is too long and may not be cut, and for a schema
-    that the runner refuses.
+    Only what Ollama renders itself is cut, and only what it reads itself is given up for its repeats. Raises
+    ``RefusedError`` (400) for a prompt that is too long and may not be cut, and for a schema that the runner
+    refuses.
     """
-    request = order.request
-    fitted = fit_prompt(prompt, request.options.context, request.truncate, abilities.cuts_to_half)
+    request, options = order.request, order.request.options
+    if request.truncate and not order.is_jinja:
+        fitted = cut_prompt(prompt, options.context, request.shift, abilities.cuts_to_half)
+    else:
+        fitted = fit_prompt(prompt, options.runner_context)
     thinks = order.model.is_thinking if request.thinks is None else request.thinks
     return Plan(fitted, _THOUGHT if thinks else "", _answer(order, fitted, settings))
 
 
 def _answer(order: Order, fitted: FittedPrompt, settings: SimulatorSettings) -> LimitedAnswer:
     options, prompt_tokens = order.request.options, len(fitted.tokens)
-    limit = output_limit(prompt_tokens, options.context, options.output_limit, order.request.shift)
-    tokens = _tokens(order, fitted, settings)
+    limit = output_limit(prompt_tokens, options.runner_context, options.output_limit, order.request.shift)
+    tokens = _tokens(order, fitted, settings, limit)
     if order.has(Fault.WHITESPACE):
         tokens = whitespace_answer(limit)
     elif order.has(Fault.INVALID_JSON):
         tokens = invalid_json(tokens)
     elif order.has(Fault.EMPTY_ANSWER):
         tokens = ()
-    return limit_answer(tokens, limit, options.context - prompt_tokens)
+    answer = limit_answer(tokens, limit, options.runner_context - prompt_tokens)
+    return answer if order.is_jinja or order.has(Fault.WHITESPACE) else give_up_repeats(answer)
 
 
-def _tokens(order: Order, fitted: FittedPrompt, settings: SimulatorSettings) -> Sequence[AnswerToken]:
+def _tokens(
+    order: Order, fitted: FittedPrompt, settings: SimulatorSettings, limit: int
+) -> Sequence[AnswerToken]:
     found = answers_to(document_of(fitted.question), settings.habits, settings.seed)
-    answers = rate_answers(found, settings.seed, settings.has_confidence_signal)
-    if order.request.wants_json:
-        return schema_answer(order.request.schema, answers, order.model.alphabetises_keys)
-    return prose_answer(answers)
+    told = _looped(order, found, limit)
+    answers = rate_answers(told, settings.seed, settings.has_confidence_signal)
+    if not order.request.wants_json:
+        return generated_tokens(prose_answer(answers))
+    model = order.model
+    tokens = schema_answer(order.request.schema, answers, order.is_jinja, model.writes_blanks)
+    return fenced(generated_tokens(tokens), model.preamble if order.is_jinja else "")
+
+
+def _looped(order: Order, found: Sequence[Answer], limit: int) -> Sequence[Answer]:
+    """What the model tells of what it found: all, nothing, or one thing up to ``limit`` tokens."""
+    if order.has(Fault.EMPTY_LIST):
+        return ()
+    if order.has(Fault.ENDLESS_OBJECTS):
+        return repeated_objects(found, limit)
+    if order.has(Fault.ENDLESS_CHARACTERS):
+        return repeated_characters(found, "A.S.", limit)
+    if order.has(Fault.EQUAL_TOKENS):
+        return repeated_characters(found, ".", limit)
+    return found

@@ -1,6 +1,7 @@
 """The prompt a model sees: rendered turns, counted in tokens, cut when too long.
 
-The turns are set in Llama 3's chat form. The document to answer about is what stands between
+The turns are set in Llama 3's chat form, and special tokens are special wherever they stand: one that ends a
+turn, on a page, ends the turn there. The document to answer about is what stands between
 ``<page>`` and ``</page>`` (or tags that begin so, ``<page-1f3c9a20>``) in the last user turn, or that
 whole turn.
 """
@@ -10,14 +11,23 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preannotation_assets.simulator.refusals import context_exceeded
+from preannotation_assets.simulator.refusals import context_exceeded, prompt_too_long
 from preannotation_assets.simulator.requests import Message
 from preannotation_assets.simulator.tokens import split_tokens
 
-__all__ = ["FittedPrompt", "Prompt", "document_of", "fit_prompt", "render_prompt"]
+__all__ = [
+    "FittedPrompt",
+    "Prompt",
+    "cut_prompt",
+    "document_of",
+    "fit_prompt",
+    "render_fitting",
+    "render_prompt",
+]
 
 _PAGE_START = re.compile(r"<page(?:-\w+)?>")
 _PAGE_END = re.compile(r"</(page(?:-\w+)?)>")
+_TURN_END = re.compile(r"<\|(?:eot_id|im_end|endoftext|end_of_text)\|>|<end_of_turn>|<eos>")
 _ANSWER_TURN = "<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
@@ -43,7 +53,10 @@ class FittedPrompt:
 
 
 def render_prompt(messages: Sequence[Message], is_raw: bool) -> Prompt:
-    """Set the turns in the chat form; a raw prompt is taken as it is."""
+    """Set the turns in the chat form; a raw prompt is taken as it is.
+
+    A last turn of the assistant stays open: the answer goes on with it.
+    """
     if is_raw:
         text = "".join(message.content for message in messages if message.role == "user")
         return Prompt(text, 0, len(text))
@@ -53,23 +66,53 @@ def render_prompt(messages: Sequence[Message], is_raw: bool) -> Prompt:
     for message in messages:
         header = f"<|start_header_id|>{message.role}<|end_header_id|>\n\n"
         if message.role == "user":
-            question = (length + len(header), length + len(header) + len(message.content))
+            start = length + len(header)
+            question = (start, start + _turn_length(message.content))
         parts.append(f"{header}{message.content}<|eot_id|>")
         length += len(parts[-1])
-    return Prompt("".join([*parts, _ANSWER_TURN]), *question)
+    if messages and messages[-1].role == "assistant":
+        parts[-1] = parts[-1].removesuffix("<|eot_id|>")
+    else:
+        parts.append(_ANSWER_TURN)
+    return Prompt("".join(parts), *question)
 
 
-def fit_prompt(prompt: Prompt, context: int, truncate: bool, cuts_to_half: bool) -> FittedPrompt:
+def render_fitting(messages: Sequence[Message], context: int) -> Prompt:
+    """Set the turns that fit ``context`` tokens: the oldest go first, never the last one nor the system's.
+
+    As Ollama does where ``truncate`` is true (server/prompt.go).
+    """
+    for start in range(len(messages)):
+        system = [message for message in messages[:start] if message.role == "system"]
+        prompt = render_prompt([*system, *messages[start:]], is_raw=False)
+        if start == len(messages) - 1 or len(split_tokens(prompt.text)) <= context:
+            return prompt
+    return render_prompt(messages, is_raw=False)
+
+
+def fit_prompt(prompt: Prompt, context: int) -> FittedPrompt:
+    """The prompt as it is.
+
+    Raises ``RefusedError`` (400, ``exceed_context_size_error``) where it has more than ``context - 1``
+    tokens.
+    """
+    tokens = split_tokens(prompt.text)
+    if len(tokens) >= context:
+        raise context_exceeded(len(tokens), context)
+    return FittedPrompt(tuple(tokens), prompt.text[prompt.question_start : prompt.question_end], False)
+
+
+def cut_prompt(prompt: Prompt, context: int, shift: bool, cuts_to_half: bool) -> FittedPrompt:
     """Cut the oldest tokens where the prompt has more than ``context - 1``.
 
     What is left is half the context (all but one token of it before Ollama 0.30.11). Raises
-    ``RefusedError`` (400, ``exceed_context_size_error``) where ``truncate`` is false.
+    ``RefusedError`` (400) where ``shift`` is off and there is anything to cut.
     """
     tokens = split_tokens(prompt.text)
     if len(tokens) < context:
         return FittedPrompt(tuple(tokens), prompt.text[prompt.question_start : prompt.question_end], False)
-    if not truncate:
-        raise context_exceeded(len(tokens), context)
+    if not shift:
+        raise prompt_too_long()
     kept = tokens[-(context // 2 if cuts_to_half else context - 1) :]
     cut = len(prompt.text) - sum(map(len, kept))
     question = prompt.text[max(cut, prompt.question_start) : max(cut, prompt.question_end)]
@@ -86,6 +129,11 @@ def document_of(question: str) -> str:
     text = question if end is None else question[: end.start()]
     start = _last(_PAGE_START if end is None else re.compile(f"<{end[1]}>"), text)
     return text if start is None else text[start.end() :]
+
+
+def _turn_length(content: str) -> int:
+    end = _TURN_END.search(content)
+    return len(content) if end is None else end.start()
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

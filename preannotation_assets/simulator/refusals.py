@@ -11,9 +11,11 @@ __all__ = [
     "GenerationBrokenError",
     "RefusedError",
     "RunnerStoppedError",
+    "cloud_disabled",
     "context_exceeded",
     "load_failed",
     "model_not_found",
+    "prompt_too_long",
     "schema_refused",
     "server_busy",
 ]
@@ -77,6 +79,11 @@ def model_not_found(name: str) -> RefusedError:
     return RefusedError(404, f"model '{name}' not found")
 
 
+def cloud_disabled(operation: str) -> RefusedError:
+    """403: the model is on ollama.com, and OLLAMA_NO_CLOUD is set; ``operation`` is what cannot be done."""
+    return RefusedError(403, f"ollama cloud is disabled: {operation}")
+
+
 def server_busy() -> RefusedError:
     """503: the queue is full while a load is pending."""
     return RefusedError(503, "server busy, please try again.  maximum pending requests exceeded")
@@ -98,6 +105,15 @@ def context_exceeded(prompt_tokens: int, context: int) -> RefusedError:
             "n_prompt_tokens": prompt_tokens,
             "n_ctx": context,
         }
+    )
+
+
+def prompt_too_long() -> RefusedError:
+    """400: ``truncate`` is true, but the last message alone is too long and ``shift`` is off."""
+    return RefusedError(
+        _BAD_REQUEST,
+        "the prompt is longer than the context length currently available to the model; shorten the prompt, "
+        "adjust the context length in settings, or use a model with a longer context length",
     )
 
 

@@ -96,8 +96,8 @@ def loaded_models(loaded: Iterable[tuple[SimulatedModel, str, Runner]]) -> JsonO
     return {
         "models": [
             {
-                "name": model.name,
-                "model": model.name,
+                "name": model.shown_name,
+                "model": model.shown_name,
                 "size": model.size,
                 "digest": digest,
                 "details": model_details(model),
@@ -124,9 +124,6 @@ def model_details(model: SimulatedModel) -> JsonObject:
 
 def model_card(model: SimulatedModel) -> JsonObject:
     """``/api/show``."""
-    capabilities: list[JsonValue] = ["completion", "tools"]
-    if model.is_thinking:
-        capabilities.append("thinking")
     return {
         "license": _NOTICE,
         "modelfile": f"# {_NOTICE}\nFROM {model.name}\n",
@@ -138,24 +135,34 @@ def model_card(model: SimulatedModel) -> JsonObject:
             "general.basename": "stand-in",
             "general.description": _NOTICE,
             "llama.context_length": model.context_length,
+            "llama.embedding_length": model.embedding_length,
         },
-        "capabilities": capabilities,
+        "capabilities": _capabilities(model),
         "modified_at": _MODIFIED_AT,
     }
 
 
 def _listed(model: SimulatedModel, digest: str) -> JsonObject:
+    lengths: JsonObject = {
+        "context_length": model.context_length,
+        "embedding_length": model.embedding_length,
+    }
     listed: JsonObject = {
-        "name": model.name,
-        "model": model.name,
+        "name": model.shown_name,
+        "model": model.shown_name,
         "modified_at": _MODIFIED_AT,
         "size": model.size,
         "digest": digest,
-        "details": model_details(model),
+        "details": {**model_details(model), **lengths},
+        "capabilities": _capabilities(model),
     }
     if model.is_cloud:
         listed.update({"remote_model": model.name.partition(":")[0], "remote_host": "https://ollama.com:443"})
     return listed
+
+
+def _capabilities(model: SimulatedModel) -> list[JsonValue]:
+    return ["completion", "tools", *(["thinking"] if model.is_thinking else [])]
 
 
 def _nanoseconds(seconds: float) -> int:

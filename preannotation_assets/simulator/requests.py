@@ -6,7 +6,7 @@ Error texts are those of Ollama 0.33 where docs/simulator.md does not say otherw
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from preannotation_assets.simulator.durations import parse_keep_alive
@@ -17,7 +17,6 @@ from preannotation_assets.simulator.values import JsonObject, JsonValue
 __all__ = ["Endpoint", "GenerationRequest", "Message", "RequestDefaults", "parse_body", "parse_request"]
 
 _TOP_LOGPROBS_LIMIT = 20
-_SMALLEST_CONTEXT = 4
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -69,6 +68,10 @@ class GenerationRequest:
     logprobs: bool
     top_logprobs: int
 
+    def within(self, trained_context: int) -> "GenerationRequest":
+        """The same for a model that was trained for ``trained_context`` tokens."""
+        return replace(self, options=self.options.within(trained_context))
+
     @property
     def is_load_only(self) -> bool:
         """Whether there is nothing to answer: the model is only loaded, or unloaded at keep_alive 0."""
@@ -102,8 +105,6 @@ def parse_request(endpoint: Endpoint, body: JsonObject, defaults: RequestDefault
         raise RefusedError(400, "top_logprobs must be between 0 and 20")
     schema, wants_json = _format(body.get("format"))
     options = parse_options(_object(body, "options"), defaults.context)
-    if options.context < _SMALLEST_CONTEXT:
-        raise RefusedError(400, f"num_ctx must be at least {_SMALLEST_CONTEXT}")
     shift = _boolean(body, "shift", True) if defaults.obeys_truncate else True
     return GenerationRequest(
         endpoint=endpoint,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from preannotation_assets.simulator.prefix_cache import Slot, reuse_checkpoint, reuse_prefix
 from preannotation_assets.simulator.refusals import RunnerStoppedError
 from preannotation_assets.simulator.tokens import common_prefix_length
 from preannotation_assets.simulator.values import JsonValue
@@ -18,26 +19,23 @@ __all__ = ["Runner", "RunnerDemand", "Slot", "SlotUse"]
 
 @dataclass(frozen=True, slots=True)
 class RunnerDemand:
-    """What must be loaded for a request; two unequal demands for one model mean a reload."""
+    """What must be loaded for a request; two unequal demands for one model mean a reload.
+
+    ``model`` is what its runner is known by; ``name`` is the model's own name, and another name for the same
+    weights reloads nothing.
+    """
 
     model: str
     options: tuple[tuple[str, JsonValue], ...]
     shift: bool
+    name: str = field(default="", compare=False)
+    has_sliding_window: bool = False
 
     @property
     def context(self) -> int:
         """num_ctx in tokens."""
         value = dict(self.options)["num_ctx"]
         return value if isinstance(value, int) else 0
-
-
-@dataclass(slots=True)
-class Slot:
-    """One place for a request, and the tokens that its cache holds."""
-
-    number: int
-    cached: tuple[str, ...] = ()
-    last_used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +48,19 @@ class SlotUse:
 
 @dataclass(eq=False)
 class Runner:
-    """A model in memory with ``slot_count`` slots."""
+    """A model in memory with ``slot_count`` slots, ``reading`` of which read a prompt now."""
 
     demand: RunnerDemand
     slot_count: int
     holders: int = 0
+    reading: int = 0
     expires_at: float = 0.0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     expiry: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         """Begin with all slots free."""
+        self._reuse = reuse_checkpoint if self.demand.has_sliding_window else reuse_prefix
         self._free = [Slot(number) for number in range(self.slot_count)]
         self._waiting: deque[tuple[tuple[str, ...], asyncio.Future[Slot]]] = deque()
         self._stopped = asyncio.Event()
@@ -91,9 +91,7 @@ class Runner:
         """
         slot = await self._take(prompt)
         try:
-            cached = min(common_prefix_length(slot.cached, prompt), len(prompt) - 1)
-            slot.cached = prompt
-            yield SlotUse(slot, max(cached, 0))
+            yield SlotUse(slot, self._reuse(slot, prompt))
         finally:
             self._give_back(slot)
 

@@ -121,7 +121,7 @@ class StandInServer:
         loaded = [
             (model, self._shelf.digest(model), runner)
             for runner in self._answering.scheduler.runners
-            for model in (self._shelf.find(runner.demand.model),)
+            for model in (self._shelf.find(runner.demand.name),)
         ]
         return json_response(encode(loaded_models(loaded)))
 

@@ -4,35 +4,68 @@ Every setting is plain and frozen. Times are seconds, rates are tokens a second.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.simulator.faults import FaultRule
+from preannotation_assets.simulator.names import parse_name
 
 __all__ = ["AccessCredentials", "HabitRates", "SimulatedModel", "SimulatorSettings", "TimeModel"]
 
 RULES_VERSION = "stand-in rules 1"
+_PREAMBLE = re.compile(r"\s*(```(json)?\s*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedModel:
     """One model of the list in ``/api/tags``.
 
-    ``alphabetises_keys`` says whether answers to a schema come with sorted keys (Ollama's jinja
-    templates) or in the schema's order (its Go templates). ``is_cloud`` makes the server answer as
-    Ollama does for a model that runs on ollama.com: 401, as nobody is signed in.
+    ``context_length`` is what it was trained for, in tokens: a longer num_ctx is cut to it. ``weights`` names
+    the blob; models of one blob share a runner, and without it a model has its own. ``is_cloud`` makes the
+    server answer as Ollama does for a model that runs on ollama.com where OLLAMA_NO_CLOUD is set: 403.
+
+    ``is_jinja`` says that the model has no Go template, so that its chats take llama-server's own path: keys
+    sorted, no end at 31 equal tokens, and a ``preamble`` allowed: blanks and maybe a ```json fence before the
+    answer, which are left out of its text, not of its log-probabilities. ``has_sliding_window`` says that a
+    prompt's prefix is cached by checkpoints near its end. ``writes_blanks`` sets answers over many lines.
     """
 
     name: str
     context_length: int = 131_072
+    embedding_length: int = 8_192
     size: int = 42_520_413_916
     size_vram: int = 42_520_413_916
     parameter_size: str = "70.6B"
     quantization: str = "Q4_K_M"
     is_thinking: bool = False
     is_cloud: bool = False
-    alphabetises_keys: bool = False
+    weights: str = ""
+    is_jinja: bool = False
+    preamble: str = ""
+    has_sliding_window: bool = False
+    writes_blanks: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ``SettingsError`` for what no model can have."""
+        if parse_name(self.name) is None:
+            raise SettingsError("the stand-in server has a model whose name Ollama would refuse", "rename it")
+        if self.preamble and not self.is_jinja:
+            raise SettingsError("a preamble without is_jinja", "Ollama's other path has no room for one")
+        if not _PREAMBLE.fullmatch(self.preamble):
+            raise SettingsError("a preamble of more than blanks and a ```json fence", "shorten it")
+
+    @property
+    def shown_name(self) -> str:
+        """The name as Ollama's lists show it, with its tag."""
+        name = parse_name(self.name)
+        return name.shortest if name else self.name
+
+    @property
+    def runner_name(self) -> str:
+        """What is loaded for it: its blob, or without one itself."""
+        return f"blob {self.weights}" if self.weights else self.shown_name
 
     def digest(self, revision: int = 0) -> str:
         """64 hex digits made from the rules' version and the name, never from a model's manifest.
@@ -49,13 +82,16 @@ class TimeModel:
     """How long things take at speed 1, in seconds and tokens a second.
 
     One slot alone decodes at ``decode_rate``; with k slots busy each decodes at
-    ``decode_rate / (1 + slowdown_per_slot * (k - 1))``.
+    ``decode_rate / (1 + slowdown_per_slot * (k - 1))``. While another slot reads a prompt, the rate is
+    multiplied by ``decode_share_while_reading``: 1 where reading takes nothing from writing, far less on a
+    CPU.
     """
 
     load_seconds: float = 20.0
     prefill_rate: float = 1_000.0
     decode_rate: float = 25.0
     slowdown_per_slot: float = 0.06
+    decode_share_while_reading: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise ``SettingsError`` for numbers that make no sense."""
@@ -63,6 +99,8 @@ class TimeModel:
             raise SettingsError("a token rate is not above 0", "set rates above 0 tokens a second")
         if self.load_seconds < 0 or self.slowdown_per_slot < 0:
             raise SettingsError("a negative time or slowdown", "set it to 0 or more")
+        if not 0 < self.decode_share_while_reading <= 1:
+            raise SettingsError("a share of decoding that is none", "set it above 0, up to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 from aiohttp import web
 
 from preannotation_assets.simulator.answer_text import AnswerToken
-from preannotation_assets.simulator.edge import error_response, json_response
+from preannotation_assets.simulator.edge import error_response, json_response, streamed_error_response
 from preannotation_assets.simulator.logprobs import LogprobScale, logprob_entries
 from preannotation_assets.simulator.replies import Metrics, answer_piece, encode, final_piece
 from preannotation_assets.simulator.requests import Endpoint
@@ -83,7 +83,7 @@ class WholeAnswer:
         return error_response(status, text)
 
     def _piece(self, is_done: bool) -> JsonObject:
-        text = "".join(token.text for token in self.tokens)
+        text = "".join(token.shown for token in self.tokens)
         piece = answer_piece(self.form.endpoint, self.form.model, text, self.thinking, is_done)
         return self.form.scored(piece, self.tokens, 0)
 
@@ -102,17 +102,13 @@ class StreamedAnswer:
         await self._write(answer_piece(self.form.endpoint, self.form.model, "", text, False))
 
     async def add(self, tokens: Sequence[AnswerToken]) -> None:
-        """A line for each token; tokens whose log-probabilities share an entry share a line."""
+        """A line for each token that ends a character; one left out of the text has no text there."""
         lines = []
-        start = 0
-        for end in range(1, len(tokens) + 1):
-            text = "".join(token.text for token in tokens[start:end])
-            is_held = len(text) == 1 and not text.isascii() and end < len(tokens)
-            if is_held:
+        for number, token in enumerate(tokens, self.written):
+            if not token.text or (token.is_left_out and self.form.logprobs is None):
                 continue
-            piece = answer_piece(self.form.endpoint, self.form.model, text, "", False)
-            lines.append(encode(self.form.scored(piece, tokens[start:end], self.written + start)) + b"\n")
-            start = end
+            piece = answer_piece(self.form.endpoint, self.form.model, token.shown, "", False)
+            lines.append(encode(self.form.scored(piece, (token,), number)) + b"\n")
         self.written += len(tokens)
         response = await self._begun()
         await response.write(b"".join(lines))
@@ -131,7 +127,7 @@ class StreamedAnswer:
     async def fail(self, status: int, text: str) -> web.StreamResponse:
         """The error's own status before the first token, else a last line under HTTP 200."""
         if self.response is None:
-            return error_response(status, text)
+            return streamed_error_response(status, text)
         return await self._end({"error": text})
 
     async def _end(self, line: JsonObject) -> web.StreamResponse:

@@ -16,8 +16,9 @@ from preannotation_assets.simulator.vocabulary import COMMON_WORDS
 
 __all__ = ["common_prefix_length", "split_tokens", "token_id"]
 
+_SPECIAL = r"<\|[a-z_]+\|>|<(?:start_of_turn|end_of_turn|bos|eos)>"
 _PIECE = regex.compile(
-    r"<\|[a-z_]+\|>"
+    rf"{_SPECIAL}| (?={_SPECIAL})"
     r"|(?P<word> ?[A-Za-z]+)"
     r"| ?\p{L}"
     r"|\p{N}{1,3}"

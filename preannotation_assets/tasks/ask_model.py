@@ -87,9 +87,9 @@ async def require_same_digest(
     for endpoint, digest in zip(endpoints, digests, strict=True):
         if digest is not None and digest != template.digest:
             raise ModelError(
-                f"{template.model} changed on {endpoint} during the run "
-                f"({template.digest[:12]} is now {digest[:12]})",
-                "run again; all is asked anew, because other weights give other answers",
+                f"{template.model} changed on {endpoint} during the run, in weights, template or parameters"
+                f" ({template.digest[:12]} is now {digest[:12]})",
+                "restore it to go on with the answers so far, or run again to ask all anew",
             )
 
 

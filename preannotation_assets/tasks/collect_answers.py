@@ -1,5 +1,6 @@
 """Puts the answers from the store beside the chunks of one part."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ import pyarrow as pa
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
 from preannotation_assets.errors import StorageError
+from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, write_table
+from preannotation_assets.tasks.count_tokens import CountedText
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
 
-_PAIRS_A_PART: Final = 2000
+_TEXTS_COUNTED: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +41,22 @@ class CollectedPart:
     """What the part holds. The sequences are of the requests this run made, of either pass.
 
     ``answered``, ``failed`` and ``resumed`` count first answers, ``second_answered`` and ``second_failed``
-    those of a second pass.
-    Latencies and queue times are seconds; ``token_pairs`` are (estimated, reported) prompt tokens of
-    answered requests, for the calibration.
+    those of a second pass; ``empty`` of the answered first ones name nothing. Latencies and queue times are
+    seconds; ``counted`` are up to 250 answered texts, of this run and of earlier ones, whose prompts the
+    server has counted.
     """
 
     rows: int
     answered: int
     failed: int
     resumed: int
+    empty: int
     second_answered: int
     second_failed: int
     failure_reasons: Mapping[str, int]
     latencies: Sequence[float]
     queue_times: Sequence[float]
-    token_pairs: Sequence[tuple[int, int]]
+    counted: Sequence[CountedText]
     fetched: FetchedBytes
 
 
@@ -85,28 +89,40 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
         for pass_number, chunk, request in placed
     ]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
-    return _summary(rows, task.run_id, store.fetched)
+    return _summary(rows, task.run_id, _counted(task, answers), store.fetched)
 
 
-def _summary(rows: Sequence[Mapping[str, Any]], run_id: str, fetched: FetchedBytes) -> CollectedPart:
+def _counted(task: CollectAnswers, answers: Mapping[str, Mapping[str, Any]]) -> list[CountedText]:
+    """Texts from all of the part, evenly."""
+    counted = [
+        CountedText(row, request.start, request.end, answer["prompt_tokens"])
+        for row, requests in enumerate(task.passes.get(FIRST_PASS, ()))
+        for request in requests
+        if (answer := answers[request.request_key])["status"] == AnswerStatus.ANSWERED
+        and answer["prompt_tokens"]
+    ]
+    return counted[:: math.ceil(len(counted) / _TEXTS_COUNTED) or 1]
+
+
+def _summary(
+    rows: Sequence[Mapping[str, Any]], run_id: str, counted: Sequence[CountedText], fetched: FetchedBytes
+) -> CollectedPart:
     answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
     failed = [row for row in rows if row["status"] == AnswerStatus.FAILED]
     # Chunks with the same text share one request.
     now = {row["request_key"]: row for row in answered if row["run_id"] == run_id}.values()
-    pairs = [
-        (row["estimated_prompt_tokens"], row["prompt_tokens"]) for row in answered if row["prompt_tokens"]
-    ]
     return CollectedPart(
         rows=len(rows),
         answered=_of_pass(FIRST_PASS, answered),
         failed=_of_pass(FIRST_PASS, failed),
+        empty=_of_pass(FIRST_PASS, [row for row in answered if is_empty_answer(row["answer"])]),
         resumed=_of_pass(FIRST_PASS, [row for row in answered if row["run_id"] != run_id]),
         second_answered=_of_pass(SECOND_PASS, answered),
         second_failed=_of_pass(SECOND_PASS, failed),
         failure_reasons=dict(Counter(row["reason"] for row in failed)),
         latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
-        token_pairs=pairs[:_PAIRS_A_PART],
+        counted=counted,
         fetched=fetched,
     )
 

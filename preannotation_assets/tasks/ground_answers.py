@@ -17,6 +17,7 @@ from preannotation_assets.contracts import (
     AnswerStatus,
     span_id,
 )
+from preannotation_assets.extraction.empty_answers import PageAnswer
 from preannotation_assets.extraction.spans import QuoteOutcome, Span
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
@@ -48,7 +49,8 @@ class GroundedPart:
     """What came of it. ``outcomes`` counts quotes by what became of them.
 
     ``verdicts`` counts the values that a rule was applied to, by label and verdict; ``confidence_sources``
-    the rows by what their confidence was made of.
+    the rows by what their confidence was made of, ``page_answers`` the pages that did not fail by what their
+    answers came to.
     """
 
     rows: int
@@ -60,6 +62,7 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
+    page_answers: Mapping[str, int]
     fetched: FetchedBytes
 
 
@@ -78,6 +81,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     without_spans: list[PageVersion] = []
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
+    page_answers: Counter[str] = Counter()
     for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         failure = _failure(page, rows)
@@ -90,6 +94,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         sources.update(
             each.confidence_source.value for each in result.quotes if each.outcome is QuoteOutcome.KEPT
         )
+        page_answers[PageAnswer.of(result, was_asked=bool(rows)).value] += 1
         if not result.spans:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
     write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
@@ -106,6 +111,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
+        page_answers=page_answers,
         fetched=store.fetched,
     )
 

@@ -1,5 +1,6 @@
 """Says in the run's log, every few seconds, how far the asking has come. Counts only."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 from preannotation_assets.throttling.permit_server import PermitServer
@@ -29,58 +31,91 @@ class Work:
     requests: int
     tokens: int
 
+    def is_open(self, progress: Progress) -> bool:
+        """Whether a request is still to be made or to be ended."""
+        ended = progress.answered + progress.failed
+        return ended < self.requests + progress.added or progress.in_flight > 0
+
+    def tokens_left(self, progress: Progress) -> int:
+        """The estimate of what is not done, with what splitting has added; rounding may bring it to 0."""
+        return max(0, self.tokens + progress.added_tokens - progress.done_tokens)
+
+    def share(self, progress: Progress) -> float:
+        """Done of the whole, from 0 to 1; it falls only when splitting adds to the whole."""
+        whole = self.tokens + progress.added_tokens
+        if not self.is_open(progress) or not whole:
+            return 1.0
+        return min(1.0, progress.done_tokens / whole)
+
+    def chunks_answered(self, progress: Progress) -> int:
+        """About how many chunks have all their answers; all of them only when no request is open."""
+        done = self.chunks_done + math.floor(self.share(progress) * (self.chunks - self.chunks_done))
+        return min(done, self.chunks - 1) if self.is_open(progress) else self.chunks
+
 
 @dataclass(slots=True)
 class Forecast:
-    """When the rest will be done, at the rate of the last 20 moments it was told of.
+    """When the rest of the work will be done, at the rate of the last 20 moments it was told of.
 
     Texts differ in length, and the longest are asked first: so it goes by their tokens, not by their number.
     """
 
-    tokens: int
+    work: Work
     _moments: deque[tuple[float, int]] = field(default_factory=lambda: deque([(0.0, 0)], maxlen=_MOMENTS))
 
     def seconds_left(self, progress: Progress) -> float | None:
-        """Seconds; None while nothing has been done lately."""
+        """Seconds; None while nothing has been done lately, or where the estimate is used up too early."""
         began, before = self._moments[0]
         self._moments.append((progress.seconds, progress.done_tokens))
+        if not self.work.is_open(progress):
+            return 0.0
         done, seconds = progress.done_tokens - before, progress.seconds - began
-        if done <= 0 or seconds <= 0:
-            return None
-        return max(0, self.tokens - progress.done_tokens) * seconds / done
+        left = self.work.tokens_left(progress)
+        return left * seconds / done if left > 0 and done > 0 and seconds > 0 else None
 
 
 def describe_progress(progress: Progress, work: Work, seconds_left: float | None) -> str:
-    """One line: done, rates, tokens a second, in flight, failures and the time left."""
+    """One line: done, rates, tokens a second, in flight, failures, empty answers and the time left."""
     done, total = progress.answered + progress.failed, work.requests + progress.added
-    share = min(1.0, progress.done_tokens / work.tokens) if work.tokens else 1.0
-    chunks = work.chunks_done + round(share * (work.chunks - work.chunks_done))
     endpoints = "; ".join(
         _describe_endpoint(address, state, progress.totals.get(address), progress.seconds)
         for address, state in progress.endpoints.items()
     )
     return (
-        f"{done} of {total} requests done (about {chunks} of {work.chunks} chunks), "
+        f"{done} of {total} requests done (about {work.chunks_answered(progress)} of {work.chunks} chunks), "
         f"{_rate(done, progress.seconds):.2f} a second, "
         f"tokens a second {_rate(progress.prompt_tokens, progress.seconds):.0f} in and "
         f"{_rate(progress.answer_tokens, progress.seconds):.0f} out, in flight {endpoints}, "
         f"{progress.failed} failed, {sum(progress.repeated.values())} repeated, {progress.split} split, "
+        f"{progress.empty} empty, "
         + (f"about {_duration(seconds_left)} left" if seconds_left is not None else "time left unknown")
     )
 
 
 @contextmanager
 def reported_progress(
-    server: PermitServer, work: Work, log: Callable[[str], None], interval_seconds: float
+    server: PermitServer,
+    work: Work,
+    log: Callable[[str], None],
+    warn: Callable[[str], None],
+    interval_seconds: float,
 ) -> Iterator[None]:
-    """Logs the progress every ``interval_seconds`` while the body runs."""
+    """Logs the progress every ``interval_seconds`` while the body runs.
+
+    Warns once where nearly all answers are empty: the rest of the run would be spent on nothing.
+    """
     finished = threading.Event()
-    forecast = Forecast(work.tokens)
+    forecast = Forecast(work)
 
     def report() -> None:
+        has_warned = False
         while not finished.wait(interval_seconds):
             progress = server.progress()
             log(describe_progress(progress, work, forecast.seconds_left(progress)))
+            doubt = None if has_warned else answers_doubt(progress.empty, progress.answered)
+            if doubt:
+                warn(doubt)
+                has_warned = True
 
     reporter = threading.Thread(target=report, name="progress", daemon=True)
     reporter.start()

@@ -11,7 +11,7 @@ from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.endpoint_pool import EndpointPool, EndpointState, Feedback
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
-from preannotation_assets.throttling.permit_messages import FailureSignal, PermitReport
+from preannotation_assets.throttling.permit_messages import FailureSignal, Permit, PermitReport
 
 __all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 
@@ -28,7 +28,8 @@ class Limits:
     ``max_in_flight`` is requests an endpoint, ``min_in_flight`` how few backing off may leave.
     ``max_failure_rate`` is the share of the last 100 chunks (of at least 20) that may fail.
     ``linger_seconds`` is how long a permit rests whose request the server may not know to have ended,
-    ``first_rest_seconds`` how long an endpoint rests that failed three times in a row.
+    ``first_rest_seconds`` how long an endpoint rests that failed three times in a row. ``warm_ups`` is how
+    many of the first requests to an endpoint come after one that reads the constant part of the prompt.
     """
 
     max_in_flight: int
@@ -36,6 +37,7 @@ class Limits:
     max_failure_rate: float = 0.3
     linger_seconds: float = 1.0
     first_rest_seconds: float = 2.0
+    warm_ups: int = 0
 
 
 @dataclass(slots=True)
@@ -43,7 +45,8 @@ class EndpointTotals:
     """What one endpoint has done; ``busy_seconds`` is the time its permits were out.
 
     ``repeated`` counts its attempts that gave nothing, by reason. ``cached_tokens`` are those of the
-    ``prompt_tokens`` that it had read before, None as long as it has not told.
+    ``prompt_tokens`` that it had read before, None as long as it has not told. ``warm_up_tokens`` are those
+    of them that ``warm_ups`` requests read, in ``warm_up_seconds``.
     """
 
     answered: int = 0
@@ -53,6 +56,9 @@ class EndpointTotals:
     failed: int = 0
     repeated: Counter[str] = field(default_factory=Counter)
     cached_tokens: int | None = None
+    warm_ups: int = 0
+    warm_up_tokens: int = 0
+    warm_up_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,9 @@ class Progress:
     """What a run has done so far. ``repeated`` counts attempts that gave nothing, by reason.
 
     ``split`` counts the answers that did not fit, ``salvaged`` those of them whose complete part was kept.
-    ``added`` is how many requests there are more for that. ``done_tokens`` is the estimate of the text that
-    is answered or failed, without the prompt around it.
+    ``added`` is how many requests there are more for that, and ``added_tokens`` the estimate of what they ask
+    twice. ``done_tokens`` is the estimate of the text that is answered or failed, without the prompt around
+    it. ``empty`` of the answers name nothing.
     """
 
     seconds: float
@@ -74,6 +81,13 @@ class Progress:
     salvaged: int = 0
     added: int = 0
     done_tokens: int = 0
+    added_tokens: int = 0
+    empty: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are open, over all endpoints."""
+        return sum(state.in_flight for state in self.endpoints.values())
 
     @property
     def prompt_tokens(self) -> int:
@@ -123,7 +137,7 @@ class Dispatcher:
         self.pool = EndpointPool(
             endpoints, limits.max_in_flight, limits.min_in_flight, limits.first_rest_seconds
         )
-        self.waiting: deque[asyncio.Future[str]] = deque()
+        self.waiting: deque[asyncio.Future[Permit]] = deque()
         self.stop_message: str | None = None
         self._limits = limits
         self._semaphores = semaphores or {}
@@ -132,7 +146,10 @@ class Dispatcher:
         self._repeated: Counter[str] = Counter()
         self._done_tokens = 0
         self._added = 0
+        self._empty = 0
+        self._added_tokens = 0
         self._totals = {endpoint: EndpointTotals() for endpoint in endpoints}
+        self._warm_ups_left = dict.fromkeys(endpoints, limits.warm_ups)
         self._settled = _Settled()
 
     @property
@@ -149,7 +166,9 @@ class Dispatcher:
             endpoint = self._acquire()
             if endpoint is None:
                 return
-            self.waiting.popleft().set_result(endpoint)
+            warm_up = self._warm_ups_left[endpoint] > 0
+            self._warm_ups_left[endpoint] -= warm_up
+            self.waiting.popleft().set_result(Permit(endpoint, warm_up))
 
     def take_back(
         self, endpoint: str, seconds: float, *, certain: bool, failure_signal: FailureSignal | None = None
@@ -208,6 +227,8 @@ class Dispatcher:
             salvaged=self._counts[AttemptOutcome.SALVAGED],
             added=self._added,
             done_tokens=self._done_tokens,
+            empty=self._empty,
+            added_tokens=self._added_tokens,
         )
 
     def _acquire(self) -> str | None:
@@ -233,12 +254,19 @@ class Dispatcher:
 
     def _count(self, endpoint: str, report: PermitReport) -> None:
         totals = self._totals[endpoint]
+        if report.warm_up_seconds is not None:
+            totals.warm_ups += 1
+            totals.warm_up_tokens += report.warm_up_prompt_tokens or 0
+            totals.warm_up_seconds += report.warm_up_seconds
+            totals.prompt_tokens += report.warm_up_prompt_tokens or 0
         totals.prompt_tokens += report.prompt_tokens or 0
         totals.answer_tokens += report.answer_tokens or 0
         if report.cached_tokens is not None:
             totals.cached_tokens = (totals.cached_tokens or 0) + report.cached_tokens
         self._done_tokens += report.done_tokens
         self._added += max(0, report.parts - 1)
+        self._empty += report.names_nothing
+        self._added_tokens += report.added_tokens
         if report.outcome == AttemptOutcome.AGAIN:
             self._repeated[report.reason or _UNKNOWN] += 1
             totals.repeated[report.reason or _UNKNOWN] += 1

@@ -15,6 +15,7 @@ from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.permit_messages import (
     LINE_LIMIT,
     FailureSignal,
+    Permit,
     PermitAddress,
     PermitReport,
     encode_line,
@@ -50,8 +51,8 @@ class PermitClient:
         if self._writer:
             self._writer.close()
 
-    async def acquire(self) -> str:
-        """Waits for a permit and returns the endpoint it is for.
+    async def acquire(self) -> Permit:
+        """Waits for a permit; it says which endpoint it is for.
 
         Raises:
             RunStoppedError: there are no more permits, or the driver is gone.
@@ -61,7 +62,7 @@ class PermitClient:
             line = await self._require_reader().readline()
             message = json.loads(line) if line.endswith(b"\n") else {}
             if "endpoint" in message:
-                return str(message["endpoint"])
+                return Permit(str(message["endpoint"]), message.get("warm_up") is True)
             if "stop" in message:
                 raise RunStoppedError(str(message["stop"]))
         raise _driver_is_gone()

@@ -3,7 +3,8 @@
 The messages are JSON, one a line:
 
 - task: ``{"secret": ...}``, once; then ``{"want": true}`` for each permit
-- driver: ``{"endpoint": ...}``, or ``{"stop": ...}`` when no request is to be sent any more
+- driver: ``{"endpoint": ..., "warm_up": ...}``, or ``{"stop": ...}`` when no request is to be sent any more;
+  with ``warm_up`` true the constant part of the prompt is to be read first, under the same permit
 - task: ``{"ended": ..., "failure_signal": ...}`` gives the permit back the moment the request has ended; says
   whether the server is sure to have noticed, and what is wrong with it
 - task: ``{"report": {...}}`` says afterwards what became of the request
@@ -15,7 +16,7 @@ from typing import Final
 
 from preannotation_assets.contracts import AttemptOutcome
 
-__all__ = ["LINE_LIMIT", "FailureSignal", "PermitAddress", "PermitReport", "encode_line"]
+__all__ = ["LINE_LIMIT", "FailureSignal", "Permit", "PermitAddress", "PermitReport", "encode_line"]
 
 LINE_LIMIT: Final = 64 * 1024
 """The longest message in bytes."""
@@ -31,13 +32,27 @@ class PermitAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to have one request in flight at ``endpoint``.
+
+    With ``warm_up`` a request that reads the constant part of the prompt comes before the one about a text.
+    """
+
+    endpoint: str
+    warm_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PermitReport:
     """What became of a request.
 
     ``available`` says whether the endpoint served it, None where a ``FailureSignal`` has said so; ``reason``
     is a code; times are seconds, ``started_at`` those since the Unix epoch; tokens are those the model
     read and wrote, whether or not the answer counts. ``done_tokens`` is the estimate of the text that
-    need not be asked about any more, ``parts`` how many requests are made instead of one that was split.
+    need not be asked about any more, ``parts`` how many requests are made instead of one that was split,
+    ``added_tokens`` the estimate of what is asked twice for that, because parts overlap. ``names_nothing``
+    says that it was answered, and that the answer is empty. Of a warm-up before it there are its own seconds
+    from sending to the last byte, and the server's count of the tokens that it read and the seconds for that.
     """
 
     outcome: AttemptOutcome
@@ -49,6 +64,8 @@ class PermitReport:
     answer_tokens: int | None = None
     done_tokens: int = 0
     parts: int = 0
+    names_nothing: bool = False
+    added_tokens: int = 0
     request_key: str | None = None
     task: int | None = None
     attempt: int | None = None
@@ -59,6 +76,9 @@ class PermitReport:
     answer_seconds: float | None = None
     estimated_prompt_tokens: int | None = None
     cached_tokens: int | None = None
+    warm_up_seconds: float | None = None
+    warm_up_prompt_tokens: int | None = None
+    warm_up_prompt_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,6 +19,7 @@ from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSem
 from preannotation_assets.throttling.permit_messages import (
     LINE_LIMIT,
     FailureSignal,
+    Permit,
     PermitAddress,
     PermitReport,
     encode_line,
@@ -164,15 +166,15 @@ class PermitServer:
     async def _grant(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One permit, from the wish to the end of its request, or of the connection; then the report."""
         try:
-            endpoint = await self._wait_for_permit(reader)
+            permit = await self._wait_for_permit(reader)
         except RunStoppedError as stopped:
             writer.write(encode_line({"stop": str(stopped)}))
             await writer.drain()
             return
-        granted = time.monotonic()
+        endpoint, granted = permit.endpoint, time.monotonic()
         certain, failure_signal = False, None
         try:
-            writer.write(encode_line({"endpoint": endpoint}))
+            writer.write(encode_line(asdict(permit)))
             await writer.drain()
             ended = await _read(reader)
             certain, failure_signal = ended.get("ended") is True, _failure_signal(ended)
@@ -184,11 +186,11 @@ class PermitServer:
         for observe in self._observers:
             observe(endpoint, report)
 
-    async def _wait_for_permit(self, reader: asyncio.StreamReader) -> str:
+    async def _wait_for_permit(self, reader: asyncio.StreamReader) -> Permit:
         dispatcher = self._dispatcher
         if dispatcher.stop_message:
             raise RunStoppedError(dispatcher.stop_message)
-        future: asyncio.Future[str] = self._loop.create_future()
+        future: asyncio.Future[Permit] = self._loop.create_future()
         dispatcher.waiting.append(future)
         dispatcher.hand_out()
         if future.done():

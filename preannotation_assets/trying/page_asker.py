@@ -1,7 +1,7 @@
 """Asks about single pages, one request at a time, and keeps nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -28,7 +28,7 @@ from preannotation_assets.model_servers.outcomes import (
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import RequestTemplate
-from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore
+from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore, semaphore_folder
 from preannotation_assets.trying.projection import Measure
 
 __all__ = ["AskedChunk", "PageAsker", "SharedSemaphore", "TriedPage", "measures_of"]
@@ -69,6 +69,14 @@ class SharedSemaphore:
 
     folder: Path | None
     max_in_flight: int
+
+    @classmethod
+    def of_this_machine(cls, environment: Mapping[str, str], max_in_flight: int) -> "SharedSemaphore":
+        """The one of the runs below this DAGSTER_HOME; of none where none has been."""
+        configured = environment.get("DAGSTER_HOME", "")
+        home = Path(configured).expanduser() if configured else Path(".dagster")
+        folder = semaphore_folder(home.absolute() / "storage")
+        return cls(folder if folder.is_dir() else None, max_in_flight)
 
     @asynccontextmanager
     async def one(self, endpoint: str) -> AsyncIterator[None]:

@@ -21,6 +21,7 @@ from preannotation_assets.model_servers.template import ModelOptions, request_ke
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
+    HabitRates,
     RequestRecord,
     RunningSimulator,
     SimulatedModel,
@@ -68,6 +69,14 @@ def test_without_faults_every_text_is_answered_by_one_request(simulator: Any, ne
     assert all(row["prompt_tokens"] and row["answer_tokens"] for row in run.rows)
     assert run.progress.answered == len(TEXTS)
     assert run.progress.answer_tokens == sum(row["answer_tokens"] for row in run.rows)
+    assert run.progress.empty == 0
+
+
+def test_answers_that_name_nothing_are_answers_and_are_counted(simulator: Any, new_run: Any) -> None:
+    run = new_run(simulator(habits=replace(HabitRates.NONE, omit=1.0)))
+    run.ask(TEXTS)
+    assert run.statuses() == {"answered": len(TEXTS)}
+    assert (run.progress.answered, run.progress.empty) == (len(TEXTS), len(TEXTS))
 
 
 @pytest.mark.parametrize("stream", ["never", "always"])
@@ -119,6 +128,20 @@ def test_a_fault_that_stays_is_recorded_with_its_reason_after_its_budget(
     assert run.statuses() == {reason: len(short)}
     assert {row["attempts"] for row in run.rows} == {attempts}
     assert len(_asked(server)) == attempts * len(short)
+
+
+def test_an_endless_answer_over_a_stream_is_left_long_before_its_longest(
+    simulator: Any, new_run: Any, template: Any
+) -> None:
+    server = simulator(speed=100.0, faults=(FaultRule(Fault.WHITESPACE, requests=(1,)),))
+    run = new_run(server, stream="always")
+    run.template = replace(template, options=ModelOptions(context_tokens=8192, answer_tokens=5000))
+    run.ask(TEXTS[:2])
+    assert run.statuses() == {"answered": 2}
+    assert run.progress.repeated == {"endless_answer": 1}
+    endless = next(record for record in _asked(server) if record.fault)
+    assert endless.is_disconnected
+    assert (endless.output_tokens or 0) < 2500
 
 
 def test_retries_of_a_bad_answer_are_never_the_identical_request(simulator: Any, new_run: Any) -> None:

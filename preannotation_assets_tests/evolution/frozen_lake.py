@@ -31,6 +31,7 @@ from preannotation_assets.contracts import (
     REQUESTS,
     SUGGESTIONS,
 )
+from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Message, Prompt, build_prompt
 from preannotation_assets.label_file import load_label_scheme
@@ -69,8 +70,10 @@ __all__ = [
     "RequestTemplate",
     "RunningSimulator",
     "asked",
+    "build_prompt",
     "cli",
     "default_prompt",
+    "default_scheme",
     "frozen_lakes",
     "in_columns",
     "process_environment",
@@ -135,9 +138,14 @@ def in_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def default_scheme() -> LabelScheme:
+    """The label scheme in the package."""
+    return load_label_scheme(str(_ROOT / "preannotation_assets/label_schemes/vessels.yaml"))
+
+
 def default_prompt() -> Prompt:
-    """The prompt for the label scheme in the package."""
-    return build_prompt(load_label_scheme(str(_ROOT / "preannotation_assets/label_schemes/vessels.yaml")))
+    """The prompt for it."""
+    return build_prompt(default_scheme())
 
 
 @dataclass(frozen=True)

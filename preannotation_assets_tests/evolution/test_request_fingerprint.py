@@ -5,7 +5,9 @@ from evolution.frozen_lake import (
     ModelOptions,
     Prompt,
     RequestTemplate,
+    build_prompt,
     default_prompt,
+    default_scheme,
     request_key,
     text_sha256,
 )
@@ -52,6 +54,20 @@ def test_other_options_are_another_question_with_a_name_of_its_own() -> None:
 def test_the_label_scheme_in_the_package_keeps_its_name() -> None:
     """Changed on purpose, by a better prompt or another label? Then the literals change with it."""
     prompt = default_prompt()
+    assert prompt.fingerprint == "0f1efb1462058f397e9c03734497334c341e32003690cfb6042fd22a0325d64e"
+    options = ModelOptions(context_tokens=12_288, answer_tokens=3_072)
+    assert (
+        RequestTemplate("llama3.3:70b", "d" * 64, prompt, options).fingerprint
+        == "cdb0191d5a196ebaaf54c8fae7f411b57bff6d25376ade3c67e4076e520ed6a3"
+    )
+
+
+def test_a_scheme_with_its_empty_example_last_keeps_its_name_and_its_order() -> None:
+    """Users have copies of the scheme as it was; what was answered to them is not asked again."""
+    scheme = default_scheme()
+    empty, *marked = scheme.examples
+    prompt = build_prompt(scheme.model_copy(update={"examples": (*marked, empty)}))
+    assert prompt.constant_messages[-1].content == '{"spans":[]}'
     assert prompt.fingerprint == "8934c1fb3a384d8bb6a4e247ee24ca4e5d8d0b2e49d64291c4b4f53db099feb2"
     options = ModelOptions(context_tokens=12_288, answer_tokens=3_072)
     assert (

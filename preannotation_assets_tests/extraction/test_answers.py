@@ -10,6 +10,8 @@ from preannotation_assets.extraction.answers import (
     SELF_REPORTED_DIGITS,
     AnsweredQuote,
     AnswerFault,
+    ParsedAnswer,
+    is_empty_answer,
     parse_answer,
     write_answer,
     write_rated_answer,
@@ -189,3 +191,20 @@ def test_the_place_of_a_value_is_that_of_its_raw_characters() -> None:
     (quote,) = parse_answer(answer).quotes
     assert quote.text == "München 🚢"
     assert answer[quote.value_start : quote.value_end] == r"M\u00fcnchen \ud83d\udea2"
+
+
+fragments = st.lists(
+    st.sampled_from(['{"spans":[', '{ "spans" : [', "]}", "] }\n", '{"port":"x"}', " ", "[", "x"])
+)
+
+
+@given(st.builds("".join, fragments) | spans.map(lambda each: json.dumps({"spans": each})) | st.text())
+def test_an_answer_is_empty_where_it_is_whole_and_has_no_quote(answer: str) -> None:
+    assert is_empty_answer(answer) is (parse_answer(answer) == ParsedAnswer((), None))
+
+
+def test_an_empty_answer_may_have_blanks_in_it() -> None:
+    assert is_empty_answer(write_answer([]))
+    assert is_empty_answer('\n{ "spans": [\n\n] }\n')
+    assert not is_empty_answer(write_answer([("port", "Hull")]))
+    assert not is_empty_answer("")

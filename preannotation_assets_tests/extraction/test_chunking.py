@@ -16,6 +16,7 @@ from preannotation_assets.extraction.chunking import (
     split_chunk,
 )
 from preannotation_assets.extraction.spans import Chunk
+from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, TokenKind
 from preannotation_assets.extraction.tokens import (
     MAX_CALIBRATION,
     MIN_CALIBRATION,
@@ -29,6 +30,12 @@ PIECES_OF_TEXT = (
     *("\u0301", "a\u0308", "\u200d", "\ufe0f", "\U0001f468\u200d\U0001f469\u200d\U0001f467"),
     *("\U0001f1e9\U0001f1ea", "\U0001f44d\U0001f3fd", "\u0915\u094d\u0937", "\u1112\u1161\u11ab", "\uac01"),
     *("\u6f22", "\u5b57\u3002", "\ud800", "\U0001f6a2", "\u05e9\u05c1", "\u0e01\u0e33"),
+)
+# Llama 3, one that has a token for each digit and few for words, one with little else than scripts.
+TOKENIZERS = (
+    LLAMA_3,
+    KindFactors.by_name({TokenKind.DIGITS: 3.0, TokenKind.WORDS: 0.7, TokenKind.RUNS: 4.0}),
+    KindFactors((2.0,) * 7 + (0.4,) * (len(TokenKind) - 7)),
 )
 page_text = st.one_of(
     st.text(max_size=400),
@@ -46,7 +53,8 @@ page_text = st.one_of(
 def chunk_limits(draw: st.DrawFn, smallest: int = 1) -> ChunkLimits:
     max_tokens = draw(st.integers(smallest, 120))
     overlap_tokens = draw(st.integers(0, (max_tokens - 1) // 2))
-    return ChunkLimits(max_tokens, overlap_tokens, draw(st.floats(MIN_CALIBRATION, MAX_CALIBRATION)))
+    calibration = draw(st.floats(MIN_CALIBRATION, MAX_CALIBRATION))
+    return ChunkLimits(max_tokens, overlap_tokens, calibration, draw(st.sampled_from(TOKENIZERS)))
 
 
 def _borders(chunks: list[Chunk], text: str) -> list[int]:
@@ -70,7 +78,7 @@ def test_pieces_cover_the_page_in_order(text: str, limits: ChunkLimits) -> None:
 @settings(deadline=None, max_examples=400)
 def test_pieces_keep_the_limit_and_say_their_estimate(text: str, limits: ChunkLimits) -> None:
     for chunk in chunk_page(text, limits):
-        estimate = estimate_tokens(text[chunk.start : chunk.end])
+        estimate = estimate_tokens(text[chunk.start : chunk.end], limits.kind_factors)
         assert chunk.estimated_tokens == calibrated_tokens(estimate, limits.calibration)
         assert chunk.estimated_tokens <= limits.max_tokens or chunk.end - chunk.start == 1
 

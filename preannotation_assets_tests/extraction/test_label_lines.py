@@ -165,3 +165,38 @@ def test_a_stroke_of_the_keyboard_in_the_default_scheme(place: int, typed: str) 
     source = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
     at = place % len(source)
     assert all(error.startswith("s.yaml:") for error in told(source[:at] + typed + source[at:]))
+
+
+MARKED = f"  - text: {MARKER} 1974\n    spans:\n      - year: 1974\n"
+EMPTY = f"  - text: {MARKER}\n    spans: []\n"
+HEAD = "name: s\nversion: 1\nlabels:\n  - {name: year, definition: A year.}\n"
+
+
+@pytest.mark.parametrize(
+    ("examples", "line", "said"),
+    [
+        ("", 1, "the scheme has no example"),
+        (f"examples:\n{EMPTY}{EMPTY}", 5, "every example is without marks"),
+        (f"examples:\n{MARKED}{EMPTY}", 9, "example 2: an example without marks behind one with"),
+        (f"examples:\n{EMPTY}{MARKED}", None, None),
+        (f"examples:\n{MARKED}{EMPTY}{MARKED}", 9, "example 2: an example without marks behind"),
+        (f"examples:\n{EMPTY}{EMPTY}{MARKED}", None, None),
+        (f"examples:\n{MARKED}", None, None),
+    ],
+)
+def test_examples_that_lead_to_empty_answers_are_a_warning_and_no_mistake(
+    examples: str, line: int | None, said: str | None
+) -> None:
+    checked = check_label_scheme(HEAD + examples, "s.yaml")
+    assert checked.scheme is not None
+    assert checked.errors == ()
+    assert len(checked.warnings) == (said is not None)
+    for warning in checked.warnings:
+        assert warning.startswith(f"s.yaml:{line}: warning: ")
+        assert str(said) in warning
+        assert MARKER not in warning
+
+
+def test_the_scheme_of_the_package_has_no_warning() -> None:
+    source = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
+    assert check_label_scheme(source, "s.yaml").warnings == ()

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from preannotation_assets.extraction.token_kinds import (
+    LLAMA_3,
+    MAX_FACTOR,
+    MIN_FACTOR,
+    KindFactors,
+    TokenKind,
+)
 from preannotation_assets.extraction.tokens import (
-    MAX_CALIBRATION,
-    MIN_CALIBRATION,
     SliceEstimates,
     calibrated_tokens,
-    calibration_factor,
     estimate_tokens,
+    tokens_by_kind,
 )
 
 ENGLISH = (
@@ -159,25 +164,68 @@ def test_a_code_point_costs_at_most_four_tokens(text: str) -> None:
     assert estimate_tokens(text) <= 4.3 * len(text) + 1
 
 
-@given(st.data(), any_text)
-@example(None, "....").via("a run cut in the middle")
-@example(None, "a" * 60 + " b").via("a fused word cut in the middle")
+ONE_TOKEN_A_DIGIT = KindFactors.by_name({TokenKind.DIGITS: 3.0})
+DEAREST_RUNS = KindFactors.by_name({TokenKind.RUNS: MAX_FACTOR, TokenKind.PUNCTUATION: MIN_FACTOR})
+any_factors = st.builds(
+    KindFactors, st.tuples(*[st.one_of(st.just(1.0), st.floats(MIN_FACTOR, MAX_FACTOR)) for _ in TokenKind])
+)
+
+
+@given(st.data(), any_text, any_factors)
+@example(None, "....", LLAMA_3).via("a run cut in the middle")
+@example(None, ".." + "$" * 4, DEAREST_RUNS).via("a run that costs more than its first two")
+@example(None, "a" * 60 + " b", LLAMA_3).via("a fused word cut in the middle")
 @settings(deadline=None, max_examples=300)
-def test_pieces_are_estimated_as_if_alone(data: st.DataObject | None, text: str) -> None:
-    estimates = SliceEstimates(text)
+def test_pieces_are_estimated_as_if_alone(
+    data: st.DataObject | None, text: str, factors: KindFactors
+) -> None:
+    estimates = SliceEstimates(text, factors)
     if data is None:
         slices = [(start, end) for start in range(len(text) + 1) for end in range(start, len(text) + 1)]
     else:
         start = data.draw(st.integers(0, len(text)))
         slices = [(start, data.draw(st.integers(start, len(text))))]
     for start, end in slices:
-        assert estimates.estimate(start, end) == estimate_tokens(text[start:end])
+        assert estimates.estimate(start, end) == estimate_tokens(text[start:end], factors)
 
 
-@given(st.data(), any_text.filter(bool), st.integers(0, 40))
+@given(any_text)
+def test_the_kinds_of_a_text_add_up_to_its_estimate(text: str) -> None:
+    assert math.ceil(sum(tokens_by_kind(text))) == estimate_tokens(text)
+
+
+def test_each_character_is_of_its_kind() -> None:
+    text = "Hull  HULL 1234 .... \n漢字 한 Судно Έλλη “ غ"
+    found = dict(zip(TokenKind, tokens_by_kind(text), strict=True))
+    assert all(found[kind] > 0 for kind in TokenKind)
+    assert found[TokenKind.DIGITS] == pytest.approx(3 / 3, abs=0.01)
+    assert found[TokenKind.FIRST_DIGITS] == 2
+
+
+def test_a_factor_is_of_its_kind_alone() -> None:
+    assert estimate_tokens("1" * 300, ONE_TOKEN_A_DIGIT) == pytest.approx(300, abs=2)
+    assert estimate_tokens(ENGLISH.replace("0", "o"), ONE_TOKEN_A_DIGIT) == estimate_tokens(
+        ENGLISH.replace("0", "o")
+    )
+
+
+@given(any_factors)
+def test_factors_are_the_same_again_from_a_manifest(factors: KindFactors) -> None:
+    assert KindFactors.by_name({**factors.named(), "a_kind_of_newer_code": 9.0}) == factors
+
+
+@pytest.mark.parametrize("factor", [0.0, MIN_FACTOR - 0.01, MAX_FACTOR + 0.01, float("nan")])
+def test_a_factor_that_is_none_is_refused(factor: float) -> None:
+    with pytest.raises(ValueError, match="digits"):
+        KindFactors.by_name({"digits": factor})
+
+
+@given(st.data(), any_text.filter(bool), any_factors, st.integers(0, 40))
 @settings(deadline=None, max_examples=300)
-def test_the_furthest_end_is_the_last_that_fits(data: st.DataObject, text: str, tokens: int) -> None:
-    estimates = SliceEstimates(text)
+def test_the_furthest_end_is_the_last_that_fits(
+    data: st.DataObject, text: str, factors: KindFactors, tokens: int
+) -> None:
+    estimates = SliceEstimates(text, factors)
     start = data.draw(st.integers(0, len(text) - 1))
     fitting = [end for end in range(start, len(text) + 1) if estimates.estimate(start, end) <= tokens]
     assert estimates.furthest_end(start, tokens) == fitting[-1]
@@ -198,28 +246,6 @@ def test_a_megabyte_takes_less_than_a_second() -> None:
     before = time.perf_counter()
     estimate_tokens(text)
     assert time.perf_counter() - before < 1
-
-
-def test_the_factor_covers_all_but_one_in_twenty() -> None:
-    pairs = [(1000, 900 + count) for count in range(100)]
-    factor = calibration_factor(pairs)
-    assert factor is not None
-    assert sum(calibrated_tokens(estimated, factor) >= reported for estimated, reported in pairs) == 95
-
-
-def test_few_answers_teach_nothing() -> None:
-    assert calibration_factor([(1000, 900)] * 19) is None
-    assert calibration_factor([(1000, 900)] * 20) == 0.9
-
-
-def test_answers_without_a_count_teach_nothing() -> None:
-    assert calibration_factor([(1000, 0), (0, 1000)] * 20) is None
-
-
-@given(st.lists(st.tuples(st.integers(-5, 10**6), st.integers(-5, 10**6)), max_size=60))
-def test_the_factor_stays_in_its_range(pairs: list[tuple[int, int]]) -> None:
-    factor = calibration_factor(pairs)
-    assert factor is None or MIN_CALIBRATION <= factor <= MAX_CALIBRATION
 
 
 def test_a_calibrated_estimate_is_rounded_up() -> None:

@@ -60,7 +60,7 @@ def test_all_checks_are_green_and_of_this_dataset(
     interface: Interface, materialized: Run, page: Page
 ) -> None:
     page.goto(f"{interface.url}/assets/suggestions?view=checks")
-    for check in ("contract", "failed_pages", "grounded_quotes", "offsets", "span_ids"):
+    for check in ("contract", "empty_answers", "failed_pages", "grounded_quotes", "offsets", "span_ids"):
         page.get_by_text(check, exact=True).first.click()
         page.get_by_role("tab", name="Execution history").click()
         row = page.get_by_role("row").filter(has=page.get_by_text("vessels_ocr_1", exact=True)).last

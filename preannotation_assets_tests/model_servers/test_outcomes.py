@@ -108,6 +108,8 @@ def test_only_a_whole_answer_that_ended_by_itself_counts() -> None:
     assert judge_reply(REPLY) == Answered(REPLY)
     assert judge_reply(None) == Unusable(Reason.INVALID_ANSWER)
     assert judge_reply(replace(REPLY, done=False)) == Unusable(Reason.NOT_DONE)
+    broken_off = replace(REPLY, done=False, content='{"spans":[{"port":"' + "Rotterdam Rotterdam " * 2)
+    assert judge_reply(broken_off) == Unusable(Reason.NOT_DONE)
     for reason in ("load", "unload", None, "abort"):
         assert judge_reply(replace(REPLY, done_reason=reason)) == Unusable(Reason.NOT_DONE)
     assert judge_reply(replace(REPLY, content="  ")) == Unusable(Reason.EMPTY_ANSWER)

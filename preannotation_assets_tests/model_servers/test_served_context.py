@@ -13,5 +13,5 @@ def test_a_context_that_the_servers_allow_is_good(served: int | None) -> None:
 
 
 def test_a_context_that_is_longer_than_the_servers_allow_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"num_ctx is 4096.* 4095 tokens.*PREANNOTATION_NUM_CTX"):
+    with pytest.raises(SettingsError, match=r"num_ctx is 4096.* 4095 tokens.*PREANNOTATION_NUM_CTX=4095 "):
         require_served_context(ModelIdentity("m", "digest", (), 4095), OPTIONS)

@@ -70,3 +70,28 @@ def test_quotes_that_were_found_and_then_dropped_count_as_grounded(
         assert found.passed is passed
         assert found.metadata["count"].value == 10 * sum(outcome.is_grounded for outcome in QuoteOutcome)
         assert found.metadata["of"].value == sum(quotes.values())
+
+
+@pytest.mark.parametrize(
+    ("pages", "passed", "count", "answered"),
+    [
+        ({"empty": 18, "marked": 2, "not_asked": 9}, False, 18, 20),
+        ({"empty": 17, "marked": 3}, True, 17, 20),
+        ({"empty": 19}, True, 19, 19),
+        ({"all_rejected": 20}, True, 0, 20),
+        ({}, True, 0, 0),
+    ],
+)
+def test_pages_that_came_back_empty_are_a_warning(
+    dataset: Dataset,
+    scheme: LabelSchemeResource,
+    pages: dict[str, int],
+    passed: bool,
+    count: int,
+    answered: int,
+) -> None:
+    manifest = dataset.publish(good_rows(), pages_by_answer=pages).manifest
+    assert manifest.pages_by_answer == pages
+    found = results(dataset, scheme)["empty_answers"]
+    assert (found.passed, found.severity.value) == (passed, "WARN")
+    assert (found.metadata["count"].value, found.metadata["of"].value) == (count, answered)

@@ -21,13 +21,26 @@ from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["LIMITS", "MODEL", "POLICY", "NewRun", "Run", "StartSimulator", "new_run", "simulator", "template"]
+__all__ = [
+    "LIMITS",
+    "MODEL",
+    "POLICY",
+    "NewRun",
+    "Run",
+    "StartSimulator",
+    "new_run",
+    "simulator",
+    "template",
+    "template_with_example",
+]
 
 MODEL = SimulatedModel("llama3.3:70b")
 LIMITS = Limits(max_in_flight=4, linger_seconds=0.05, first_rest_seconds=0.05)
@@ -42,10 +55,27 @@ labels:
 """
 
 
+EXAMPLES = """
+examples:
+  - text: MV Alder lay at Kiel.
+    spans: [{vessel_name: MV Alder}, {port: Kiel}]
+"""
+
+
 @pytest.fixture(scope="session")
 def template() -> RequestTemplate:
     """Requests to the stand-in's model with a prompt of three labels."""
-    prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
+    return _template(SCHEME)
+
+
+@pytest.fixture(scope="session")
+def template_with_example() -> RequestTemplate:
+    """The same with an example page, so that the messages before a page end in an answer."""
+    return _template(SCHEME + EXAMPLES)
+
+
+def _template(scheme: str) -> RequestTemplate:
+    prompt = build_prompt(parse_label_scheme(scheme, "test"))
     return RequestTemplate(
         MODEL.name, MODEL.digest(), prompt, ModelOptions(context_tokens=4096, answer_tokens=400)
     )
@@ -62,6 +92,7 @@ class Run:
     policy: RetryPolicy = POLICY
     timeouts: Timeouts = field(default_factory=Timeouts)
     stream: str = "never"
+    server: ModelServer = field(default_factory=OllamaServer)
     rows: list[dict[str, Any]] = field(default_factory=list)
     leaves: list[list[RequestSpan]] = field(default_factory=list)
     progress: Any = None
@@ -87,7 +118,7 @@ class Run:
 
             async def main() -> None:
                 async with (
-                    ChatClient(OllamaServer(), self.timeouts, {}, self.stream) as client,
+                    ChatClient(self.server, self.timeouts, {}, StreamChoice(self.stream)) as client,
                     AnswerWriter(store, "answers/r", 0.02, approve) as journal,
                 ):
                     await ask_all(asking, client, journal, iter([items]))

@@ -31,6 +31,14 @@ def test_options_become_settings() -> None:
     assert [(rule.fault, rule.probability) for rule in settings.faults] == [(Fault.BUSY, 0.25)]
 
 
+def test_kinds_of_models_have_options() -> None:
+    options = ("--jinja-model", "j", "--windowed-model", "w", "--cloud-model", "c")
+    models = {model.name: model for model in settings_of(_parse(*options)).models}
+    assert [name for name, model in models.items() if model.is_jinja] == ["j"]
+    assert [name for name, model in models.items() if model.has_sliding_window] == ["w"]
+    assert [name for name, model in models.items() if model.is_cloud] == ["c"]
+
+
 @pytest.mark.parametrize("option", ["--fault=nonsense", "--fault=busy=often", "--slots=0", "--speed=-1"])
 def test_settings_that_cannot_be(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SettingsError):

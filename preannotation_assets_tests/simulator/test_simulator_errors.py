@@ -13,6 +13,8 @@ from preannotation_assets.simulator import (
     SimulatorSettings,
 )
 
+LONG = [{"role": "user", "content": "word " * 500}]
+
 
 def test_bad_bodies_are_400(talk: Any) -> None:
     for body in (b"{", b"", b"[1]"):
@@ -32,7 +34,17 @@ def test_unknown_model_is_404_everywhere(talk: Any) -> None:
     for response in (talk.chat(model="x"), talk.generate("a", model="x"), talk.generate("", model="x")):
         assert response.status_code == 404
         assert response.json() == {"error": "model 'x' not found"}
-    assert talk.client.post("/api/show", json={"model": "x"}).status_code == 404
+    shown = talk.client.post("/api/show", json={"model": "x"})
+    assert (shown.status_code, shown.json()) == (404, {"error": "model 'x:latest' not found"})
+
+
+def test_what_is_no_model_name_is_400(talk: Any) -> None:
+    for name, text in (("", "model is required"), (" ", "model is required"), ("a b", "invalid model name")):
+        response = talk.chat(model=name)
+        assert (response.status_code, response.json()) == (400, {"error": text})
+        assert talk.client.post("/api/show", json={"model": name}).json() == {"error": text}
+    assert talk.generate("a", model="").status_code == 404
+    assert talk.generate("a", model="a//b").json() == {"error": "invalid model name"}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +105,30 @@ def test_too_long_prompt_names_both_counts(talk: Any) -> None:
     assert inner["n_prompt_tokens"] > inner["n_ctx"] == 4096
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({"format": {"type": "z"}}, 400), ({"options": {"num_ctx": 256}, "messages": LONG}, 400), ({}, 500)],
+)
+def test_an_error_instead_of_a_stream_comes_in_chunks(
+    talk: Any, changes: dict[str, Any], status: int
+) -> None:
+    talk.simulator.set_faults(FaultRule(Fault.CRASH, probability=float(not changes)))
+    response = talk.chat(stream=True, **changes)
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "application/json")
+    assert response.headers["Transfer-Encoding"] == "chunked"
+    assert isinstance(response.json()["error"], str)
+    whole = talk.chat(**changes)
+    assert whole.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert int(whole.headers["Content-Length"]) == len(whole.content)
+
+
+def test_errors_before_the_runner_are_the_same_with_and_without_stream(talk: Any) -> None:
+    for stream in (False, True):
+        response = talk.chat(stream=stream, model="x")
+        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+        assert "Transfer-Encoding" not in response.headers
+
+
 def test_load_failure_is_500_for_preload_and_request(talk: Any) -> None:
     talk.simulator.set_faults(FaultRule(Fault.LOAD_FAILURE, requests=(1,)))
     for response in (talk.generate(""), talk.chat()):
@@ -101,11 +137,13 @@ def test_load_failure_is_500_for_preload_and_request(talk: Any) -> None:
     assert talk.chat().status_code == 200
 
 
-def test_cloud_models_are_401(start: Any) -> None:
+def test_cloud_models_are_403(start: Any) -> None:
     settings = SimulatorSettings(models=(SimulatedModel("gpt-oss:120b", is_cloud=True),))
     talk = start(settings)
-    assert talk.chat(model="gpt-oss:120b").status_code == 401
-    assert talk.chat(model="other:cloud").status_code == 401
+    for name in ("gpt-oss:120b", "other:cloud", "other:70b-Cloud"):
+        response = talk.chat(model=name)
+        assert response.status_code == 403
+        assert response.json() == {"error": "ollama cloud is disabled: remote model is unavailable"}
     listed = talk.client.get("/api/tags").json()["models"][0]
     assert listed["remote_host"] == "https://ollama.com:443"
 

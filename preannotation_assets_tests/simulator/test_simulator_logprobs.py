@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.simulator import HabitRates, SimulatorSettings
 from preannotation_assets.simulator.answer_text import AnswerToken
+from preannotation_assets.simulator.layout import bytewise
 from preannotation_assets.simulator.logprobs import LogprobScale, logprob_entries
 
 
@@ -23,10 +25,31 @@ def test_entries_join_to_the_text(texts: list[str], top: int) -> None:
         assert len({other["token"] for other in entry.get("top_logprobs", [])}) == top
 
 
-def test_entries_can_be_fewer_than_tokens() -> None:
-    tokens = [AnswerToken("é", 1.0), AnswerToken("t", 1.0), AnswerToken("é", 1.0)]
-    entries: list[Any] = list(logprob_entries(tokens, 0, 0, LogprobScale(0, True)))
-    assert [entry["token"] for entry in entries] == ["ét", "é"]
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_a_character_over_several_tokens_only_the_last_has_an_entry(talk: Any, stream: bool) -> None:
+    schema = {"type": "string", "enum": ["漢字"]}
+    lines = [
+        json.loads(line) for line in talk.chat(format=schema, logprobs=True, stream=stream).text.splitlines()
+    ]
+    entries = [entry for line in lines for entry in line.get("logprobs", [])]
+    assert [entry["token"] for entry in entries] == ['"', "漢", "字", '"']
+    assert bytes(entries[1]["bytes"]) == "漢".encode()
+    assert lines[-1]["eval_count"] == 7
+    assert "".join(line["message"]["content"] for line in lines) == '"漢字"'
+
+
+@given(st.text())
+def test_tokens_of_bytes_join_to_the_text(text: str) -> None:
+    pieces = list(bytewise(text))
+    assert "".join(pieces) == text
+    assert len(pieces) <= max(len(text.encode("utf-8", "surrogatepass")), 1)
+
+
+def test_a_cut_in_a_character_loses_it(talk: Any) -> None:
+    schema = {"type": "string", "enum": ["🚢"]}
+    options = {"num_ctx": 4096, "num_predict": 3}
+    reply = talk.chat(format=schema, logprobs=True, options=options).json()
+    assert (reply["message"]["content"], reply["eval_count"], len(reply["logprobs"])) == ('"', 3, 1)
 
 
 def _value_scores(talk: Any) -> list[float]:

@@ -150,7 +150,7 @@ def test_older_versions_lack_what_they_lacked(start: Any) -> None:
 
 def test_key_order_follows_the_kind_of_template(start: Any) -> None:
     schema = {"type": "object", "properties": {"b": {}, "a": {}}, "required": ["b", "a"]}
-    models = (SimulatedModel("go"), SimulatedModel("jinja", alphabetises_keys=True))
+    models = (SimulatedModel("go"), SimulatedModel("jinja", is_jinja=True))
     talk = start(SimulatorSettings(models=models, habits=HabitRates.NONE))
     orders = [
         list(json.loads(talk.chat(model=name, format=schema).json()["message"]["content"]))

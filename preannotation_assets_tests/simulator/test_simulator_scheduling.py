@@ -152,7 +152,7 @@ def test_another_model_takes_the_memory(start: Any) -> None:
 
 
 def test_keep_alive_unloads(talk: Any) -> None:
-    talk.chat(keep_alive="50ms")
+    talk.chat(keep_alive="1s")
     assert talk.client.get("/api/ps").json()["models"]
     _wait(lambda: talk.client.get("/api/ps").json()["models"] == [])
 

@@ -12,6 +12,7 @@ from preannotation_assets.contracts import ANSWERS, RAW_MODEL_OUTPUTS, AnswerSta
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_answers
+from preannotation_assets.tasks.count_tokens import CountedText
 
 OUTPUTS_KEY, ANSWERS_FOLDER = "outputs/part-00000.parquet", "answers"
 CHUNKS = pa.table({"doc_id": ["d0", "d1", "d2"], "page_num": [1, 1, 1], "chunk_index": [0, 0, 0]})
@@ -73,6 +74,23 @@ def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: Objec
     assert part.failure_reasons == {"endless_answer": 1}
 
 
+def test_answers_whose_prompts_were_counted_are_told_for_the_token_estimate(
+    tmp_path: Path, store: ObjectStore
+) -> None:
+    task = _task(tmp_path, store, REQUESTS)
+    again: list[list[RequestSpan]] = [[RequestSpan(0, 10, "a")], [], []]
+    part = collect_answers(replace(task, passes={2: again, **task.passes}))
+    # Not the one that failed, and none of a second pass, which asks the same.
+    assert part.counted == [CountedText(0, 0, 10, 100), CountedText(1, 0, 60, 80), CountedText(2, 0, 10, 100)]
+
+
+def test_texts_for_the_token_estimate_are_from_all_of_a_part(tmp_path: Path, store: ObjectStore) -> None:
+    task = _task(tmp_path, store, [[RequestSpan(0, 10, "a")]] * 1000)
+    places = {"doc_id": [f"d{row}" for row in range(1000)], "page_num": [1] * 1000, "chunk_index": [0] * 1000}
+    part = collect_answers(replace(task, chunks=pa.table(places)))
+    assert [counted.row for counted in part.counted] == list(range(0, 1000, 4))
+
+
 def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: ObjectStore) -> None:
     task = _task(
         tmp_path, store, [[RequestSpan(0, 10, "a")], [RequestSpan(0, 100, "left")], [RequestSpan(0, 10, "a")]]
@@ -91,6 +109,19 @@ def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: Obj
         ("d1", 2, "failed"),
     ]
     assert (part.answered, part.failed, part.second_answered, part.second_failed) == (3, 0, 0, 1)
+
+
+def test_empty_answers_are_counted_over_this_run_and_earlier_ones(tmp_path: Path, store: ObjectStore) -> None:
+    empty = '{"spans":[]}'
+    rows = [
+        _answer("a", answer=empty),
+        _answer("left", answer='{"spans":[{"port":"Hull"}]}'),
+        _answer("old", answer=empty, run="before"),
+        _answer("right", AnswerStatus.FAILED, reason="endless_answer"),
+    ]
+    write_table(store, f"{ANSWERS_FOLDER}/run/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    part = collect_answers(_task(tmp_path, store, [*REQUESTS[:2], [RequestSpan(0, 10, "old")]]))
+    assert (part.empty, part.answered, part.failed) == (2, 3, 1)
 
 
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:

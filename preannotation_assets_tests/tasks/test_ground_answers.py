@@ -76,6 +76,16 @@ def test_every_page_is_in_exactly_one_state(tmp_path: Path, outputs: list[dict[s
     ]  # fmt: skip
     assert (part.rows, part.spans_by_label) == (2, {"vessel_name": 1, "port": 1})
     assert part.outcomes == {"kept": 2, "not_found": 1}
+    assert part.page_answers == {"marked": 1, "empty": 1, "not_asked": 1}
+
+
+def test_a_page_of_rejected_quotes_is_not_one_with_an_empty_answer(
+    tmp_path: Path, outputs: list[dict[str, Any]]
+) -> None:
+    outputs[1] = output(1, [{"port": "Atlantis"}])
+    part, _ = ground(tmp_path, outputs)
+    assert part.page_answers == {"marked": 1, "all_rejected": 1, "not_asked": 1}
+    assert [page.page_num for page in part.pages_without_spans] == [1, 2]
 
 
 def test_the_rows_are_as_the_contract_says(tmp_path: Path, outputs: list[dict[str, Any]]) -> None:
@@ -135,6 +145,19 @@ def test_confidences_are_counted_by_where_they_come_from(tmp_path: Path) -> None
     assert published == {
         "Hull": pytest.approx(0.75), "Marie-Louise": None, "Hansa IV": pytest.approx(0.75),
     }  # fmt: skip
+
+
+def test_confidences_behind_a_grammar_s_mask_are_named_as_such(tmp_path: Path) -> None:
+    answer = [{"vessel_name": "Marie-Louise"}, {"port": "Hull"}]
+    text = json.dumps({"spans": answer})
+    name, port = text.index("Marie"), text.index("Hull")
+    lengths = [name, 12, port - name - 12, 4, len(text) - port - 4]
+    logprobs = [0.0, math.log(0.5), 0.0, 0.0, 0.0]
+    row = output(0, answer, token_lengths=lengths, token_logprobs=logprobs, logprob_source="masked")
+    part, store = ground(tmp_path, [row])
+    assert part.confidence_sources == {"masked_log_probabilities": 1, "unknown": 1}
+    confidences = read_table(store, "suggestions.parquet")["confidence"].to_pylist()
+    assert confidences == [pytest.approx(0.5), None]
 
 
 def test_a_second_pass_changes_confidences_and_nothing_else(tmp_path: Path) -> None:

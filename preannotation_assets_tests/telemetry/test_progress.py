@@ -1,10 +1,22 @@
 """The line in the run's log: what is done, and when the rest will be."""
 
-import pytest
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from preannotation_assets.telemetry.progress import Forecast, Work, describe_progress
-from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from preannotation_assets.contracts import AttemptOutcome
+from preannotation_assets.telemetry.progress import Forecast, Work, describe_progress, reported_progress
+from preannotation_assets.throttling.dispatcher import Dispatcher, EndpointTotals, Limits, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
+from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_messages import PermitReport
+from preannotation_assets.throttling.permit_server import PermitServer
 
 WORK = Work(chunks=1000, chunks_done=200, requests=810, tokens=100_000)
 
@@ -20,6 +32,7 @@ def _progress(seconds: float, done_tokens: int, answered: int = 0) -> Progress:
         totals={"http://gpu": EndpointTotals(answered, 70_000, 5_000, 100.0)},
         added=1,
         done_tokens=done_tokens,
+        empty=5,
     )
 
 
@@ -28,18 +41,18 @@ def test_the_line_says_how_far_how_fast_and_how_long_still() -> None:
     assert line == (
         "150 of 811 requests done (about 400 of 1000 chunks), 1.50 a second, tokens a second 700 in and 50"
         " out, in flight 3 of 4 at http://gpu (50 tokens a second), 2 failed, 7 repeated, 1 split,"
-        " about 1 h 06 min left"
+        " 5 empty, about 1 h 06 min left"
     )
     assert describe_progress(_progress(0.0, 0), WORK, None).endswith("time left unknown")
 
 
 def test_the_time_left_goes_by_tokens_and_not_by_requests() -> None:
     # Half of the tokens were in the first tenth of the requests.
-    assert Forecast(100_000).seconds_left(_progress(60.0, 50_000, answered=79)) == pytest.approx(60.0)
+    assert Forecast(WORK).seconds_left(_progress(60.0, 50_000, answered=79)) == pytest.approx(60.0)
 
 
 def test_the_time_left_goes_by_the_last_moments() -> None:
-    forecast = Forecast(1_000_000)
+    forecast = Forecast(replace(WORK, tokens=1_000_000))
     for moment in range(1, 101):
         forecast.seconds_left(_progress(15.0 * moment, 1_000 * moment))
     # From here on half as fast: one of two endpoints is gone.
@@ -49,9 +62,123 @@ def test_the_time_left_goes_by_the_last_moments() -> None:
 
 
 def test_nothing_done_lately_is_no_forecast() -> None:
-    forecast = Forecast(1_000)
+    forecast = Forecast(replace(WORK, tokens=1_000))
     assert forecast.seconds_left(_progress(15.0, 0)) is None
     assert forecast.seconds_left(_progress(30.0, 500)) == pytest.approx(30.0)
     stalled = [forecast.seconds_left(_progress(30.0 + 15.0 * moment, 500)) for moment in range(1, 25)]
     assert stalled[-1] is None
-    assert forecast.seconds_left(_progress(800.0, 1_100)) == 0.0
+    assert stalled[0] is not None
+
+
+async def _answer(server: PermitServer, count: int, *, names_nothing: bool) -> None:
+    async with PermitClient(server.address) as permits:
+        for _ in range(count):
+            await permits.acquire()
+            await permits.release()
+            await permits.report(
+                PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing)
+            )
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "what was awaited did not happen"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(("named", "warnings"), [(0, 1), (2, 1), (3, 0)])
+def test_a_run_whose_first_answers_are_empty_is_warned_of_once_and_goes_on(named: int, warnings: int) -> None:
+    logged: list[str] = []
+    warned: list[str] = []
+    with PermitServer(["http://gpu"], Limits(max_in_flight=1)) as server:
+        asyncio.run(_answer(server, named, names_nothing=False))
+        asyncio.run(_answer(server, 20 - named, names_nothing=True))
+        _until(lambda: server.progress().answered == 20)
+        with reported_progress(server, WORK, logged.append, warned.append, 0.005):
+            _until(lambda: len(logged) >= 3)
+    assert len(warned) == warnings
+    assert all(f"{20 - named} of 20 answers came back empty" in warning for warning in warned)
+    assert f", {20 - named} empty, " in logged[-1]
+
+
+ENDPOINT = "http://gpu"
+
+
+def _states(reports: Sequence[PermitReport]) -> Iterator[Progress]:
+    """How far a run has come at its start and after each report."""
+    dispatcher = Dispatcher([ENDPOINT], Limits(max_in_flight=4, max_failure_rate=1.0))
+    yield dispatcher.progress()
+    for report in reports:
+        dispatcher.record(ENDPOINT, report)
+        yield dispatcher.progress()
+
+
+def _require_honest(reports: Sequence[PermitReport], work: Work) -> None:
+    """Never more than all, never back unless work is added, all only at the end."""
+    forecast = Forecast(work)
+    before = 0.0, 0
+    for number, progress in enumerate(_states(reports)):
+        left = forecast.seconds_left(progress)
+        chunks, share = work.chunks_answered(progress), work.share(progress)
+        assert 0 <= share <= 1
+        assert share >= before[0] or progress.added_tokens > before[1]
+        if number < len(reports):
+            assert chunks < work.chunks
+            assert left is None or left > 0
+        else:
+            assert (chunks, share, left, work.tokens_left(progress)) == (work.chunks, 1.0, 0.0, 0)
+        before = share, progress.added_tokens
+
+
+@st.composite
+def _runs(draw: st.DrawFn) -> tuple[list[int], list[PermitReport]]:
+    """Texts by their tokens, and what becomes of them: answered, failed, asked again, split with overlap."""
+    texts = draw(st.lists(st.integers(1, 6000), min_size=1, max_size=6))
+    reports, still = [], list(texts)
+    while still:
+        tokens = still.pop(draw(st.integers(0, len(still) - 1)))
+        outcome = draw(st.sampled_from(AttemptOutcome)) if len(reports) < 25 else AttemptOutcome.ANSWERED
+        parts: list[int] = []
+        if outcome == AttemptOutcome.AGAIN:
+            parts = [tokens]
+            reports.append(PermitReport(outcome, available=True))
+        else:
+            if outcome in (AttemptOutcome.SPLIT, AttemptOutcome.SALVAGED):
+                parts = draw(st.lists(st.integers(1, tokens), min_size=1, max_size=3))
+            done = tokens - sum(parts)
+            figures = {"done_tokens": max(0, done), "added_tokens": max(0, -done), "parts": len(parts)}
+            reports.append(PermitReport(outcome, available=True, **figures))
+        still.extend(parts)
+    return texts, reports
+
+
+@given(_runs())
+@example(([100], [PermitReport(AttemptOutcome.FAILED, available=True, done_tokens=100)]))
+def test_all_is_said_to_be_done_when_it_is_and_not_before(run: tuple[list[int], list[PermitReport]]) -> None:
+    texts, reports = run
+    work = Work(chunks=len(texts) + 3, chunks_done=3, requests=len(texts), tokens=sum(texts))
+    _require_honest(reports, work)
+
+
+def test_what_splitting_adds_in_a_run_is_added_to_the_whole(simulator: Any, new_run: Any) -> None:
+    ports = ("Rotterdam", "Hamburg", "Antwerp", "Singapore", "Bergen", "Marseille", "Valparaiso")
+    lines = [
+        f"MV OCEAN STAR 1 left {ports[line % len(ports)]} on {line + 1} March 1999, flag Panama.\n"
+        for line in range(320)
+    ]
+    reports: list[PermitReport] = []
+    run = new_run(simulator(), observers=[lambda _, report: reports.append(report)])
+    # One is too long for the model, of one the answer is.
+    texts = ["".join(lines), "A. " + "".join(lines[:40]), "B. " + "".join(lines[:2])]
+    run.ask(texts)
+    assert {AttemptOutcome.SPLIT, AttemptOutcome.SALVAGED} <= {report.outcome for report in reports}
+    assert run.progress.added_tokens > 0
+    _require_honest(reports, Work(len(texts), 0, len(texts), sum(len(text) // 4 for text in texts)))
+
+
+def test_where_tokens_are_counted_twice_a_request_in_flight_keeps_the_last_chunk_open() -> None:
+    # A task that was killed is asked anew for what it had said to be done.
+    twice = _progress(100.0, 120_000, answered=WORK.requests)
+    assert WORK.chunks_answered(twice) == WORK.chunks - 1
+    assert Forecast(WORK).seconds_left(twice) is None

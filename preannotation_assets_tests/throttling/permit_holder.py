@@ -12,7 +12,7 @@ from preannotation_assets.throttling.permit_messages import PermitAddress
 
 async def hold(address: PermitAddress) -> None:
     async with PermitClient(address) as line:
-        sys.stdout.write(f"{await line.acquire()}\n")
+        sys.stdout.write(f"{(await line.acquire()).endpoint}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
 

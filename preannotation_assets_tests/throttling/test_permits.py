@@ -63,7 +63,7 @@ def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
         nonlocal now, most, done
         async with PermitClient(address) as line:
             for _ in range(10):
-                assert await line.acquire() == ENDPOINT
+                assert (await line.acquire()).endpoint == ENDPOINT
                 now += 1
                 most = max(most, now)
                 await asyncio.sleep(0.001)
@@ -115,7 +115,7 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
 
         async def acquire() -> str:
             async with PermitClient(server.address) as line:
-                endpoint = await asyncio.wait_for(line.acquire(), 10)
+                endpoint = (await asyncio.wait_for(line.acquire(), 10)).endpoint
                 await line.release()
                 await line.report(OK)
                 return endpoint
@@ -191,7 +191,7 @@ def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
 
     async def acquire(address: PermitAddress) -> str:
         async with PermitClient(address) as line:
-            return await asyncio.wait_for(line.acquire(), 10)
+            return (await asyncio.wait_for(line.acquire(), 10)).endpoint
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         assert asyncio.run(talk(server.address)) == b""
@@ -215,7 +215,7 @@ def test_a_report_of_an_unknown_outcome_is_hung_up_on_and_counts_nothing() -> No
             writer.close()
 
     with PermitServer([ENDPOINT], LIMITS) as server:
-        assert asyncio.run(report(server.address)) == encode_line({"endpoint": ENDPOINT})
+        assert asyncio.run(report(server.address)) == encode_line({"endpoint": ENDPOINT, "warm_up": False})
         progress = server.progress()
         assert (progress.answered, progress.failed, progress.endpoints[ENDPOINT].in_flight) == (0, 0, 0)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from preannotation_assets.model_servers.template import ModelOptions, RequestTem
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
+    HabitRates,
     RunningSimulator,
     SimulatedModel,
     SimulatorSettings,
@@ -374,3 +375,24 @@ def test_it_starts_without_dagster_and_spark() -> None:
     )
     for module in ("'pyspark'", "'dagster'", "'duckdb'"):
         assert module not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("invent", "pages", "said"),
+    [
+        (0.0, 5, "warning: 5 of 5 pages came back empty"),
+        (1.0, 3, "warning: of 3 of 3 pages the model named something, and no quote"),
+        (0.0, 2, None),
+    ],
+)
+def test_a_model_that_marks_nothing_is_told(
+    tmp_path: Path, preannotate_try: Try, invent: float, pages: int, said: str | None
+) -> None:
+    habits = replace(HabitRates.NONE, omit=1.0, invent=invent)
+    with RunningSimulator(SimulatorSettings(slots=4, habits=habits)) as server:
+        user = make_user(tmp_path, PAGES, server.url)
+        status, out, _ = preannotate_try(user, DATASET, "--pages", str(pages))
+    assert status == 0
+    told = [line for line in out.splitlines() if line.startswith("warning:")]
+    assert len(told) == (said is not None)
+    assert all(line.startswith(str(said)) for line in told)

@@ -16,6 +16,7 @@ from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
+from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
@@ -67,6 +68,7 @@ def chunks(
             "dagster/row_count": present.chunks,
             "estimated_tokens": present.estimated_tokens,
             "calibration": present.calibration,
+            **({"kind_factors": present.kind_factors} if present.kind_factors else {}),
             **fetched_metadata(fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(snapshot.pages, seconds),
@@ -79,12 +81,15 @@ def _limits(
     store: ObjectStore, chunking: ChunkingResource, model: str, present: ChunksManifest | None
 ) -> ChunkLimits:
     """The limits, with the calibration the batch was first cut with: other borders are other requests."""
+    calibration, by_kind = 1.0, dict[str, float]()
     if present is not None:
-        calibration = present.calibration
+        calibration, by_kind = present.calibration, present.kind_factors
     else:
         learned = read_manifest(store, calibration_key(model), Calibration)
-        calibration = learned.factor if learned and learned.model == model else 1.0
-    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration)
+        if learned and learned.model == model:
+            calibration, by_kind = learned.factor, learned.kind_factors
+    factors = KindFactors.by_name(by_kind)
+    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
 
 
 def _version(snapshot: PagesManifest, limits: ChunkLimits) -> str:
@@ -114,6 +119,7 @@ def _cut(
         chunk_tokens=limits.max_tokens,
         overlap_tokens=limits.overlap_tokens,
         calibration=limits.calibration,
+        kind_factors=limits.kind_factors.named(),
         part_rows=[part.chunks for part in parts],
         chunks=sum(part.chunks for part in parts),
         estimated_tokens=sum(part.estimated_tokens for part in parts),

@@ -37,6 +37,7 @@ from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
+from preannotation_assets.extraction.empty_answers import page_doubts
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
@@ -132,6 +133,8 @@ def suggestions(
         f"{len(manifest.failed_pages)} pages failed, "
         + ("published" if publication.changed else "unchanged since the last publication")
     )
+    for doubt in page_doubts(manifest.pages_by_answer):
+        context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
         metadata=_metadata(store, inputs, publication, fetched, time.monotonic() - began),
@@ -205,6 +208,7 @@ def _draft(
         groundings_by_match=_total(part.matches for part in parts),
         values_by_verdict=_total(part.verdicts for part in parts),
         confidences_by_source=_total(part.confidence_sources for part in parts),
+        pages_by_answer=_total(part.page_answers for part in parts),
         model=inputs.outputs.model,
         model_version=inputs.outputs.model_version,
         prompt_version=inputs.outputs.prompt_version,
@@ -239,6 +243,8 @@ def _metadata(
             "pages_processed": processed,
             "pages_with_spans": manifest.pages_with_spans,
             "pages_without_spans": len(manifest.pages_without_spans),
+            "pages_by_answer": manifest.pages_by_answer,
+            "empty_answers": inputs.outputs.empty_answers,
             "failed_pages": len(manifest.failed_pages),
             "spans_by_label": manifest.spans_by_label,
             "quotes_by_outcome": manifest.quotes_by_outcome,

@@ -13,10 +13,10 @@ from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Match, Quote
 from preannotation_assets.extraction.values import OnInvalid, Verdict, judge
 
-from .models import Label
+from .models import Label, LabelScheme
 from .source import Location
 
-__all__ = ["ReadExample", "SchemeFault", "faults_of_examples", "faults_of_labels"]
+__all__ = ["ReadExample", "SchemeFault", "doubts_about", "faults_of_examples", "faults_of_labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,32 @@ def faults_of_labels(labels: Mapping[int, Label], names: Mapping[int, str]) -> I
                 "give titles that experts can tell apart",
             )
         yield from _faults_of_rule(("labels", index), label)
+
+
+def doubts_about(scheme: LabelScheme) -> Iterator[SchemeFault]:
+    """What a valid scheme is likely to suffer from: no example, or those that lead a model to mark nothing.
+
+    A small model marked nothing where an example without marks stood behind one with marks (docs/labels.md).
+    """
+    marked = [index for index, example in enumerate(scheme.examples) if example.spans]
+    first_marked = marked[0] if marked else len(scheme.examples)
+    behind = [index for index in range(first_marked, len(scheme.examples)) if index not in marked]
+    if not scheme.examples:
+        yield SchemeFault(
+            ("examples",), "the scheme has no example", "add a page with its marks, to show what an answer is"
+        )
+    elif not marked:
+        yield SchemeFault(
+            ("examples",),
+            "every example is without marks, so small models mark nothing",
+            "add one with marks, and put it last",
+        )
+    elif behind:
+        yield SchemeFault(
+            ("examples", behind[-1]),
+            "an example without marks behind one with marks, so small models mark nothing",
+            "put it first; every page is then asked again",
+        )
 
 
 def _faults_of_rule(at: Location, label: Label) -> Iterator[SchemeFault]:

@@ -12,7 +12,7 @@ from preannotation_assets.errors import LabelSchemeError
 from preannotation_assets.extraction.spans import Quote
 from preannotation_assets.extraction.values import LONGEST_PATTERN, OnInvalid, ValueCheck
 
-from .checks import ReadExample, SchemeFault, faults_of_examples, faults_of_labels
+from .checks import ReadExample, SchemeFault, doubts_about, faults_of_examples, faults_of_labels
 from .models import MOST_QUOTE_CHARACTERS, Example, Label, LabelScheme, MarkedQuote
 from .source import Location, Source, SourceError, read_source, repeated_keys
 
@@ -50,10 +50,14 @@ _WANTED: Final[Mapping[tuple[str, ...], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class CheckedScheme:
-    """A scheme and no errors, or no scheme and all errors, in the order of the lines."""
+    """A scheme and no errors, or no scheme and all errors, in the order of the lines.
+
+    ``warnings`` are what a scheme without errors is likely to suffer from, told in the same way.
+    """
 
     scheme: LabelScheme | None
     errors: tuple[LabelSchemeError, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def parse_label_scheme(source: str, name: str) -> LabelScheme:
@@ -81,9 +85,9 @@ def check_label_scheme(source: str, name: str) -> CheckedScheme:
     faults = [SchemeFault(location, "a key a second time", "keep one") for location in repeated_keys(read)]
     scheme = _valid(LabelScheme, read.data, faults)
     faults += _inconsistencies(read, scheme)
-    if faults:
+    if faults or scheme is None:
         return CheckedScheme(None, _errors(name, read, faults))
-    return CheckedScheme(scheme, ())
+    return CheckedScheme(scheme, (), _warnings(name, read, scheme))
 
 
 def _valid(model: type[Part], data: object, faults: list[SchemeFault]) -> Part | None:
@@ -156,6 +160,14 @@ def _errors(name: str, read: Source, faults: list[SchemeFault]) -> tuple[LabelSc
         (f"{name}:{line}: {_where(fault.location)}{fault.problem}", fault.cure) for line, fault in numbered
     )
     return tuple(LabelSchemeError(problem, cure) for problem, cure in told)
+
+
+def _warnings(name: str, read: Source, scheme: LabelScheme) -> tuple[str, ...]:
+    return tuple(
+        f"{name}:{read.line_of(doubt.location)}: warning: "
+        f"{_where(doubt.location)}{doubt.problem}: {doubt.cure}"
+        for doubt in doubts_about(scheme)
+    )
 
 
 def _where(location: Location) -> str:

@@ -41,7 +41,7 @@ def _refusal(endpoint: str, model: str, status: int, error: str | None) -> Infer
     if status == NOT_FOUND and error is None:
         return EndpointError(f"{endpoint} has no /api/chat (404)", "is it an Ollama server?")
     if status == NOT_FOUND:
-        return ModelError(f"{endpoint} has no model {model} (404)", f"run: ollama pull {model}")
+        return ModelError(f"{endpoint} has no model {model} (404)", f"run ollama pull {model}")
     return EndpointError(f"{endpoint} refuses the request with status {status}", _refusal_cure(error))
 
 

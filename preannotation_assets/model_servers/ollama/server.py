@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
+from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.ollama.model_lists import (
+    find_model,
+    loaded_context,
+    read_digest,
+    trained_context,
+)
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
-    find_digest,
     join_stream,
+    message_content,
     parse_reply,
     preload_body,
+    warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import (
     Outcome,
@@ -43,10 +50,11 @@ class OllamaServer:
     keep_alive: str = "30m"
     kind: str = "Ollama"
     cure: str = "start Ollama there, or set OLLAMA_HOST"
+    warms_each_slot: bool = True
 
     def cure_missing(self, model: str) -> str:
         """Ollama's command that fetches a model."""
-        return f"run on each: ollama pull {model}"
+        return f"run ollama pull {model} on each"
 
     def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Those of Cloudflare Access: Ollama itself has no login."""
@@ -71,30 +79,38 @@ class OllamaServer:
         payload = _load_object(exchange.content)
         return judge_reply(parse_reply(payload) if payload is not None else None)
 
+    def stream_delta(self, line: bytes) -> str:
+        """The content of the message in a line of NDJSON."""
+        return message_content(_load_object(line) or {}) or ""
+
     def check_model_name(self, model: str) -> None:
         """Refuses names that Ollama would send to its own cloud.
 
         Raises:
             ModelError: the name ends in ``:cloud`` or ``-cloud``.
         """
-        if re.search(r"[:-]cloud$", model):
-            raise ModelError(
-                f"{model} is a cloud model",
-                "pages are confidential; choose a model that runs on your server",
-            )
+        if re.search(r"[:-]cloud$", model, re.IGNORECASE):
+            raise _cloud_error(model)
 
     def identify(self, endpoint: str, model: str, fetch: Fetch) -> EndpointIdentity:
-        """The version of an endpoint, and the SHA-256 of the model's manifest in hexadecimal.
+        """The version, the manifest's SHA-256 in hexadecimal, and the context the model was trained for.
+
+        Ollama cuts a longer ``num_ctx`` to that without a word.
 
         Raises:
             EndpointError: it cannot be reached, is no Ollama, or is too old.
             AccessDeniedError: a login page or a refusal stands before it.
-            ModelError: the model is missing, or has no digest.
+            ModelError: the model is missing, has no digest, or is a name for one in Ollama's cloud.
         """
         version = self._read_version(endpoint, fetch)
         exchange = fetch(self.digest_request(model))
-        payload = self._require_object(exchange, "/api/tags")
-        return EndpointIdentity(version, _checked_digest(find_digest(payload, model), endpoint, model))
+        entry = find_model(self._require_object(exchange, "/api/tags"), model)
+        if entry is None:
+            raise ModelError(f"{endpoint} has no model {model}", f"run ollama pull {model}")
+        if entry.get("remote_host") or entry.get("remote_model"):
+            raise _cloud_error(model)
+        digest = _checked_digest(read_digest(entry), endpoint, model)
+        return EndpointIdentity(version, digest, context_tokens=trained_context(entry))
 
     def for_variant(self, variant: str) -> Self:  # noqa: ARG002
         """The same: all versions are asked alike."""
@@ -107,15 +123,38 @@ class OllamaServer:
     def read_digest(self, exchange: Exchange, model: str) -> str | None:
         """The digest that the endpoint has for the model by now; None where it does not say."""
         payload = _load_object(exchange.content) if exchange.status == _OK else None
-        return find_digest(payload, model) if payload else None
+        entry = find_model(payload, model) if payload else None
+        return read_digest(entry) if entry else None
 
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request without messages, which loads the model with the options of the run."""
         return HttpRequest("POST", "/api/chat", preload_body(template, self.keep_alive))
 
-    def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:  # noqa: ARG002
-        """None."""
-        return None
+    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+        """Makes sure that the model was loaded with the context that was asked for.
+
+        Raises:
+            EndpointError: the endpoint cannot be reached.
+            SettingsError: Ollama has cut the context, as ``/api/ps`` says.
+        """
+        exchange = fetch(HttpRequest("GET", "/api/ps"))
+        payload = _load_object(exchange.content) if exchange.status == _OK else None
+        served = loaded_context(payload, template.model, template.digest) if payload else None
+        if served is not None and served < template.options.context_tokens:
+            raise SettingsError(
+                f"num_ctx is {template.options.context_tokens}, but {endpoint} has loaded {template.model}"
+                f" with a context of {served} tokens",
+                f"set PREANNOTATION_NUM_CTX={served} or lower",
+            )
+
+    def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
+        """The messages before each page and an answer of one token; None without examples.
+
+        Models with a sliding window reuse what was read up to the end of an earlier prompt only. This one
+        ends in the turn of the last example, so it is a beginning of all others.
+        """
+        body = warm_up_body(template, self.keep_alive)
+        return HttpRequest("POST", "/api/chat", body) if body else None
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of a schema Ollama's grammar would ignore, refuse or reorder."""
@@ -152,9 +191,13 @@ class OllamaServer:
         return payload
 
 
-def _checked_digest(digest: str | None, endpoint: str, model: str) -> str:
-    if digest is None:
-        raise ModelError(f"{endpoint} has no model {model}", f"run: ollama pull {model}")
+def _cloud_error(model: str) -> ModelError:
+    return ModelError(
+        f"{model} is a cloud model", "pages are confidential; choose a model that runs on your server"
+    )
+
+
+def _checked_digest(digest: str, endpoint: str, model: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
         raise ModelError(
             f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"

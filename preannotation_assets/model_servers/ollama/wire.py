@@ -12,7 +12,7 @@ from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.model_servers.token_scores import read_token_scores
 
-__all__ = ["chat_body", "find_digest", "join_stream", "parse_reply", "preload_body"]
+__all__ = ["chat_body", "join_stream", "message_content", "parse_reply", "preload_body", "warm_up_body"]
 
 _NANOSECONDS: Final = 1e9
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -56,25 +56,24 @@ def preload_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
     }
 
 
-def find_digest(payload: Mapping[str, object], model: str) -> str | None:
-    """A model's digest in the reply of ``/api/tags``, in hexadecimal.
+def warm_up_body(template: RequestTemplate, keep_alive: str) -> dict[str, object] | None:
+    """The body of a request that reads what all requests begin with, and writes one token.
 
-    None where the model is not in it, empty where it is there without a digest.
+    None where that does not end in a turn of the model: the template would add something behind it that no
+    other request has there.
     """
-    models = payload.get("models")
-    wanted = {model, model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"}
-    for entry in models if isinstance(models, list) else []:
-        if isinstance(entry, dict) and wanted & {entry.get("name"), entry.get("model")}:
-            digest = entry.get("digest")
-            return digest.removeprefix("sha256:") if isinstance(digest, str) else ""
-    return None
+    messages = template.prompt.constant_messages
+    if not messages or messages[-1].role != "assistant":
+        return None
+    body = chat_body(template, "", keep_alive, stream=False)
+    options = {**_options(template.options), "num_predict": 1}
+    return {**body, "messages": _message_objects(messages), "options": options, "logprobs": False}
 
 
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
     """Reads a reply's JSON object; None where it is not one of Ollama's chat replies."""
-    message = payload.get("message")
-    content = message.get("content", "") if isinstance(message, Mapping) else None
-    if not isinstance(content, str) or not isinstance(payload.get("done"), bool):
+    content = message_content(payload)
+    if content is None or not isinstance(payload.get("done"), bool):
         return None
     content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content)
     reason = payload.get("done_reason")
@@ -84,7 +83,7 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
         done=payload["done"] is True,
         done_reason=reason if isinstance(reason, str) else None,
         prompt_tokens=_count(payload.get("prompt_eval_count")),
-        answer_tokens=_count(payload.get("eval_count")),
+        answer_tokens=_answer_tokens(payload),
         total_seconds=_seconds(payload.get("total_duration")),
         load_seconds=_seconds(payload.get("load_duration")),
         prompt_seconds=_seconds(payload.get("prompt_eval_duration")),
@@ -95,24 +94,43 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
     )
 
 
+def message_content(payload: Mapping[str, object]) -> str | None:
+    """What the assistant says in a reply or a piece of one; None where it is none of Ollama's."""
+    message = payload.get("message")
+    content = message.get("content", "") if isinstance(message, Mapping) else None
+    return content if isinstance(content, str) else None
+
+
 def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     """Puts the objects of an NDJSON stream together as the reply that ``stream: false`` would give.
 
-    The result has ``done`` false where the stream ended without its last object.
+    The result has ``done`` false where the stream ended without its last object; its ``eval_count`` then is
+    the number of objects with a text, because each has one token or a few.
     """
     contents: list[str] = []
     logprobs: list[object] = []
     last: Mapping[str, object] = {}
     for line in lines:
-        message = line.get("message")
-        if isinstance(message, Mapping) and isinstance(message.get("content"), str):
-            contents.append(message["content"])
+        contents.append(message_content(line) or "")
         scores = line.get("logprobs")
         if isinstance(scores, list):
             logprobs.extend(scores)
         last = line
     joined = {"done": False, **last, "message": {"role": "assistant", "content": "".join(contents)}}
+    if joined["done"] is False and contents:
+        joined.setdefault("eval_count", sum(map(bool, contents)))
     return joined | ({"logprobs": logprobs} if logprobs else {})
+
+
+def _answer_tokens(payload: Mapping[str, object]) -> int | None:
+    """The server's count; of an answer that it broke off it gives none, but the tokens' probabilities.
+
+    After 31 equal tokens Ollama ends an answer so (``llm/llama_server.go``, "token repeat limit").
+    """
+    scores = payload.get("logprobs")
+    if payload["done"] is False and isinstance(scores, list) and scores:
+        return len(scores)
+    return _count(payload.get("eval_count"))
 
 
 def _options(options: ModelOptions) -> dict[str, object]:

@@ -13,9 +13,14 @@ from preannotation_assets.model_servers.openai.identity import identify_endpoint
 from preannotation_assets.model_servers.openai.json_values import as_mapping, as_text, load_object
 from preannotation_assets.model_servers.openai.lengths import has_too_long_quote
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
-from preannotation_assets.model_servers.openai.replies import BrokenStreamError, join_events, parse_reply
+from preannotation_assets.model_servers.openai.replies import (
+    BrokenStreamError,
+    event_delta,
+    join_events,
+    parse_reply,
+)
 from preannotation_assets.model_servers.openai.requests import LIMIT_FIELD, chat_body, warm_up_body
-from preannotation_assets.model_servers.openai.variant import Variant
+from preannotation_assets.model_servers.openai.variant import Software, Variant
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
@@ -86,13 +91,19 @@ class OpenAIServer:
         if exchange.content_type != _EVENTS:
             return self._judge(exchange, load_object(exchange.content), model)
         try:
-            joined = join_events(exchange.content)
+            joined = join_events(exchange.content, cut_off=exchange.given_up)
         except BrokenStreamError:
             return Unavailable(Reason.SERVER_ERROR)
+        if exchange.given_up:
+            return Unusable(Reason.ENDLESS_ANSWER, parse_reply(joined, self.variant))
         outcome = self._judge(exchange, joined, model)
         # [DONE] comes behind a broken stream too: what has no finish_reason has not ended.
         is_broken = isinstance(outcome, Unusable) and outcome.reply is not None and not outcome.reply.done
         return Unavailable(Reason.CONNECTION_LOST) if is_broken else outcome
+
+    def stream_delta(self, line: bytes) -> str:
+        """The content in the chunk of an event."""
+        return event_delta(line)
 
     def _judge(self, exchange: Exchange, payload: Mapping[str, object] | None, model: str) -> Outcome:
         """What a completion means, whole or joined."""
@@ -145,6 +156,14 @@ class OpenAIServer:
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:  # noqa: ARG002
         """None: the model is loaded when the server starts."""
         return None
+
+    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+        """Nothing: it was not loaded for these requests."""
+
+    @property
+    def warms_each_slot(self) -> bool:
+        """Whether it is llama.cpp's server, which keeps what it has read by slot."""
+        return self.variant.software is Software.LLAMA_CPP
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The constant messages and one token."""

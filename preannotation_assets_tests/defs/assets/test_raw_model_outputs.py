@@ -17,10 +17,12 @@ from pyspark.sql import SparkSession
 from shared.short_pages import texts
 
 from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
-from preannotation_assets.lake.batch import require_manifest
-from preannotation_assets.lake.layout import part_key
+from preannotation_assets.extraction.token_kinds import KindFactors
+from preannotation_assets.extraction.tokens import calibrated_tokens, estimate_tokens
+from preannotation_assets.lake.batch import read_manifest, require_manifest
+from preannotation_assets.lake.layout import calibration_key, part_key
 from preannotation_assets.lake.lease import DatasetLease
-from preannotation_assets.manifests import RawModelOutputsManifest
+from preannotation_assets.manifests import Calibration, RawModelOutputsManifest
 from preannotation_assets.simulator import (
     Fault,
     FaultRule,
@@ -30,6 +32,7 @@ from preannotation_assets.simulator import (
     SimulatorSettings,
     TimeModel,
 )
+from preannotation_assets.simulator.tokens import split_tokens
 
 from .asking_lake import CAP, FLUSH_SECONDS, LAYOUT, AskingLake
 
@@ -107,6 +110,24 @@ def test_a_retry_of_a_refresh_asks_only_what_the_first_attempt_had_not(
     # Another refresh is no retry.
     assert lake.materialize(instance, refresh=True).success
     assert len(_asked(server)) == 60 + lost
+
+
+def test_a_run_learns_what_the_models_tokens_are(
+    new_lake: NewLake, instance: DagsterInstance, spark: SparkSession
+) -> None:
+    lake, _ = new_lake(30)
+    assert lake.materialize(instance).success
+    learned = read_manifest(lake.store, calibration_key("llama3.3:70b"), Calibration)
+    assert learned is not None
+    assert learned.requests == 30
+    factors = KindFactors.by_name(learned.kind_factors)
+    for text in texts(30):
+        estimated = calibrated_tokens(estimate_tokens(text, factors), learned.factor)
+        assert 1 <= estimated / len(split_tokens(text)) <= 1.5
+    # Nothing was asked, so nothing is learned.
+    lake.store.delete([calibration_key("llama3.3:70b")])
+    assert lake.materialize(instance).success
+    assert read_manifest(lake.store, calibration_key("llama3.3:70b"), Calibration) is None
 
 
 def test_of_two_runs_at_once_the_second_is_refused_with_the_id_of_the_first_and_asks_nothing(

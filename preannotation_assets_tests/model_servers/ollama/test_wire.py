@@ -3,17 +3,19 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.model_servers.access import access_headers, wants_stream
+from preannotation_assets.model_servers.access import access_headers, stream_choice, wants_stream
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
-    find_digest,
     join_stream,
     parse_reply,
     preload_body,
+    warm_up_body,
 )
+from preannotation_assets.model_servers.outcomes import Reason, Unusable, judge_reply
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
@@ -56,14 +58,23 @@ def test_requests_start_with_the_same_bytes_and_end_with_the_page(template: Requ
     assert not any("ONE PAGE" in message["content"] for message in messages[:-1])
 
 
-def test_no_two_requests_differ_in_what_reloads_the_model(template: RequestTemplate) -> None:
+def test_no_two_requests_differ_in_what_reloads_the_model(template_with_example: RequestTemplate) -> None:
     def reloading(body: dict[str, object]) -> tuple[object, ...]:
         options = body["options"]
         assert isinstance(options, dict)
         return body["model"], options["num_ctx"], body["shift"], options.keys()
 
-    plain, varied = (chat_body(template, "x", "30m", stream=False, variation=number) for number in (0, 1))
-    assert reloading(plain) == reloading(varied) == reloading(preload_body(template, "30m"))
+    plain, varied = (
+        chat_body(template_with_example, "x", "30m", stream=False, variation=number) for number in (0, 1)
+    )
+    warm_up = warm_up_body(template_with_example, "30m")
+    assert warm_up is not None
+    assert (
+        reloading(plain)
+        == reloading(varied)
+        == reloading(warm_up)
+        == reloading(preload_body(template_with_example, "30m"))
+    )
     assert plain["options"] != varied["options"]
 
 
@@ -134,12 +145,44 @@ def test_half_a_surrogate_pair_cannot_stop_the_journal() -> None:
     assert reply.token_lengths == (2, 1)
 
 
-def test_the_digest_is_found_by_every_name_ollama_gives_a_model() -> None:
-    tags = {"models": [{"name": "llama3.3:latest", "digest": "sha256:" + "a" * 64}]}
-    assert find_digest(tags, "llama3.3") == find_digest(tags, "llama3.3:latest") == "a" * 64
-    assert find_digest(tags, "llama3.3:70b") is None
-    assert find_digest({"models": "nonsense"}, "llama3.3") is None
-    assert find_digest({"models": [7, {"name": "llama3.3:latest"}]}, "llama3.3") == ""
+def test_a_warm_up_reads_what_every_request_begins_with_and_reloads_nothing(
+    template_with_example: RequestTemplate,
+) -> None:
+    body = warm_up_body(template_with_example, "30m")
+    assert body is not None
+    page = chat_body(template_with_example, "PAGE", "30m", stream=False)
+    messages, warm = page["messages"], body["messages"]
+    assert isinstance(messages, list)
+    assert warm == messages[:-1]
+    assert messages[-2]["role"] == "assistant"
+    different = {key for key in page if page[key] != body[key]}
+    assert different == {"messages", "options", "logprobs"}
+    assert body["options"] == {**page["options"], "num_predict": 1}  # type: ignore[dict-item]
+
+
+def test_a_prompt_that_does_not_end_in_an_answer_is_no_beginning_of_others(template: RequestTemplate) -> None:
+    assert [message.role for message in template.prompt.constant_messages] == ["system"]
+    assert warm_up_body(template, "30m") is None
+
+
+@pytest.mark.parametrize("token", ["....", "0", " ab", "\n", "A.S."])
+def test_an_answer_that_ollama_ends_after_31_equal_tokens_is_endless_and_counted(token: str) -> None:
+    tokens = ['{"', "spans", '":["', *[token] * 31]
+    payload = {**_reply(tokens), "done": False}
+    del payload["done_reason"]
+    pieces = [{"message": {"content": each}, "done": False} for each in tokens]
+    scored = [
+        {**piece, "logprobs": [score]} for piece, score in zip(pieces, payload["logprobs"], strict=True)
+    ]
+    for reply in map(parse_reply, (payload, join_stream(pieces), join_stream(scored))):
+        outcome = judge_reply(reply)
+        assert outcome == Unusable(Reason.ENDLESS_ANSWER)
+        assert isinstance(outcome, Unusable)
+        assert outcome.reply
+        assert outcome.reply.answer_tokens == 34
+    bare = parse_reply({key: payload[key] for key in ("message", "done")})
+    assert bare is not None
+    assert bare.answer_tokens is None
 
 
 def test_only_https_is_streamed_unless_told_otherwise() -> None:
@@ -147,6 +190,13 @@ def test_only_https_is_streamed_unless_told_otherwise() -> None:
     assert not wants_stream(StreamChoice.auto, "http://gpu:11434")
     assert wants_stream(StreamChoice.always, "http://gpu:11434")
     assert not wants_stream(StreamChoice.never, "https://gpu.example")
+
+
+def test_an_endless_answer_is_to_hold_none_of_a_few_slots() -> None:
+    assert stream_choice(StreamChoice.auto, 4) is StreamChoice.always
+    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.auto
+    assert stream_choice(StreamChoice.never, 4) is StreamChoice.never
+    assert stream_choice(StreamChoice.always, 256) is StreamChoice.always
 
 
 def test_half_a_service_token_is_none() -> None:

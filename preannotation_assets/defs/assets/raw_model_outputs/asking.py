@@ -26,9 +26,10 @@ from preannotation_assets.telemetry.metrics import exported_metrics, watched
 from preannotation_assets.telemetry.progress import Work, reported_progress
 from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
-from preannotation_assets.throttling.dispatcher import Progress
+from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.throttling.permit_server import PermitServer
+from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
 
 __all__ = ["AskingAccount", "AskingRun", "StopSwitch", "ask_what_is_open"]
 
@@ -68,8 +69,12 @@ class AskingAccount:
     fetched: FetchedBytes
 
 
-def ask_what_is_open(run: AskingRun, batch: OutputsBatch, index: AnswerIndex) -> AskingAccount | None:
+def ask_what_is_open(
+    run: AskingRun, batch: OutputsBatch, index: AnswerIndex, *, is_warm: bool = False
+) -> AskingAccount | None:
     """Asks about the chunks without an answer in the index; None where there are none.
+
+    ``is_warm`` says that this run has asked with the same prompt before, so that the servers have read it.
 
     Raises:
         InferenceError: the run was stopped; what was answered is kept.
@@ -83,27 +88,42 @@ def ask_what_is_open(run: AskingRun, batch: OutputsBatch, index: AnswerIndex) ->
     )
     digest = batch.template.digest[:12]
     run.context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
-    account = _ask(run, batch, wanted, work) if wanted else None
+    limits = _limits(run, 0 if is_warm else work.requests)
+    account = _ask(run, batch, wanted, work, limits) if wanted else None
     if run.switch.message:
-        raise InferenceError(run.switch.message, "the answers so far are kept")
+        raise _ended_early(run.switch.message)
     return account
 
 
-def _ask(run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work) -> AskingAccount:
+def _limits(run: AskingRun, cold_requests: int) -> Limits:
+    access, limits = run.access, run.model_server.limits()
+    warm_ups = warm_ups_an_endpoint(
+        cold_requests, len(access.endpoints), access.max_in_flight, each_slot=access.server.warms_each_slot
+    )
+    return replace(limits, warm_ups=warm_ups)
+
+
+def _ask(
+    run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work, limits: Limits
+) -> AskingAccount:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     run.access.preload(batch.template, os.environ)
     session = run.spark.spark_session
-    with _permit_server(run, batch, session.sparkContext.getConf()) as permit_server:
+    with _permit_server(run, batch, limits, session.sparkContext.getConf()) as permit_server:
         run.switch.permit_server = permit_server
         tasks = _tasks(run, batch, wanted, work, permit_server)
         try:
-            with reported_progress(permit_server, work, run.context.log.info, _PROGRESS_SECONDS):
+            log = run.context.log
+            with reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS):
                 fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
-            raise InferenceError(
-                permit_server.stop_message or str(stopped), "the answers so far are kept"
-            ) from None
+            raise _ended_early(permit_server.stop_message or str(stopped)) from None
         return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()))
+
+
+def _ended_early(message: str) -> InferenceError:
+    """The message has its own cure behind a colon, so what is told besides comes behind a semicolon."""
+    return InferenceError(f"{message}; the answers so far are kept")
 
 
 def _tasks(
@@ -138,7 +158,9 @@ def _tasks(
 
 
 @contextmanager
-def _permit_server(run: AskingRun, batch: OutputsBatch, conf: SparkConf) -> Iterator[PermitServer]:
+def _permit_server(
+    run: AskingRun, batch: OutputsBatch, limits: Limits, conf: SparkConf
+) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
     driver_host = conf.get("spark.driver.host") or "127.0.0.1"
     provider = run.access.server.kind.lower()
@@ -149,7 +171,7 @@ def _permit_server(run: AskingRun, batch: OutputsBatch, conf: SparkConf) -> Iter
         exported_metrics(os.environ, names, run.context.log.warning) as metrics,
         PermitServer(
             run.access.endpoints,
-            run.model_server.limits(),
+            limits,
             bind_host=conf.get("spark.driver.bindAddress") or driver_host,
             advertised_host=driver_host,
             semaphore_folder=semaphore_folder(Path(run.context.instance.storage_directory())),

@@ -32,8 +32,8 @@ from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import a
 from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
     COLLECTING_CODE,
     collect,
-    learn_calibration,
 )
+from preannotation_assets.defs.assets.raw_model_outputs.learning import learn_calibration
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.partitions import DATASETS
@@ -41,6 +41,7 @@ from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -105,15 +106,19 @@ def raw_model_outputs(
             index = index.with_folder(store, batch.own_answers, since=since)
         second = second_pass(batch, index, spark, model_server)
         if second.batch:
-            accounts.append(ask_what_is_open(run, second.batch, index))
+            accounts.append(ask_what_is_open(run, second.batch, index, is_warm=accounts[0] is not None))
             index = index.with_folder(store, batch.own_answers, since=since)
         manifest, parts = collect(batch, second.batch, identity, index, spark)
         compact_answers(store, layout.answers)
+    fetched = second.fetched
     if any(accounts):
-        learn_calibration(batch, parts)
+        fetched += learn_calibration(batch, parts, spark)
+    doubt = answers_doubt(manifest.empty_answers or 0, manifest.answered)
+    if doubt:
+        context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
-        metadata=_metadata(batch, manifest, parts, accounts, second.fetched, time.monotonic() - began),
+        metadata=_metadata(batch, manifest, parts, accounts, fetched, time.monotonic() - began),
     )
 
 
@@ -132,11 +137,11 @@ def _metadata(
     manifest: RawModelOutputsManifest,
     parts: Sequence[CollectedPart],
     accounts: Sequence[AskingAccount | None],
-    fetched_to_select: FetchedBytes,
+    fetched_besides: FetchedBytes,
     seconds: float,
 ) -> MetadataValues:
     first, second = (*accounts, None)[:2]
-    fetched = sum((part.fetched for part in parts), batch.store.fetched + fetched_to_select)
+    fetched = sum((part.fetched for part in parts), batch.store.fetched + fetched_besides)
     fetched = sum((account.fetched for account in accounts if account), fetched)
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
@@ -148,6 +153,7 @@ def _metadata(
             "dagster/row_count": sum(manifest.part_rows),
             "answered": manifest.answered,
             "failed": manifest.failed,
+            "empty_answers": manifest.empty_answers,
             "failure_reasons": dict(reasons),
             "answered_in_this_run": manifest.answered - resumed,
             "resumed_from_earlier": resumed,

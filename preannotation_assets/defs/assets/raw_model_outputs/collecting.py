@@ -12,14 +12,13 @@ from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import Out
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import InferenceError
-from preannotation_assets.extraction.tokens import calibration_factor
 from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
-from preannotation_assets.lake.layout import calibration_key, part_key
-from preannotation_assets.manifests import Calibration, RawModelOutputsManifest
+from preannotation_assets.lake.layout import part_key
+from preannotation_assets.manifests import RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
 
-__all__ = ["COLLECTING_CODE", "collect", "learn_calibration"]
+__all__ = ["COLLECTING_CODE", "collect"]
 
 COLLECTING_CODE: Final = stage_code("tasks.collect_answers", RAW_MODEL_OUTPUTS)
 
@@ -64,6 +63,7 @@ def collect(
         second_answered=sum(part.second_answered for part in parts),
         second_failed=sum(part.second_failed for part in parts),
         model_notes=list(identity.notes),
+        empty_answers=sum(part.empty for part in parts),
     )
     if manifest.failed and not manifest.answered:
         reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))
@@ -127,17 +127,3 @@ def _requests(placed: Sequence[_Placed], rows: int) -> dict[int, list[list[Reque
         by_row = passes.setdefault(chunk.pass_number, [[] for _ in range(rows)])
         by_row[chunk.row.row] = [request for request, _ in chunk.leaves]
     return passes
-
-
-def learn_calibration(batch: OutputsBatch, parts: Sequence[CollectedPart]) -> None:
-    """Keeps what the server's token counts teach, for the chunks of later batches."""
-    constant, applied = batch.template.prompt.constant_tokens, batch.chunks.calibration
-    pairs = [
-        (constant + round((estimated - constant) / applied), reported)
-        for part in parts
-        for estimated, reported in part.token_pairs
-    ]
-    factor = calibration_factor(pairs)
-    if factor is not None:
-        calibration = Calibration(model=batch.template.model, factor=factor, requests=len(pairs))
-        write_manifest(batch.store, calibration_key(batch.template.model), calibration)
