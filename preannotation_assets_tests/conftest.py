@@ -26,6 +26,8 @@ _MARKER_OF_FIXTURE = {
     "radosgw_address": "ceph",
     "moto_address": "server",
     "simulator": "server",
+    "stand_in": "server",
+    "scripted": "server",
     "start": "server",
 }
 _MARKER_OF_PARAMETER = {"radosgw": "ceph", "s3": "server"}
@@ -47,6 +49,7 @@ _MARKER_OF_PLACE = {
     "lake": "unit",
     "model_servers": "unit",
     "publishing": "unit",
+    "real_model": "model",
     "settings": "unit",
     "simulator": "unit",
     "simulator/test_simulator_command.py": "server",
