@@ -32,6 +32,8 @@ __all__ = ["OpenAiServer"]
 _BODY_LIMIT = 256 * 1024 * 1024
 _SHUTDOWN_SECONDS = 1.0
 _DYING_SECONDS = 0.2
+# Both servers close a connection that idles so long, at times just when a client writes to it.
+_KEEP_ALIVE_SECONDS = 5.0
 _NOT_FOUND, _SERVER_ERROR, _UNAVAILABLE = 404, 500, 503
 _VLLM_OPEN = ("/health", "/version", "/metrics", "/load", "/ping")
 _LLAMA_OPEN = ("/health", "/v1/health", "/v1/models", "/models")
@@ -67,6 +69,7 @@ class OpenAiServer:
             access_log=None,
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_SECONDS,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
         )
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self._port, backlog=2048).start()
