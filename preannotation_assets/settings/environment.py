@@ -102,11 +102,32 @@ class Settings(BaseSettings):
         group: ServerSettings = getattr(self, self.server_choice.server)
         return group
 
-    def with_ollama(self, *endpoints: str) -> "Settings":
-        """The same settings with these Ollama servers instead of those that are asked."""
-        ollama = OllamaSettings(**{**dict(self.ollama), "endpoints": list(endpoints)})
-        choice = ServerChoice(server=ServerKind.ollama)
-        return self.model_copy(update={"server_choice": choice, "ollama": ollama})
+    def with_servers(self, kind: ServerKind, *endpoints: str) -> "Settings":
+        """The same settings with these servers instead of those that are asked.
+
+        Raises:
+            SettingsError: an address is malformed.
+        """
+        group: ServerSettings = getattr(self, kind)
+        try:
+            servers = type(group)(**{**dict(group), "endpoints": list(endpoints)})
+        except ValidationError as error:
+            context = error.errors(include_url=False, include_input=False)[0].get("ctx", {})
+            raise SettingsError(
+                context.get("problem", "an address of a server is malformed"),
+                context.get("cure", "write it as http://host:port"),
+            ) from None
+        return self.model_copy(update={"server_choice": ServerChoice(server=kind), kind.value: servers})
+
+    def with_model(self, model: str) -> "Settings":
+        """The same settings for another model."""
+        generation = GenerationSettings(**{**dict(self.generation), "model": model})
+        return self.model_copy(update={"generation": generation})
+
+    def with_in_flight(self, requests: int) -> "Settings":
+        """The same settings with so many requests in flight at each server."""
+        asking = AskingSettings(**{**dict(self.asking), "max_in_flight": requests})
+        return self.model_copy(update={"asking": asking})
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):

@@ -19,17 +19,14 @@ from preannotation_assets.trying.page_asker import AskedChunk, TriedPage, measur
 from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
 from preannotation_assets.trying.survey import BatchSize
 from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded, visible
+from preannotation_assets.trying.words import WIDTH, count_words, duration_words, rule
 
 __all__ = ["Capacity", "doubt_lines", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
 
-_WIDTH: Final = 100
 _LABEL_WIDTH: Final = 20
 _QUOTE_WIDTH: Final = 40
 _REJECTED_QUOTE_WIDTH: Final = 30
 _HEAD_LINES: Final = 3
-_HOUR: Final = 3600.0
-_MINUTE: Final = 60.0
-_TWO_DIGITS: Final = 10
 _ASKED_AGAIN: Final = "a run would ask again"
 _LATER: Final = {
     Reason.CONTEXT_EXCEEDED: "a run would ask about its parts",
@@ -60,10 +57,10 @@ class Capacity:
 
 def short_prompt_lines(prompt: Prompt) -> Iterator[Line]:
     """The head of the prompt, and how long the rest is."""
-    yield heading(_rule("prompt"))
+    yield heading(rule("prompt"))
     messages = prompt.constant_messages
     first = [line for line in visible(messages[0].content).split("\n") if line.strip()]
-    yield from (fit(line, _WIDTH) for line in first[:_HEAD_LINES])
+    yield from (fit(line, WIDTH) for line in first[:_HEAD_LINES])
     yield faint(
         f"… {prompt.constant_tokens:,} tokens (estimated) in {len(messages)} messages before each page;"
         " --prompt shows all"
@@ -72,7 +69,7 @@ def short_prompt_lines(prompt: Prompt) -> Iterator[Line]:
 
 def prompt_lines(prompt: Prompt) -> Iterator[Line]:
     """Everything that every request begins with, and the schema that the answer must obey."""
-    yield heading(_rule("prompt"))
+    yield heading(rule("prompt"))
     for message in prompt.constant_messages:
         yield from _message_lines(message)
     yield faint("answer schema:")
@@ -88,7 +85,7 @@ def page_lines(
     ``with_prompt`` adds each request's own message.
     """
     yield ""
-    yield heading(_rule(title))
+    yield heading(rule(title))
     text = tried.page.text
     if with_prompt:
         for item in tried.asked:
@@ -122,21 +119,21 @@ def doubt_lines(tried: Sequence[TriedPage]) -> Iterator[Line]:
 def projection_lines(size: BatchSize, tried: Sequence[TriedPage], capacity: Capacity) -> Iterator[Line]:
     """What the whole batch would take, and how sure that is."""
     yield ""
-    yield heading(_rule("the whole batch"))
+    yield heading(rule("the whole batch"))
     about = "" if size.is_exact else "about "
     answered = size.all_requests - size.requests
-    yield f"{_count(size.pages, 'page')}, {about}{_count(size.all_requests, 'request')}"
+    yield f"{count_words(size.pages, 'page')}, {about}{count_words(size.all_requests, 'request')}"
     yield (
         f"{about}{answered:,} answered already, {about}{size.requests:,} to ask"
         f" with {size.tokens:,} tokens of text (estimated)"
     )
     asked = [item for page in tried for item in page.asked]
     measures = [together(found) for page in tried if (found := measures_of(page.asked))]
-    yield f"measured on {_count(len(measures), 'page')}, one request in flight:"
+    yield f"measured on {count_words(len(measures), 'page')}, one request in flight:"
     yield f"  {_rate_words(rates(measures))}"
     failed = sum(item.reason is not None for item in asked)
     if failed:
-        yield f"{_count(failed, 'request')} of {len(asked)} failed; their time is not counted"
+        yield f"{count_words(failed, 'request')} of {len(asked)} failed; their time is not counted"
     projection = project(measures, size.tokens)
     if projection is None:
         yield "no projection: nothing was measured"
@@ -149,22 +146,23 @@ def _time_lines(projection: Projection, pages: int, size: BatchSize, capacity: C
     seconds = projection.seconds
     slots = max(1, min(size.requests, capacity.endpoints * capacity.max_in_flight))
     servers = min(slots, capacity.endpoints)
-    where = f"{_count(servers, 'server')} with {_count(slots, 'request')} in flight"
-    yield f"slot time  {_duration(seconds)}{_range_words(projection, pages)}"
+    where = f"{count_words(servers, 'server')} with {count_words(slots, 'request')} in flight"
+    yield f"slot time  {duration_words(seconds)}{_range_words(projection, pages)}"
     if slots == servers:
-        yield f"wall time  {_duration(seconds / servers)} on {where}"
-        yield f"GPU time   {_duration(seconds)}, if a server is one GPU"
+        yield f"wall time  {duration_words(seconds / servers)} on {where}"
+        yield f"GPU time   {duration_words(seconds)}, if a server is one GPU"
         return
-    yield f"wall time  {_duration(seconds / slots)} to {_duration(seconds / servers)} on {where}"
-    yield f"GPU time   {_duration(seconds * servers / slots)} to {_duration(seconds)}, if a server is one GPU"
+    yield f"wall time  {duration_words(seconds / slots)} to {duration_words(seconds / servers)} on {where}"
+    shortest, longest = duration_words(seconds * servers / slots), duration_words(seconds)
+    yield f"GPU time   {shortest} to {longest}, if a server is one GPU"
     yield "           shorter: requests side by side are as fast as one alone; longer: nothing is gained"
 
 
 def _range_words(projection: Projection, pages: int) -> str:
     if projection.lowest is None or projection.highest is None:
         return " (one page says nothing about the range)"
-    low, high = _duration(projection.lowest), _duration(projection.highest)
-    return f" ({low} to {high}, 90 % interval of {_count(pages, 'page')})"
+    low, high = duration_words(projection.lowest), duration_words(projection.highest)
+    return f" ({low} to {high}, 90 % interval of {count_words(pages, 'page')})"
 
 
 def _rate_words(speeds: Rates) -> str:
@@ -206,7 +204,9 @@ def _request_lines(item: AskedChunk, number: int, count: int) -> Iterator[Line]:
 def _outcome_lines(found: PageSuggestions, view: View) -> Iterator[Line]:
     kept = [quote for quote in found.quotes if quote.outcome == QuoteOutcome.KEPT]
     rejected = [quote for quote in found.quotes if quote.outcome != QuoteOutcome.KEPT]
-    yield faint(f"{_count(len(kept), 'suggestion')} · confidence, offsets, label, quote, how it was found")
+    yield faint(
+        f"{count_words(len(kept), 'suggestion')} · confidence, offsets, label, quote, how it was found"
+    )
     yield from (_kept_line(quote, view) for quote in kept)
     if rejected:
         yield faint(f"{len(rejected)} rejected · label, quote, why")
@@ -239,20 +239,3 @@ def _rejected_line(quote: JudgedQuote) -> Text:
 
 def _quote(quote: str, width: int) -> str:
     return f"\u201c{fit(visible(quote.replace(chr(10), ' ')), width)}\u201d"
-
-
-def _rule(title: str) -> str:
-    return f"── {visible(title)} ".ljust(_WIDTH, "─")
-
-
-def _duration(seconds: float) -> str:
-    """Two digits, in hours where it is an hour or more; the projection is no better than that."""
-    for unit, length in (("h", _HOUR), ("min", _MINUTE)):
-        if seconds >= length:
-            amount = seconds / length
-            return f"{amount:,.0f} {unit}" if amount >= _TWO_DIGITS else f"{amount:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -4,8 +4,11 @@ What a page holds is shown and never obeyed: control characters, and those that 
 writing, come out as visible signs, so that no page can move the cursor or set a title.
 """
 
+import io
+import os
+import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TextIO
 
@@ -26,6 +29,7 @@ __all__ = [
     "faint",
     "fit",
     "heading",
+    "on_terminal",
     "padded",
     "show",
     "view_for",
@@ -41,6 +45,7 @@ _FIRST_PRINTABLE: Final = 0x20
 _DELETE: Final = 0x7F
 _DELETE_PICTURE: Final = "\u2421"
 _TAB: Final = "    "
+_INTERRUPTED: Final = 130
 # Control, format, surrogate, private use, unassigned; line and paragraph separator.
 _INVISIBLE: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 # Emoji and many scripts are joined by them, and they turn nothing round.
@@ -177,6 +182,26 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Leaves it to the command."""
         raise BrokenPipeError
+
+
+def on_terminal(command: Callable[[TextIO], None]) -> int:
+    """Runs what writes on standard output; the exit status: 0, or 130 where it was interrupted.
+
+    Raises:
+        PreannotationError: as the command does.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        command(sys.stdout)
+    except BrokenPipeError:
+        # The reader, as `head` or `less`, has seen enough; Python would complain when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.stderr.write("preannotate: interrupted; nothing is kept\n")
+        return _INTERRUPTED
+    return 0
 
 
 def console_for(out: TextIO, environment: Mapping[str, str]) -> Console:

@@ -1,35 +1,31 @@
 """``preannotate try``: the steps of a run on a few pages, shown on the terminal and kept nowhere."""
 
 import asyncio
-import io
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
 from preannotation_assets.errors import BatchError, InferenceError
-from preannotation_assets.extraction.chunking import ChunkLimits
+from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.labels import LabelScheme, label_colours
-from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages, text_sha256
-from preannotation_assets.extraction.token_kinds import KindFactors
+from preannotation_assets.extraction.pages import PageRow, text_sha256
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
-from preannotation_assets.lake.batch import read_manifest
-from preannotation_assets.lake.layout import DatasetLayout, calibration_key
-from preannotation_assets.manifests import Calibration, ChunksManifest
+from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 from preannotation_assets.settings import Settings
 from preannotation_assets.settings.model_access import model_access
-from preannotation_assets.throttling.host_semaphore import semaphore_folder
+from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
+from preannotation_assets.trying.batch_pages import OpenPages, chunk_limits, survey_batch
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
+from preannotation_assets.trying.prefix_report import prefix_lines
 from preannotation_assets.trying.report import (
     Capacity,
     doubt_lines,
@@ -38,25 +34,12 @@ from preannotation_assets.trying.report import (
     prompt_lines,
     short_prompt_lines,
 )
-from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
+from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount
 from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for, visible
 
-__all__ = ["OpenPages", "PageSource", "TryRequest", "try_on_terminal", "try_pages"]
+__all__ = ["TryRequest", "try_pages"]
 
 _LARGEST_FILE: Final = 10_000_000
-_INTERRUPTED: Final = 130
-
-
-class PageSource(Protocol):
-    """Where the pages of a dataset are read."""
-
-    def read_pages(self, dataset: str) -> Iterator[SourceRow]:
-        """The rows of a dataset, sorted by doc_id and page_num."""
-        ...
-
-
-OpenPages = Callable[[], AbstractContextManager[PageSource]]
-"""Opens the warehouse; called where a dataset is tried, and not for a text file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +72,6 @@ class _Trial:
     with_prompt: bool
 
 
-def try_on_terminal(settings: Settings, request: TryRequest, open_pages: OpenPages) -> int:
-    """Tries pages on standard output; the exit status: 0, or 130 where it was interrupted.
-
-    Raises:
-        PreannotationError: as ``try_pages`` does.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a character gets its number.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        try_pages(settings, request, open_pages, sys.stdout)
-    except BrokenPipeError:
-        # The reader, as `head` or `less`, has seen enough; Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        sys.stderr.write("preannotate: interrupted; nothing is kept\n")
-        return _INTERRUPTED
-    return 0
-
-
 def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, out: TextIO) -> None:
     """Asks about a few pages, one request at a time, and writes what came of it to ``out``.
 
@@ -116,7 +79,7 @@ def try_pages(settings: Settings, request: TryRequest, open_pages: OpenPages, ou
         PreannotationError: something is missing, no server serves a request, or no request was answered.
     """
     store = open_store(StoreLocation(*settings.storage.place()))
-    limits = _chunk_limits(settings, store, request.dataset)
+    limits = chunk_limits(settings, store, request.dataset)
     text = _read_text(request.text_file) if request.text_file else ""
     trial = _prepare(settings, request, limits, console_for(out, os.environ))
     if request.text_file:
@@ -147,7 +110,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
         scheme=scheme,
         template=access.template(identity, prompt),
         limits=limits,
-        slots=SharedSemaphore(_semaphore_folder(os.environ), access.max_in_flight),
+        slots=SharedSemaphore.of_this_machine(os.environ, access.max_in_flight),
         console=console,
         view=view_for(console, label_colours(scheme)),
         with_prompt=request.with_prompt,
@@ -160,6 +123,7 @@ def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     trial.access.preload(trial.template, os.environ)
     tried = asyncio.run(_ask(trial, pages))
     asked = [item for page in tried for item in page.asked]
+    _write(trial.console, prefix_lines(asked))
     if asked and all(item.reason for item in asked):
         raise InferenceError(f"none of {len(asked)} requests was answered", "the reasons are above")
     return tried
@@ -178,6 +142,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
             trial.scheme,
             trial.slots,
             access.timeouts.total,
+            warms_up=_warms_up(trial, pages),
         )
         for number, page in enumerate(pages, start=1):
             tried = await asker.ask(page)
@@ -188,10 +153,17 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     return done
 
 
+def _warms_up(trial: _Trial, pages: list[PageRow]) -> bool:
+    """Whether an endpoint gets more than one request, one at a time."""
+    requests = sum(len(chunk_page(page.text, trial.limits)) for page in pages)
+    each_slot = trial.access.server.warms_each_slot
+    return warm_ups_an_endpoint(requests, len(trial.access.endpoints), 1, each_slot=each_slot) > 0
+
+
 def _survey(
     store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
 ) -> tuple[BatchSize, list[PageRow]]:
-    """The size of the batch and the pages to show, in one pass."""
+    """The size of what is left to ask, and the pages to show."""
     index = AnswerIndex.read(store, DatasetLayout(request.dataset).answers)
     fingerprint = trial.template.fingerprint
 
@@ -203,33 +175,8 @@ def _survey(
             request.page_num is None or page.page_num == request.page_num
         )
 
-    sample, size = PageSample(request.pages), SizeCount(trial.limits, is_answered)
-    with open_pages() as source:
-        survey(_good_pages(source.read_pages(request.dataset)), sample, size, is_wanted)
-    total, pages = size.total(), sample.pages()
-    if not total.pages:
-        raise BatchError(f"the warehouse has no pages of {request.dataset}", "check the name of the dataset")
-    if not pages:
-        raise BatchError(f"no such page of {request.dataset} has text", "check --doc-id and --page")
-    return total, pages
-
-
-def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:
-    return (page for page in check_pages(rows) if isinstance(page, PageRow))
-
-
-def _chunk_limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
-    """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught."""
-    calibration, by_kind = 1.0, dict[str, float]()
-    if dataset:
-        cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
-        learned = read_manifest(store, calibration_key(settings.generation.model), Calibration)
-        if cut:
-            calibration, by_kind = cut.calibration, cut.kind_factors
-        elif learned and learned.model == settings.generation.model:
-            calibration, by_kind = learned.factor, learned.kind_factors
-    chunking, factors = settings.chunking, KindFactors.by_name(by_kind)
-    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
+    size = SizeCount(trial.limits, is_answered)
+    return survey_batch(open_pages, request.dataset, PageSample(request.pages), size, is_wanted)
 
 
 def _read_text(path: str) -> str:
@@ -244,14 +191,6 @@ def _read_text(path: str) -> str:
     if not text.strip() or len(content) > _LARGEST_FILE:
         raise BatchError(f"{path} is blank or larger than {_LARGEST_FILE:,} bytes", "give the text of a page")
     return text
-
-
-def _semaphore_folder(environment: Mapping[str, str]) -> Path | None:
-    """Where the runs of this machine share the cap; None where there has been none."""
-    configured = environment.get("DAGSTER_HOME", "")
-    home = Path(configured).expanduser() if configured else Path(".dagster")
-    folder = semaphore_folder(home.absolute() / "storage")
-    return folder if folder.is_dir() else None
 
 
 def _write(console: Console, lines: Iterable[Line]) -> None:

@@ -365,7 +365,7 @@ def test_every_kind_of_server_has_its_settings(kind: ServerKind) -> None:
 
 def test_other_servers_leave_the_rest_as_it_is() -> None:
     settings = read(PREANNOTATION_MODEL="m", PREANNOTATION_KEEP_ALIVE="5m")
-    other = settings.with_ollama("gpu")
+    other = settings.with_servers(ServerKind.ollama, "gpu")
     assert other.ollama == OllamaSettings(endpoints=["http://gpu:11434"], keep_alive="5m")
     assert other.generation == settings.generation
     assert settings.ollama.endpoints == []

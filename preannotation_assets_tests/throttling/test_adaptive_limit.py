@@ -6,10 +6,7 @@ from statistics import median
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit, Answer
-from preannotation_assets.throttling.endpoint_pool import EndpointPool
-from preannotation_assets_tests.throttling.simulated_servers import (
+from simulated_servers import (
     Batching,
     BatchRun,
     hard_knee,
@@ -18,6 +15,9 @@ from preannotation_assets_tests.throttling.simulated_servers import (
     thrashing,
     unequal_requests,
 )
+
+from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit, Answer
+from preannotation_assets.throttling.endpoint_pool import EndpointPool
 
 A, B = "http://a", "http://b"
 MOST = 512

@@ -1,15 +1,17 @@
-"""``preannotate try``."""
+"""``preannotate try`` and ``preannotate compare-servers``."""
 
 import argparse
 
 from preannotation_assets.cli.deployment import open_pages, read_settings
+from preannotation_assets.errors import SettingsError
 
-__all__ = ["try_pages"]
+__all__ = ["compare_servers", "try_pages"]
 
 
 def try_pages(arguments: argparse.Namespace) -> int:
     """Asks about a few pages and shows what comes of it."""
-    from preannotation_assets.trying.trial import TryRequest, try_on_terminal
+    from preannotation_assets.trying.terminal import on_terminal
+    from preannotation_assets.trying.trial import TryRequest, try_pages
 
     request = TryRequest(
         dataset=arguments.dataset,
@@ -20,4 +22,24 @@ def try_pages(arguments: argparse.Namespace) -> int:
         with_prompt=arguments.prompt,
     )
     settings = read_settings()
-    return try_on_terminal(settings, request, lambda: open_pages(settings))
+    return on_terminal(lambda out: try_pages(settings, request, lambda: open_pages(settings), out))
+
+
+def compare_servers(arguments: argparse.Namespace) -> int:
+    """Asks several servers about the same pages and shows what it cost and how far they agree.
+
+    Raises:
+        SettingsError: a server is of no known kind.
+    """
+    from preannotation_assets.settings import ServerKind
+    from preannotation_assets.trying.compare_servers import CompareRequest, ServerToCompare, compare_servers
+    from preannotation_assets.trying.terminal import on_terminal
+
+    kinds = [kind.value for kind in ServerKind]
+    for kind, _, _ in arguments.server:
+        if kind not in kinds:
+            raise SettingsError(f"--server has no kind {kind!r}", f"write one of {', '.join(kinds)}")
+    servers = (ServerToCompare(ServerKind(kind), url, model) for kind, url, model in arguments.server)
+    request = CompareRequest(arguments.dataset, arguments.pages, tuple(servers), arguments.in_flight)
+    settings = read_settings()
+    return on_terminal(lambda out: compare_servers(settings, request, lambda: open_pages(settings), out))

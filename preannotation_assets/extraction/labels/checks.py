@@ -63,28 +63,28 @@ def faults_of_labels(labels: Mapping[int, Label], names: Mapping[int, str]) -> I
 
 
 def doubts_about(scheme: LabelScheme) -> Iterator[SchemeFault]:
-    """What a valid scheme is likely to suffer from: examples that lead a model to answer with nothing.
+    """What a valid scheme is likely to suffer from: no example, or those that lead a model to mark nothing.
 
-    Small models answer as the example does that stands last, nearest to the page (docs/labels.md).
+    A small model marked nothing where an example without marks stood behind one with marks (docs/labels.md).
     """
-    examples = scheme.examples
-    if not examples:
+    marked = [index for index, example in enumerate(scheme.examples) if example.spans]
+    first_marked = marked[0] if marked else len(scheme.examples)
+    behind = [index for index in range(first_marked, len(scheme.examples)) if index not in marked]
+    if not scheme.examples:
         yield SchemeFault(
-            ("examples",),
-            "the scheme has no example",
-            "add a page with its marks: it shows what an answer is",
+            ("examples",), "the scheme has no example", "add a page with its marks, to show what an answer is"
         )
-    elif not any(example.spans for example in examples):
+    elif not marked:
         yield SchemeFault(
             ("examples",),
             "every example is without marks, so small models mark nothing",
             "add one with marks, and put it last",
         )
-    elif not examples[-1].spans:
+    elif behind:
         yield SchemeFault(
-            ("examples", len(examples) - 1),
-            "the last example is without marks, so small models mark nothing",
-            "move it before one with marks; every page is then asked again",
+            ("examples", behind[-1]),
+            "an example without marks behind one with marks, so small models mark nothing",
+            "put it first; every page is then asked again",
         )
 
 

@@ -16,7 +16,7 @@ from preannotation_assets.model_servers.openai.load import LOAD_PATH, read_serve
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
 from preannotation_assets.model_servers.openai.replies import (
     BrokenStreamError,
-    event_text,
+    event_delta,
     join_events,
     parse_reply,
 )
@@ -95,10 +95,16 @@ class OpenAIServer:
             joined = join_events(exchange.content)
         except BrokenStreamError:
             return Unavailable(Reason.SERVER_ERROR)
+        if exchange.given_up:
+            return Unusable(Reason.ENDLESS_ANSWER, parse_reply(joined, self.variant))
         outcome = self._judge(exchange, joined, model)
         # [DONE] comes behind a broken stream too: what has no finish_reason has not ended.
         is_broken = isinstance(outcome, Unusable) and outcome.reply is not None and not outcome.reply.done
-        return Unavailable(Reason.CONNECTION_LOST) if is_broken and not exchange.given_up else outcome
+        return Unavailable(Reason.CONNECTION_LOST) if is_broken else outcome
+
+    def stream_delta(self, line: bytes) -> str:
+        """The content in the chunk of an event."""
+        return event_delta(line)
 
     def _judge(self, exchange: Exchange, payload: Mapping[str, object] | None, model: str) -> Outcome:
         """What a completion means, whole or joined."""
@@ -120,10 +126,6 @@ class OpenAIServer:
         if isinstance(outcome, Answered) and has_too_long_quote(outcome.reply.content):
             return Unusable(Reason.INVALID_ANSWER, outcome.reply)
         return outcome
-
-    def stream_delta(self, line: bytes) -> str:
-        """The content of the delta in an event."""
-        return event_text(line)
 
     def check_model_name(self, model: str) -> None:
         """Every name is good: the addresses in the settings say where pages go."""

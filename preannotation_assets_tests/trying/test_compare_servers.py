@@ -1,0 +1,126 @@
+"""``preannotate compare-servers`` as a user runs it: two kinds of servers over HTTP."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from preannotation_assets import cli
+from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
+from preannotation_assets.simulator.openai.running import RunningOpenAiSimulator
+from preannotation_assets.simulator.openai.settings import OpenAiSettings, ServedModel
+
+DATASET = "vessels_ocr_7"
+PAGE = 'M/V "ZEBRAQUARTZ STAR"  IMO 9666948. Arrived at Hamburg from Antwerp on {} March 1957.\n'
+OLLAMA_MODEL, OPENAI_MODEL = "llama3.3:70b", "llama-70b"
+
+Compare = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[RunningSimulator, RunningOpenAiSimulator]]:
+    with ExitStack() as stack:
+        ollama = SimulatorSettings(models=(SimulatedModel(OLLAMA_MODEL),), habits=HabitRates.NONE, speed=0.0)
+        openai = OpenAiSettings(model=ServedModel((OPENAI_MODEL,)), habits=HabitRates.NONE)
+        yield (
+            stack.enter_context(RunningSimulator(ollama)),
+            stack.enter_context(RunningOpenAiSimulator(openai)),
+        )
+
+
+@pytest.fixture
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compare:
+    """The command in this process, with a warehouse of 12 pages: exit status, output, errors."""
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "CREATE TABLE vw_argilla_pages"
+            "(doc_id VARCHAR, page_num INTEGER, text VARCHAR, text_sha256 VARCHAR)"
+        )
+        for number in range(1, 13):
+            text = f"Page {number}.\n" + PAGE.format(number)
+            connection.execute(
+                "INSERT INTO vw_argilla_pages VALUES (?, ?, ?, ?)",
+                [f"{DATASET}/a", number, text, text_sha256(text)],
+            )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("PREANNOTATION_DATABASE", str(tmp_path / "warehouse.duckdb"))
+    monkeypatch.setenv("PREANNOTATION_ROOT", str(tmp_path / "lake"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = cli.main(["compare-servers", DATASET, *arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def _arguments(servers: tuple[RunningSimulator, RunningOpenAiSimulator]) -> list[str]:
+    ollama, openai = servers
+    return ["--server", "ollama", ollama.url, OLLAMA_MODEL, "--server", "openai", openai.url, OPENAI_MODEL]
+
+
+def _row(out: str, title: str) -> list[str]:
+    (line,) = [line for line in out.splitlines() if line.startswith(title)]
+    return re.split(r" {2,}", line.removeprefix(title).strip())
+
+
+def test_two_kinds_of_servers_are_asked_about_the_same_pages(
+    servers: tuple[RunningSimulator, RunningOpenAiSimulator], compare: Compare, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+
+    status, out, error = compare(*_arguments(servers), "--pages", "8", "--in-flight", "2")
+
+    assert (status, error) == (0, "")
+    assert _row(out, "requests in flight") == ["2", "2"]
+    assert _row(out, "requests  ") == ["8", "8"]
+    assert _row(out, "  failed") == ["0", "0"]
+    assert len(_row(out, "hours for 12 requests")) == 2
+    assert re.search(r"^1 and 2  1\.00 of the spans: \d+ shared, 0 of 1 only, 0 of 2 only; 8 of 8", out, re.M)
+    assert "ZEBRAQUARTZ" not in out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_each_kind_has_its_own_number_in_flight_unless_one_is_given(
+    servers: tuple[RunningSimulator, RunningOpenAiSimulator], compare: Compare
+) -> None:
+    _, out, _ = compare(*_arguments(servers))
+
+    assert _row(out, "requests in flight") == ["4", "256"]
+    assert "2: 12 requests do not fill 256 in flight" in out
+
+
+def test_a_server_that_is_not_there_is_told_before_anything_is_asked(
+    servers: tuple[RunningSimulator, RunningOpenAiSimulator], compare: Compare
+) -> None:
+    ollama, _ = servers
+    ollama.reset()
+
+    status, out, error = compare(
+        *("--server", "ollama", ollama.url, OLLAMA_MODEL),
+        *("--server", "openai", "http://127.0.0.1:9", OPENAI_MODEL),
+    )
+
+    assert (status, out) == (1, "")
+    assert "http://127.0.0.1:9 cannot be reached" in error
+    assert not ollama.requests()
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "told"),
+    [
+        ("tgi", "http://gpu", "no kind 'tgi': write one of ollama, openai"),
+        ("openai", "http://a b", "not an http(s) address"),
+    ],
+)
+def test_what_is_no_server_is_one_line(compare: Compare, kind: str, url: str, told: str) -> None:
+    status, out, error = compare("--server", kind, url, OPENAI_MODEL)
+
+    assert (status, out) == (1, "")
+    assert told in error
+    assert error.count("\n") == 1
