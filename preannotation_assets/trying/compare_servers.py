@@ -124,17 +124,19 @@ async def _ask(
     """The pages, several at once, and the seconds it took."""
     access = contestant.access
     async with ChatClient(access.server, access.timeouts, os.environ, access.stream) as client:
+        slots = SharedSemaphore.of_this_machine(os.environ, access.max_in_flight)
         asker = PageAsker(
             client,
             access.endpoints,
             contestant.template,
             limits,
             scheme,
-            SharedSemaphore.of_this_machine(os.environ, access.max_in_flight),
+            slots,
             access.timeouts.total,
+            warms_up=False,
         )
         workers = min(access.max_in_flight, len(pages))
-        await _warm_up(contestant, client, workers)
+        await _warm_up(contestant, client, slots, workers)
         waiting = iter(pages)
 
         async def work() -> list[TriedPage]:
@@ -145,10 +147,13 @@ async def _ask(
         return list(chain.from_iterable(tried)), time.monotonic() - began
 
 
-async def _warm_up(contestant: _Contestant, client: ChatClient, workers: int) -> None:
+async def _warm_up(contestant: _Contestant, client: ChatClient, slots: SharedSemaphore, workers: int) -> None:
     """Has the constant part of the prompt read: in a batch it is read once, and not for these few pages."""
     access = contestant.access
     (endpoint,) = access.endpoints
-    slots = workers if access.server.warms_each_slot else 1
-    seconds = access.timeouts.total
-    await asyncio.gather(*(client.warm_up(endpoint, contestant.template, seconds) for _ in range(slots)))
+
+    async def read() -> None:
+        async with slots.one(endpoint):
+            await client.warm_up(endpoint, contestant.template, access.timeouts.total)
+
+    await asyncio.gather(*(read() for _ in range(workers if access.server.warms_each_slot else 1)))

@@ -25,6 +25,7 @@ from preannotation_assets.model_servers.outcomes import (
     TooLong,
     Unavailable,
     Unusable,
+    reply_of,
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import RequestTemplate
@@ -41,7 +42,8 @@ class AskedChunk:
     """A chunk and what came back. ``reason`` is None where ``reply`` is a usable answer.
 
     ``constant_tokens`` is the estimate for the part of the prompt before the page. ``seconds`` is from
-    sending to the last byte. ``is_first`` says that the endpoint had not read the constant part before.
+    sending to the last byte. ``is_first`` says that the endpoint had not read the constant part before,
+    ``warm_up`` is the reply to the request that had it read, None where there was none.
     """
 
     chunk: Chunk
@@ -52,6 +54,7 @@ class AskedChunk:
     is_first: bool
     constant_tokens: int
     answered_at: float
+    warm_up: ChatReply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,11 @@ class SharedSemaphore:
 
 
 class PageAsker:
-    """Sees one page after the other through the pipeline's own steps; the endpoints take turns."""
+    """Sees one page after the other through the pipeline's own steps; the endpoints take turns.
+
+    Where it ``warms_up`` an endpoint, that reads the constant part of the prompt before its first page, as in
+    a run.
+    """
 
     def __init__(
         self,
@@ -107,6 +114,8 @@ class PageAsker:
         scheme: LabelScheme,
         slots: SharedSemaphore,
         allowed_seconds: float,
+        *,
+        warms_up: bool,
     ) -> None:
         self._client = client
         self._turns: Iterator[str] = cycle(endpoints)
@@ -115,6 +124,7 @@ class PageAsker:
         self._scheme = scheme
         self._slots = slots
         self._allowed_seconds = allowed_seconds
+        self._warms_up = warms_up
         self._known: set[str] = set()
 
     async def ask(self, page: PageRow) -> TriedPage:
@@ -129,11 +139,12 @@ class PageAsker:
     async def _ask(self, text: str, chunk: Chunk) -> AskedChunk:
         endpoint = next(self._turns)
         async with self._slots.one(endpoint):
+            warm_up = await self._warm_up(endpoint)
             exchange = await self._client.send(
                 endpoint, self._template, text[chunk.start : chunk.end], 0, self._allowed_seconds
             )
         reply, reason = _read(endpoint, self._client.read(exchange, self._template))
-        is_first = endpoint not in self._known
+        is_first = endpoint not in self._known and warm_up is None
         self._known.add(endpoint)
         return AskedChunk(
             chunk=chunk,
@@ -144,7 +155,15 @@ class PageAsker:
             is_first=is_first,
             constant_tokens=self._template.prompt.constant_tokens,
             answered_at=_ended_at(exchange),
+            warm_up=warm_up,
         )
+
+    async def _warm_up(self, endpoint: str) -> ChatReply | None:
+        """Has the constant part read before the first page; what is wrong shows in the page's own request."""
+        if not self._warms_up or endpoint in self._known:
+            return None
+        exchange = await self._client.warm_up(endpoint, self._template, self._allowed_seconds)
+        return reply_of(self._client.read(exchange, self._template)) if exchange else None
 
     def _suggest(self, text: str, asked: Sequence[AskedChunk]) -> PageSuggestions | None:
         answers = [_chunk_answer(item, item.reply) for item in asked if item.reply and item.reason is None]

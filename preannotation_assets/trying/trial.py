@@ -11,7 +11,7 @@ from rich.console import Console
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
 from preannotation_assets.errors import BatchError, InferenceError
-from preannotation_assets.extraction.chunking import ChunkLimits
+from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.labels import LabelScheme, label_colours
 from preannotation_assets.extraction.pages import PageRow, text_sha256
 from preannotation_assets.label_file import load_label_scheme
@@ -22,8 +22,10 @@ from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 from preannotation_assets.settings import Settings
 from preannotation_assets.settings.model_access import model_access
+from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
 from preannotation_assets.trying.batch_pages import OpenPages, chunk_limits, survey_batch
 from preannotation_assets.trying.page_asker import PageAsker, SharedSemaphore, TriedPage
+from preannotation_assets.trying.prefix_report import prefix_lines
 from preannotation_assets.trying.report import (
     Capacity,
     doubt_lines,
@@ -121,6 +123,7 @@ def _try(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     trial.access.preload(trial.template, os.environ)
     tried = asyncio.run(_ask(trial, pages))
     asked = [item for page in tried for item in page.asked]
+    _write(trial.console, prefix_lines(asked))
     if asked and all(item.reason for item in asked):
         raise InferenceError(f"none of {len(asked)} requests was answered", "the reasons are above")
     return tried
@@ -139,6 +142,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
             trial.scheme,
             trial.slots,
             access.timeouts.total,
+            warms_up=_warms_up(trial, pages),
         )
         for number, page in enumerate(pages, start=1):
             tried = await asker.ask(page)
@@ -147,6 +151,13 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
             lines = page_lines(tried, title, trial.view, trial.template.prompt, with_prompt=trial.with_prompt)
             _write(trial.console, lines)
     return done
+
+
+def _warms_up(trial: _Trial, pages: list[PageRow]) -> bool:
+    """Whether an endpoint gets more than one request, one at a time."""
+    requests = sum(len(chunk_page(page.text, trial.limits)) for page in pages)
+    each_slot = trial.access.server.warms_each_slot
+    return warm_ups_an_endpoint(requests, len(trial.access.endpoints), 1, each_slot=each_slot) > 0
 
 
 def _survey(

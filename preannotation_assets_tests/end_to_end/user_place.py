@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from shared.page_requests import page_requests
 
 from preannotation_assets import cli
 from preannotation_assets.simulator import RunningSimulator
@@ -140,7 +141,7 @@ def make_place(folder: Path, pages: Mapping[str, str], ollama: str) -> Place:
 
 
 def asked(simulator: RunningSimulator) -> int:
-    return sum(not record.is_load_only for record in simulator.requests())
+    return len(page_requests(simulator))
 
 
 def leaks(*folders: Path) -> list[str]:

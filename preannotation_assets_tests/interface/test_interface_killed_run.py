@@ -6,6 +6,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+from shared.page_requests import page_requests
+
 from interface.polling import wait_for
 from interface.serving import Interface, Run, descendants, is_alive
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatorSettings
@@ -27,7 +29,7 @@ def _process_of(interface: Interface, run_id: str) -> int | None:
 
 
 def _asked(simulator: RunningSimulator) -> list[RequestRecord]:
-    return [record for record in simulator.requests() if record.prompt_sha256 and not record.is_load_only]
+    return [record for record in page_requests(simulator) if record.prompt_sha256]
 
 
 def _retry_of(interface: Interface, run_id: str) -> Run | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from shared.page_requests import page_requests
 
 from preannotation_assets import cli
 from preannotation_assets.contracts import ANSWERS
@@ -113,7 +114,7 @@ def preannotate_try(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 
 def asked(simulator: RunningSimulator) -> int:
-    return sum(not record.is_load_only for record in simulator.requests())
+    return len(page_requests(simulator))
 
 
 def test_a_few_pages_are_shown_and_nothing_is_kept(
@@ -123,6 +124,9 @@ def test_a_few_pages_are_shown_and_nothing_is_kept(
     status, said, problems = preannotate_try(user, DATASET, "--pages", "3")
     assert (status, problems) == (0, "")
     assert asked(simulator) == 3
+    # The constant part was read before, once.
+    assert len(simulator.requests()) == 1 + 1 + 3
+    assert "prefix cache of http" in said
     assert simulator.summary().peak_in_flight == 1
     assert user.files() == before
     assert "\x1b" not in said

@@ -76,10 +76,8 @@ def event_delta(line: bytes) -> str:
     return _delta(load_object(data) or {}) if data else ""
 
 
-def join_events(content: bytes, *, cut_off: bool = False) -> dict[str, object]:
+def join_events(content: bytes) -> dict[str, object]:
     """Puts the events of a stream together as the completion that ``stream: false`` would give.
-
-    Of a stream that was ``cut_off`` by who read it, the last line may be a part of one and is left out.
 
     ``error`` is in it where an event has one, whatever came before: such a stream ends in ``[DONE]`` as
     others do. Without a finish_reason in a chunk there is none in the result.
@@ -92,8 +90,7 @@ def join_events(content: bytes, *, cut_off: bool = False) -> dict[str, object]:
     scores: list[object] = []
     joined: dict[str, object] = {}
     reason: object = None
-    lines = content.splitlines()
-    for chunk in _events(lines[:-1] if cut_off else lines):
+    for chunk in _events(content.splitlines()):
         joined |= {key: value for key, value in chunk.items() if value is not None and key != "choices"}
         choice = _choice(chunk)
         delta = as_mapping(choice.get("delta"))

@@ -12,6 +12,7 @@ from preannotation_assets.model_servers.openai.errors import KEY_VARIABLE, judge
 from preannotation_assets.model_servers.openai.identity import identify_endpoint
 from preannotation_assets.model_servers.openai.json_values import as_mapping, as_text, load_object
 from preannotation_assets.model_servers.openai.lengths import has_too_long_quote
+from preannotation_assets.model_servers.openai.load import LOAD_PATH, read_server_load
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
 from preannotation_assets.model_servers.openai.replies import (
     BrokenStreamError,
@@ -32,7 +33,7 @@ from preannotation_assets.model_servers.outcomes import (
     judge_reply,
 )
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
-from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
+from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["OpenAIServer"]
@@ -91,7 +92,7 @@ class OpenAIServer:
         if exchange.content_type != _EVENTS:
             return self._judge(exchange, load_object(exchange.content), model)
         try:
-            joined = join_events(exchange.content, cut_off=exchange.given_up)
+            joined = join_events(exchange.content)
         except BrokenStreamError:
             return Unavailable(Reason.SERVER_ERROR)
         if exchange.given_up:
@@ -168,6 +169,14 @@ class OpenAIServer:
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The constant messages and one token."""
         return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
+
+    def load_request(self) -> HttpRequest | None:
+        """The metrics of vLLM, llama.cpp's server and SGLang."""
+        return HttpRequest("GET", LOAD_PATH)
+
+    def read_load(self, exchange: Exchange) -> ServerLoad | None:
+        """How busy it is, by its metrics; None where it has none."""
+        return read_server_load(exchange)
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of a schema one of these servers would ignore, refuse or reorder."""

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterInstance
 from pyspark.sql import SparkSession
+from shared.page_requests import page_requests
 from shared.short_pages import texts
 
 from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
@@ -62,7 +63,7 @@ def new_lake(tmp_path: Path) -> Iterator[NewLake]:
 
 
 def _asked(server: RunningSimulator) -> list[RequestRecord]:
-    return [record for record in server.requests() if not record.is_load_only]
+    return page_requests(server)
 
 
 def _metadata(result: Any) -> dict[str, Any]:

@@ -207,12 +207,6 @@ def test_an_event_that_is_no_object_breaks_a_stream() -> None:
             join_events(broken)
 
 
-def test_of_a_stream_that_was_left_the_half_line_at_its_end_is_left_out() -> None:
-    whole = events(chunk("one "), chunk("two "), end="")
-    reply = read(join_events(whole + events(chunk("three"))[:20], cut_off=True))
-    assert reply.content == "one two "
-
-
 def test_the_text_of_a_line() -> None:
     lines = events(chunk("a"), chunk(None, "stop"), USAGE).splitlines()
     assert [event_delta(line) for line in lines] == ["a", "", "", "", "", "", "", ""]

@@ -140,7 +140,7 @@ SHAPES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, st.integers(1, 6), st.integers(204, 900))
 def test_whatever_comes_and_goes_nothing_is_held_at_the_end(
     shapes: list[tuple[int, int, str, int]], most: int, kv_tokens: int

@@ -1,7 +1,7 @@
 """How ``raw_model_outputs`` asks: what is open, shared out over Spark tasks, under one permit server."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -20,9 +20,11 @@ from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
+from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
+from preannotation_assets.telemetry.prefix_watch import PrefixWatch, warned_of_rereading
 from preannotation_assets.telemetry.progress import Work, reported_progress
 from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
@@ -63,10 +65,15 @@ class AskingRun:
 
 @dataclass(frozen=True, slots=True)
 class AskingAccount:
-    """What was asked, and what the tasks fetched from the lake for it."""
+    """What was asked, and what the tasks fetched from the lake for it.
+
+    ``prefix_reused`` is the share of the prompt's constant part that is not read anew with each page, by
+    endpoint, where it is known.
+    """
 
     progress: Progress
     fetched: FetchedBytes
+    prefix_reused: Mapping[str, float]
 
 
 def ask_what_is_open(
@@ -109,16 +116,20 @@ def _ask(
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     run.access.preload(batch.template, os.environ)
     session = run.spark.spark_session
-    with _permit_server(run, batch, limits, session.sparkContext.getConf()) as permit_server:
+    prefix = PrefixWatch(batch.template.prompt.constant_tokens)
+    with _permit_server(run, batch, limits, prefix, session.sparkContext.getConf()) as permit_server:
         run.switch.permit_server = permit_server
         tasks = _tasks(run, batch, wanted, work, permit_server)
         try:
             log = run.context.log
-            with reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS):
+            with (
+                warned_of_rereading(prefix, log.warning, _PROGRESS_SECONDS),
+                reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS),
+            ):
                 fetched = run_tasks(session, tasks, ask_model)
         except RunStoppedError as stopped:
             raise _ended_early(permit_server.stop_message or str(stopped)) from None
-        return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()))
+        return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()), prefix.shares())
 
 
 def _ended_early(message: str) -> InferenceError:
@@ -159,7 +170,7 @@ def _tasks(
 
 @contextmanager
 def _permit_server(
-    run: AskingRun, batch: OutputsBatch, limits: Limits, conf: SparkConf
+    run: AskingRun, batch: OutputsBatch, limits: Limits, prefix: PrefixWatch, conf: SparkConf
 ) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
     driver_host = conf.get("spark.driver.host") or "127.0.0.1"
@@ -175,9 +186,15 @@ def _permit_server(
             bind_host=conf.get("spark.driver.bindAddress") or driver_host,
             advertised_host=driver_host,
             semaphore_folder=semaphore_folder(Path(run.context.instance.storage_directory())),
-            observers=(log.observe, metrics.observe),
+            observers=(log.observe, metrics.observe, prefix.observe),
         ) as permit_server,
         watched(metrics, permit_server.progress),
+        watched_load(
+            run.access.server,
+            run.access.endpoints,
+            os.environ,
+            lambda endpoint, load: permit_server.record_load(endpoint, load.running, load.waiting),
+        ),
     ):
         yield permit_server
     if log.dropped:

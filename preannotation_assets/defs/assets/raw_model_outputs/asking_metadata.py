@@ -1,6 +1,6 @@
 """What the asking of a run came to, as metadata of ``raw_model_outputs``. Counts, seconds and rates only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from preannotation_assets.defs.assets.common import MetadataValues, per_second
@@ -14,8 +14,11 @@ T = TypeVar("T")
 _HOUR: Final = 3600
 
 
-def asking_metadata(progress: Progress) -> MetadataValues:
-    """What was sent and what it took; tokens and seconds are of all requests, also of those in vain."""
+def asking_metadata(progress: Progress, prefix_reused: Mapping[str, float]) -> MetadataValues:
+    """What was sent and what it took; tokens and seconds are of all requests, also of those in vain.
+
+    ``prefix_reused`` is the share of the prompt's constant part that is not read anew, by endpoint.
+    """
     answered = sum(totals.answered for totals in progress.totals.values())
     return {
         "repeated": dict(progress.repeated),
@@ -37,6 +40,7 @@ def asking_metadata(progress: Progress) -> MetadataValues:
         "warm_ups": sum(totals.warm_ups for totals in progress.totals.values()),
         "warm_up_tokens": sum(totals.warm_up_tokens for totals in progress.totals.values()),
         "warm_up_seconds": round(sum(totals.warm_up_seconds for totals in progress.totals.values()), 3),
+        "prefix_reused": dict(prefix_reused),
         "prompt_tokens": progress.prompt_tokens,
         "answer_tokens": progress.answer_tokens,
         "answer_tokens_per_second": per_second(progress.answer_tokens, progress.seconds),
