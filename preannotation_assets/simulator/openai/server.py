@@ -75,8 +75,14 @@ class OpenAiServer:
         await web.TCPSite(runner, self.settings.host, self._port, backlog=2048).start()
         self._runner = runner
         self._engine_task = asyncio.create_task(self.answering.engine.run())
+        self._engine_task.add_done_callback(self._engine_ended)
         host, self._port = runner.addresses[0][:2]
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    def _engine_ended(self, task: "asyncio.Task[None]") -> None:
+        """A mistake of the stand-in itself fails what is in flight; nothing waits for ever."""
+        if not task.cancelled() and task.exception() is not None:
+            self.answering.engine.die()
 
     async def stop(self) -> None:
         """Close every connection and stop listening."""
