@@ -80,7 +80,7 @@ class ReplyForm:
     def usage_chunk(self) -> JsonObject:
         """The chunk without choices that tells the usage."""
         # vLLM leaves out what is null here, and only here.
-        usage = {name: value for name, value in self.usage().items() if value is not None}
+        usage: JsonObject = {name: value for name, value in self.usage().items() if value is not None}
         chunk = {**self._head("chat.completion.chunk"), "choices": [], "usage": usage}
         return {**chunk, **self.costs()} if self.is_llama else chunk
 
