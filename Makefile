@@ -1,7 +1,8 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev check test test-argilla lint bench lock clean set-up-runtime set-up-dev set-up-argilla
+.PHONY: help demo dev check test test-argilla test-model lint bench lock clean \
+	set-up-runtime set-up-dev set-up-argilla set-up-model
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -16,6 +17,7 @@ help:
 	@echo 'make check  set up, check style, formatting and types, and run the unit tests'
 	@echo 'make test   set up, and run all tests'
 	@echo 'make test-argilla   set up, and let Argilla judge what is published'
+	@echo 'make test-model     set up, and run the pipeline against a real model server with a real, small model'
 	@echo 'make lint   check style, formatting and types'
 	@echo 'make bench  run the benchmarks'
 	@echo 'make lock   lock the dependencies of pyproject.toml'
@@ -36,6 +38,9 @@ test: set-up-dev
 test-argilla: set-up-dev set-up-argilla
 	$(BIN)/pytest -q preannotation_assets_tests/argilla
 
+test-model: set-up-dev set-up-model
+	$(BIN)/pytest -q preannotation_assets_tests/real_model
+
 lint: set-up-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -48,7 +53,7 @@ lock: set-up-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile.sh
 
 clean:
-	rm -rf .venv .venv-argilla .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-argilla .venv-model .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up-runtime:
@@ -59,3 +64,6 @@ set-up-dev:
 
 set-up-argilla:
 	@requirements/set-up.sh argilla
+
+set-up-model:
+	@requirements/set-up.sh model

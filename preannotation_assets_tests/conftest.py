@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _MARKER_OF_FIXTURE = {
     "radosgw_address": "ceph",
     "moto_address": "server",
     "simulator": "server",
+    "stand_in": "server",
+    "scripted": "server",
     "start": "server",
 }
 _MARKER_OF_PARAMETER = {"radosgw": "ceph", "s3": "server"}
@@ -46,6 +49,7 @@ _MARKER_OF_PLACE = {
     "lake": "unit",
     "model_servers": "unit",
     "publishing": "unit",
+    "real_model": "model",
     "settings": "unit",
     "simulator": "unit",
     "simulator/test_simulator_command.py": "server",
@@ -67,6 +71,9 @@ _KINDS = {*_MARKER_OF_FIXTURE.values(), *_MARKER_OF_PARAMETER.values(), *_MARKER
 def pytest_configure() -> None:
     # A shell that starts the tests in the background has them ignore SIGINT, which some tests send.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says how busy the machine is; every test has a time limit of its own.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

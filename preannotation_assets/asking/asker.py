@@ -65,8 +65,7 @@ async def ask_all(
         PreannotationError: no request can succeed before somebody acts, or no answer can be kept.
     """
     asker = Asker(asking, client, answers, WorkQueue(groups, low=2 * asking.askers))
-    ended = await asyncio.gather(*(asker.work() for _ in range(asking.askers)), return_exceptions=True)
-    errors = [error for error in ended if error is not None]
+    errors = await asker.work_together()
     for error in errors:
         if not isinstance(error, RunStoppedError):
             raise error
@@ -94,13 +93,42 @@ class Asker:
         self._splitter = Splitter(asking.template, asking.overlap_tokens)
         self._timeout = AdaptiveTimeout(asking.timeouts.shortest_total, asking.timeouts.total)
         self._waiting: set[asyncio.Task[None]] = set()
+        self._working: set[asyncio.Task[None]] = set()
+        self._begun = 0
+        # Askers without a permit that will take the next one.
+        self._ready = 0
 
-    async def work(self) -> None:
+    async def work_together(self) -> list[BaseException]:
+        """Works until all askers have ended; returns what ended some of them early.
+
+        Whoever gets a permit has another asker begin where none is ready to ask. So there are about as many,
+        each with a connection to the driver and to a server, as the task ever had permits, not as the cap.
+        """
+        errors: list[BaseException] = []
+        self._begin()
+        try:
+            while self._working:
+                ended, _ = await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
+                self._working -= ended
+                errors += [error for asker in ended if (error := asker.exception())]
+        finally:
+            for asker in self._working:
+                asker.cancel()
+            await asyncio.gather(*self._working, return_exceptions=True)
+        return errors
+
+    def _begin(self) -> None:
+        self._begun += 1
+        self._ready += 1
+        self._working.add(asyncio.create_task(self._work()))
+
+    async def _work(self) -> None:
         """One asker: at most one request in flight, until the queue is done or closed."""
         try:
             async with PermitClient(self._asking.permits) as permits:
                 while (item := await self._queue.take()) is not None:
                     await self._ask(replace(item, attempts=item.attempts + 1), permits)
+                    self._ready += 1
         finally:
             await self._queue.close()
 
@@ -109,6 +137,9 @@ class Asker:
         variation = min(item.unusable, self._asking.policy.variations)
         await self._answers.room()
         permit, allowed = await permits.acquire(), self._allowed_seconds(item)
+        self._ready -= 1
+        if not self._ready and self._begun < self._asking.askers:
+            self._begin()
         warm_up = await self._warm_up(permit, permits, allowed)
         if warm_up and warm_up.lost:
             # The server may be at work on it still: another request now could be one above the cap.

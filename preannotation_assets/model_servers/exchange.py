@@ -27,8 +27,9 @@ class Exchange:
     """A request to ``endpoint`` and its response; ``lost`` where nothing whole came back.
 
     ``seconds`` is the time from sending to the last byte. ``began_at`` is seconds since the Unix epoch.
-    ``headers`` have lower-case names. ``request`` is what was sent, where a reply is judged by it.
-    ``given_up`` says that the response was not read to its end, because it was not going to have one.
+    ``headers`` have lower-case names. ``given_up`` says that the response was not read to its end, because
+    it was not going to have one; its content ends with a whole line. ``request`` is what was sent, where a
+    reply is judged by it.
     """
 
     endpoint: str
@@ -38,8 +39,8 @@ class Exchange:
     status: int = 0
     headers: Mapping[str, str] | None = None
     content: bytes = field(default=b"", repr=False)
-    request: HttpRequest | None = field(default=None, repr=False)
     given_up: bool = False
+    request: HttpRequest | None = field(default=None, repr=False)
 
     @property
     def is_reply(self) -> bool:

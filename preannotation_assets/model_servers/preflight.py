@@ -74,7 +74,9 @@ def identify_model(
     timeout = httpx.Timeout(timeouts.connect, read=_IDENTITY_SECONDS)
     with _client(server, environment, timeout) as client:
         identities = {
-            endpoint: server.identify(endpoint, model, _Fetcher(client, server, endpoint))
+            endpoint: server.identify(
+                endpoint, model, _Fetcher(client, server, endpoint, timeouts.first_token)
+            )
             for endpoint in endpoints
         }
     return _one_model(server, model, identities)
@@ -106,19 +108,26 @@ def _client(server: ModelServer, environment: Mapping[str, str], timeout: httpx.
 
 @dataclass(frozen=True, slots=True)
 class _Fetcher:
-    """Sends requests to one endpoint, one after the other."""
+    """Sends requests to one endpoint, one after the other.
+
+    What has a body is work for the model, which may wait in the server's queue for ``working_seconds``.
+    """
 
     client: httpx.Client
     server: ModelServer
     endpoint: str
+    working_seconds: float
 
     def __call__(self, request: HttpRequest) -> Exchange:
         began_at, began = time.time(), time.monotonic()
         body = None if request.body is None else json.dumps(request.body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
+        silence = self.client.timeout.read if body is None else self.working_seconds
+        timeout = httpx.Timeout(self.client.timeout.connect, read=silence)
+        url = f"{self.endpoint}{request.path}"
         try:
             response = self.client.request(
-                request.method, f"{self.endpoint}{request.path}", content=body, headers=headers
+                request.method, url, content=body, headers=headers, timeout=timeout
             )
         except httpx.TransportError as error:
             raise EndpointError(
@@ -133,7 +142,7 @@ class _Fetcher:
             response.status_code,
             response.headers,
             response.content,
-            request,
+            request=request,
         )
 
 
@@ -159,11 +168,11 @@ def preload(
     request = server.preload_request(template)
     if request is None:
         return
-    timeout = httpx.Timeout(timeouts.connect, read=timeouts.load)
+    timeout = httpx.Timeout(timeouts.connect)
     given_up = threading.Event()
     with _client(server, environment, timeout) as client, ThreadPoolExecutor(len(endpoints)) as loaders:
         deadline = time.monotonic() + timeouts.load
-        loading = _Loading(client, server, template, request, policy, deadline, given_up)
+        loading = _Loading(client, server, template, request, policy, timeouts.load, deadline, given_up)
         try:
             running = [loaders.submit(loading.load, endpoint) for endpoint in endpoints]
             for ended in as_completed(running):
@@ -181,6 +190,7 @@ class _Loading:
     template: RequestTemplate
     request: HttpRequest
     policy: RetryPolicy
+    load_seconds: float
     deadline: float
     given_up: threading.Event
 
@@ -192,7 +202,7 @@ class _Loading:
             AccessDeniedError: a login page or a refusal stands before it.
             SettingsError: it was loaded otherwise than the requests need it.
         """
-        fetch = _Fetcher(self.client, self.server, endpoint)
+        fetch = _Fetcher(self.client, self.server, endpoint, self.load_seconds)
         failures = errors = 0
         random_source = random.Random()  # noqa: S311
         while not self.given_up.is_set():

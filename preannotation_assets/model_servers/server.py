@@ -12,7 +12,7 @@ from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.outcomes import Outcome
 from preannotation_assets.model_servers.template import RequestTemplate
 
-__all__ = ["EndpointIdentity", "Fetch", "ModelServer"]
+__all__ = ["EndpointIdentity", "Fetch", "ModelServer", "ServerLoad"]
 
 Fetch = Callable[[HttpRequest], Exchange]
 """Sends a request to one endpoint and waits for the response; raises EndpointError where none comes."""
@@ -34,6 +34,14 @@ class EndpointIdentity:
     context_tokens: int | None = None
     variant: str = ""
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """How many requests a server works on now, and how many wait for it, those of other clients too."""
+
+    running: int
+    waiting: int
 
 
 class ModelServer(Protocol):
@@ -91,6 +99,12 @@ class ModelServer(Protocol):
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request that reads the constant part of the prompt and answers next to nothing; None for none."""
+
+    def load_request(self) -> HttpRequest | None:
+        """The request that tells how busy the server is; None where answers tell it, or nothing does."""
+
+    def read_load(self, exchange: Exchange) -> ServerLoad | None:
+        """How busy it is, by the response to it; None where it does not say."""
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of an answer schema this kind would ignore, refuse or reorder, a line each."""

@@ -15,7 +15,7 @@ def model_access(
     servers: ServerSettings, generation: GenerationSettings, asking: AskingSettings
 ) -> ModelAccess:
     """What to ask with."""
-    in_flight = most_in_flight(servers, asking)
+    most = most_in_flight(servers, asking)
     return ModelAccess(
         server=servers.server(),
         endpoints=tuple(servers.addresses()),
@@ -23,8 +23,8 @@ def model_access(
         options=ModelOptions(context_tokens=generation.num_ctx, answer_tokens=generation.num_predict),
         timeouts=Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout),
         policy=RetryPolicy(attempts=asking.attempts, first_backoff=asking.first_backoff),
-        stream=stream_choice(asking.stream, in_flight),
-        max_in_flight=in_flight,
+        stream=stream_choice(asking.stream, most),
+        max_in_flight=most,
         self_reported=generation.self_reported,
     )
 

@@ -39,13 +39,13 @@ from preannotation_assets.simulator.versions import abilities_of
 
 __all__ = ["Answering"]
 
-_FOR_EVER = 365 * 24 * 3600.0
 _MID_FAULTS = (
     Fault.CRASH_MID_GENERATION,
     Fault.ERROR_MID_STREAM,
     Fault.NOT_DONE,
     Fault.STALL_MID_STREAM,
 )
+_FOR_EVER = 365 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ INVENTED_QUALITY = 0.1
 DOUBTED = 0.5
 
 _HYPHEN_BREAK = regex.compile(r"(?<=\p{L})[-¬\u00ad\u2010][ \t]*\r?\n[ \t]*(?=\p{Ll})")
+_MARK_BEFORE = regex.compile(r'(?:\S+[ ])?"[ ]?$')
+_MARK_BEHIND = regex.compile(r'[ ]?"')
+_LONGEST_BEFORE = 24
 _SOFT_HYPHEN = regex.compile("\u00ad")
 _REPAIRS: tuple[tuple["regex.Pattern[str]", str], ...] = (
     (regex.compile(r"(?<=\p{L})rn(?=\p{Ll}|\b)"), "m"),
@@ -74,7 +77,8 @@ def _answers(
     mention: Mention, document: str, rates: HabitRates, source: tuple[object, ...]
 ) -> Iterator[Answer]:
     chance = fraction(*source, "habit")
-    text = " ".join(mention.text.split())
+    is_verbatim = fraction(*source, "verbatim") < rates.verbatim
+    text = _as_it_stands(mention, document) if is_verbatim else " ".join(mention.text.split())
     habits = {
         "omit": rates.omit,
         "repeat": rates.repeat,
@@ -90,6 +94,16 @@ def _answers(
         yield _repaired(mention.kind, text, rates.repair, source)
     if fraction(*source, "invent") < rates.invent:
         yield from _invented(mention.kind, document, source)
+
+
+def _as_it_stands(mention: Mention, document: str) -> str:
+    """The quote with its line breaks; where it stands in quotation marks, with them and the word before."""
+    start = max(mention.start - _LONGEST_BEFORE, 0)
+    before = _MARK_BEFORE.search(document, start, mention.start)
+    behind = _MARK_BEHIND.match(document, mention.end)
+    if before is None or behind is None:
+        return mention.text
+    return document[before.start() : behind.end()]
 
 
 def _changed(name: str, kind: EntityKind, text: str, source: tuple[object, ...]) -> Iterator[Answer]:

@@ -18,8 +18,8 @@ _HASH_DIGITS = 16
 class RequestRecord:
     """One request for an answer or a load.
 
-    ``arrived_at``, ``slot_taken_at`` and ``ended_at`` are real seconds since the Unix epoch, None
-    where it has not happened; ``queue_seconds`` is the real wait for a slot. Counts are tokens.
+    ``arrived_at``, ``slot_taken_at``, ``slot_left_at`` and ``ended_at`` are real seconds since the Unix
+    epoch, None where it has not happened; ``queue_seconds`` is the real wait for a slot. Counts are tokens.
     ``status`` is None while in flight and where the connection ended without an answer.
     """
 
@@ -34,6 +34,7 @@ class RequestRecord:
     queue_seconds: float | None = None
     slot: int | None = None
     slot_taken_at: float | None = None
+    slot_left_at: float | None = None
     ended_at: float | None = None
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -47,10 +48,10 @@ class RequestRecord:
 
     @property
     def slot_seconds(self) -> float:
-        """Real seconds in a slot until the end, 0 without one."""
-        if self.slot_taken_at is None or self.ended_at is None:
+        """Real seconds in a slot, 0 without one or while it is held."""
+        if self.slot_taken_at is None or self.slot_left_at is None:
             return 0.0
-        return self.ended_at - self.slot_taken_at
+        return self.slot_left_at - self.slot_taken_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Journal:
         self._records: list[RequestRecord] = running
         self._count = len(running)
         self._in_flight = len(running)
-        self._busy = sum(1 for record in running if record.slot_taken_at is not None)
+        self._busy = sum(1 for record in running if record.slot_taken_at and not record.slot_left_at)
         self._peak_in_flight = self._in_flight
         self._peak_busy = self._busy
 
@@ -122,12 +123,17 @@ class Journal:
         self._busy += 1
         self._peak_busy = max(self._peak_busy, self._busy)
 
+    def left_slot(self, record: RequestRecord) -> None:
+        """A request has given its slot back, or had none."""
+        if record.slot_taken_at is not None and record.slot_left_at is None:
+            record.slot_left_at = time.time()
+            self._busy -= 1
+
     def ended(self, record: RequestRecord) -> None:
         """Close a record."""
+        self.left_slot(record)
         record.ended_at = time.time()
         self._in_flight -= 1
-        if record.slot_taken_at is not None:
-            self._busy -= 1
 
     def summary(self) -> Summary:
         """Counts over all records."""

@@ -10,8 +10,6 @@ from preannotation_assets.simulator.answer_text import (
     generated_tokens,
     invalid_json,
     prose_answer,
-    repeated_characters,
-    repeated_objects,
     schema_answer,
     whitespace_answer,
 )
@@ -22,7 +20,7 @@ from preannotation_assets.simulator.generation import (
     limit_answer,
     output_limit,
 )
-from preannotation_assets.simulator.habits import Answer
+from preannotation_assets.simulator.loops import told_answers
 from preannotation_assets.simulator.prompt import (
     FittedPrompt,
     Prompt,
@@ -118,23 +116,10 @@ def _tokens(
     order: Order, fitted: FittedPrompt, settings: SimulatorSettings, limit: int
 ) -> Sequence[AnswerToken]:
     found = answers_to(document_of(fitted.question), settings.habits, settings.seed)
-    told = _looped(order, found, limit)
+    told = told_answers(order.fault.fault if order.fault else None, found, limit)
     answers = rate_answers(told, settings.seed, settings.has_confidence_signal)
     if not order.request.wants_json:
         return generated_tokens(prose_answer(answers))
     model = order.model
     tokens = schema_answer(order.request.schema, answers, order.is_jinja, model.writes_blanks)
     return fenced(generated_tokens(tokens), model.preamble if order.is_jinja else "")
-
-
-def _looped(order: Order, found: Sequence[Answer], limit: int) -> Sequence[Answer]:
-    """What the model tells of what it found: all, nothing, or one thing up to ``limit`` tokens."""
-    if order.has(Fault.EMPTY_LIST):
-        return ()
-    if order.has(Fault.ENDLESS_OBJECTS):
-        return repeated_objects(found, limit)
-    if order.has(Fault.ENDLESS_CHARACTERS):
-        return repeated_characters(found, "A.S.", limit)
-    if order.has(Fault.EQUAL_TOKENS):
-        return repeated_characters(found, ".", limit)
-    return found

@@ -110,7 +110,8 @@ class HabitRates:
     ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
     it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
     entity that is not in the text. ``misjudge`` changes no answer: it is how often a right one scores as
-    if it were doubtful and a wrong one as if it were right.
+    if it were doubtful and a wrong one as if it were right. ``verbatim`` is how often a quote is given with
+    its line breaks, and with the quotation marks around it and the word before them.
     """
 
     repair: float = 0.3
@@ -120,6 +121,7 @@ class HabitRates:
     mislabel: float = 0.01
     invent: float = 0.015
     misjudge: float = 0.0
+    verbatim: float = 0.0
 
     NONE: ClassVar["HabitRates"]
 

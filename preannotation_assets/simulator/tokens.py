@@ -6,7 +6,8 @@ four letters and then three; capitals and letters outside ASCII are cut shorter.
 has the measured ratio of characters to tokens.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import takewhile
 from zlib import crc32
 
@@ -33,6 +34,7 @@ _LOWER_REST = regex.compile(r"[A-Z]?[a-z]{1,3}|[A-Z]{1,2}")
 _VOCABULARY_SIZE = 128_256
 _SHORT_PIECE = 4
 _BLOCK = 128
+_REMEMBERED_WORDS = 8_192
 
 
 def split_tokens(text: str) -> list[str]:
@@ -48,11 +50,11 @@ def split_tokens(text: str) -> list[str]:
     return pieces
 
 
-def _word_pieces(word: str) -> Iterator[str]:
+@lru_cache(maxsize=_REMEMBERED_WORDS)
+def _word_pieces(word: str) -> tuple[str, ...]:
     start = _LOWER_PART.match(word)
     position = start.end() if start else 1
-    yield word[:position]
-    yield from _LOWER_REST.findall(word, position)
+    return (word[:position], *_LOWER_REST.findall(word, position))
 
 
 def token_id(token: str) -> int:

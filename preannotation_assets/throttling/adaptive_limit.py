@@ -3,28 +3,45 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["AdaptiveLimit"]
+from preannotation_assets.throttling.queue_evidence import QueueEvidence
+from preannotation_assets.throttling.throughput import InFlightHistory, Throughput
+from preannotation_assets.throttling.throughput_search import ThroughputSearch
 
-# Kept waiting in the server's queue: one request, so that a slot that becomes free is taken at once.
-_WAITING: Final = 1.0
-_MUCH_WAITING: Final = 1.5
-_LITTLE_WAITING: Final = 0.5
-# Below it what looks like waiting may be the server's own work on a request.
-_QUEUE_SHARE: Final = 0.2
-_SAMPLES_TO_RAISE: Final = 4
-_SAMPLES_TO_LOWER: Final = 8
+__all__ = ["AdaptiveLimit", "Answer"]
+
+_START: Final = 16
+# An answer of the start-up lets so many more be sent.
+_GROWTH: Final = 3
+_SHORTEST_ROUND: Final = 8
+# So full must be what is allowed, or it says nothing about the limit.
+_FULL: Final = 0.9
 _SMOOTHING: Final = 0.3
+_LOAD_IS_FRESH_SECONDS: Final = 15.0
+_REFUSALS_REMEMBERED: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer tells: ``seconds`` from sending to its end, ``queued`` of them in the server's queue.
+
+    ``queued`` is None where the server does not tell. ``work`` is what the server did for it, in any unit
+    that is the same for all answers.
+    """
+
+    seconds: float
+    queued: float | None = None
+    work: float = 1.0
 
 
 @dataclass(slots=True)
 class AdaptiveLimit:
-    """A limit between ``least`` and ``most`` requests, which begins at the most.
+    """A limit between ``least`` and ``most`` requests, which begins at 16, or at the most where that is less.
 
-    By Little's law, of L requests in flight that spend a share q of their time in the server's queue, q L
-    wait and the others have slots: beyond that, more requests bring no more throughput. So the limit goes to
-    the number of slots so found and one waiting request; where none waits it rises by one. Looked at are
-    requests that were sent after the last change, as many as the limit, and at least 4 to raise it and 8 to
-    lower it. A refusal for load halves it.
+    It looks for the fewest requests with nearly all the throughput. What waits in the server's queue decides
+    where that is known, from the server's own figures (``observe_load``) or from its answers: beyond one
+    waiting request, more bring no more throughput (``QueueEvidence``). Where nothing is told, the throughput
+    that comes back is measured (``ThroughputSearch``). Until the first sign that it is enough, every answer
+    adds three and every look at an empty queue doubles it. A refusal for load halves it.
 
     ``value`` is the limit, ``lowest`` the lowest it ever was, ``latency`` the smoothed latency in seconds,
     None before the first answer.
@@ -36,24 +53,49 @@ class AdaptiveLimit:
     lowest: int = field(init=False)
     latency: float | None = field(default=None, init=False)
     _changed_at: float = field(default=0.0, init=False)
-    # Of the requests looked at since the last change: those sent before it (below 0) are passed over.
-    _samples: int = field(default=0, init=False)
-    _queued_seconds: float = field(default=0.0, init=False)
-    _seconds: float = field(default=0.0, init=False)
+    # Answers since the last change; those to requests sent before it are below 0 and passed over.
+    _answers: int = field(default=0, init=False)
+    _round: int = field(init=False)
+    _history: InFlightHistory = field(default_factory=InFlightHistory, init=False)
+    _measured: Throughput = field(default_factory=Throughput, init=False)
+    _queue: QueueEvidence = field(default_factory=QueueEvidence, init=False)
+    _search: ThroughputSearch = field(init=False)
+    _answers_tell_queue: bool = field(default=False, init=False)
+    _load_at: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.value = self.lowest = self.most
+        self.value = self.lowest = max(self.least, min(self.most, _START))
+        self._round = max(_SHORTEST_ROUND, self.value // 2)
+        self._search = ThroughputSearch(self.least, self.most, is_starting=self.value < self.most)
 
-    def observe(self, latency: float, queued: float, in_flight: int, now: float) -> None:
-        """Learns from an answer that took ``latency`` seconds, of which ``queued`` in the server's queue."""
+    def note_in_flight(self, in_flight: int, now: float) -> None:
+        """Learns how many requests are in flight from now on."""
+        self._history.note(in_flight, now)
+
+    def observe(self, answer: Answer, in_flight: int, now: float) -> None:
+        """Learns from an answer that has just come."""
         known = self.latency
-        self.latency = latency if known is None else known + _SMOOTHING * (latency - known)
-        self._samples += 1
-        if self._samples <= 0:
+        self.latency = answer.seconds if known is None else known + _SMOOTHING * (answer.seconds - known)
+        self._history.note(in_flight, now)
+        self._answers_tell_queue = self._answers_tell_queue or answer.queued is not None
+        self._answers += 1
+        if self._load_at is not None and now - self._load_at < _LOAD_IS_FRESH_SECONDS:
             return
-        self._queued_seconds += min(queued, latency)
-        self._seconds += latency
-        self._adjust(in_flight, now)
+        if self._answers_tell_queue:
+            self._observe_queue(answer, in_flight, now)
+        elif self._answers > 0:
+            self._measured.add(answer.work, self._history.share(now - answer.seconds, now), answer.seconds)
+            self._observe_throughput(in_flight, now)
+
+    def observe_load(self, running: int, waiting: int, in_flight: int, now: float) -> None:
+        """Learns how many requests the server works on now and how many wait there, those of others too."""
+        self._load_at = now
+        self._queue.add_load(running, waiting, in_flight)
+        is_full = in_flight >= _FULL * self.value
+        if self._search.is_starting and is_full and running >= _FULL * self.value and waiting <= 1:
+            self._set(2 * self.value, in_flight, now)
+        elif now - self._changed_at >= (self.latency or 0.0):
+            self._follow_queue(self._queue.better_limit_by_loads(self.value, is_full=is_full), in_flight, now)
 
     def halve(self, in_flight: int, now: float) -> None:
         """Lowers the limit after a refusal for load.
@@ -62,27 +104,59 @@ class AdaptiveLimit:
         one sign, not several.
         """
         if now - self._changed_at >= (self.latency or 0.0):
+            self._search.restart(ceiling=round(_REFUSALS_REMEMBERED * in_flight))
             self._set(self.value / 2, in_flight, now)
 
-    def _adjust(self, in_flight: int, now: float) -> None:
-        share = self._queued_seconds / self._seconds
-        waiting = share * self.value
-        can_rise = waiting < _LITTLE_WAITING and self.value < self.most
-        if can_rise and self._samples >= max(_SAMPLES_TO_RAISE, self.value):
-            self._set(self.value + 1, in_flight, now)
-        elif self._samples >= max(_SAMPLES_TO_LOWER, self.value):
-            if waiting > _MUCH_WAITING and share > _QUEUE_SHARE:
-                self._set(self.value - waiting + _WAITING, in_flight, now)
+    def _observe_queue(self, answer: Answer, in_flight: int, now: float) -> None:
+        if self._search.is_starting and self._queue.is_little(answer.seconds, answer.queued or 0.0):
+            self._grow(in_flight)
+        elif self._search.is_starting:
+            self._search.is_starting = False
+            self._set(self.value, in_flight, now)
+        elif self._answers > 0:
+            self._queue.add_answer(answer.seconds, answer.queued or 0.0)
+            self._follow_queue(self._queue.better_limit_by_answers(self.value, self.most), in_flight, now)
+
+    def _follow_queue(self, better: float | None, in_flight: int, now: float) -> None:
+        if better is None:
+            return
+        self._search.is_starting = False
+        if better == self.value:
+            self._forget()
+        else:
+            self._set(better, in_flight, now)
+
+    def _observe_throughput(self, in_flight: int, now: float) -> None:
+        if self._search.is_starting:
+            self._grow(in_flight)
+            if self._measured.answers >= self._round:
+                value = self._search.after_round(self._measured, self.value)
+                self._forget()
+                self._round = max(_SHORTEST_ROUND, self.value // 2)
+                if not self._search.is_starting:
+                    self._set(value, in_flight, now)
+        elif self._search.is_enough(self._measured, self.value):
+            # With less in flight than allowed, it is not the limit that decides.
+            is_full = self._measured.in_flight >= _FULL * self.value
+            value = self._search.next_value(self._measured, self.value) if is_full else self.value
+            if value == self.value:
+                self._forget()
             else:
-                self._forget_samples()
+                self._set(value, in_flight, now)
+
+    def _grow(self, in_flight: int) -> None:
+        if in_flight >= _FULL * self.value:
+            self.value = min(self.most, self.value + _GROWTH)
 
     def _set(self, limit: float, in_flight: int, now: float) -> None:
         self.value = max(self.least, min(self.most, round(limit)))
         self.lowest = min(self.lowest, self.value)
         self._changed_at = now
-        self._forget_samples()
+        self._forget()
         # What is in flight now was sent under the old limit.
-        self._samples = -in_flight
+        self._answers = -in_flight
 
-    def _forget_samples(self) -> None:
-        self._samples, self._queued_seconds, self._seconds = 0, 0.0, 0.0
+    def _forget(self) -> None:
+        self._answers = 0
+        self._measured = Throughput()
+        self._queue = QueueEvidence()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit
+from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit, Answer
 
 __all__ = ["EndpointPool", "EndpointState", "Feedback"]
 
@@ -17,7 +17,8 @@ class Feedback:
     """What a request told about its endpoint.
 
     ``available`` says whether it was served, ``overloaded`` whether it was refused for load (429, 503).
-    ``retry_after``, ``latency`` and the ``queue`` time in it are seconds, None where unknown.
+    ``retry_after``, ``latency`` and the ``queue`` time in it are seconds, None where unknown. ``work`` is
+    what the endpoint did for the request, in a unit that is the same for all.
     """
 
     available: bool
@@ -25,6 +26,7 @@ class Feedback:
     retry_after: float | None = None
     latency: float | None = None
     queue: float | None = None
+    work: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class EndpointPool:
             return None
         chosen = min(free, key=lambda endpoint: (endpoint.in_flight, endpoint.limit.latency or 0.0))
         chosen.in_flight += 1
+        chosen.limit.note_in_flight(chosen.in_flight, now)
         chosen.most_in_flight = max(chosen.most_in_flight, chosen.in_flight)
         return chosen.address
 
@@ -100,7 +103,8 @@ class EndpointPool:
         if feedback.available:
             endpoint.failures_in_a_row = 0
             if feedback.latency:
-                endpoint.limit.observe(feedback.latency, feedback.queue or 0.0, endpoint.in_flight, now)
+                answer = Answer(feedback.latency, feedback.queue, feedback.work)
+                endpoint.limit.observe(answer, endpoint.in_flight, now)
             return
         endpoint.failures_in_a_row += 1
         if feedback.overloaded:
@@ -110,6 +114,11 @@ class EndpointPool:
             endpoint.rests += 1
             rest = min(_LONGEST_REST_SECONDS, self.first_rest_seconds * 2.0 ** min(again, 10))
             endpoint.rests_until = max(endpoint.rests_until, now + rest)
+
+    def record_load(self, address: str, running: int, waiting: int, now: float) -> None:
+        """Takes note of how many requests the endpoint works on, and how many wait there."""
+        endpoint = self._endpoints[address]
+        endpoint.limit.observe_load(running, waiting, endpoint.in_flight, now)
 
     def next_return(self, now: float) -> float | None:
         """Seconds until the next resting endpoint may be probed; None where none rests."""

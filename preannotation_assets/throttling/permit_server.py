@@ -102,6 +102,11 @@ class PermitServer:
         """Hands out no more permits; requests in flight come to their end."""
         self._loop.call_soon_threadsafe(self._dispatcher.stop, message)
 
+    def record_load(self, endpoint: str, running: int, waiting: int) -> None:
+        """Says how many requests an endpoint works on, and how many wait there; callable from any thread."""
+        with contextlib.suppress(RuntimeError):  # The loop is closed: the run has ended.
+            self._loop.call_soon_threadsafe(self._dispatcher.record_load, endpoint, running, waiting)
+
     def progress(self) -> Progress:
         """What has been done so far; callable from any thread."""
         return asyncio.run_coroutine_threadsafe(self._progress(), self._loop).result(_START_SECONDS)

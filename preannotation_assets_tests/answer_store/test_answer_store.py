@@ -57,7 +57,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(before=ROWS, later=ROWS, since=st.integers(0, 9))
 def test_an_index_and_what_one_folder_got_since_are_what_reading_all_again_gives(
     tmp_path_factory: pytest.TempPathFactory, before: list[Any], later: list[Any], since: int
@@ -77,7 +77,7 @@ def test_an_index_and_what_one_folder_got_since_are_what_reading_all_again_gives
         )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, since=st.integers(0, 9))
 def test_the_best_row_of_a_request_wins_wherever_it_lies(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, int, int]], since: int

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from preannotation_assets.asking.partial_answers import find_partial_answer
@@ -167,7 +167,6 @@ def test_a_last_quote_that_was_found_far_ahead_does_not_hide_the_text_before_it(
 WORDS = st.sampled_from(["Hull", "Kiel", "Oslo", "a\u0301b", "1999", "Hull", "x\u200dy", "\u0301", "Bari"])
 
 
-@settings(deadline=None)
 @given(
     words=st.lists(
         st.tuples(WORDS, st.sampled_from([" ", "\n", "\r\n", " \u0301", ", "])), min_size=12, max_size=60

@@ -64,7 +64,7 @@ def test_any_text_has_an_expected_length(text: str, tokens: int) -> None:
     assert 0 <= expected_length(WorkItem("k", 0, 1, text, tokens)) <= 5 * len(text) + tokens
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(groups=st.lists(st.integers(0, 5), max_size=6), askers=st.integers(1, 5), low=st.integers(0, 8))
 def test_all_items_of_all_groups_are_finished_by_any_number_of_askers(
     groups: list[int], askers: int, low: int

@@ -35,7 +35,7 @@ names = (
 
 
 @pytest.mark.parametrize("answer_format", [QUOTES, RATED_QUOTES], ids=["quotes", "rated"])
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some=st.lists(names, min_size=1, max_size=20, unique=True), times=st.integers(1, 10))
 def test_every_scheme_has_a_schema_that_ollama_honours(
     answer_format: AnswerFormat, some: list[str], times: int

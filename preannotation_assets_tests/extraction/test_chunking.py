@@ -63,7 +63,7 @@ def _borders(chunks: list[Chunk], text: str) -> list[int]:
 
 
 @given(page_text, chunk_limits())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_pieces_cover_the_page_in_order(text: str, limits: ChunkLimits) -> None:
     chunks = chunk_page(text, limits)
     assume(text.strip())
@@ -75,7 +75,7 @@ def test_pieces_cover_the_page_in_order(text: str, limits: ChunkLimits) -> None:
 
 
 @given(page_text, chunk_limits())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_pieces_keep_the_limit_and_say_their_estimate(text: str, limits: ChunkLimits) -> None:
     for chunk in chunk_page(text, limits):
         estimate = estimate_tokens(text[chunk.start : chunk.end], limits.kind_factors)
@@ -90,7 +90,7 @@ def test_pieces_keep_the_limit_and_say_their_estimate(text: str, limits: ChunkLi
 @example(
     "0A\u200d\U0001f191\u200d\U0001f201\u200d\U0001f201\U00010000\u200d\U0001f201", ChunkLimits(100, 1, 3.0)
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_border_is_inside_a_grapheme(text: str, limits: ChunkLimits) -> None:
     assume("\ud800" not in text)
     assume(all(len(grapheme) < 8 for grapheme in regex.findall(r"\X", text)))
@@ -99,13 +99,11 @@ def test_no_border_is_inside_a_grapheme(text: str, limits: ChunkLimits) -> None:
 
 
 @given(st.text(" \t\r\n\u00a0\u3000\u2028", max_size=300))
-@settings(deadline=None)
 def test_a_blank_page_has_no_pieces(text: str) -> None:
     assert chunk_page(text, ChunkLimits(10, 2)) == []
 
 
 @given(page_text)
-@settings(deadline=None)
 def test_a_page_within_the_limit_is_one_piece(text: str) -> None:
     assume(text.strip())
     estimate = estimate_tokens(text)
@@ -114,7 +112,6 @@ def test_a_page_within_the_limit_is_one_piece(text: str) -> None:
 
 
 @given(page_text, chunk_limits())
-@settings(deadline=None)
 def test_the_same_page_gives_the_same_pieces(text: str, limits: ChunkLimits) -> None:
     assert chunk_page(text, limits) == chunk_page(text, limits)
 
@@ -129,7 +126,6 @@ words = st.lists(
 
 
 @given(words, st.sampled_from(([" "], [" ", " ", "  "], [" ", " ", " ", "\n"])), st.integers(3, 6))
-@settings(deadline=None)
 def test_an_entity_shorter_than_the_overlap_is_whole_in_some_piece(
     of_page: list[str], separators: list[str], overlaps_a_piece: int
 ) -> None:
@@ -145,7 +141,6 @@ def test_an_entity_shorter_than_the_overlap_is_whole_in_some_piece(
 
 
 @given(words, st.integers(40, 150))
-@settings(deadline=None)
 def test_borders_of_spaced_text_are_word_borders(of_page: list[str], max_tokens: int) -> None:
     text = " ".join(of_page)
     for border in _borders(chunk_page(text, ChunkLimits(max_tokens, max_tokens // 8)), text):
@@ -153,7 +148,6 @@ def test_borders_of_spaced_text_are_word_borders(of_page: list[str], max_tokens:
 
 
 @given(words, st.integers(100, 400), st.integers(0, 40))
-@settings(deadline=None)
 def test_pieces_are_about_equal(of_page: list[str], max_tokens: int, overlap: int) -> None:
     text = " ".join(of_page)
     sizes = [chunk.estimated_tokens for chunk in chunk_page(text, ChunkLimits(max_tokens, overlap))]
@@ -161,7 +155,6 @@ def test_pieces_are_about_equal(of_page: list[str], max_tokens: int, overlap: in
 
 
 @given(words, st.integers(10, 40))
-@settings(deadline=None)
 def test_the_overlap_is_about_as_large_as_wanted(of_page: list[str], overlap: int) -> None:
     text = " ".join(of_page)
     for one, next_one in itertools.pairwise(chunk_page(text, ChunkLimits(200, overlap))):
@@ -260,7 +253,7 @@ def test_impossible_limits_are_refused(max_tokens: int, overlap_tokens: int, cal
 
 
 @given(page_text, st.integers(0, 200), st.floats(MIN_CALIBRATION, MAX_CALIBRATION), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_split_covers_the_piece_with_two_smaller_ones(
     text: str, overlap: int, calibration: float, data: st.DataObject
 ) -> None:

@@ -52,6 +52,16 @@ def test_a_digit_counts_only_where_nothing_is_known_of_the_tokens() -> None:
     assert value_confidence(None, 8, 0.5) == pytest.approx(0.425)
 
 
+def test_behind_a_grammar_s_mask_forced_tokens_alone_say_nothing() -> None:
+    forced, chosen = [-9.0, 0.0, 0.0, -7.0], [-9.0, 0.0, math.log(0.25), -7.0]
+    assert value_probability(TokenScores(LENGTHS, forced, masked=True), 9, 16) is None
+    # Without a mask a probability of 1 is the model's own word.
+    assert value_probability(TokenScores(LENGTHS, forced), 9, 16) == ValueProbability(1.0, 1.0, 2)
+    probability = value_probability(TokenScores(LENGTHS, chosen, masked=True), 9, 16)
+    assert probability == ValueProbability(pytest.approx(0.5), pytest.approx(0.25), 2, masked=True)
+    assert confidence_source(probability, 9) is ConfidenceSource.MASKED_LOG_PROBABILITIES
+
+
 def test_a_token_that_reaches_over_the_border_counts() -> None:
     scores = TokenScores(LENGTHS, LOGPROBS)
     assert scores.between(8, 16) == LOGPROBS[:3]

@@ -130,7 +130,7 @@ mutations = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mutations)
 def test_a_mutilated_file_is_a_scheme_or_told_by_line_without_a_word_of_its_texts(
     changes: list[tuple[str, int, int, str]],
@@ -159,7 +159,7 @@ def test_any_text_is_no_scheme(source: str) -> None:
     assert told(source)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.text(st.sampled_from("x:-[]{}'\"\t\n &*"), min_size=1, max_size=3))
 def test_a_stroke_of_the_keyboard_in_the_default_scheme(place: int, typed: str) -> None:
     source = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")

@@ -155,7 +155,7 @@ any_prompts = st.lists(
 
 
 @given(any_prompts, st.tuples(*[st.floats(0, 1e5) for _ in TokenKind]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_whatever_a_server_counts_the_factors_stay_in_their_ranges(
     prompts: list[CountedPrompt], constant: tuple[float, ...]
 ) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.model_servers.endless import EndlessWatch, cannot_end, is_blank, is_repeating
@@ -65,7 +65,6 @@ def _delta(line: bytes) -> str:
     return str(json.loads(line)["text"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 2000), max_size=30))
 def test_where_the_stream_is_cut_into_parts_does_not_matter(cuts: list[int]) -> None:
     stream = b"".join(map(_event, _answer(["Cowes"] * 500)))

@@ -21,6 +21,7 @@ from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
@@ -91,6 +92,7 @@ class Run:
     policy: RetryPolicy = POLICY
     timeouts: Timeouts = field(default_factory=Timeouts)
     stream: str = "never"
+    server: ModelServer = field(default_factory=OllamaServer)
     rows: list[dict[str, Any]] = field(default_factory=list)
     leaves: list[list[RequestSpan]] = field(default_factory=list)
     progress: Any = None
@@ -116,7 +118,7 @@ class Run:
 
             async def main() -> None:
                 async with (
-                    ChatClient(OllamaServer(), self.timeouts, {}, StreamChoice(self.stream)) as client,
+                    ChatClient(self.server, self.timeouts, {}, StreamChoice(self.stream)) as client,
                     AnswerWriter(store, "answers/r", 0.02, approve) as journal,
                 ):
                     await ask_all(asking, client, journal, iter([items]))

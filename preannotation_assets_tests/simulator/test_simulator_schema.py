@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.simulator.entities import EntityKind
@@ -135,7 +135,6 @@ def test_neighbours_of_one_label_share_a_list_where_the_schema_has_one(answers: 
     assert filled == expected
 
 
-@settings(deadline=None)
 @given(ANSWERS, st.integers(0, 9))
 def test_a_digit_stands_behind_a_quote_where_the_schema_has_a_place_for_it(
     answers: list[Answer], digit: int

@@ -147,6 +147,19 @@ def test_confidences_are_counted_by_where_they_come_from(tmp_path: Path) -> None
     }  # fmt: skip
 
 
+def test_confidences_behind_a_grammar_s_mask_are_named_as_such(tmp_path: Path) -> None:
+    answer = [{"vessel_name": "Marie-Louise"}, {"port": "Hull"}]
+    text = json.dumps({"spans": answer})
+    name, port = text.index("Marie"), text.index("Hull")
+    lengths = [name, 12, port - name - 12, 4, len(text) - port - 4]
+    logprobs = [0.0, math.log(0.5), 0.0, 0.0, 0.0]
+    row = output(0, answer, token_lengths=lengths, token_logprobs=logprobs, logprob_source="masked")
+    part, store = ground(tmp_path, [row])
+    assert part.confidence_sources == {"masked_log_probabilities": 1, "unknown": 1}
+    confidences = read_table(store, "suggestions.parquet")["confidence"].to_pylist()
+    assert confidences == [pytest.approx(0.5), None]
+
+
 def test_a_second_pass_changes_confidences_and_nothing_else(tmp_path: Path) -> None:
     def about(page: int, *quotes: tuple[str, str], probability: float = 0.5, **more: Any) -> dict[str, Any]:
         row = output(page, [{label: quote} for label, quote in quotes], **more)

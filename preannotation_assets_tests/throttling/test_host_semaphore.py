@@ -109,7 +109,7 @@ def test_the_wish_of_a_killed_run_is_forgotten(tmp_path: Path) -> None:
     assert not list(folder.glob("*.wanting"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from(["take", "give", "want", "unwant"])), max_size=60

@@ -32,7 +32,7 @@ from preannotation_assets.model_servers.outcomes import (
     judge_reply,
 )
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
-from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
+from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["OllamaServer"]
@@ -155,6 +155,14 @@ class OllamaServer:
         """
         body = warm_up_body(template, self.keep_alive)
         return HttpRequest("POST", "/api/chat", body) if body else None
+
+    def load_request(self) -> HttpRequest | None:
+        """None: each answer tells what it waited."""
+        return None
+
+    def read_load(self, exchange: Exchange) -> ServerLoad | None:  # noqa: ARG002
+        """None."""
+        return None
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of a schema Ollama's grammar would ignore, refuse or reorder."""

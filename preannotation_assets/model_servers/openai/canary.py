@@ -64,12 +64,14 @@ def find_form(endpoint: str, model: str, software: Software, fetch: Fetch) -> Ca
         AccessDeniedError: it wants a key, or a login page stands before it.
         ModelError: it does not know the model.
     """
+    refusals: set[int] = set()
     for form in SchemaForm:
         variant = Variant(software, form)
         body = completion_body(model, _MESSAGES, _OPTIONS, _SCHEMA, variant)
         exchange = fetch(HttpRequest("POST", CHAT_PATH, body))
         if exchange.status in _REFUSED_FIELDS:
             # A server may refuse a form that it does not know.
+            refusals.add(exchange.status)
             continue
         payload = _require_reply(exchange, model)
         if thought_instead(payload):
@@ -80,8 +82,9 @@ def find_form(endpoint: str, model: str, software: Software, fetch: Fetch) -> Ca
         found = _read(payload, model, variant)
         if found:
             return found
+    told = f" (refused with status {', '.join(map(str, sorted(refusals)))})" if refusals else ""
     raise EndpointError(
-        f"{endpoint} keeps to a JSON schema in none of {len(SchemaForm)} forms",
+        f"{endpoint} keeps to a JSON schema in none of {len(SchemaForm)} forms{told}",
         "ask vLLM, llama-server or SGLang themselves, or have the gateway pass response_format on",
     )
 

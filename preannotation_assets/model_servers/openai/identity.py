@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from preannotation_assets.errors import EndpointError, ModelError
+from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.openai.canary import CanaryReply, find_form
 from preannotation_assets.model_servers.openai.errors import judge_error
@@ -18,7 +18,6 @@ from preannotation_assets.model_servers.openai.models_list import (
 from preannotation_assets.model_servers.openai.variant import Software
 from preannotation_assets.model_servers.outcomes import Stop
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
-from preannotation_assets.model_servers.statuses import NOT_FOUND
 
 __all__ = ["identify_endpoint"]
 
@@ -67,11 +66,10 @@ def _served_model(endpoint: str, model: str, fetch: Fetch) -> ServedModel:
 
 
 def _no_list(exchange: Exchange) -> Exception:
-    if exchange.status != NOT_FOUND:
-        headers = exchange.headers or {}
-        outcome = judge_error(exchange.endpoint, "", exchange.status, headers, exchange.content)
-        if isinstance(outcome, Stop):
-            return outcome.error
+    headers = exchange.headers or {}
+    outcome = judge_error(exchange.endpoint, "", exchange.status, headers, exchange.content)
+    if not exchange.is_reply and isinstance(outcome, Stop) and isinstance(outcome.error, AccessDeniedError):
+        return outcome.error
     return EndpointError(
         f"{exchange.endpoint} answers {MODELS_PATH} with status {exchange.status} and no list of models",
         "is it an OpenAI-compatible server, and has it loaded its model?",

@@ -47,7 +47,7 @@ class ServedModel:
         """
         named: dict[str, object] = {"meta": self.meta}
         if self.names_weights(revision):
-            named["revision"] = revision or self.pinned
+            named["revision"] = [revision] if revision else self.pinned
         else:
             named |= {"model": model, "root": self.root}
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ Fields as vLLM 0.32 and llama-server b10434 send them; each may be missing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
@@ -19,7 +19,7 @@ from preannotation_assets.model_servers.openai.variant import Variant
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.token_scores import read_token_scores
 
-__all__ = ["BrokenStreamError", "event_text", "join_events", "parse_reply", "thought_instead"]
+__all__ = ["BrokenStreamError", "event_delta", "join_events", "parse_reply", "thought_instead"]
 
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _MILLISECONDS: Final = 1e3
@@ -70,6 +70,12 @@ def thought_instead(payload: Mapping[str, object]) -> bool:
     return bool(thoughts) and not message.get("content")
 
 
+def event_delta(line: bytes) -> str:
+    """The text that a line of a stream adds to the answer; "" for none, whatever the line is."""
+    data = _data(line)
+    return _delta(load_object(data) or {}) if data else ""
+
+
 def join_events(content: bytes) -> dict[str, object]:
     """Puts the events of a stream together as the completion that ``stream: false`` would give.
 
@@ -84,11 +90,11 @@ def join_events(content: bytes) -> dict[str, object]:
     scores: list[object] = []
     joined: dict[str, object] = {}
     reason: object = None
-    for chunk in _events(content):
+    for chunk in _events(content.splitlines()):
         joined |= {key: value for key, value in chunk.items() if value is not None and key != "choices"}
         choice = _choice(chunk)
         delta = as_mapping(choice.get("delta"))
-        texts.append(as_text(delta.get("content")) or "")
+        texts.append(_delta(chunk))
         thoughts.append(as_text(delta.get("reasoning") or delta.get("reasoning_content")) or "")
         entries = as_mapping(choice.get("logprobs")).get("content")
         scores += entries if isinstance(entries, list) else []
@@ -98,29 +104,24 @@ def join_events(content: bytes) -> dict[str, object]:
     return {**joined, "choices": [whole]}
 
 
-def event_text(line: bytes) -> str:
-    """The text that a line of a stream adds to the answer; "" for none, whatever the line is."""
-    data = _event_data(line)
-    delta = as_mapping(_choice(load_object(data) or {}).get("delta")) if data else {}
-    return as_text(delta.get("content")) or ""
-
-
-def _events(content: bytes) -> Iterator[dict[str, object]]:
-    """The objects of the ``data`` lines (server-sent events, one line each); comments are left out."""
-    for line in content.splitlines():
-        data = _event_data(line)
-        if data is None:
-            continue
+def _events(lines: Sequence[bytes]) -> Iterator[dict[str, object]]:
+    """The objects in the data of events (server-sent events, one line each)."""
+    for data in filter(None, map(_data, lines)):
         chunk = load_object(data)
         if chunk is None:
             raise BrokenStreamError
         yield chunk
 
 
-def _event_data(line: bytes) -> bytes | None:
+def _data(line: bytes) -> bytes:
+    """What a ``data`` line holds; empty for comments, other fields, blank lines and the last event."""
     name, colon, value = line.partition(b":")
     data = value.strip()
-    return data if colon and name.strip() == b"data" and data != _END else None
+    return b"" if not colon or name.strip() != b"data" or data == _END else data
+
+
+def _delta(chunk: Mapping[str, object]) -> str:
+    return as_text(as_mapping(_choice(chunk).get("delta")).get("content")) or ""
 
 
 def _choice(payload: Mapping[str, object]) -> Mapping[str, object]:

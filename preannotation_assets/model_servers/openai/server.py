@@ -12,10 +12,11 @@ from preannotation_assets.model_servers.openai.errors import KEY_VARIABLE, judge
 from preannotation_assets.model_servers.openai.identity import identify_endpoint
 from preannotation_assets.model_servers.openai.json_values import as_mapping, as_text, load_object
 from preannotation_assets.model_servers.openai.lengths import has_too_long_quote
+from preannotation_assets.model_servers.openai.load import LOAD_PATH, read_server_load
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
 from preannotation_assets.model_servers.openai.replies import (
     BrokenStreamError,
-    event_text,
+    event_delta,
     join_events,
     parse_reply,
 )
@@ -32,7 +33,7 @@ from preannotation_assets.model_servers.outcomes import (
     judge_reply,
 )
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
-from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
+from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["OpenAIServer"]
@@ -94,10 +95,16 @@ class OpenAIServer:
             joined = join_events(exchange.content)
         except BrokenStreamError:
             return Unavailable(Reason.SERVER_ERROR)
+        if exchange.given_up:
+            return Unusable(Reason.ENDLESS_ANSWER, parse_reply(joined, self.variant))
         outcome = self._judge(exchange, joined, model)
         # [DONE] comes behind a broken stream too: what has no finish_reason has not ended.
         is_broken = isinstance(outcome, Unusable) and outcome.reply is not None and not outcome.reply.done
-        return Unavailable(Reason.CONNECTION_LOST) if is_broken and not exchange.given_up else outcome
+        return Unavailable(Reason.CONNECTION_LOST) if is_broken else outcome
+
+    def stream_delta(self, line: bytes) -> str:
+        """The content in the chunk of an event."""
+        return event_delta(line)
 
     def _judge(self, exchange: Exchange, payload: Mapping[str, object] | None, model: str) -> Outcome:
         """What a completion means, whole or joined."""
@@ -119,10 +126,6 @@ class OpenAIServer:
         if isinstance(outcome, Answered) and has_too_long_quote(outcome.reply.content):
             return Unusable(Reason.INVALID_ANSWER, outcome.reply)
         return outcome
-
-    def stream_delta(self, line: bytes) -> str:
-        """The content of the delta in an event."""
-        return event_text(line)
 
     def check_model_name(self, model: str) -> None:
         """Every name is good: the addresses in the settings say where pages go."""
@@ -166,6 +169,14 @@ class OpenAIServer:
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The constant messages and one token."""
         return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
+
+    def load_request(self) -> HttpRequest | None:
+        """The metrics of vLLM, llama.cpp's server and SGLang."""
+        return HttpRequest("GET", LOAD_PATH)
+
+    def read_load(self, exchange: Exchange) -> ServerLoad | None:
+        """How busy it is, by its metrics; None where it has none."""
+        return read_server_load(exchange)
 
     def lint_schema(self, schema: Mapping[str, object]) -> list[str]:
         """What of a schema one of these servers would ignore, refuse or reorder."""

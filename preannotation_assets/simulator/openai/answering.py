@@ -55,6 +55,7 @@ class Answering:
         self.engine = self._new_engine()
         self.grammars = GrammarMaker(settings)
         self._composer = Composer(settings)
+        self._options = repr(replace(settings, faults=(), port=0))
         self._numbers = itertools.count(1)
 
     def restart(self) -> None:
@@ -71,7 +72,7 @@ class Answering:
         """``system_fingerprint``: of vLLM another one for other start options."""
         if self.settings.flavour is Flavour.LLAMA:
             return _LLAMA_BUILD
-        source = f"{replace(self.settings, faults=(), port=0)}{self.revision}"
+        source = f"{self._options}{self.revision}"
         return f"vllm-{self.settings.version}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
     async def answer(self, http: web.Request, record: RequestRecord) -> web.StreamResponse:
@@ -93,8 +94,8 @@ class Answering:
         record.prompt_sha256, record.prompt_tokens = prompt.sha256, len(prompt.tokens)
         grammar = await self._grammar(request)
         demand = self._demand(request, prompt, grammar, rule)
-        form = self._form(request, demand, record)
         await self._strike_before(demand, http)
+        form = self._form(request, demand, record)
         self.engine.submit(form.sequence)
         try:
             return await self._send(http, form, demand, record)
@@ -156,6 +157,7 @@ class Answering:
             steps=len(completion.step_ends),
             ended=asyncio.get_running_loop().create_future(),
             admitted_by=lambda admitted: self._admitted(admitted, record),
+            left_by=lambda _: self.journal.left_slot(record),
             moved=asyncio.Event() if request.is_stream else None,
             interval=settings.stream_interval,
         )

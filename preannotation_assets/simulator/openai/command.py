@@ -20,7 +20,7 @@ from preannotation_assets.simulator.settings import HabitRates
 
 __all__ = ["KEY_VARIABLE", "add_arguments", "main", "run", "settings_of"]
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+KEY_VARIABLE = "PREANNOTATION_SERVER_API_KEY"
 _DEFAULTS = OpenAiSettings()
 _PORT = 8_000
 
@@ -75,6 +75,7 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--disable-whitespace", action="store_true", help="vLLM's disable_any_whitespace")
     parser.add_argument("--endless-whitespace", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--batch-variation", type=float, default=0.0, metavar="SHARE")
+    parser.add_argument("--answer", metavar="TEXT", help="what every answer is, instead of one by the rules")
     parser.add_argument("--speculate", action="store_true", help="drafts by prompt lookup")
     parser.add_argument("--tell-cached-tokens", action="store_true")
     parser.add_argument("--tell-request-metrics", action="store_true")
@@ -126,6 +127,7 @@ def settings_of(arguments: argparse.Namespace) -> OpenAiSettings:
         disables_whitespace=arguments.disable_whitespace,
         endless_whitespace=arguments.endless_whitespace,
         batch_variation=arguments.batch_variation,
+        fixed_answer=arguments.answer,
         speculates=arguments.speculate,
         tells_cached_tokens=arguments.tell_cached_tokens,
         tells_request_metrics=arguments.tell_request_metrics,

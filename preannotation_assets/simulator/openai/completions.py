@@ -7,12 +7,16 @@ from functools import lru_cache
 from preannotation_assets.simulator.answer_text import (
     AnswerToken,
     answers_to,
+    cut_tokens,
+    generated_tokens,
     invalid_json,
     prose_answer,
     whitespace_answer,
 )
 from preannotation_assets.simulator.chance import fraction
 from preannotation_assets.simulator.faults import Fault, FaultRule
+from preannotation_assets.simulator.habits import RIGHT
+from preannotation_assets.simulator.loops import MODEL_FAULTS, told_answers
 from preannotation_assets.simulator.openai.chat_prompt import ChatPrompt
 from preannotation_assets.simulator.openai.grammar import Grammar
 from preannotation_assets.simulator.openai.json_writing import json_answer
@@ -103,7 +107,9 @@ class Composer:
             return ()
         if self._runs_on(demand):
             return whitespace_answer(limit)
-        tokens = self._remembered(demand.prompt.question, demand.grammar, demand.seed)
+        question = "" if self._settings.fixed_answer is not None else demand.prompt.question
+        told = demand.fault.fault if demand.fault and demand.has(*MODEL_FAULTS) else None
+        tokens = self._remembered(question, demand.grammar, demand.seed, told, limit if told else 0)
         if demand.has(Fault.INVALID_JSON):
             return invalid_json(tokens)
         return _continued(tokens, demand.prefix)
@@ -115,18 +121,17 @@ class Composer:
         chance = fraction(demand.seed, "whitespace", demand.prompt.sha256)
         return demand.has(Fault.WHITESPACE) or chance < self._settings.endless_whitespace
 
-    def _compose(self, question: str, grammar: Grammar | None, seed: int) -> tuple[AnswerToken, ...]:
+    def _compose(
+        self, question: str, grammar: Grammar | None, seed: int, fault: Fault | None, limit: int
+    ) -> tuple[AnswerToken, ...]:
+        """The whole answer; ``limit`` in tokens is what a model in a loop should come to."""
+        if self._settings.fixed_answer is not None:
+            return generated_tokens(cut_tokens([(self._settings.fixed_answer, RIGHT)]))
         found = answers_to(document_of(question), self._settings.habits, seed)
-        answers = rate_answers(found, seed, self._settings.has_confidence_signal)
+        told = told_answers(fault, found, limit)
+        answers = rate_answers(told, seed, self._settings.has_confidence_signal)
         written = prose_answer(answers) if grammar is None else json_answer(grammar, answers)
-        return tuple(token for whole in written for token in _split(whole))
-
-
-def _split(token: AnswerToken) -> tuple[AnswerToken, ...]:
-    """A letter outside ASCII that is a token of its own is split over two."""
-    if len(token.text.strip()) == 1 and not token.text.isascii():
-        return (replace(token, text=""), token)
-    return (token,)
+        return generated_tokens(written)
 
 
 def _continued(tokens: tuple[AnswerToken, ...], prefix: str) -> tuple[AnswerToken, ...]:

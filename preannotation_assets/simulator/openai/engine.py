@@ -106,6 +106,7 @@ class Engine:
             self._waiting.remove(sequence)
         elif sequence in self._running:
             self._stop(sequence)
+            sequence.left_by(sequence)
         sequence.phase = Phase.ENDED
         self._watched.discard(sequence)
         if sequence.ended.done() and not sequence.ended.cancelled():
@@ -277,6 +278,7 @@ class Engine:
     def _finish(self, sequence: Sequence) -> None:
         self._stop(sequence)
         sequence.phase, sequence.finished = Phase.ENDED, self._now
+        sequence.left_by(sequence)
         self.counts.finished += 1
         self.counts.latency_seconds += self._now - sequence.arrived
         if not sequence.ended.done():

@@ -1,7 +1,8 @@
 """Log-probabilities: vLLM's after the grammar's mask, llama.cpp's before it.
 
 vLLM lists the end token and an entry for every token; llama.cpp's server has an empty text for the end
-token and joins the parts of a split letter. Tokens accepted from drafts score 0.0 in llama.cpp.
+token and joins the parts of a split letter, whose score vLLM spreads over them. Tokens accepted
+from drafts score 0.0 in llama.cpp.
 """
 
 import math
@@ -48,8 +49,10 @@ class Scorer:
             if number >= len(completion.tokens):
                 yield self._entry(END_TOKEN, self._masked_score(None, END_TOKEN, number))
                 continue
-            token = completion.tokens[number]
-            yield self._entry(token.text, self._masked_score(token.quality, token.text, number))
+            last, parts = _whole(completion, number)
+            whole = completion.tokens[last]
+            score = self._masked_score(whole.quality, whole.text, last)
+            yield self._entry(completion.tokens[number].text, score / parts)
 
     def _llama(self, completion: Completion, start: int, end: int) -> Iterator[JsonObject]:
         for number in range(start, end):
@@ -99,3 +102,13 @@ class Scorer:
         scored: JsonObject = {} if identity is None else {"id": identity}
         scored.update(token=text, logprob=score, bytes=list(text.encode("utf-8", "replace")))
         return scored
+
+
+def _whole(completion: Completion, number: int) -> tuple[int, int]:
+    """The token that has the letter which token ``number`` is part of, and over how many it is split."""
+    tokens = completion.tokens
+    last = next((place for place in range(number, len(tokens)) if tokens[place].text), number)
+    first = last
+    while first > 0 and not tokens[first - 1].text:
+        first -= 1
+    return last, last - first + 1

@@ -22,9 +22,10 @@ class Sequence:
     """A prompt of some ``tokens`` and ``steps`` steps of writing (one token each without drafts).
 
     ``blocks`` are the keys of the prompt's whole blocks, each made from all that stands before its end.
-    ``admitted_by`` is called when it first runs. ``moved`` is set where somebody watches, whenever
-    ``interval`` more steps were written, and at the end. Times are simulated seconds of the engine, None
-    where it has not happened; ``written`` counts steps up to the last preemption or the end.
+    ``admitted_by`` is called when it first runs, ``left_by`` when it ends. ``moved`` is set where
+    somebody watches, whenever ``interval`` more steps were written, and at the end. Times are simulated
+    seconds of the engine, None where it has not happened; ``written`` counts steps up to the last preemption
+    or the end.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Sequence:
     steps: int
     ended: "asyncio.Future[None]"
     admitted_by: "Callable[[Sequence], None]"
+    left_by: "Callable[[Sequence], None]"
     moved: asyncio.Event | None = None
     interval: int = 1
     phase: Phase = Phase.WAITING

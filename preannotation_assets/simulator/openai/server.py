@@ -32,6 +32,8 @@ __all__ = ["OpenAiServer"]
 _BODY_LIMIT = 256 * 1024 * 1024
 _SHUTDOWN_SECONDS = 1.0
 _DYING_SECONDS = 0.2
+# Both servers close a connection that idles so long, at times just when a client writes to it.
+_KEEP_ALIVE_SECONDS = 5.0
 _NOT_FOUND, _SERVER_ERROR, _UNAVAILABLE = 404, 500, 503
 _VLLM_OPEN = ("/health", "/version", "/metrics", "/load", "/ping")
 _LLAMA_OPEN = ("/health", "/v1/health", "/v1/models", "/models")
@@ -67,13 +69,20 @@ class OpenAiServer:
             access_log=None,
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_SECONDS,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
         )
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self._port, backlog=2048).start()
         self._runner = runner
         self._engine_task = asyncio.create_task(self.answering.engine.run())
+        self._engine_task.add_done_callback(self._engine_ended)
         host, self._port = runner.addresses[0][:2]
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    def _engine_ended(self, task: "asyncio.Task[None]") -> None:
+        """A mistake of the stand-in itself fails what is in flight; nothing waits for ever."""
+        if not task.cancelled() and task.exception() is not None:
+            self.answering.engine.die()
 
     async def stop(self) -> None:
         """Close every connection and stop listening."""

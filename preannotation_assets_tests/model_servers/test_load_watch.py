@@ -1,0 +1,71 @@
+"""The load of a server, asked for over HTTP while something else goes on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from preannotation_assets.model_servers.load_watch import watched_load
+from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.openai.server import OpenAIServer
+from preannotation_assets.model_servers.server import ServerLoad
+
+METRICS = b"vllm:num_requests_running 5\nvllm:num_requests_waiting 2\n"
+
+
+@contextmanager
+def metrics_server(status: int, seen: list[str], enough: threading.Event) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {self.headers['Authorization']}")
+            if len(seen) >= 3:
+                enough.set()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(METRICS)))
+            self.end_headers()
+            self.wfile.write(METRICS)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_load_is_told_until_the_body_ends() -> None:
+    seen: list[str] = []
+    told: list[tuple[str, ServerLoad]] = []
+    enough = threading.Event()
+    environment = {"PREANNOTATION_SERVER_API_KEY": "k"}
+    with metrics_server(200, seen, enough) as url:
+        with watched_load(OpenAIServer(), [url], environment, lambda *load: told.append(load), 0.01):
+            assert enough.wait(20)
+        asked = len(seen)
+        assert told[:2] == [(url, ServerLoad(5, 2))] * 2
+        assert set(seen) == {"/metrics Bearer k"}
+        assert len(told) == asked
+
+
+def test_a_server_without_metrics_is_asked_three_times_and_left_alone() -> None:
+    seen: list[str] = []
+    told: list[tuple[str, ServerLoad]] = []
+    enough = threading.Event()
+    with metrics_server(404, seen, enough) as url:
+        with watched_load(OpenAIServer(), [url], {}, lambda *load: told.append(load), 0.01):
+            assert enough.wait(20)
+            while any(thread.name == "load-watch" for thread in threading.enumerate()):
+                pass
+        assert (len(seen), told) == (3, [])
+
+
+def test_ollama_is_not_asked() -> None:
+    before = threading.active_count()
+    with watched_load(OllamaServer(), ["http://127.0.0.1:9"], {}, lambda *_: None):
+        assert threading.active_count() == before
