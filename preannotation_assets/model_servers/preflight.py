@@ -136,7 +136,7 @@ class _Fetcher:
             response = self.client.request(
                 request.method, url, content=body, headers=headers, timeout=timeout
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise EndpointError(
                 f"{self.endpoint} cannot be reached ({type(error).__name__})", self.server.cure
             ) from None

@@ -229,6 +229,11 @@ def test_a_login_page_before_completions_only_is_told(scripted: Callable[..., An
     assert "CF_ACCESS_CLIENT_ID" in refusal(AccessDeniedError, server.url, model="m")
 
 
+def test_a_reply_that_is_not_encoded_as_it_says_is_told_in_one_line(scripted: Callable[..., Any]) -> None:
+    server = scripted({"/v1/models": (200, f"{JSON}\r\ncontent-encoding: gzip", json.dumps(LIST))})
+    assert "DecodingError" in refusal(EndpointError, server.url, model="m")
+
+
 @pytest.mark.parametrize("path", ["/version", "/metrics"])
 def test_what_is_not_told_in_time_is_not_needed(path: str) -> None:
     def fetch(request: HttpRequest) -> Exchange:
