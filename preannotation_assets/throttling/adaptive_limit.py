@@ -20,6 +20,11 @@ _FULL: Final = 0.9
 _SMOOTHING: Final = 0.3
 _LOAD_IS_FRESH_SECONDS: Final = 15.0
 _REFUSALS_REMEMBERED: Final = 0.9
+# Refusals follow each other where a server is away; each lowers what is known to fit by a fifth at most.
+_STILL_FITS: Final = 0.8
+# After so many rounds of answers without a refusal more are tried than were refused.
+_QUIET_ROUNDS: Final = 4
+_MORE_THAN_REFUSED: Final = 1.25
 # Of what a server works on: others who let it wait for more do not crowd this run out.
 _SHARE_KEPT: Final = 0.5
 
@@ -47,7 +52,7 @@ class AdaptiveLimit:
     waits by the server's own figures (``observe_load``), where it has them: unless requests of others waited
     all the same when there were fewer of ours, and not below half of what the server works on. Until the
     first sign that it is enough every answer adds three, and up to 64 every look at an empty queue doubles
-    it. A refusal for load halves it.
+    it. A refusal for load halves it; then every answer adds one up to what fitted.
 
     ``value`` is the limit, ``lowest`` the lowest it ever was, ``latency`` the smoothed latency in seconds,
     None before the first answer.
@@ -72,6 +77,9 @@ class AdaptiveLimit:
     _lowered: tuple[float, float] | None = field(default=None, init=False)
     # So many wait whatever the limit is.
     _waiting_of_others: float = field(default=0.0, init=False)
+    # What fitted when a request was refused for load; answers since then, or since it was raised.
+    _fits: int | None = field(default=None, init=False)
+    _quiet: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.value = self.lowest = max(self.least, min(self.most, _START))
@@ -91,7 +99,7 @@ class AdaptiveLimit:
         self._answers += 1
         if self._answers_tell_queue and not self._load_is_told(now):
             self._observe_queue(answer, in_flight, now)
-        elif self._answers > 0:
+        elif self._answers > 0 and not self._recover(in_flight):
             self._measured.add(answer.work, self._history.share(now - answer.seconds, now), answer.seconds)
             self._observe_throughput(in_flight, now)
 
@@ -114,8 +122,27 @@ class AdaptiveLimit:
         one sign, not several.
         """
         if now - self._changed_at >= (self.latency or 0.0):
-            self._search.restart(ceiling=round(_REFUSALS_REMEMBERED * in_flight))
+            fits = max(_REFUSALS_REMEMBERED * in_flight, _STILL_FITS * (self._fits or 0), self.least)
+            self._fits, self._quiet = min(self.most, round(fits)), 0
+            self._search.restart(ceiling=self._fits)
             self._set(self.value / 2, in_flight, now)
+
+    def _recover(self, in_flight: int) -> bool:
+        """After a refusal every answer adds one up to what fitted; whether it did.
+
+        When long enough nothing was refused with as many, the search may try more.
+        """
+        if self._fits is None:
+            return False
+        if self.value < self._fits and in_flight >= _FULL * self.value:
+            self.value += 1
+            return True
+        self._quiet += 1
+        if self._quiet >= _QUIET_ROUNDS * self._fits:
+            self._fits = None if self._fits >= self.most else round(_MORE_THAN_REFUSED * self._fits + 1)
+            self._quiet = 0
+            self._search.lift_ceiling(self._fits)
+        return False
 
     def _load_is_told(self, now: float) -> bool:
         return self._load_at is not None and now - self._load_at < _LOAD_IS_FRESH_SECONDS
@@ -130,6 +157,7 @@ class AdaptiveLimit:
         better = round(max(self.value - self._queue.excess(ours), least))
         if better < self.value:
             self._lowered = (waiting, self.value - better)
+            self._fits = None
             self._search.restart(ceiling=better)
             self._set(better, in_flight, now)
             return

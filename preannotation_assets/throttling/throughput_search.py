@@ -99,10 +99,10 @@ class ThroughputSearch:
         self._base, self._trying, self._next_trial, self._step = None, 0, 1, _STEP
         self._wake()
 
-    def lift_ceiling(self) -> None:
-        """As nothing waits any more, more may be tried again, and at once."""
+    def lift_ceiling(self, ceiling: int | None = None) -> None:
+        """As nothing waits or is refused any more, more may be tried again, and at once."""
         if self.ceiling is not None:
-            self.ceiling = None
+            self.ceiling = ceiling
             self._next_trial = 1
             self._wake()
 

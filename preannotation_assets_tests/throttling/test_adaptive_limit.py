@@ -1,5 +1,6 @@
 """The limit against servers with continuous batching: where it ends, and what it never does."""
 
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from simulated_servers import (
     Batching,
     BatchRun,
+    Request,
     hard_knee,
     run_batch,
     soft_knee,
@@ -121,6 +123,31 @@ def test_a_server_that_refuses_beyond_some_number_is_kept_busy_with_few_refusals
     batch = run(server, 4_000)
     assert batch.refused < 40
     assert share_of_the_best(server, batch.limits[A]) > 0.9
+
+
+class Refusing(Batching):
+    """Refuses by a rule of its own: of the time, and of how many were sent before."""
+
+    def __init__(self, refuses: Callable[[float, int], bool], tells_load: bool) -> None:
+        super().__init__(64, hard_knee(64), tells_load=tells_load)
+        self.refuses = refuses
+        self.sent = 0
+
+    def send(self, request: Request, now: float, chance: random.Random) -> bool:
+        self.sent += 1
+        return not self.refuses(now, self.sent) and super().send(request, now, chance)
+
+
+@pytest.mark.parametrize("tells_load", [False, True])
+def test_after_a_minute_of_refusals_it_comes_back(tells_load: bool) -> None:
+    server = Refusing(lambda now, _: 60 < now < 120, tells_load)
+    assert share_of_the_best(server, run(server, 4_000).limits[A]) > 0.9
+
+
+@pytest.mark.parametrize("tells_load", [False, True])
+def test_a_refusal_now_and_then_does_not_end_it_at_one(tells_load: bool) -> None:
+    server = Refusing(lambda _, sent: sent % 200 == 0, tells_load)
+    assert share_of_the_best(server, run(server, 4_000).limits[A]) > 0.4
 
 
 def test_as_long_as_too_little_is_in_flight_nothing_is_learned() -> None:
