@@ -79,7 +79,9 @@ class ReplyForm:
 
     def usage_chunk(self) -> JsonObject:
         """The chunk without choices that tells the usage."""
-        chunk = {**self._head("chat.completion.chunk"), "choices": [], "usage": self.usage()}
+        # vLLM leaves out what is null here, and only here.
+        usage: JsonObject = {name: value for name, value in self.usage().items() if value is not None}
+        chunk = {**self._head("chat.completion.chunk"), "choices": [], "usage": usage}
         return {**chunk, **self.costs()} if self.is_llama else chunk
 
     def usage(self) -> JsonObject:
@@ -116,7 +118,6 @@ class ReplyForm:
             "annotations": None,
             "audio": None,
             "function_call": None,
-            "tool_calls": [],
             "reasoning": None,
         }
 

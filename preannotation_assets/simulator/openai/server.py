@@ -135,7 +135,7 @@ class OpenAiServer:
             self._check_key(request)
             return await handler(request)
         except web.HTTPNotFound:
-            return json_response(self._error(_NOT_FOUND, "Not Found", "NotFoundError"), _NOT_FOUND)
+            return json_response(self._unknown_path(), _NOT_FOUND)
         except ReplyError as refused:
             return json_response(refused.body.encode(), refused.status)
         except RefusedError as refused:
@@ -146,6 +146,12 @@ class OpenAiServer:
             if self.settings.flavour is Flavour.LLAMA:
                 reset_connection(request)
             return json_response(self._error(dead.status, dead.text, "InternalServerError"), dead.status)
+
+    def _unknown_path(self) -> bytes:
+        """What 404 says; vLLM leaves that to its web framework."""
+        if self.settings.flavour is Flavour.VLLM:
+            return encode({"detail": "Not Found"})
+        return self._error(_NOT_FOUND, "File Not Found", "not_found_error")
 
     def _error(self, status: int, text: str, kind: str) -> bytes:
         return encode(error_body(self.settings.flavour, status, text, kind))
