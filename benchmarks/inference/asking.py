@@ -29,14 +29,17 @@ from preannotation_assets.extraction.tokens import estimate_tokens
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.http_client import Timeouts
+from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import chat_body
 from preannotation_assets.model_servers.preflight import identify_model, preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits, Progress
+from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
 RunTasks = Callable[[Sequence[AskModel]], None]
 
 _MODEL = "llama3.3:70b"
+_OLLAMA = OllamaServer()
 _CHUNKS = "chunks"
 _PART_ROWS = 2_000
 _ANSWERS = "answers"
@@ -66,6 +70,7 @@ class Batch:
     rows: Sequence[ChunkRow]
     template: RequestTemplate
     folder: Path
+    server: ModelServer = _OLLAMA
 
     @property
     def location(self) -> StoreLocation:
@@ -73,19 +78,23 @@ class Batch:
         return StoreLocation(str(self.folder))
 
 
-def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path) -> Batch:
+def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path, server: ModelServer = _OLLAMA) -> Batch:
     """Writes the texts into a new lake and loads the model everywhere."""
     scheme = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
-    digest = identify_model(OllamaServer(), urls, _MODEL, {}, Timeouts()).digest
+    identity = identify_model(server, urls, _MODEL, {}, Timeouts())
+    server = server.for_variant(identity.variant)
     template = RequestTemplate(
-        _MODEL, digest, build_prompt(parse_label_scheme(scheme, "vessels")), ModelOptions(24_576, 3_072)
+        _MODEL,
+        identity.digest,
+        build_prompt(parse_label_scheme(scheme, "vessels")),
+        ModelOptions(24_576, 3_072),
     )
-    preload(OllamaServer(), urls, template, {}, Timeouts())
+    preload(server, urls, template, {}, Timeouts())
     rows = [
         ChunkRow(*divmod(place, _PART_ROWS), 0, len(text), text_sha256(text), estimate_tokens(text))
         for place, text in enumerate(texts)
     ]
-    batch = Batch(texts, rows, template, folder / uuid4().hex)
+    batch = Batch(texts, rows, template, folder / uuid4().hex, server)
     store = open_store(batch.location)
     for part, chunks in groupby(zip(rows, texts, strict=True), key=lambda chunk: chunk[0].part):
         table = [_chunk(row, text) for row, text in chunks]
@@ -119,12 +128,26 @@ def ask_with_pipeline(
 
 
 def ask_what_is_open(
-    batch: Batch, urls: Sequence[str], cap: int, tasks: int, run_tasks: RunTasks, flush_seconds: float = 3.0
+    batch: Batch,
+    urls: Sequence[str],
+    cap: int,
+    tasks: int,
+    run_tasks: RunTasks,
+    flush_seconds: float = 3.0,
+    least: int = 1,
+    observers: Sequence[Callable[[str, PermitReport], None]] = (),
 ) -> Progress:
-    """Asks what the store has no answer to."""
+    """Asks what the store has no answer to, with ``least`` to ``cap`` in flight."""
     known = AnswerIndex.read(open_store(batch.location), _ANSWERS)
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, known))
-    with PermitServer(urls, Limits(cap), semaphore_folder=batch.folder / "slots") as server:
+    with (
+        PermitServer(
+            urls, Limits(cap, least), semaphore_folder=batch.folder / "slots", observers=observers
+        ) as server,
+        watched_load(
+            batch.server, urls, {}, lambda url, load: server.record_load(url, load.running, load.waiting)
+        ),
+    ):
         asking = AskingPlan(
             batch.template, RetryPolicy(), Timeouts(), server.address, cap * len(urls), 200, uuid4().hex
         )
@@ -170,7 +193,7 @@ def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_
     ]
     answers_folder = f"{_ANSWERS}/{asking.run_id}"
     return AskModel(
-        batch.location, answers_folder, parts, asking, OllamaServer(), StreamChoice.never, flush_seconds
+        batch.location, answers_folder, parts, asking, batch.server, StreamChoice.never, flush_seconds
     )
 
 

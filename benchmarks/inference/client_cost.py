@@ -11,7 +11,7 @@ from benchmarks.inference.servers import Speed, serve
 
 __all__ = ["measure_client"]
 
-_MANY = 64
+_MANY = 256
 _ROUNDS = 5
 _ROUND = 500
 

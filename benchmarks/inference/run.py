@@ -11,6 +11,7 @@ from benchmarks.inference.asking import RunTasks
 from benchmarks.inference.client_cost import measure_client
 from benchmarks.inference.faults import measure_faults
 from benchmarks.inference.kills import measure_kills
+from benchmarks.inference.knee import measure_knee
 from benchmarks.inference.limit import measure_limit
 from benchmarks.inference.memory import measure_memory
 from benchmarks.inference.occupancy import CAP, mean_answer_tokens, measure_occupancy, rate_for
@@ -24,6 +25,7 @@ __all__ = ["main"]
 _ALONE = {
     "occupancy": "only how busy slots are, in about 8 minutes; for a quiet machine",
     "limit": "only the limit within the cap",
+    "knee": "only the limit on servers with continuous batching, in about 10 minutes on a quiet machine",
     "peers": "only the peers",
     "faults": "only the fault matrix",
     "memory": "only memory over 100,000 requests, in some 15 minutes",
@@ -44,6 +46,10 @@ def main(arguments: Sequence[str] = ()) -> None:
     cores, load = os.cpu_count() or 1, os.getloadavg()[0]
     print(f"\nAsking the model: {cores} cores, load {load:.1f} before, stand-in server", flush=True)
     match chosen.only:
+        case "knee":
+            with tempfile.TemporaryDirectory(prefix="preannotation-bench-") as name:
+                texts, _ = load_pages(300)
+                measure_knee(texts, chosen.requests or 3_000, Path(name), _in_this_process)
         case "faults":
             measure_faults(chosen.requests or 2_000, 100, _in_this_process)
         case "memory":

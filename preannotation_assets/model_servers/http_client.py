@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import httpx
 
@@ -19,6 +19,9 @@ from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["ChatClient", "Timeouts"]
+
+# vLLM closes a connection that was idle for 5 s; a request that meets that moment would be lost.
+_IDLE_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,9 @@ class ChatClient:
                 write=self._timeouts.write,
                 pool=self._timeouts.pool,
             ),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS
+            ),
         )
         self._all.append(client)
         return client

@@ -1,7 +1,7 @@
 """The log-probabilities that a server gives with an answer, put to their places in it. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -24,8 +24,8 @@ def read_token_scores(
     tokens: list[str] = []
     logprobs: list[float] = []
     for entry in entries:
-        token = entry.get("token") if isinstance(entry, Mapping) else None
-        logprob = entry.get("logprob") if isinstance(entry, Mapping) else None
+        token = entry.get("token") if isinstance(entry, dict) else None
+        logprob = entry.get("logprob") if isinstance(entry, dict) else None
         if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
             return None, None
         tokens.append(token)

@@ -12,6 +12,8 @@ __all__ = ["AdaptiveLimit", "Answer"]
 _START: Final = 16
 # An answer of the start-up lets so many more be sent.
 _GROWTH: Final = 3
+# Up to here every look at a server without a queue doubles it, before the first answer.
+_START_WITH_NO_QUEUE: Final = 64
 _SHORTEST_ROUND: Final = 8
 # So full must be what is allowed, or it says nothing about the limit.
 _FULL: Final = 0.9
@@ -37,11 +39,12 @@ class Answer:
 class AdaptiveLimit:
     """A limit between ``least`` and ``most`` requests, which begins at 16, or at the most where that is less.
 
-    It looks for the fewest requests with nearly all the throughput. What waits in the server's queue decides
-    where that is known, from the server's own figures (``observe_load``) or from its answers: beyond one
-    waiting request, more bring no more throughput (``QueueEvidence``). Where nothing is told, the throughput
-    that comes back is measured (``ThroughputSearch``). Until the first sign that it is enough, every answer
-    adds three and every look at an empty queue doubles it. A refusal for load halves it.
+    It looks for the fewest requests with nearly all the throughput. Where answers tell how long they waited
+    in the server's queue, that decides: beyond one waiting request, more bring no more throughput
+    (``QueueEvidence``). Else the throughput that comes back is measured (``ThroughputSearch``), below what
+    waits by the server's own figures (``observe_load``), where it has them. Until the first sign that it is
+    enough every answer adds three, and up to 64 every look at an empty queue doubles it. A refusal for load
+    halves it.
 
     ``value`` is the limit, ``lowest`` the lowest it ever was, ``latency`` the smoothed latency in seconds,
     None before the first answer.
@@ -79,9 +82,7 @@ class AdaptiveLimit:
         self._history.note(in_flight, now)
         self._answers_tell_queue = self._answers_tell_queue or answer.queued is not None
         self._answers += 1
-        if self._load_at is not None and now - self._load_at < _LOAD_IS_FRESH_SECONDS:
-            return
-        if self._answers_tell_queue:
+        if self._answers_tell_queue and not self._load_is_told(now):
             self._observe_queue(answer, in_flight, now)
         elif self._answers > 0:
             self._measured.add(answer.work, self._history.share(now - answer.seconds, now), answer.seconds)
@@ -90,12 +91,14 @@ class AdaptiveLimit:
     def observe_load(self, running: int, waiting: int, in_flight: int, now: float) -> None:
         """Learns how many requests the server works on now and how many wait there, those of others too."""
         self._load_at = now
-        self._queue.add_load(running, waiting, in_flight)
-        is_full = in_flight >= _FULL * self.value
-        if self._search.is_starting and is_full and running >= _FULL * self.value and waiting <= 1:
-            self._set(2 * self.value, in_flight, now)
+        # What was sent under a higher limit still waits.
+        if in_flight <= self.value:
+            self._queue.add_load(running, waiting, in_flight)
+        is_full = min(in_flight, running) >= _FULL * self.value
+        if self._search.is_starting and is_full and waiting <= 1 and self.value < _START_WITH_NO_QUEUE:
+            self.value = min(self.most, 2 * self.value)
         elif now - self._changed_at >= (self.latency or 0.0):
-            self._follow_queue(self._queue.better_limit_by_loads(self.value, is_full=is_full), in_flight, now)
+            self._shun_queue(in_flight, now)
 
     def halve(self, in_flight: int, now: float) -> None:
         """Lowers the limit after a refusal for load.
@@ -106,6 +109,23 @@ class AdaptiveLimit:
         if now - self._changed_at >= (self.latency or 0.0):
             self._search.restart(ceiling=round(_REFUSALS_REMEMBERED * in_flight))
             self._set(self.value / 2, in_flight, now)
+
+    def _load_is_told(self, now: float) -> bool:
+        return self._load_at is not None and now - self._load_at < _LOAD_IS_FRESH_SECONDS
+
+    def _shun_queue(self, in_flight: int, now: float) -> None:
+        """By the server's own figures: no more than the queue allows; the throughput decides below that."""
+        waiting = self._queue.mean_waiting()
+        if waiting is None:
+            return
+        excess = self._queue.excess(waiting)
+        if excess > 0:
+            self._search.restart(ceiling=round(self.value - excess))
+            self._set(self.value - excess, in_flight, now)
+            return
+        if self._queue.is_empty(waiting):
+            self._search.lift_ceiling()
+        self._queue = QueueEvidence()
 
     def _observe_queue(self, answer: Answer, in_flight: int, now: float) -> None:
         if self._search.is_starting and self._queue.is_little(answer.seconds, answer.queued or 0.0):

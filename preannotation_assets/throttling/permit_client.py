@@ -8,7 +8,6 @@ itself; a driver that is killed closes them too, and its tasks give up the reque
 import asyncio
 import contextlib
 import json
-from dataclasses import asdict
 from typing import Any, Final, Self, TypeVar
 
 from preannotation_assets.errors import RunStoppedError
@@ -19,6 +18,7 @@ from preannotation_assets.throttling.permit_messages import (
     PermitAddress,
     PermitReport,
     encode_line,
+    message_fields,
 )
 
 __all__ = ["PermitClient"]
@@ -94,12 +94,12 @@ class PermitClient:
         the request has ended, and the driver waits a moment before it uses the permit again.
         """
         await self._send(
-            {"ended": certain, "failure_signal": asdict(failure_signal) if failure_signal else None}
+            {"ended": certain, "failure_signal": message_fields(failure_signal) if failure_signal else None}
         )
 
     async def report(self, report: PermitReport) -> None:
         """Says what became of the request that the last permit was for."""
-        await self._send({"report": asdict(report)})
+        await self._send({"report": message_fields(report)})
 
     async def _send(self, message: dict[str, object]) -> None:
         if self._writer is None:

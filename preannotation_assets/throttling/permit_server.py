@@ -8,7 +8,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,6 +22,7 @@ from preannotation_assets.throttling.permit_messages import (
     PermitAddress,
     PermitReport,
     encode_line,
+    message_fields,
 )
 
 __all__ = ["PermitServer"]
@@ -179,7 +179,7 @@ class PermitServer:
         endpoint, granted = permit.endpoint, time.monotonic()
         certain, failure_signal = False, None
         try:
-            writer.write(encode_line(asdict(permit)))
+            writer.write(encode_line(message_fields(permit)))
             await writer.drain()
             ended = await _read(reader)
             certain, failure_signal = ended.get("ended") is True, _failure_signal(ended)

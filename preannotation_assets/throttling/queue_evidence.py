@@ -63,11 +63,16 @@ class QueueEvidence:
         is_much = waiting > _MUCH_WAITING and share > _QUEUE_SHARE
         return value - waiting + _WAITING if is_much else value
 
-    def better_limit_by_loads(self, value: int, *, is_full: bool) -> float | None:
-        """The limit that the server's figures speak for; None as long as they are too few."""
-        if self._loads < _LOADS:
-            return None
-        waiting = self._waiting / self._loads
-        if waiting > _MUCH_WAITING:
-            return value - waiting + _WAITING
-        return value + max(1, value // _RISE) if waiting < _LITTLE_WAITING and is_full else value
+    def mean_waiting(self) -> float | None:
+        """How many wait by the server's own figures; None as long as they are too few."""
+        return self._waiting / self._loads if self._loads >= _LOADS else None
+
+    @staticmethod
+    def is_empty(waiting: float) -> bool:
+        """Whether so many are next to none."""
+        return waiting < _LITTLE_WAITING
+
+    @staticmethod
+    def excess(waiting: float) -> float:
+        """How many of those that wait are too many."""
+        return waiting - _WAITING if waiting > _MUCH_WAITING else 0.0

@@ -99,6 +99,13 @@ class ThroughputSearch:
         self._base, self._trying, self._next_trial, self._step = None, 0, 1, _STEP
         self._wake()
 
+    def lift_ceiling(self) -> None:
+        """As nothing waits any more, more may be tried again, and at once."""
+        if self.ceiling is not None:
+            self.ceiling = None
+            self._next_trial = 1
+            self._wake()
+
     def is_enough(self, measured: Throughput, value: int) -> bool:
         """Whether so many answers decide."""
         whole_round = max(_FEWEST_ANSWERS, value)

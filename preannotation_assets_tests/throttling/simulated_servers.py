@@ -26,7 +26,7 @@ __all__ = [
 
 # From the end of a request to the next one at the server: the client's own work.
 _TURN_SECONDS: Final = 0.005
-_LOAD_SECONDS: Final = 1.0
+_LOAD_SECONDS: Final = 0.5
 
 Throughput = Callable[[int], float]
 """Tokens a second of so many running requests together."""

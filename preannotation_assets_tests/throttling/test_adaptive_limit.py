@@ -1,6 +1,7 @@
 """The limit against servers with continuous batching: where it ends, and what it never does."""
 
 from itertools import pairwise
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -49,13 +50,21 @@ def test_it_ends_within_3_percent_of_the_best_number(slots: int, told: str) -> N
     limits = run(server, 4_000).limits[A]
     assert share_of_the_best(server, limits) > 0.97
     if told in {"queue", "load"}:
-        assert slots <= limits[-1][1] <= 1.25 * slots + 2
+        assert 0.8 * slots <= limits[-1][1] <= 1.25 * slots + 2
 
 
 @pytest.mark.parametrize("half", [8, 64])
 def test_where_more_always_bring_a_little_more_it_ends_where_it_is_little(half: int) -> None:
     server = Batching(1024, soft_knee(half))
     assert share_of_the_best(server, run(server, 5_000).limits[A]) > 0.9
+
+
+@pytest.mark.parametrize("tells_load", [False, True])
+def test_an_empty_queue_alone_does_not_make_it_rise(tells_load: bool) -> None:
+    server = Batching(1024, lambda running: 20.0 * min(running, 16), tells_load=tells_load)
+    limits = run(server, 4_000).limits[A]
+    assert share_of_the_best(server, limits) > 0.97
+    assert limits[-1][1] < 40
 
 
 @pytest.mark.parametrize("room", [8, 64])
@@ -67,13 +76,13 @@ def test_where_too_many_push_each_other_out_it_comes_back(room: int) -> None:
 def test_it_follows_slots_that_become_more_and_fewer() -> None:
     server = Batching(64, hard_knee(64), tells_load=True, slots_from={150.0: 16, 600.0: 64})
     limits = run(server, 4_000).limits[A]
-    assert [
-        max(limit for at, limit in limits if since < at < until) for since, until in ((100, 150), (400, 600))
-    ] == [
-        pytest.approx(65, abs=4),
-        pytest.approx(17, abs=4),
-    ]
-    assert limits[-1][1] == pytest.approx(65, abs=6)
+
+    def usual(since: float, until: float) -> float:
+        return median(limit for at, limit in limits if since < at < until)
+
+    assert usual(100, 150) == pytest.approx(65, abs=8)
+    assert usual(400, 600) == pytest.approx(17, abs=4)
+    assert usual(750, limits[-1][0]) == pytest.approx(65, abs=16)
 
 
 def test_each_of_two_servers_has_its_own() -> None:

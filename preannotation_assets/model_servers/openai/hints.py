@@ -1,14 +1,16 @@
-"""What vLLM could do better for this work, from its metrics and from one reply. Pure.
+"""What a server could do better for this work, from its metrics and from one reply. Pure.
 
 Options as vLLM 0.32 has them; docs/model-servers.md tells what they are good for.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from preannotation_assets.model_servers.openai.canary import CanaryReply
+from preannotation_assets.model_servers.openai.json_values import as_count
 
-__all__ = ["canary_hints", "metrics_hints"]
+__all__ = ["canary_hints", "metrics_hints", "slots_hints"]
 
 _IS_VLLM: Final = re.compile(rb"^vllm:", re.MULTILINE)
 _DRAFTS: Final = re.compile(rb"^vllm:spec_decode_", re.MULTILINE)
@@ -43,3 +45,13 @@ def canary_hints(canary: CanaryReply) -> list[str]:
     if not canary.tells_cached_tokens:
         hints.append("vLLM does not tell how much of a prompt was cached: --enable-prompt-tokens-details")
     return hints
+
+
+def slots_hints(properties: Mapping[str, object]) -> list[str]:
+    """What llama-server's ``/props`` shows: how many requests it works on at once."""
+    slots = as_count(properties.get("total_slots"))
+    if not slots:
+        return []
+    return [
+        f"llama-server works on {slots} requests at once: more in PREANNOTATION_MAX_IN_FLIGHT only wait there"
+    ]

@@ -7,8 +7,9 @@ from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelE
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.openai.canary import CanaryReply, find_form
 from preannotation_assets.model_servers.openai.errors import judge_error
-from preannotation_assets.model_servers.openai.hints import canary_hints, metrics_hints
+from preannotation_assets.model_servers.openai.hints import canary_hints, metrics_hints, slots_hints
 from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_text, load_object
+from preannotation_assets.model_servers.openai.load import LOAD_PATH
 from preannotation_assets.model_servers.openai.models_list import (
     MODELS_PATH,
     ServedModel,
@@ -47,7 +48,7 @@ def identify_endpoint(endpoint: str, model: str, revision: str, fetch: Fetch) ->
         digest=served.digest(model, revision),
         context_tokens=_context_tokens(served, properties),
         variant=str(canary.variant),
-        notes=tuple(_notes(model, revision, served, canary, fetch)),
+        notes=(*_notes(model, revision, served, canary, fetch), *slots_hints(properties)),
     )
 
 
@@ -104,7 +105,7 @@ def _notes(model: str, revision: str, served: ServedModel, canary: CanaryReply, 
     if canary.variant.answers_as:
         notes.append(f"asked for {model}, the server answers as {canary.variant.answers_as[:_LONGEST]}")
     if served.software is Software.VLLM:
-        exchange = fetch(HttpRequest("GET", "/metrics"))
+        exchange = fetch(HttpRequest("GET", LOAD_PATH))
         notes += metrics_hints(exchange.content if exchange.status == _OK else b"")
         notes += canary_hints(canary)
     return notes

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.model_servers.openai.canary import CanaryReply
-from preannotation_assets.model_servers.openai.hints import canary_hints, metrics_hints
+from preannotation_assets.model_servers.openai.hints import canary_hints, metrics_hints, slots_hints
 from preannotation_assets.model_servers.openai.variant import Variant
 
 RUNNING = 'vllm:num_requests_running{engine="0",model_name="m"} 0.0\n'
@@ -44,3 +44,8 @@ def test_one_reply_shows_what_is_off(is_compact: bool, tells: bool, told: list[s
 @given(st.binary())
 def test_no_page_is_too_strange(metrics: bytes) -> None:
     assert metrics_hints(metrics) == []
+
+
+def test_slots_bound_what_is_worth_sending_at_once() -> None:
+    assert "works on 2 requests at once" in slots_hints({"total_slots": 2})[0]
+    assert slots_hints({}) == slots_hints({"total_slots": None}) == slots_hints({"total_slots": 0}) == []
