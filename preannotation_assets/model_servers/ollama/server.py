@@ -189,7 +189,7 @@ class OllamaServer:
             if isinstance(outcome, Stop) and isinstance(outcome.error, AccessDeniedError):
                 raise outcome.error
             raise EndpointError(
-                f"{endpoint} answers {path} with status {exchange.status}", "is it an Ollama server?"
+                f"{endpoint} answers {path} with status {exchange.status}", _cure_of_address(endpoint)
             )
         payload = _load_object(exchange.content)
         if payload is None:
@@ -197,6 +197,12 @@ class OllamaServer:
                 f"{endpoint}{path} does not answer with a JSON object", "is it an Ollama server?"
             )
         return payload
+
+
+def _cure_of_address(endpoint: str) -> str:
+    if endpoint.endswith("/v1"):
+        return "leave /v1 out of its address: that is the path of another API"
+    return "is it an Ollama server?"
 
 
 def _cloud_error(model: str) -> ModelError:

@@ -59,8 +59,8 @@ class ServedModel:
 
 
 def served_names(payload: Mapping[str, object]) -> list[str]:
-    """The names of all models in the list."""
-    return [name for entry in _entries(payload) for name in _names(entry)]
+    """The names of all models in the list, each once: llama-server gives a name as an alias too."""
+    return list(dict.fromkeys(name for entry in _entries(payload) for name in _names(entry)))
 
 
 def find_model(payload: Mapping[str, object], model: str) -> ServedModel | None:

@@ -57,6 +57,12 @@ def test_nobody_there(closed_port: str) -> None:
     assert "OLLAMA_HOST" in said
 
 
+def test_an_address_with_the_path_of_another_api(simulator: Any) -> None:
+    assert _refusal(EndpointError, f"{simulator().url}/v1").endswith(
+        "leave /v1 out of its address: that is the path of another API"
+    )
+
+
 def test_no_such_model(simulator: Any) -> None:
     assert "ollama pull mistral:7b" in _refusal(ModelError, simulator().url, model="mistral:7b")
 

@@ -55,6 +55,7 @@ def test_what_vllm_and_llama_server_tell() -> None:
 def test_no_such_model() -> None:
     assert find_model(vllm("smol"), "large") is None
     assert served_names(vllm("smol", "smol@abc")) == ["smol", "smol@abc"]
+    assert served_names(llama_cpp()) == ["smol", "other"]
 
 
 def test_the_digest_is_of_the_weights_and_of_nothing_else() -> None:
