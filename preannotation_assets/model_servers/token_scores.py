@@ -1,11 +1,12 @@
 """The log-probabilities that a server gives with an answer, put to their places in it. Pure."""
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
-__all__ = ["place_tokens", "read_token_scores"]
+__all__ = ["as_float", "place_tokens", "read_token_scores"]
 
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
@@ -29,7 +30,7 @@ def read_token_scores(
         if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
             return None, None
         tokens.append(token)
-        logprobs.append(float(logprob))
+        logprobs.append(as_float(logprob))
     return place_tokens(tokens, logprobs, content)
 
 
@@ -60,6 +61,14 @@ def place_tokens(
             lengths.append(inside)
             placed.append(logprob)
     return tuple(lengths), tuple(placed)
+
+
+def as_float(number: float) -> float:
+    """A number of JSON; an integer that is too large for a float is as little known as an infinite one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.nan
 
 
 def _whole(text: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.extraction.answers import AnswerFault
+from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.ollama.errors import judge_error
 from preannotation_assets.model_servers.ollama.wire import parse_reply
 from preannotation_assets.model_servers.outcomes import (
@@ -59,6 +60,12 @@ def _runner(kind: str, message: str) -> str:
         (408, b"", Unavailable(Reason.SERVER_ERROR)),
         (400, _runner("exceed_context_size_error", "too many"), TooLong(Reason.CONTEXT_EXCEEDED)),
         (400, {"type": "exceed_context_size_error"}, TooLong(Reason.CONTEXT_EXCEEDED)),
+        (400, "the input length exceeds the context length", TooLong(Reason.CONTEXT_EXCEEDED)),
+        (
+            400,
+            "input length (9000 tokens) exceeds the model's maximum context length (8192 tokens)",
+            TooLong(Reason.CONTEXT_EXCEEDED),
+        ),
         (400, "invalid character in the request", Refused()),
         (413, "request body too large", Refused()),
     ],
@@ -163,3 +170,8 @@ def test_a_backoff_is_jittered_bounded_and_obeys_retry_after(
     asked = min(retry_after or 0.0, 3600.0)
     assert asked <= delay <= max(30.0, asked)
     assert policy.delay(failures, None, random.Random(seed)) <= 2.0 * 2 ** min(failures - 1, 10)
+
+
+def test_the_case_of_a_media_type_means_nothing() -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert Exchange(ENDPOINT, 0.0, 1.0, lost=None, status=200, headers=headers).is_reply

@@ -1,5 +1,7 @@
 """Confidence needs the tokens of the answer itself, whatever a server has taken away around it."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +57,10 @@ def test_what_is_placed_is_the_content_to_the_code_point(tokens: list[str], drop
 def test_entries_of_another_form_are_unknown(entries: object) -> None:
     assert read_token_scores(entries, "{}") == (None, None)
     assert read_token_scores([{"token": "{}", "logprob": True}], "{}") == (None, None)
+
+
+def test_a_log_probability_that_no_float_holds_is_not_a_number() -> None:
+    lengths, logprobs = read_token_scores([{"token": "x", "logprob": -(10**400)}], "x")
+    assert lengths == (1,)
+    assert logprobs is not None
+    assert math.isnan(logprobs[0])

@@ -18,6 +18,10 @@ from preannotation_assets.model_servers.statuses import (
 
 __all__ = ["judge_error"]
 
+# llama-server's code, the words of Ollama before 0.25, and those for MLX models.
+_TOO_LONG: Final = re.compile(
+    r"exceed_context_size|input length.* exceeds the (model's maximum )?context length", re.IGNORECASE
+)
 # What a 400 says when every request would get it: schema, model, or a setting all requests share.
 _WRONG_FOR_ALL: Final = re.compile("schema|grammar|think|keep_alive|invalid model|option", re.IGNORECASE)
 
@@ -25,7 +29,7 @@ _WRONG_FOR_ALL: Final = re.compile("schema|grammar|think|keep_alive|invalid mode
 def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """What a status other than 200, or a 200 that is not JSON, means; ``headers`` has lower-case names."""
     error = error_text(body)
-    if error is not None and "exceed_context_size" in error:
+    if error is not None and _TOO_LONG.search(error):
         return TooLong(Reason.CONTEXT_EXCEEDED)
     unavailable = judge_unavailable(status, headers)
     if unavailable:

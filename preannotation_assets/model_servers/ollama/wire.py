@@ -15,6 +15,7 @@ from preannotation_assets.model_servers.token_scores import read_token_scores
 __all__ = ["chat_body", "join_stream", "message_content", "parse_reply", "preload_body", "warm_up_body"]
 
 _NANOSECONDS: Final = 1e9
+_MOST_TOKENS: Final = 2**31 - 1
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
@@ -82,7 +83,7 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
         content=content,
         done=payload["done"] is True,
         done_reason=reason if isinstance(reason, str) else None,
-        prompt_tokens=_count(payload.get("prompt_eval_count")),
+        prompt_tokens=_tokens(payload.get("prompt_eval_count")),
         answer_tokens=_answer_tokens(payload),
         total_seconds=_seconds(payload.get("total_duration")),
         load_seconds=_seconds(payload.get("load_duration")),
@@ -130,7 +131,7 @@ def _answer_tokens(payload: Mapping[str, object]) -> int | None:
     scores = payload.get("logprobs")
     if payload["done"] is False and isinstance(scores, list) and scores:
         return len(scores)
-    return _count(payload.get("eval_count"))
+    return _tokens(payload.get("eval_count"))
 
 
 def _options(options: ModelOptions) -> dict[str, object]:
@@ -144,6 +145,12 @@ def _options(options: ModelOptions) -> dict[str, object]:
 
 def _message_objects(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def _tokens(value: object) -> int | None:
+    """A count; None also where it is more than a column of counts (int32) can hold."""
+    count = _count(value)
+    return None if count is None or count > _MOST_TOKENS else count
 
 
 def _count(value: object) -> int | None:

@@ -1,9 +1,13 @@
 """What is read out of a server's JSON, of which every part may be missing or of another kind. Pure."""
 
 import json
+import sys
 from collections.abc import Mapping
+from typing import Final
 
 __all__ = ["as_count", "as_mapping", "as_name", "as_number", "as_text", "load_object"]
+
+_MOST: Final = 2**31 - 1
 
 
 def load_object(content: bytes | str) -> dict[str, object] | None:
@@ -33,12 +37,14 @@ def as_name(value: object) -> str | None:
 
 
 def as_count(value: object) -> int | None:
-    """The value where it is a whole number of at least 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """The value where it is a whole number of at least 0 that a column of counts (int32) can hold."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _MOST else None
 
 
 def as_number(value: object) -> float | None:
     """The value where it is a number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         return None
     return float(value)

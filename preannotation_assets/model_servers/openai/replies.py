@@ -17,7 +17,7 @@ from preannotation_assets.model_servers.openai.json_values import (
 )
 from preannotation_assets.model_servers.openai.variant import Variant
 from preannotation_assets.model_servers.reply import ChatReply
-from preannotation_assets.model_servers.token_scores import read_token_scores
+from preannotation_assets.model_servers.token_scores import as_float, read_token_scores
 
 __all__ = ["BrokenStreamError", "event_delta", "join_events", "parse_reply", "thought_instead"]
 
@@ -151,7 +151,7 @@ def _with_whole_characters(entries: object) -> object:
         token, logprob = as_mapping(entry).get("token"), as_mapping(entry).get("logprob")
         if isinstance(logprob, bool) or not isinstance(logprob, int | float):
             return None
-        pending += logprob
+        pending += as_float(logprob)
         if token != "":
             whole.append({"token": token, "logprob": pending})
             pending = 0.0

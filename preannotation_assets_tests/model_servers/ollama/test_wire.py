@@ -214,3 +214,12 @@ def test_a_secret_that_no_header_can_carry_is_refused_and_not_repeated(variable:
     with pytest.raises(SettingsError, match=variable) as raised:
         access_headers({**environment, variable: odd})
     assert "hunt" not in str(raised.value)
+
+
+def test_a_count_that_no_column_holds_is_unknown() -> None:
+    message = {"role": "assistant", "content": "{}"}
+    reply = parse_reply(
+        {"message": message, "done": True, "prompt_eval_count": 2**31, "eval_count": 2**31 - 1}
+    )
+    assert reply is not None
+    assert (reply.prompt_tokens, reply.answer_tokens) == (None, 2**31 - 1)

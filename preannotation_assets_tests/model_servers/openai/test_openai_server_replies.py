@@ -262,3 +262,11 @@ def test_tokens_of_an_answer_add_up_to_it(scored: list[tuple[str, float]]) -> No
     if reply.token_lengths is not None:
         assert sum(reply.token_lengths) == len(content)
         assert 0 not in reply.token_lengths
+
+
+def test_numbers_that_no_column_holds_are_unknown() -> None:
+    usage = {"prompt_tokens": 2**31, "completion_tokens": 2**31 - 1}
+    metrics = {"queue_time_ms": 10**400}
+    reply = read(completion(logprobs=tokens((ANSWER, -(10**400))), usage=usage, metrics=metrics))
+    assert (reply.prompt_tokens, reply.answer_tokens, reply.queue_seconds) == (None, 2**31 - 1, None)
+    assert reply.content == ANSWER
