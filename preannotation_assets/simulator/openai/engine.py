@@ -71,6 +71,8 @@ class Engine:
     _writing: int = 0
     _step: int = 0
     _now: float = 0.0
+    # When the steps that run now began; they end at ``_now``. None where nothing runs.
+    _began: float | None = None
     _origin: float = 0.0
     _work: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -119,10 +121,13 @@ class Engine:
         return sequence.written
 
     def time(self) -> float:
-        """Simulated seconds since the start."""
+        """Simulated seconds since the start; where the machine lags, they stretch for everybody."""
         if not self.clock.speed:
             return self._now
-        return max(self._now, self.clock.simulated_seconds(self.clock.now() - self._origin))
+        by_clock = self.clock.simulated_seconds(self.clock.now() - self._origin)
+        if self._began is None:
+            return max(self._now, by_clock)
+        return max(self._began, min(self._now, by_clock))
 
     def die(self) -> None:
         """The engine's process ends: every sequence fails, and all that come."""
@@ -144,7 +149,9 @@ class Engine:
                 self._now = self.time()
                 continue
             segment = self._plan()
+            self._began = self._now
             await self._wait(segment.seconds)
+            self._began = None
             self._apply(segment)
 
     async def _wait(self, seconds: float) -> None:
