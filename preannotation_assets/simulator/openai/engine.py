@@ -69,6 +69,7 @@ class Engine:
     _watched: set[Sequence] = field(default_factory=set)
     _ends: list[tuple[int, int, Sequence]] = field(default_factory=list)
     _writing: int = 0
+    _left_waiting: int = 0
     _step: int = 0
     _now: float = 0.0
     # When the steps that run now began; they end at ``_now``. None where nothing runs.
@@ -85,6 +86,11 @@ class Engine:
     def waiting(self) -> int:
         """How many sequences queue."""
         return len(self._waiting)
+
+    @property
+    def left_waiting(self) -> int:
+        """How many the last step left in the queue, as vLLM counts them; who came since is not among them."""
+        return min(self._left_waiting, self.waiting)
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a sequence; its ``ended`` is set when it has been written.
@@ -168,6 +174,7 @@ class Engine:
     def _plan(self) -> _Segment:
         is_full = self._make_room()
         chunks = tuple(self._chunks(admits=not is_full))
+        self._left_waiting = self.waiting
         times = self.settings.times
         if chunks:
             tokens = sum(taken for _, taken in chunks)

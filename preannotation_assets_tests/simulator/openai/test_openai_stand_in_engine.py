@@ -223,3 +223,21 @@ def test_on_a_machine_that_lags_time_stretches_for_everybody() -> None:
         assert each.finished is not None
         assert each.arrived <= each.admitted
         assert each.finished - each.admitted == pytest.approx(0.2, abs=0.001)
+
+
+def test_who_comes_during_a_step_does_not_count_as_left_waiting() -> None:
+    slow = engine(most_sequences=2)
+    slow.clock = SimulatedClock(0.001)
+
+    async def during_a_step() -> list[tuple[int, int]]:
+        task = asyncio.create_task(slow.run())
+        await asyncio.sleep(0)
+        seen = []
+        for number in range(2):
+            slow.submit(sequence(4, 20, f"d{number}-"))
+            await asyncio.sleep(0)
+            seen.append((slow.waiting, slow.left_waiting))
+        task.cancel()
+        return seen
+
+    assert asyncio.run(during_a_step()) == [(0, 0), (1, 0)]
