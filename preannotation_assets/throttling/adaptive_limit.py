@@ -118,7 +118,7 @@ class AdaptiveLimit:
         waiting = self._queue.mean_waiting()
         if waiting is None:
             return
-        excess = self._queue.excess(waiting)
+        excess = self._queue.excess(waiting, self.value)
         if excess > 0:
             self._search.restart(ceiling=round(self.value - excess))
             self._set(self.value - excess, in_flight, now)

@@ -73,9 +73,9 @@ def test_neither_the_steps_of_a_server_nor_a_slow_client_mislead_it(
     slots: int, step: float, tells_load: bool, answers: str
 ) -> None:
     requests = {
-        "unequal": unequal_requests(3_000, 7, mean_answer=40),
-        "equal": [Request(1_000, 30)] * 3_000,
-        "short": unequal_requests(3_000, 7, mean_answer=12),
+        "unequal": unequal_requests(4_000, 7, mean_answer=40),
+        "equal": [Request(1_000, 30)] * 4_000,
+        "short": unequal_requests(4_000, 7, mean_answer=12),
     }[answers]
 
     def ask(least: int, most: int) -> BatchRun:
