@@ -55,7 +55,7 @@ class _WithoutMetrics(OpenAIServer):
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """An answer: its end, how long it took, in seconds, and its tokens."""
+    """An answer: its end, how long it was written at most, in seconds, and its tokens."""
 
     at: float
     seconds: float
@@ -113,7 +113,10 @@ def _ask(
     written: list[_Written] = []
 
     def note(_: str, report: PermitReport) -> None:
-        written.append(_Written(time.monotonic(), report.latency_seconds or 0.0, report.answer_tokens or 0))
+        tokens = report.answer_tokens or 0
+        # What it took longer it waited, in the server's queue or for this machine.
+        seconds = min(report.latency_seconds or 0.0, tokens * saturation.step_seconds)
+        written.append(_Written(time.monotonic(), seconds, tokens))
 
     with _serve(saturation) as url:
         batch = prepare([url], texts, folder, server)
