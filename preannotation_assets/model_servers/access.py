@@ -3,17 +3,34 @@
 from collections.abc import Mapping
 from typing import Final
 
+from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 
-__all__ = ["access_headers", "stream_choice", "wants_stream"]
+__all__ = ["access_headers", "read_secret", "stream_choice", "wants_stream"]
 
 _FEW_SLOTS: Final = 16
 
 
+def read_secret(environment: Mapping[str, str], variable: str) -> str:
+    """What a header is to carry, without white space around it; "" where the variable is not set.
+
+    Raises:
+        SettingsError: it has characters that no header can carry. The message does not repeat it.
+    """
+    secret = environment.get(variable, "").strip()
+    if not all("!" <= character <= "~" for character in secret):
+        raise SettingsError(f"{variable} is malformed", "it may hold visible ASCII characters only")
+    return secret
+
+
 def access_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """The service-token headers of Cloudflare Access, where both variables are set."""
-    client_id = environment.get("CF_ACCESS_CLIENT_ID", "")
-    secret = environment.get("CF_ACCESS_CLIENT_SECRET", "")
+    """The service-token headers of Cloudflare Access, where both variables are set.
+
+    Raises:
+        SettingsError: one of them has characters that no header can carry.
+    """
+    client_id = read_secret(environment, "CF_ACCESS_CLIENT_ID")
+    secret = read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
     return (
         {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
     )

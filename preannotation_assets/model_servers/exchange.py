@@ -49,5 +49,5 @@ class Exchange:
 
     @property
     def content_type(self) -> str:
-        """The media type without parameters."""
-        return (self.headers or {}).get("content-type", "").split(";")[0].strip()
+        """The media type without parameters, in small letters."""
+        return (self.headers or {}).get("content-type", "").split(";")[0].strip().lower()

@@ -19,7 +19,8 @@ _TIMEOUT_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 2 * _TIMEOUT_SECONDS
 # A server without metrics is not asked for ever.
 _SILENT_REPLIES: Final = 3
-_OK: Final = 200
+# What stands before a server that restarts.
+_AWAY: Final = frozenset({502, 503, 504})
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def watched_load(
     """Tells the load of each endpoint while the body runs; nothing where this kind of server has no metrics.
 
     An endpoint that answers three times in a row without telling its load is not asked any more. One that
-    cannot be reached is asked on: the requests themselves say that it is gone.
+    cannot be reached, or whose gateway says so, is asked on: the requests themselves say that it is gone.
     """
     request = server.load_request()
     ended = threading.Event()
@@ -65,11 +66,13 @@ def watched_load(
 
 
 def _exchange(client: httpx.Client, endpoint: str, request: HttpRequest) -> Exchange | None:
-    """The response; None where none comes."""
+    """The response; None where none comes from the server itself."""
     began_at, began = time.time(), time.monotonic()
     try:
         response = client.request(request.method, f"{endpoint}{request.path}")
-    except httpx.TransportError:
+    except httpx.RequestError:
+        return None
+    if response.status_code in _AWAY:
         return None
     seconds = time.monotonic() - began
     return Exchange(

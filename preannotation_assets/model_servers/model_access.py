@@ -65,7 +65,9 @@ class ModelAccess:
             InferenceError: in one line, what stands in the way.
             SettingsError: the context is longer than the servers allow.
         """
-        identity = identify_model(self.server, self.endpoints, self.model, environment, self.timeouts)
+        identity = identify_model(
+            self.server, self.endpoints, self.model, environment, self.timeouts, self.policy
+        )
         require_served_context(identity, self.options)
         return identity
 

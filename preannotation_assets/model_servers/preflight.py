@@ -24,6 +24,7 @@ from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.outcomes import Reason, Stop, Unavailable
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import EndpointIdentity, ModelServer
+from preannotation_assets.model_servers.statuses import judge_unavailable
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
 __all__ = [
@@ -62,8 +63,12 @@ def identify_model(
     model: str,
     environment: Mapping[str, str],
     timeouts: Timeouts,
+    policy: RetryPolicy = _POLICY,
 ) -> ModelIdentity:
     """Asks every endpoint for its version and for the model's digest.
+
+    Where that needs work of the model and the server is too busy for it, it waits as the policy does, until
+    ``first_token`` seconds are over.
 
     Raises:
         EndpointError: an endpoint cannot be reached, is of another kind, or is too old.
@@ -75,7 +80,9 @@ def identify_model(
     with _client(server, environment, timeout) as client:
         identities = {
             endpoint: server.identify(
-                endpoint, model, _Fetcher(client, server, endpoint, timeouts.first_token)
+                endpoint,
+                model,
+                _PatientFetcher(_Fetcher(client, server, endpoint, timeouts.first_token), policy),
             )
             for endpoint in endpoints
         }
@@ -129,7 +136,7 @@ class _Fetcher:
             response = self.client.request(
                 request.method, url, content=body, headers=headers, timeout=timeout
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise EndpointError(
                 f"{self.endpoint} cannot be reached ({type(error).__name__})", self.server.cure
             ) from None
@@ -144,6 +151,29 @@ class _Fetcher:
             response.content,
             request=request,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _PatientFetcher:
+    """Sends work for the model again as long as the server refuses it for load (429, 503)."""
+
+    fetch: _Fetcher
+    policy: RetryPolicy
+
+    def __call__(self, request: HttpRequest) -> Exchange:
+        deadline = time.monotonic() + self.fetch.working_seconds
+        random_source = random.Random()  # noqa: S311
+        failures = 0
+        while True:
+            exchange = self.fetch(request)
+            unavailable = judge_unavailable(exchange.status, exchange.headers or {})
+            if request.body is None or not unavailable or unavailable.reason is not Reason.OVERLOADED:
+                return exchange
+            failures += 1
+            delay = self.policy.delay(failures, unavailable.retry_after, random_source)
+            if time.monotonic() + delay > deadline:
+                return exchange
+            time.sleep(delay)
 
 
 def preload(

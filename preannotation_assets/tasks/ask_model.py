@@ -18,6 +18,7 @@ from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
+from preannotation_assets.throttling.open_files import allow_open_files
 
 __all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
 
@@ -53,8 +54,10 @@ def ask_model(task: AskModel) -> FetchedBytes:
     Raises:
         RunStoppedError: the driver hands out no more permits.
         InferenceError: no request can succeed before somebody acts.
+        SettingsError: this process may not open as many connections.
         StorageError: the chunks cannot be read, or answers cannot be kept.
     """
+    allow_open_files(task.asking.askers)
     return asyncio.run(_ask(task))
 
 

@@ -20,6 +20,8 @@ _FULL: Final = 0.9
 _SMOOTHING: Final = 0.3
 _LOAD_IS_FRESH_SECONDS: Final = 15.0
 _REFUSALS_REMEMBERED: Final = 0.9
+# Of what a server works on: others who let it wait for more do not crowd this run out.
+_SHARE_KEPT: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,10 @@ class AdaptiveLimit:
     It looks for the fewest requests with nearly all the throughput. Where answers tell how long they waited
     in the server's queue, that decides: beyond one waiting request, more bring no more throughput
     (``QueueEvidence``). Else the throughput that comes back is measured (``ThroughputSearch``), below what
-    waits by the server's own figures (``observe_load``), where it has them. Until the first sign that it is
-    enough every answer adds three, and up to 64 every look at an empty queue doubles it. A refusal for load
-    halves it.
+    waits by the server's own figures (``observe_load``), where it has them: unless requests of others waited
+    all the same when there were fewer of ours, and not below half of what the server works on. Until the
+    first sign that it is enough every answer adds three, and up to 64 every look at an empty queue doubles
+    it. A refusal for load halves it.
 
     ``value`` is the limit, ``lowest`` the lowest it ever was, ``latency`` the smoothed latency in seconds,
     None before the first answer.
@@ -65,6 +68,10 @@ class AdaptiveLimit:
     _search: ThroughputSearch = field(init=False)
     _answers_tell_queue: bool = field(default=False, init=False)
     _load_at: float | None = field(default=None, init=False)
+    # What waited when the limit was lowered for it, and by how many.
+    _lowered: tuple[float, float] | None = field(default=None, init=False)
+    # So many wait whatever the limit is.
+    _waiting_of_others: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self.value = self.lowest = max(self.least, min(self.most, _START))
@@ -118,14 +125,28 @@ class AdaptiveLimit:
         waiting = self._queue.mean_waiting()
         if waiting is None:
             return
-        excess = self._queue.excess(waiting, self.value)
-        if excess > 0:
-            self._search.restart(ceiling=round(self.value - excess))
-            self._set(self.value - excess, in_flight, now)
+        ours = waiting - self._learn_of_others(waiting)
+        least = self._queue.mean_running() * _SHARE_KEPT
+        better = round(max(self.value - self._queue.excess(ours, self.value), least))
+        if better < self.value:
+            self._lowered = (waiting, self.value - better)
+            self._search.restart(ceiling=better)
+            self._set(better, in_flight, now)
             return
-        if self._queue.is_empty(waiting):
+        if self._queue.is_empty(ours):
             self._search.lift_ceiling()
         self._queue = QueueEvidence()
+
+    def _learn_of_others(self, waiting: float) -> float:
+        """How many of those that wait are not there for the limit: they did not go when it was lowered."""
+        if self._lowered:
+            before, by = self._lowered
+            self._lowered = None
+            if waiting > before - by / 2:
+                self._waiting_of_others = waiting
+        most = min(waiting, self._queue.mean_of_others())
+        self._waiting_of_others = min(self._waiting_of_others, most)
+        return self._waiting_of_others
 
     def _observe_queue(self, answer: Answer, in_flight: int, now: float) -> None:
         if self._search.is_starting and self._queue.is_little(answer.seconds, answer.queued or 0.0):

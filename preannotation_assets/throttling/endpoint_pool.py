@@ -48,6 +48,7 @@ class _Endpoint:
     most_in_flight: int = 0
     failures_in_a_row: int = 0
     rests: int = 0
+    rests_in_a_row: int = 0
     rests_until: float = 0.0
 
 
@@ -56,8 +57,9 @@ class EndpointPool:
     """Counts the requests in flight at every endpoint and never allows more than the cap.
 
     Within the cap every endpoint has an adaptive limit of its own. An endpoint that failed three times in a
-    row rests, twice as long each time; then one request probes it, and one success brings it back. An
-    endpoint that names a Retry-After rests until then.
+    row rests, twice as long each time; then one request probes it, and one success brings it back. What was
+    sent before a rest and fails in it does not make it longer: where one engine dies, hundreds fail at once.
+    An endpoint that names a Retry-After rests until then.
     """
 
     addresses: Sequence[str]
@@ -101,7 +103,7 @@ class EndpointPool:
         if feedback.retry_after:
             endpoint.rests_until = max(endpoint.rests_until, now + feedback.retry_after)
         if feedback.available:
-            endpoint.failures_in_a_row = 0
+            endpoint.failures_in_a_row = endpoint.rests_in_a_row = 0
             if feedback.latency:
                 answer = Answer(feedback.latency, feedback.queue, feedback.work)
                 endpoint.limit.observe(answer, endpoint.in_flight, now)
@@ -109,11 +111,13 @@ class EndpointPool:
         endpoint.failures_in_a_row += 1
         if feedback.overloaded:
             endpoint.limit.halve(endpoint.in_flight, now)
-        again = endpoint.failures_in_a_row - _FAILURES_BEFORE_REST
-        if again >= 0:
+        if endpoint.failures_in_a_row >= _FAILURES_BEFORE_REST and endpoint.rests_until <= now:
+            rest = min(
+                _LONGEST_REST_SECONDS, self.first_rest_seconds * 2.0 ** min(endpoint.rests_in_a_row, 10)
+            )
             endpoint.rests += 1
-            rest = min(_LONGEST_REST_SECONDS, self.first_rest_seconds * 2.0 ** min(again, 10))
-            endpoint.rests_until = max(endpoint.rests_until, now + rest)
+            endpoint.rests_in_a_row += 1
+            endpoint.rests_until = now + rest
 
     def record_load(self, address: str, running: int, waiting: int, now: float) -> None:
         """Takes note of how many requests the endpoint works on, and how many wait there."""

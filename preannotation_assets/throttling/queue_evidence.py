@@ -36,6 +36,8 @@ class QueueEvidence:
     _queued_seconds: float = 0.0
     _loads: int = 0
     _waiting: float = 0.0
+    _running: float = 0.0
+    _of_others: float = 0.0
 
     @staticmethod
     def is_little(seconds: float, queued: float) -> bool:
@@ -49,9 +51,16 @@ class QueueEvidence:
         self._queued_seconds += min(queued, seconds)
 
     def add_load(self, running: int, waiting: int, in_flight: int) -> None:
-        """Counts a look at the server; of what waits, those of ours are as many as of all there."""
+        """Counts a look at the server; of what waits, those of ours are as many as of all there.
+
+        Where requests wait and none runs, it is no queue.
+        """
+        if waiting and not running:
+            return
         there = running + waiting
         self._loads += 1
+        self._running += running
+        self._of_others += max(0, there - in_flight)
         self._waiting += waiting * min(1.0, in_flight / there) if there else 0.0
 
     def better_limit_by_answers(self, value: int, most: int) -> float | None:
@@ -68,6 +77,14 @@ class QueueEvidence:
     def mean_waiting(self) -> float | None:
         """How many wait by the server's own figures; None as long as they are too few."""
         return self._waiting / self._loads if self._loads >= _LOADS else None
+
+    def mean_running(self) -> float:
+        """How many the server works on, those of others too."""
+        return self._running / self._loads if self._loads else 0.0
+
+    def mean_of_others(self) -> float:
+        """How many requests of others the server has, working on them or not."""
+        return self._of_others / self._loads if self._loads else 0.0
 
     @staticmethod
     def is_empty(waiting: float) -> bool:

@@ -19,6 +19,7 @@ from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.settings import ServerKind, Settings
 from preannotation_assets.settings.model_access import model_access
+from preannotation_assets.throttling.open_files import allow_open_files
 from preannotation_assets.trying.batch_pages import OpenPages, chunk_limits, survey_batch
 from preannotation_assets.trying.comparison import figures_of, marks_of
 from preannotation_assets.trying.comparison_report import ComparedServer, comparison_lines
@@ -108,6 +109,7 @@ def _compare(
     contestant: _Contestant, scheme: LabelScheme, limits: ChunkLimits, pages: Sequence[PageRow]
 ) -> ComparedServer:
     access = contestant.access
+    allow_open_files(min(access.max_in_flight, len(pages)))
     access.preload(contestant.template, os.environ)
     tried, seconds = asyncio.run(_ask(contestant, scheme, limits, pages))
     figures = figures_of(tried, access.max_in_flight, seconds)

@@ -1,9 +1,10 @@
 """The load of a server, asked for over HTTP while something else goes on."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.ollama.server import OllamaServer
@@ -14,13 +15,15 @@ METRICS = b"vllm:num_requests_running 5\nvllm:num_requests_waiting 2\n"
 
 
 @contextmanager
-def metrics_server(status: int, seen: list[str], enough: threading.Event) -> Iterator[str]:
+def metrics_server(status: int | Sequence[int], seen: list[str], enough: threading.Event) -> Iterator[str]:
+    statuses = chain(repeat(status) if isinstance(status, int) else status, repeat(200))
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             seen.append(f"{self.path} {self.headers['Authorization']}")
             if len(seen) >= 3:
                 enough.set()
-            self.send_response(status)
+            self.send_response(next(statuses))
             self.send_header("Content-Length", str(len(METRICS)))
             self.end_headers()
             self.wfile.write(METRICS)
@@ -63,6 +66,15 @@ def test_a_server_without_metrics_is_asked_three_times_and_left_alone() -> None:
             while any(thread.name == "load-watch" for thread in threading.enumerate()):
                 pass
         assert (len(seen), told) == (3, [])
+
+
+def test_a_server_that_restarts_behind_a_gateway_is_asked_on() -> None:
+    again = threading.Event()
+    with (
+        metrics_server([502, 503, 503, 504, 502], [], threading.Event()) as url,
+        watched_load(OpenAIServer(), [url], {}, lambda *_: again.set(), 0.01),
+    ):
+        assert again.wait(20)
 
 
 def test_ollama_is_not_asked() -> None:

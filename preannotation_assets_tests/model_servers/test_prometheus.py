@@ -31,6 +31,14 @@ def test_the_load_of_all_engines_is_added_up() -> None:
     assert read_server_load(exchange(LLAMA_CPP)) == ServerLoad(running=4, waiting=12)
 
 
+def test_whatever_a_server_says_is_a_number_of_requests() -> None:
+    lied = b"""vllm:num_requests_running{engine="0"} 1e308
+vllm:num_requests_running{engine="1"} 1e308
+vllm:num_requests_waiting -3
+"""
+    assert read_server_load(exchange(lied)) == ServerLoad(running=1_000_000, waiting=0)
+
+
 def test_what_does_not_tell_the_load_is_not_taken_for_an_idle_server() -> None:
     assert read_server_load(exchange(VLLM, status=404)) is None
     assert read_server_load(exchange(b"vllm:num_requests_running 3\n")) is None

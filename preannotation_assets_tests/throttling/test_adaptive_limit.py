@@ -1,5 +1,6 @@
 """The limit against servers with continuous batching: where it ends, and what it never does."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
 
@@ -119,6 +120,26 @@ def test_it_follows_slots_that_become_more_and_fewer() -> None:
     assert usual(100, 150) == pytest.approx(65, abs=8)
     assert usual(400, 600) == pytest.approx(17, abs=4)
     assert usual(750, limits[-1][0]) == pytest.approx(65, abs=16)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        # 300 of others are always there, and 64 are worked on: what waits is as many as are sent.
+        lambda ours: (64, 236 + ours),
+        # Five wait whatever this run does, as behind a server's engine that is not ours.
+        lambda ours: (ours, 5),
+        # No queue at all.
+        lambda ours: (0, 1_000),
+    ],
+)
+def test_what_waits_for_others_does_not_leave_a_run_with_next_to_nothing(
+    load: Callable[[int], tuple[int, int]],
+) -> None:
+    limit = AdaptiveLimit(1, MOST)
+    for step in range(1_000):
+        limit.observe_load(*load(limit.value), limit.value, 10.0 * step)
+    assert limit.value >= 12
 
 
 def test_each_of_two_servers_has_its_own() -> None:

@@ -57,11 +57,21 @@ def test_an_endpoint_that_fails_rests_is_probed_by_one_request_and_comes_back() 
 
 
 def test_rests_grow_but_end() -> None:
-    pool = EndpointPool([A], 4)
-    for _ in range(40):
-        pool.record(A, DOWN, 0.0)
-    assert _fill(pool, 59.0) == []
-    assert _fill(pool, 61.0) == [A]
+    pool, now, rests = EndpointPool([A], 4), 0.0, []
+    for _ in range(10):
+        pool.record(A, DOWN, now)
+        rests.append(pool.next_return(now) or 0.0)
+        now += rests[-1]
+    assert rests == [0.0, 0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert _fill(pool, now) == [A]
+
+
+def test_hundreds_that_fail_with_one_engine_are_one_failure() -> None:
+    pool = EndpointPool([A], 256)
+    for number in range(256):
+        pool.record(A, DOWN, 100.0 + number / 256)
+    assert pool.next_return(101.0) == pytest.approx(1.0, abs=0.1)
+    assert pool.states()[A].rests == 1
 
 
 def test_retry_after_keeps_everybody_away_until_then() -> None:

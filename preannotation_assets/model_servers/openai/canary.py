@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.errors import EndpointError, InferenceError
+from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError
 from preannotation_assets.extraction.prompt import Message
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.openai.errors import judge_error
-from preannotation_assets.model_servers.openai.json_values import as_text, load_object
+from preannotation_assets.model_servers.openai.json_values import as_name, load_object
 from preannotation_assets.model_servers.openai.replies import parse_reply, thought_instead
 from preannotation_assets.model_servers.openai.requests import completion_body
 from preannotation_assets.model_servers.openai.variant import SchemaForm, Software, Variant
@@ -93,12 +93,12 @@ def _read(payload: Mapping[str, object], model: str, variant: Variant) -> Canary
     reply = parse_reply(payload, variant)
     if reply is None or not _keeps_to_schema(reply.content, cut_off=reply.done_reason == "length"):
         return None
-    name = as_text(payload.get("model")) or model
+    name = as_name(payload.get("model")) or model
     return CanaryReply(
         Variant(variant.software, variant.form, "" if name == model else name),
         is_compact=reply.content == _COMPACT,
         tells_cached_tokens=reply.cached_tokens is not None,
-        fingerprint=as_text(payload.get("system_fingerprint")) or "",
+        fingerprint=as_name(payload.get("system_fingerprint")) or "",
     )
 
 
@@ -119,7 +119,7 @@ def _require_reply(exchange: Exchange, model: str) -> dict[str, object]:
 
 def _refusal(exchange: Exchange, model: str) -> InferenceError:
     outcome = judge_error(exchange.endpoint, model, exchange.status, exchange.headers or {}, exchange.content)
-    if isinstance(outcome, Stop) and exchange.status != _OK:
+    if isinstance(outcome, Stop) and (exchange.status != _OK or isinstance(outcome.error, AccessDeniedError)):
         return outcome.error
     return EndpointError(
         f"{exchange.endpoint} answers a small request with status {exchange.status} and no completion",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from preannotation_assets.errors import EndpointError, InferenceError, ModelError
-from preannotation_assets.model_servers.openai.json_values import as_mapping
+from preannotation_assets.model_servers.openai.json_values import as_mapping, load_object
 from preannotation_assets.model_servers.outcomes import Outcome, Reason, Refused, Stop, TooLong, Unavailable
 from preannotation_assets.model_servers.statuses import (
     BAD_REQUEST,
@@ -29,17 +29,18 @@ _TOO_LONG: Final = re.compile(
     r"exceed_context_size_error|\"param\": \"input_tokens\"|(maximum |model'?s )context length", re.IGNORECASE
 )
 _SCHEMA: Final = re.compile(r"schema|grammar|structured.?output|guided|response_format", re.IGNORECASE)
-# What a 400 says when every request would get it: all share these fields.
+# What a 400 says when every request would get it: all share these fields. An error may quote a page, so a
+# word such as model says nothing by itself.
 _WRONG_FOR_ALL: Final = re.compile(
     r"logprobs|max_tokens|max_completion_tokens|temperature|top_p|top_k|seed|stream_options|penalty"
-    r"|chat_template|enable_thinking|unsupported|unrecognized|model",
+    r"|chat_template|enable_thinking|unsupported|unrecognized|\"param\": \"model\"",
     re.IGNORECASE,
 )
 
 
 def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """What a status other than 200, or a 200 that is no reply, means; ``headers`` has lower-case names."""
-    error = error_text(body)
+    error = error_text(body) or _error_without_envelope(body)
     if error and status in {BAD_REQUEST, 413, 422} and _TOO_LONG.search(error):
         return TooLong(Reason.CONTEXT_EXCEEDED)
     unavailable = judge_unavailable(status, headers)
@@ -60,6 +61,14 @@ def judge_error_object(error: object) -> Outcome:
         return TooLong(Reason.CONTEXT_EXCEEDED)
     status = code if isinstance(code, int) and not isinstance(code, bool) else 500
     return judge_unavailable(status, {}) or Unavailable(Reason.SERVER_ERROR)
+
+
+def _error_without_envelope(body: bytes) -> str | None:
+    """The error of older vLLM and SGLang, which is the object itself; "" for JSON that tells none."""
+    payload = load_object(body)
+    if payload is None:
+        return None
+    return json.dumps(payload) if payload.get("object") == "error" else ""
 
 
 def _is_wrong_for_all(error: str) -> bool:

@@ -8,7 +8,7 @@ from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.openai.canary import CanaryReply, find_form
 from preannotation_assets.model_servers.openai.errors import judge_error
 from preannotation_assets.model_servers.openai.hints import canary_hints, metrics_hints, slots_hints
-from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_text, load_object
+from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.load import LOAD_PATH
 from preannotation_assets.model_servers.openai.models_list import (
     MODELS_PATH,
@@ -36,7 +36,7 @@ def identify_endpoint(endpoint: str, model: str, revision: str, fetch: Fetch) ->
         ModelError: the model is missing, or its name for the weights is not ``revision``.
     """
     served = _served_model(endpoint, model, fetch)
-    if revision and served.pinned and revision not in served.pinned:
+    if served.contradicts(revision):
         raise ModelError(
             f"{endpoint} names the weights of {model} {', '.join(served.pinned)[:_LONGEST]}, not {revision}",
             "correct PREANNOTATION_SERVER_REVISION, or load these weights",
@@ -81,11 +81,11 @@ def _version(software: Software, canary: CanaryReply, properties: Mapping[str, o
     """The software and its version; what it calls itself in replies where it tells none."""
     told: str | None = None
     if software is Software.VLLM:
-        told = as_text(_optional(fetch, "/version").get("version"))
+        told = as_name(_optional(fetch, "/version").get("version"))
     elif software is Software.LLAMA_CPP:
-        told = as_text(properties.get("build_info"))
+        told = as_name(properties.get("build_info"))
     elif software is Software.SGLANG:
-        told = as_text(_optional(fetch, "/server_info").get("version"))
+        told = as_name(_optional(fetch, "/server_info").get("version"))
     return f"{software} {(told or canary.fingerprint)[:_LONGEST]}".strip()
 
 
@@ -105,13 +105,20 @@ def _notes(model: str, revision: str, served: ServedModel, canary: CanaryReply, 
     if canary.variant.answers_as:
         notes.append(f"asked for {model}, the server answers as {canary.variant.answers_as[:_LONGEST]}")
     if served.software is Software.VLLM:
-        exchange = fetch(HttpRequest("GET", LOAD_PATH))
-        notes += metrics_hints(exchange.content if exchange.status == _OK else b"")
+        notes += metrics_hints(_optional_content(fetch, LOAD_PATH))
         notes += canary_hints(canary)
     return notes
 
 
 def _optional(fetch: Fetch, path: str) -> Mapping[str, object]:
     """What a path tells, empty where the server does not have it or does not show it."""
-    exchange = fetch(HttpRequest("GET", path))
-    return (load_object(exchange.content) if exchange.status == _OK else None) or {}
+    return load_object(_optional_content(fetch, path)) or {}
+
+
+def _optional_content(fetch: Fetch, path: str) -> bytes:
+    """The content of a path, empty also where the server is too busy to answer in time."""
+    try:
+        exchange = fetch(HttpRequest("GET", path))
+    except EndpointError:
+        return b""
+    return exchange.content if exchange.status == _OK else b""

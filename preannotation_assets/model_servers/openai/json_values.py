@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-__all__ = ["as_count", "as_mapping", "as_number", "as_text", "load_object"]
+__all__ = ["as_count", "as_mapping", "as_name", "as_number", "as_text", "load_object"]
 
 
 def load_object(content: bytes | str) -> dict[str, object] | None:
@@ -23,6 +23,13 @@ def as_mapping(value: object) -> Mapping[str, object]:
 def as_text(value: object) -> str | None:
     """The value where it is a text."""
     return value if isinstance(value, str) else None
+
+
+def as_name(value: object) -> str | None:
+    """The value where it is a text, in one line that can be shown and encoded."""
+    if not isinstance(value, str):
+        return None
+    return "".join(character if character.isprintable() else "?" for character in value).strip()
 
 
 def as_count(value: object) -> int | None:

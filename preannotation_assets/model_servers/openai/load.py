@@ -19,6 +19,7 @@ _RUNNING_AND_WAITING: Final = (
     ("llamacpp:requests_processing", "llamacpp:requests_deferred"),
     ("sglang:num_running_reqs", "sglang:num_queue_reqs"),
 )
+_MOST: Final = 1_000_000.0
 _NAMES: Final = frozenset(name for pair in _RUNNING_AND_WAITING for name in pair)
 
 
@@ -27,5 +28,10 @@ def read_server_load(exchange: Exchange) -> ServerLoad | None:
     gauges = read_gauges(exchange.content, _NAMES) if exchange.status == _OK else {}
     for running, waiting in _RUNNING_AND_WAITING:
         if running in gauges and waiting in gauges:
-            return ServerLoad(max(0, round(gauges[running])), max(0, round(gauges[waiting])))
+            return ServerLoad(_count(gauges[running]), _count(gauges[waiting]))
     return None
+
+
+def _count(gauge: float) -> int:
+    """Requests, whatever a server says: below 0 and above a million are no numbers of them."""
+    return round(max(0.0, min(gauge, _MOST)))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_text
+from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_name, as_text
 from preannotation_assets.model_servers.openai.variant import Software
 
 __all__ = ["MODELS_PATH", "ServedModel", "find_model", "served_names"]
@@ -39,15 +39,20 @@ class ServedModel:
         """Whether something tells these weights from others of the same name."""
         return bool(revision or self.pinned)
 
+    def contradicts(self, revision: str) -> bool:
+        """Whether the server's name for the weights is another than the operator's."""
+        return bool(revision and self.pinned) and revision not in self.pinned
+
     def digest(self, model: str, revision: str) -> str:
         """SHA-256, in hexadecimal, of what names the weights; ``revision`` is the operator's name for them.
 
         Where there is such a name, the place they were loaded from counts no more: it may differ from
-        machine to machine.
+        machine to machine. The server's own name counts where it ``contradicts`` the operator's.
         """
         named: dict[str, object] = {"meta": self.meta}
         if self.names_weights(revision):
-            named["revision"] = [revision] if revision else self.pinned
+            by_operator = revision and not self.contradicts(revision)
+            named["revision"] = [revision] if by_operator else self.pinned
         else:
             named |= {"model": model, "root": self.root}
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
@@ -78,11 +83,12 @@ def find_model(payload: Mapping[str, object], model: str) -> ServedModel | None:
 def _pinned(
     entries: Sequence[Mapping[str, object]], entry: Mapping[str, object], model: str
 ) -> tuple[str, ...]:
-    """What stands behind ``@`` in the model's own name, or in other names of what has the same root."""
+    """What stands behind ``@`` in the model's own name, in its aliases, or in names with the same root."""
     own_name, at, own = model.partition("@")
     if at and own:
         return (own,)
-    twins = [other for other in entries if other.get("root") == entry.get("root")]
+    root = entry.get("root")
+    twins = [entry] if root is None else [other for other in entries if other.get("root") == root]
     names = [name.partition("@") for twin in twins for name in _names(twin)]
     return tuple(sorted({pin for name, _, pin in names if name == own_name and pin}))
 
@@ -95,4 +101,4 @@ def _entries(payload: Mapping[str, object]) -> list[Mapping[str, object]]:
 def _names(entry: Mapping[str, object]) -> list[str]:
     aliases = entry.get("aliases")
     names = [entry.get("id"), *(aliases if isinstance(aliases, list) else [])]
-    return [name for name in names if isinstance(name, str)]
+    return list(filter(None, map(as_name, names)))

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from preannotation_assets.errors import ModelError, SettingsError
-from preannotation_assets.model_servers.access import access_headers
+from preannotation_assets.errors import ModelError
+from preannotation_assets.model_servers.access import access_headers, read_secret
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.openai.canary import CHAT_PATH
 from preannotation_assets.model_servers.openai.errors import KEY_VARIABLE, judge_error, judge_error_object
 from preannotation_assets.model_servers.openai.identity import identify_endpoint
-from preannotation_assets.model_servers.openai.json_values import as_mapping, as_text, load_object
+from preannotation_assets.model_servers.openai.json_values import as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.lengths import has_too_long_quote
 from preannotation_assets.model_servers.openai.load import LOAD_PATH, read_server_load
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
@@ -67,11 +67,9 @@ class OpenAIServer:
         """The key as a bearer token, where there is one, and the headers of Cloudflare Access.
 
         Raises:
-            SettingsError: the key has characters that no header can carry.
+            SettingsError: one of them has characters that no header can carry.
         """
-        key = environment.get(KEY_VARIABLE, "").strip()
-        if not all("!" <= character <= "~" for character in key):
-            raise SettingsError(f"{KEY_VARIABLE} is malformed", "it may hold visible ASCII characters only")
+        key = read_secret(environment, KEY_VARIABLE)
         authorization = {"Authorization": f"Bearer {key}"} if key else {}
         return {**authorization, **access_headers(environment)}
 
@@ -112,7 +110,7 @@ class OpenAIServer:
             return Unusable(Reason.INVALID_ANSWER)
         if payload.get("error"):
             return judge_error_object(payload["error"])
-        answering = as_text(payload.get("model"))
+        answering = as_name(payload.get("model"))
         if answering and model and answering not in {model, self.variant.answers_as}:
             return Stop(
                 ModelError(

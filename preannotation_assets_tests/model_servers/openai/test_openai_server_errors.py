@@ -50,13 +50,18 @@ def vllm_400(message: str, param: str | None = None) -> dict[str, object]:
     return {"error": {"message": message, "type": "BadRequestError", "param": param, "code": 400}}
 
 
+def sglang_error(code: int, message: str) -> dict[str, object]:
+    """The error object of SGLang and of older vLLM, which is in no other."""
+    return {"object": "error", "message": message, "type": "BadRequestError", "param": None, "code": code}
+
+
 @pytest.mark.parametrize(
     "body",
     [
         VLLM_TOO_LONG,
         LLAMA_TOO_LONG,
         vllm_400("This model's maximum context length is 4096 tokens."),
-        {"object": "error", "error": "The input is longer than the model's context length (4096 tokens)."},
+        sglang_error(400, "The input (9000 tokens) is longer than the model's context length (4096 tokens)."),
     ],
 )
 def test_only_a_shorter_text_helps(body: object) -> None:
@@ -98,6 +103,7 @@ def test_no_such_model() -> None:
     error = stopped(404, body)
     assert isinstance(error, ModelError)
     assert "PREANNOTATION_MODEL" in error.cure
+    assert isinstance(stopped(404, sglang_error(404, "The model `m` does not exist.")), ModelError)
     error = stopped(404, {"detail": "Not Found"})
     assert isinstance(error, EndpointError)
     assert "/v1/chat/completions" in error.problem
@@ -127,7 +133,9 @@ def test_what_is_in_every_request_stops_the_run(message: str) -> None:
 
 
 def test_a_request_that_is_refused_for_its_text_is_refused_alone() -> None:
-    assert judged(400, vllm_400("the third character makes no sense")) == Refused()
+    for message in ("the third character makes no sense", "not allowed: 'a model of the ship'"):
+        assert judged(400, vllm_400(message)) == Refused()
+        assert judged(400, sglang_error(400, message)) == Refused()
 
 
 @pytest.mark.parametrize(

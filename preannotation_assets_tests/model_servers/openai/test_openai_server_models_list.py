@@ -101,6 +101,23 @@ def test_a_hash_of_other_weights_in_the_same_list_names_nothing() -> None:
     assert not served.names_weights("")
 
 
+def test_without_a_root_a_hash_of_another_entry_names_nothing() -> None:
+    # A gateway tells no roots; what it lists are models of their own.
+    served = find_model({"data": [{"id": "smol"}, {"id": "smol@abc"}]}, "smol")
+    assert served is not None
+    assert not served.names_weights("")
+    aliases = {"id": "smol", "aliases": ["smol", "smol@abc"], "owned_by": "llamacpp"}
+    served = find_model({"data": [aliases]}, "smol")
+    assert served is not None
+    assert served.pinned == ("abc",)
+
+
+def test_weights_that_the_server_names_otherwise_are_not_those_of_the_operator() -> None:
+    begun = digest(vllm("smol", "smol@abc"), "abc")
+    assert begun == digest(vllm("smol"), "abc")
+    assert digest(vllm("smol", "smol@def"), "abc") != begun
+
+
 @pytest.mark.parametrize("payload", [{}, {"data": None}, {"data": [None, 7, {"id": None}, {}]}, {"data": {}}])
 def test_no_list(payload: dict[str, Any]) -> None:
     assert find_model(payload, "smol") is None

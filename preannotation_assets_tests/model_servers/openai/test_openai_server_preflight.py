@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError, ModelError
+from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.openai.server import OpenAIServer
+from preannotation_assets.model_servers.outcomes import Stop
 from preannotation_assets.model_servers.preflight import ModelIdentity, identify_model
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import Fault, FaultRule
@@ -23,12 +26,13 @@ KEY = "PREANNOTATION_SERVER_API_KEY"
 CHAT = "/v1/chat/completions"
 LIST = {"data": [{"id": "m", "owned_by": "library"}]}
 TIMEOUTS = Timeouts(connect=2.0, first_token=20.0)
+IMPATIENT = RetryPolicy(first_backoff=0.01)
 
 
 def identify(
     *urls: str, model: str = MODEL, revision: str = "", environment: Mapping[str, str] | None = None
 ) -> ModelIdentity:
-    return identify_model(OpenAIServer(revision), urls, model, environment or {}, TIMEOUTS)
+    return identify_model(OpenAIServer(revision), urls, model, environment or {}, TIMEOUTS, IMPATIENT)
 
 
 def refusal(kind: type[InferenceError], *urls: str, **how: Any) -> str:
@@ -206,6 +210,63 @@ def test_what_stands_before_a_server_is_told(
 ) -> None:
     server = scripted({"/v1/models": (status, media_type, text)})
     assert told in refusal(AccessDeniedError, server.url, model="m")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_with_others_is_waited_for(scripted: Callable[..., Any], status: int) -> None:
+    honouring = only_honouring("json_schema")
+    busy = iter([(status, JSON, '{"error":{"message":"busy"}}')] * 3)
+    server = scripted(
+        {"/v1/models": (200, JSON, json.dumps(LIST)), CHAT: lambda body: next(busy, None) or honouring(body)}
+    )
+    assert identify(server.url, model="m").variant == "unknown response_format.json_schema"
+    assert len(server.bodies[CHAT]) == 4
+
+
+def test_a_login_page_before_completions_only_is_told(scripted: Callable[..., Any]) -> None:
+    listed = (200, JSON, json.dumps(LIST))
+    server = scripted({"/v1/models": listed, CHAT: (200, "text/html", "<html>log in</html>")})
+    assert "CF_ACCESS_CLIENT_ID" in refusal(AccessDeniedError, server.url, model="m")
+
+
+def test_a_reply_that_is_not_encoded_as_it_says_is_told_in_one_line(scripted: Callable[..., Any]) -> None:
+    server = scripted({"/v1/models": (200, f"{JSON}\r\ncontent-encoding: gzip", json.dumps(LIST))})
+    assert "DecodingError" in refusal(EndpointError, server.url, model="m")
+
+
+@pytest.mark.parametrize("path", ["/version", "/metrics"])
+def test_what_is_not_told_in_time_is_not_needed(path: str) -> None:
+    def fetch(request: HttpRequest) -> Exchange:
+        if request.path == path:
+            raise EndpointError("cannot be reached (ReadTimeout)", "start it")
+        listed = json.dumps({"data": [{"id": "m", "owned_by": "vllm"}]})
+        replies = {
+            "/v1/models": (200, JSON, listed),
+            CHAT: only_honouring("json_schema")(dict(request.body or {})),
+        }
+        status, media_type, text = replies.get(request.path, (404, JSON, "{}"))
+        headers = {"content-type": media_type}
+        return Exchange("http://a", 0.0, 0.0, None, status, headers, text.encode(), request=request)
+
+    assert OpenAIServer().identify("http://a", "m", fetch).version == "vllm"
+
+
+@pytest.mark.parametrize("name", ["m-2\nWARNING all is lost", "m-2 \ud800", " m-2 "])
+def test_a_name_in_a_reply_is_shown_in_one_line(scripted: Callable[..., Any], name: str) -> None:
+    honouring = only_honouring("json_schema")
+
+    def reply(body: dict[str, Any]) -> tuple[int, str, str]:
+        status, media_type, text = honouring(body)
+        return status, media_type, text.replace('"m"', json.dumps(name))
+
+    server = scripted({"/v1/models": (200, JSON, json.dumps(LIST)), CHAT: reply})
+    identity = identify(server.url, model="m")
+    assert all(shown.isprintable() for shown in (identity.variant, *identity.notes))
+    asked = OpenAIServer().for_variant(identity.variant)
+    exchange = Exchange(
+        server.url, 0.0, 0.0, None, 200, {"content-type": JSON}, answer("{}", model=name)[2].encode()
+    )
+    assert not isinstance(asked.read(exchange, "m"), Stop)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
+from preannotation_assets.throttling.open_files import allow_open_files
 from preannotation_assets.throttling.permit_server import PermitServer
 from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
 
@@ -114,6 +115,7 @@ def _ask(
     run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work, limits: Limits
 ) -> AskingAccount:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
+    allow_open_files(_most_at_once(run, work))
     run.access.preload(batch.template, os.environ)
     session = run.spark.spark_session
     prefix = PrefixWatch(batch.template.prompt.constant_tokens)
@@ -137,6 +139,11 @@ def _ended_early(message: str) -> InferenceError:
     return InferenceError(f"{message}; the answers so far are kept")
 
 
+def _most_at_once(run: AskingRun, work: Work) -> int:
+    """Requests in flight, over all endpoints."""
+    return min(work.requests, len(run.access.endpoints) * run.access.max_in_flight)
+
+
 def _tasks(
     run: AskingRun,
     batch: OutputsBatch,
@@ -150,7 +157,7 @@ def _tasks(
         policy=access.policy,
         timeouts=access.timeouts,
         permits=permit_server.address,
-        askers=min(work.requests, len(access.endpoints) * access.max_in_flight),
+        askers=_most_at_once(run, work),
         overlap_tokens=batch.chunks.overlap_tokens,
         run_id=batch.run_id,
     )
