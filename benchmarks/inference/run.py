@@ -25,7 +25,7 @@ __all__ = ["main"]
 _ALONE = {
     "occupancy": "only how busy slots are, in about 8 minutes; for a quiet machine",
     "limit": "only the limit within the cap",
-    "knee": "only the limit on servers with continuous batching, in about 10 minutes on a quiet machine",
+    "knee": "only the limit on servers with continuous batching, in about 9 minutes; for a quiet machine",
     "peers": "only the peers",
     "faults": "only the fault matrix",
     "memory": "only memory over 100,000 requests, in some 15 minutes",
@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     match chosen.only:
         case "knee":
             with tempfile.TemporaryDirectory(prefix="preannotation-bench-") as name:
-                texts, _ = load_pages(300)
-                measure_knee(texts, chosen.requests or 3_000, Path(name), _in_this_process)
+                measure_knee(load_pages(300)[0], Path(name), _in_this_process)
         case "faults":
             measure_faults(chosen.requests or 2_000, 100, _in_this_process)
         case "memory":
@@ -72,6 +71,8 @@ def _measure(only: str | None, quick: bool, requests: int | None) -> None:
             measure_occupancy(texts, of_two_seconds, rate, folder, on_spark)
         if only == "limit" or (only is None and not quick):
             measure_limit(texts[:100], rate, folder, _in_this_process)
+        if only is None and not quick:
+            measure_knee(texts, folder, _in_this_process)
         if only is None:
             measure_client(texts, requests or (300 if quick else 1_500), _in_this_process)
         if only == "peers" or (only is None and not quick):

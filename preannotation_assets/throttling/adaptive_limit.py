@@ -154,7 +154,7 @@ class AdaptiveLimit:
             return
         ours = waiting - self._learn_of_others(waiting)
         least = self._queue.mean_running() * _SHARE_KEPT
-        better = round(max(self.value - self._queue.excess(ours), least))
+        better = round(max(self.value - self._queue.excess(ours, self.value), least))
         if better < self.value:
             self._lowered = (waiting, self.value - better)
             self._fits = None

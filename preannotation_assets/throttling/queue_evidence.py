@@ -5,8 +5,10 @@ from typing import Final
 
 __all__ = ["QueueEvidence"]
 
-# Kept waiting in the server's queue: one request, so that a slot that becomes free is taken at once.
+# Kept waiting in the server's queue: one request, so that a slot that becomes free is taken at once, and by
+# the server's figures one more of 32 in flight: so many may be on their way between client and server.
 _WAITING: Final = 1.0
+_ON_THEIR_WAY: Final = 1 / 32
 _MUCH_WAITING: Final = 1.5
 _LITTLE_WAITING: Final = 0.5
 # Below it what looks like waiting may be the server's own work on a request.
@@ -26,7 +28,7 @@ class QueueEvidence:
     wait and the others have slots: beyond that, more requests bring no more throughput. So the limit goes to
     the number of slots so found and one waiting request; where none waits it rises by a sixteenth, at least
     by one. Looked at are as many answers as the limit, and at least 4 to raise it and 8 to lower it; or 4
-    looks at the server's own figures.
+    looks at the server's own figures, by which a 32nd of the limit may wait besides.
     """
 
     _answers: int = 0
@@ -90,6 +92,7 @@ class QueueEvidence:
         return waiting < _LITTLE_WAITING
 
     @staticmethod
-    def excess(waiting: float) -> float:
-        """How many of those that wait are too many."""
-        return waiting - _WAITING if waiting > _MUCH_WAITING else 0.0
+    def excess(waiting: float, value: int) -> float:
+        """How many of those that wait are too many, with a limit of ``value``."""
+        on_their_way = _ON_THEIR_WAY * value
+        return waiting - _WAITING - on_their_way if waiting > _MUCH_WAITING + on_their_way else 0.0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simulated_servers import (
     Batching,
     BatchRun,
+    Client,
     Request,
     hard_knee,
     run_batch,
@@ -54,6 +55,40 @@ def test_it_ends_within_3_percent_of_the_best_number(slots: int, told: str) -> N
     assert share_of_the_best(server, limits) > 0.97
     if told in {"queue", "load"}:
         assert 0.8 * slots <= limits[-1][1] <= 1.25 * slots + 2
+
+
+def last_third(batch: BatchRun, in_flight: int) -> float:
+    """Tokens a second of the server then, without the end, when less is left than may be in flight."""
+    tokens = batch.tokens[A][: -1 - in_flight]
+    (since, before), (until, after) = tokens[len(tokens) * 2 // 3], tokens[-1]
+    return (after - before) / (until - since)
+
+
+# A client's event loop that is late with answers which end together, reports after permits, pauses to write.
+SLOW_CLIENT = Client(turn=0.02, work=0.004, report=0.01, pause=0.2)
+
+
+@pytest.mark.parametrize("answers", ["unequal", "equal", "short"])
+@pytest.mark.parametrize("tells_load", [False, True])
+@pytest.mark.parametrize(("slots", "step"), [(8, 0.02), (64, 0.05), (256, 0.16)])
+def test_neither_the_steps_of_a_server_nor_a_slow_client_mislead_it(
+    slots: int, step: float, tells_load: bool, answers: str
+) -> None:
+    requests = {
+        "unequal": unequal_requests(4_000, 7, mean_answer=40),
+        "equal": [Request(1_000, 30)] * 4_000,
+        "short": unequal_requests(4_000, 7, mean_answer=12),
+    }[answers]
+
+    def ask(least: int, most: int) -> BatchRun:
+        noise = 0.0 if answers == "equal" else 0.1
+        together = hard_knee(slots, rate=1.5 / step, slowdown=0.5)
+        server = Batching(slots, together, tells_load=tells_load, has_steps=True, noise=noise)
+        return run_batch(EndpointPool([A], most, least), {A: server}, requests, 7, SLOW_CLIENT)
+
+    best = max(last_third(ask(number, number), number) for number in (5 * slots // 4, 2 * slots))
+    found = ask(1, MOST)
+    assert last_third(found, found.limits[A][-1][1]) > 0.97 * best
 
 
 @pytest.mark.parametrize("half", [8, 64])
@@ -114,8 +149,12 @@ def test_each_of_two_servers_has_its_own() -> None:
         B: Batching(128, hard_knee(128), tells_load=True),
     }
     batch = run_batch(EndpointPool([A, B], MOST), servers, unequal_requests(4_000, 1), 1)
-    assert batch.limits[A][-1][1] == pytest.approx(17, abs=3)
-    assert batch.limits[B][-1][1] == pytest.approx(129, abs=9)
+
+    def usual(limits: list[tuple[float, int]]) -> float:
+        return median(limit for _, limit in limits[len(limits) * 2 // 3 :])
+
+    assert usual(batch.limits[A]) == pytest.approx(17, abs=3)
+    assert usual(batch.limits[B]) == pytest.approx(129, abs=9)
 
 
 def test_a_server_that_refuses_beyond_some_number_is_kept_busy_with_few_refusals() -> None:
@@ -133,9 +172,9 @@ class Refusing(Batching):
         self.refuses = refuses
         self.sent = 0
 
-    def send(self, request: Request, now: float, chance: random.Random) -> bool:
+    def send(self, request: Request, now: float, granted: float, chance: random.Random) -> bool:
         self.sent += 1
-        return not self.refuses(now, self.sent) and super().send(request, now, chance)
+        return not self.refuses(now, self.sent) and super().send(request, now, granted, chance)
 
 
 @pytest.mark.parametrize("tells_load", [False, True])

@@ -69,8 +69,11 @@ class Engine:
     _watched: set[Sequence] = field(default_factory=set)
     _ends: list[tuple[int, int, Sequence]] = field(default_factory=list)
     _writing: int = 0
+    _left_waiting: int = 0
     _step: int = 0
     _now: float = 0.0
+    # When the steps that run now began; they end at ``_now``. None where nothing runs.
+    _began: float | None = None
     _origin: float = 0.0
     _work: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,6 +86,11 @@ class Engine:
     def waiting(self) -> int:
         """How many sequences queue."""
         return len(self._waiting)
+
+    @property
+    def left_waiting(self) -> int:
+        """How many the last step left in the queue, as vLLM counts them; who came since is not among them."""
+        return min(self._left_waiting, self.waiting)
 
     def submit(self, sequence: Sequence) -> None:
         """Queue a sequence; its ``ended`` is set when it has been written.
@@ -119,10 +127,13 @@ class Engine:
         return sequence.written
 
     def time(self) -> float:
-        """Simulated seconds since the start."""
+        """Simulated seconds since the start; where the machine lags, they stretch for everybody."""
         if not self.clock.speed:
             return self._now
-        return max(self._now, self.clock.simulated_seconds(self.clock.now() - self._origin))
+        by_clock = self.clock.simulated_seconds(self.clock.now() - self._origin)
+        if self._began is None:
+            return max(self._now, by_clock)
+        return max(self._began, min(self._now, by_clock))
 
     def die(self) -> None:
         """The engine's process ends: every sequence fails, and all that come."""
@@ -144,7 +155,9 @@ class Engine:
                 self._now = self.time()
                 continue
             segment = self._plan()
+            self._began = self._now
             await self._wait(segment.seconds)
+            self._began = None
             self._apply(segment)
 
     async def _wait(self, seconds: float) -> None:
@@ -161,6 +174,7 @@ class Engine:
     def _plan(self) -> _Segment:
         is_full = self._make_room()
         chunks = tuple(self._chunks(admits=not is_full))
+        self._left_waiting = self.waiting
         times = self.settings.times
         if chunks:
             tokens = sum(taken for _, taken in chunks)

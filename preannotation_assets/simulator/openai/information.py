@@ -95,7 +95,7 @@ def _vllm_lines(answering: Answering) -> Iterator[str]:
     labels = f'{{engine="0",model_name="{answering.settings.model.names[0]}"}}'
     gauges = {
         "num_requests_running": engine.running,
-        "num_requests_waiting": engine.waiting,
+        "num_requests_waiting": engine.left_waiting,
         "kv_cache_usage_perc": engine.memory.usage(),
     }
     totals = {
@@ -115,7 +115,7 @@ def _vllm_lines(answering: Answering) -> Iterator[str]:
         yield f"# TYPE vllm:{name} gauge"
         yield f"vllm:{name}{labels} {value}"
     yield "# TYPE vllm:num_requests_waiting_by_reason gauge"
-    yield f'vllm:num_requests_waiting_by_reason{labels[:-1]},reason="capacity"}} {engine.waiting}'
+    yield f'vllm:num_requests_waiting_by_reason{labels[:-1]},reason="capacity"}} {engine.left_waiting}'
     for name, value in totals.items():
         yield f"# TYPE vllm:{name.removesuffix('_total')} counter"
         yield f"vllm:{name}{labels} {value}"

@@ -42,6 +42,15 @@ def sequence(prompt: int, steps: int, document: str = "", block_tokens: int = 4)
     )
 
 
+class LateClock(SimulatedClock):
+    """The clock of a machine so slow that 0.1 s pass between two looks at it."""
+
+    _looks = count(1)
+
+    def now(self) -> float:
+        return next(self._looks) / 10
+
+
 async def finish(engine: Engine, sequences: Items[Sequence]) -> None:
     """Submits all at once and runs until they have ended."""
     for each in sequences:
@@ -189,3 +198,46 @@ def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
 def test_times_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         BatchTimes(**wrong)
+
+
+def test_on_a_machine_that_lags_time_stretches_for_everybody() -> None:
+    late = engine(most_sequences=1, times=BatchTimes(0.01, 0.0, 10_000, 1e9))
+    late.clock = LateClock(1.0)
+
+    async def one_after_the_other() -> list[Sequence]:
+        first, *others = (sequence(4, 20, f"d{number}-") for number in range(4))
+        task = asyncio.create_task(late.run())
+        await asyncio.sleep(0)
+        late.submit(first)
+        for each in others:
+            written = late.written(first)
+            while late.written(first) == written and not first.ended.done():
+                await asyncio.sleep(0)
+            late.submit(each)
+        await asyncio.wait_for(asyncio.gather(*(each.ended for each in (first, *others))), 20)
+        task.cancel()
+        return [first, *others]
+
+    for each in asyncio.run(one_after_the_other()):
+        assert each.admitted is not None
+        assert each.finished is not None
+        assert each.arrived <= each.admitted
+        assert each.finished - each.admitted == pytest.approx(0.2, abs=0.001)
+
+
+def test_who_comes_during_a_step_does_not_count_as_left_waiting() -> None:
+    slow = engine(most_sequences=2)
+    slow.clock = SimulatedClock(0.001)
+
+    async def during_a_step() -> list[tuple[int, int]]:
+        task = asyncio.create_task(slow.run())
+        await asyncio.sleep(0)
+        seen = []
+        for number in range(2):
+            slow.submit(sequence(4, 20, f"d{number}-"))
+            await asyncio.sleep(0)
+            seen.append((slow.waiting, slow.left_waiting))
+        task.cancel()
+        return seen
+
+    assert asyncio.run(during_a_step()) == [(0, 0), (1, 0)]
