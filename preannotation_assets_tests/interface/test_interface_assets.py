@@ -25,7 +25,7 @@ def test_the_run_succeeds(interface: Interface, materialized: Run, page: Page) -
     page.goto(f"{interface.url}/runs/{materialized.run_id}")
     expect(page.get_by_text("Success", exact=True)).to_be_visible()
     expect(page.get_by_text("partition: vessels_ocr_1")).to_be_visible()
-    expect(page.get_by_text("5 checks")).to_be_visible()
+    expect(page.get_by_text("6 checks")).to_be_visible()
 
 
 def test_only_the_pages_of_the_dataset_were_read(interface: Interface, materialized: Run, page: Page) -> None:

@@ -38,7 +38,7 @@ def _wait(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 
 def test_one_slot_serves_in_order_of_arrival(start: Any) -> None:
-    talk = start(_settings(time=replace(QUICK, decode_rate=100)))
+    talk = start(_settings(time=replace(QUICK, decode_rate=25)))
 
     async def ask_one_after_the_other() -> None:
         async with httpx.AsyncClient(base_url=talk.simulator.url, timeout=20) as client:

@@ -132,7 +132,7 @@ def test_a_full_queue_is_503_without_retry_after(start: Any) -> None:
             held = []
             for number in (1, 2):
                 held.append(asyncio.create_task(client.post("/v1/chat/completions", json=talk.body())))
-                await talk.until(lambda talk, number=number: sum(queued(talk)) == number)
+                await talk.until(lambda talk, number=number: talk.simulator.summary().in_flight == number)
             refused = await client.post("/v1/chat/completions", json=talk.body())
             for task in held:
                 task.cancel()
