@@ -8,7 +8,7 @@ from preannotation_assets.model_servers.stream_choice import StreamChoice
 
 __all__ = ["access_headers", "read_secret", "stream_choice", "wants_stream"]
 
-_FEW_SLOTS: Final = 16
+_MOST_STREAMS: Final = 256
 
 
 def read_secret(environment: Mapping[str, str], variable: str) -> str:
@@ -39,11 +39,12 @@ def access_headers(environment: Mapping[str, str]) -> dict[str, str]:
 def stream_choice(choice: StreamChoice, max_in_flight: int) -> StreamChoice:
     """What ``auto`` means for an endpoint that is given so many requests at once.
 
-    An answer that does not end is given up early only over a stream. Of a few slots it would hold one for
-    minutes; of hundreds it holds little, and a stream costs processor time for each token.
+    Only over a stream an answer that does not end is given up early, and a server that writes slowly is not
+    taken for a silent one. With more requests than that what a stream costs, processor time for each token,
+    adds up.
     """
-    few = max_in_flight <= _FEW_SLOTS
-    return StreamChoice.always if choice is StreamChoice.auto and few else choice
+    is_cheap = max_in_flight <= _MOST_STREAMS
+    return StreamChoice.always if choice is StreamChoice.auto and is_cheap else choice
 
 
 def wants_stream(choice: StreamChoice, endpoint: str) -> bool:

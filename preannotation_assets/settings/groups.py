@@ -212,8 +212,8 @@ class AskingSettings(SettingsGroup):
     )
     stream: StreamChoice = Field(
         default=StreamChoice.auto,
-        description="Whether answers are streamed; auto streams over https, and where max_in_flight is 16 or "
-        "less. An endless answer is given up early only over a stream.",
+        description="Whether answers are streamed; auto streams over https, and elsewhere where "
+        "max_in_flight is 256 or less. An endless answer is given up early only over a stream.",
     )
     min_in_flight: Annotated[int, _SELDOM] = Field(
         default=1, ge=1, description="Requests in flight at an overloaded server: not fewer."

@@ -193,9 +193,10 @@ def test_only_https_is_streamed_unless_told_otherwise() -> None:
     assert not wants_stream(StreamChoice.never, "https://gpu.example")
 
 
-def test_an_endless_answer_is_to_hold_none_of_a_few_slots() -> None:
+def test_answers_are_streamed_unless_so_many_are_in_flight_that_it_costs_too_much() -> None:
     assert stream_choice(StreamChoice.auto, 4) is StreamChoice.always
-    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.auto
+    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.always
+    assert stream_choice(StreamChoice.auto, 257) is StreamChoice.auto
     assert stream_choice(StreamChoice.never, 4) is StreamChoice.never
     assert stream_choice(StreamChoice.always, 256) is StreamChoice.always
 
