@@ -18,7 +18,6 @@ __all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 _FAILURES_LOOKED_AT: Final = 100
 _FEWEST_FAILURES: Final = 20
 # To read so many tokens takes about the time that one is written in.
-_TOKENS_READ_TO_A_TOKEN: Final = 40.0
 # Where a task names no reason.
 _UNKNOWN: Final = "unknown"
 
@@ -199,7 +198,7 @@ class Dispatcher:
                 report.available,
                 latency=report.latency_seconds,
                 queue=report.queue_seconds,
-                work=_work(report),
+                work=report.work,
             )
             self.pool.record(endpoint, feedback, time.monotonic())
         self._count(endpoint, report)
@@ -290,10 +289,3 @@ class Dispatcher:
         complaint = self._settled.complaint(self._limits.max_failure_rate)
         if complaint:
             self.stop(complaint)
-
-
-def _work(report: PermitReport) -> float:
-    """What a server did for a request, in written tokens; 1 where it tells no tokens."""
-    if report.answer_tokens is None:
-        return 1.0
-    return report.answer_tokens + (report.prompt_tokens or 0) / _TOKENS_READ_TO_A_TOKEN

@@ -29,6 +29,9 @@ __all__ = [
 LINE_LIMIT: Final = 64 * 1024
 """The longest message in bytes."""
 
+# Of a prompt, in the time that one is written.
+_TOKENS_READ_TO_A_TOKEN: Final = 40.0
+
 
 @dataclass(frozen=True, slots=True)
 class PermitAddress:
@@ -87,6 +90,17 @@ class PermitReport:
     warm_up_seconds: float | None = None
     warm_up_prompt_tokens: int | None = None
     warm_up_prompt_seconds: float | None = None
+
+    @property
+    def work(self) -> float:
+        """What the server did for it: tokens written, and those of the text read; 1 where none are told.
+
+        The instructions before the text are in the server's prefix cache. Counted with each request they
+        would make short answers look like much work, and the short ones come back first.
+        """
+        if self.answer_tokens is None:
+            return 1.0
+        return self.answer_tokens + self.done_tokens / _TOKENS_READ_TO_A_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
