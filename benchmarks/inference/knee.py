@@ -1,6 +1,5 @@
 """The limit on servers with continuous batching: what it ends at, beside fixed numbers, over HTTP."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.inference.asking import RunTasks, ask_what_is_open, prepare
+from benchmarks.inference.servers import started
 from preannotation_assets.model_servers.exchange import HttpRequest
 from preannotation_assets.model_servers.openai.server import OpenAIServer
 from preannotation_assets.model_servers.server import ModelServer
@@ -153,12 +153,5 @@ def _serve(saturation: _Saturation) -> Iterator[str]:
     }
     command = [sys.executable, "-m", "preannotation_assets.simulator.openai", "--no-habits"]
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        yield line.split()[-1]
-    finally:
-        process.terminate()
-        process.wait(10)
-        if process.stdout:
-            process.stdout.close()
+    with started([*command, *arguments]) as url:
+        yield url

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Load", "Speed", "count_requests", "reset", "serve", "slot_load"]
+__all__ = ["Load", "Speed", "count_requests", "reset", "serve", "slot_load", "started"]
 
 _SLOTS = 4
 
@@ -55,7 +55,14 @@ def serve(speed: Speed) -> Iterator[str]:
     )
     command = [sys.executable, "-m", "preannotation_assets.simulator", "--port", "0", "--load-seconds", "0"]
     options = ["--slots", str(speed.slots), "--prefill-rate", "1000000", *pace]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    with started([*command, *options]) as url:
+        yield url
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Iterator[str]:
+    """A stand-in for the time of the block; gives the URL, the last word of its first line."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
         yield line.split()[-1]
