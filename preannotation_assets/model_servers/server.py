@@ -64,7 +64,10 @@ class ModelServer(Protocol):
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
     ) -> HttpRequest:
-        """The request about one text; a ``variation`` above 0 asks again for an unusable answer."""
+        """The request about one text; a ``variation`` above 0 asks again for an unusable answer.
+
+        The text is in it once, as ``Prompt.messages`` has it, and nothing else depends on the text.
+        """
 
     def read(self, exchange: Exchange, model: str) -> Outcome:
         """What an exchange means. For a reply it may cost a millisecond: give the permit back before."""
