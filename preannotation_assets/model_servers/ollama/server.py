@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
-from preannotation_assets.model_servers.access import access_headers
+from preannotation_assets.model_servers.access import access_headers, all_secrets
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
 from preannotation_assets.model_servers.ollama.model_lists import (
@@ -57,8 +57,16 @@ class OllamaServer:
         return f"run ollama pull {model} on each"
 
     def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those of Cloudflare Access: Ollama itself has no login."""
-        return access_headers(environment)
+        """Those for an endpoint that is not told; ``headers_for`` takes its place."""
+        return all_secrets(environment, with_key=False)
+
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """Those of Cloudflare Access: Ollama itself has no login.
+
+        Raises:
+            SettingsError: one of them has characters that no header can carry.
+        """
+        return access_headers(endpoint, environment)
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
