@@ -75,10 +75,11 @@ class ChatClient:
         self._server = server
         self._timeouts = timeouts
         self._stream = stream
-        self._headers = {**_HEADERS, **server.headers(environment)}
+        self._environment = environment
         self._frames = RequestFrames(server)
-        self._connections = Connections()
+        self._connections = Connections(environment)
         self._urls: dict[str, httpx.URL] = {}
+        self._headers: dict[str, httpx.Headers] = {}
         # Silence and length of an answer are bounded by `_receive`, where the first token has its own.
         timeout = httpx.Timeout(connect=timeouts.connect, read=None, write=timeouts.write, pool=timeouts.pool)
         self._extensions = {"timeout": timeout.as_dict()}
@@ -92,7 +93,11 @@ class ChatClient:
     async def send(
         self, endpoint: str, template: RequestTemplate, chunk_text: str, variation: int, total_seconds: float
     ) -> Exchange:
-        """Asks about one chunk. Never raises for what a server or a network does."""
+        """Asks about one chunk. Never raises for what a server or a network does.
+
+        Raises:
+            SettingsError: there is no safe way to the endpoint.
+        """
         stream = wants_stream(self._stream, endpoint)
         request, body = self._frames.encode(template, chunk_text, stream=stream, variation=variation)
         watch = EndlessWatch(self._server.stream_delta, chunk_text) if stream else None
@@ -179,6 +184,7 @@ class ChatClient:
         address = f"{endpoint}{request.path}"
         if (url := self._urls.get(address)) is None:
             url = self._urls[address] = httpx.URL(address)
-        return httpx.Request(
-            request.method, url, headers=self._headers, content=body, extensions=self._extensions
-        )
+        if (headers := self._headers.get(endpoint)) is None:
+            secrets = self._server.headers_for(endpoint, self._environment)
+            headers = self._headers[endpoint] = httpx.Headers({**_HEADERS, **secrets})
+        return httpx.Request(request.method, url, headers=headers, content=body, extensions=self._extensions)
