@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 _POLICY: Final = RetryPolicy()
-_QUICK_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def identify_model(
     """Asks every endpoint for its version and for the model's digest.
 
     Where that needs work of the model and the server is too busy for it, it waits as the policy does, until
-    ``first_token`` seconds are over. Every other request may take 60 s.
+    ``first_token`` seconds are over. Every other request may take ``small`` seconds.
 
     Raises:
         EndpointError: an endpoint cannot be reached, is of another kind, or is too old.
@@ -73,7 +72,7 @@ def identify_model(
     with BlockingExchanger(server, environment, timeouts.connect) as exchanger:
         identities = {
             endpoint: server.identify(
-                endpoint, model, _PatientFetcher(exchanger, server, endpoint, timeouts.first_token, policy)
+                endpoint, model, _PatientFetcher(exchanger, server, endpoint, timeouts, policy)
             )
             for endpoint in endpoints
         }
@@ -104,18 +103,18 @@ def _one_model(server: ModelServer, model: str, identities: Mapping[str, Endpoin
 class _PatientFetcher:
     """Sends requests to one endpoint, one after the other.
 
-    What has a body is work for the model, which may wait in the server's queue for ``working_seconds``. It is
-    sent again as long as the server refuses it for load (429, 503).
+    What has a body is work for the model, which may wait in the server's queue for ``first_token``
+    seconds. It is sent again as long as the server refuses it for load (429, 503).
     """
 
     exchanger: BlockingExchanger
     server: ModelServer
     endpoint: str
-    working_seconds: float
+    timeouts: Timeouts
     policy: RetryPolicy
 
     def __call__(self, request: HttpRequest) -> Exchange:
-        deadline = time.monotonic() + self.working_seconds
+        deadline = time.monotonic() + self.timeouts.first_token
         random_source = random.Random()  # noqa: S311
         failures = 0
         while True:
@@ -130,7 +129,7 @@ class _PatientFetcher:
             time.sleep(delay)
 
     def _exchange(self, request: HttpRequest) -> Exchange:
-        seconds = _QUICK_SECONDS if request.body is None else self.working_seconds
+        seconds = self.timeouts.small if request.body is None else self.timeouts.first_token
         exchange = self.exchanger.exchange(self.endpoint, request, Bounds.of_small_reply(seconds))
         error = lost_error(self.server, exchange, request)
         if error:

@@ -20,7 +20,6 @@ from preannotation_assets.model_servers.template import RequestTemplate
 __all__ = ["preload"]
 
 _POLICY: Final = RetryPolicy()
-_QUICK_SECONDS: Final = 60.0
 
 
 def preload(
@@ -59,7 +58,7 @@ async def _load_all(
 ) -> None:
     async with Exchanger(server, environment, timeouts.connect) as exchanger:
         deadline = time.monotonic() + timeouts.load
-        loading = _Loading(exchanger, server, template, request, policy, deadline)
+        loading = _Loading(exchanger, server, template, request, policy, deadline, timeouts.small)
         tasks = [asyncio.create_task(loading.load(endpoint)) for endpoint in endpoints]
         try:
             for ended in asyncio.as_completed(tasks):
@@ -72,7 +71,7 @@ async def _load_all(
 
 @dataclass(frozen=True, slots=True)
 class _Loading:
-    """Loads the model until ``deadline``, by the monotonic clock."""
+    """Loads the model until ``deadline``, by the monotonic clock; a look at it may take ``small_seconds``."""
 
     exchanger: Exchanger
     server: ModelServer
@@ -80,6 +79,7 @@ class _Loading:
     request: HttpRequest
     policy: RetryPolicy
     deadline: float
+    small_seconds: float
 
     async def load(self, endpoint: str) -> None:
         """Asks one endpoint until it has loaded the model.
@@ -113,7 +113,7 @@ class _Loading:
     async def _check_loaded(self, endpoint: str) -> None:
         request = self.server.loaded_request()
         if request is not None:
-            exchange = await self._exchange(endpoint, request, _QUICK_SECONDS)
+            exchange = await self._exchange(endpoint, request, self.small_seconds)
             error = lost_error(self.server, exchange, request)
             if error:
                 raise error
