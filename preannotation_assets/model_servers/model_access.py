@@ -10,11 +10,11 @@ from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.preflight import (
     ModelIdentity,
     identify_model,
-    preload,
     require_honoured_schema,
     require_room,
     require_served_context,
 )
+from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
