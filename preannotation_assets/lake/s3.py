@@ -168,7 +168,7 @@ class S3ObjectStore:
     def read(self, key: str, most_bytes: int | None = None) -> bytes:
         """Return the whole object; raises ObjectNotFoundError, and StorageError where it is larger."""
         content = io.BytesIO()
-        fetch_whole(self._object(key), content, _PUT_BYTES if most_bytes is None else most_bytes)
+        fetch_whole(self._object(key), content, most_bytes)
         return content.getvalue()
 
     def open(self, key: str) -> ObjectReader:
@@ -182,7 +182,7 @@ class S3ObjectStore:
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
         with local_errors(str(path)), staged_file(path.parent) as staged:
-            stat = fetch_whole(self._object(key), staged.stream, _PUT_BYTES)
+            stat = fetch_whole(self._object(key), staged.stream, None)
             staged.replace(path)
         return stat
 

@@ -71,21 +71,24 @@ class S3Object:
             Bucket=self.bucket, Key=self.name, Range=f"bytes={start}-{stop - 1}", IfMatch=f'"{etag}"'
         )
 
-    def blocks(self, found: "GetObjectOutputTypeDef", most: int) -> Iterator[bytes]:
+    def blocks(self, found: "GetObjectOutputTypeDef", most: int | None) -> Iterator[bytes]:
         """Yield the body of a reply, counted.
 
         Raises:
-            StorageError: It is longer than ``most`` bytes, or than it announces, or announces no length.
+            StorageError: It is longer than ``most`` bytes, if given, or than it announces, or announces no
+                length.
         """
         announced, received = found.get("ContentLength"), 0
         with closing(found["Body"]) as body:
-            if announced is None or announced > most:
-                raise self._excess(announced, most)
+            if announced is None:
+                raise self.other_bytes("it announces no length")
+            if most is not None and announced > most:
+                raise self.other_bytes(f"{announced} where there are at most {most}")
             for block in body.iter_chunks(_COPY_BYTES):
                 received += len(block)
                 self.counter.add_bytes(len(block))
                 if received > announced:
-                    raise self._excess(None, announced)
+                    raise self.other_bytes(f"more than the {announced} that it announces")
                 yield block
 
     def check(self, expected: str | None, digest: str) -> None:
@@ -99,9 +102,9 @@ class S3Object:
                 f"{self.uri} is damaged", "its content does not have the SHA-256 it was written with"
             )
 
-    def _excess(self, announced: int | None, most: int) -> StorageError:
-        size = "more" if announced is None else f"{announced}"
-        return StorageError(f"the store of {self.uri} gives {size} bytes where there are at most {most}")
+    def other_bytes(self, reason: str) -> StorageError:
+        """Return what is to be raised where a reply is not about what was asked for."""
+        return StorageError(f"the store of {self.uri} gives other bytes than it is asked for", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,8 @@ class _Part:
     sha256: str | None
 
 
-def fetch_whole(source: S3Object, target: BinaryIO, most: int) -> ObjectStat:
-    """Fill ``target`` with the object, which has at most ``most`` bytes.
+def fetch_whole(source: S3Object, target: BinaryIO, most: int | None) -> ObjectStat:
+    """Fill ``target`` with the object, which has at most ``most`` bytes, if given.
 
     Raises:
         ObjectNotFoundError: There is none.
@@ -140,7 +143,7 @@ def _repeated(source: S3Object, fetch: Callable[[], Fetched]) -> Fetched:
         return fetch()
 
 
-def _fetch_once(source: S3Object, target: BinaryIO, most: int) -> ObjectStat:
+def _fetch_once(source: S3Object, target: BinaryIO, most: int | None) -> ObjectStat:
     # Translated here, so that only a broken body is asked for again.
     with translated(source.uri):
         found = source.get()
@@ -209,7 +212,8 @@ class S3Ranges:
                 if error_code(error) not in _EMPTY:
                     raise
                 found = self._source.get()
-        return self._part(found, _TAIL_BYTES)
+        # A server that does not know ranges gives the whole object.
+        return self._part(found, _TAIL_BYTES if "ContentRange" in found else None)
 
     def _fetch(self, start: int, stop: int) -> bytes:
         return _repeated(self._source, lambda: self._fetch_range(start, stop))
@@ -225,7 +229,7 @@ class S3Ranges:
             # A server that ignores If-Match.
             raise self._replaced()
         if (part.start, len(part.content)) != (start, stop - start):
-            raise self._other_bytes()
+            raise self._source.other_bytes("its range is another")
         return part.content
 
     def _ask_for(self, start: int, stop: int) -> "GetObjectOutputTypeDef | S3Fault":
@@ -235,23 +239,20 @@ class S3Ranges:
         except FAULTS as fault:
             return fault
 
-    def _part(self, found: "GetObjectOutputTypeDef", most: int) -> _Part:
-        """Read a reply that has at most so many bytes of the object; FAULTS pass through."""
+    def _part(self, found: "GetObjectOutputTypeDef", most: int | None) -> _Part:
+        """Read a reply with at most so many bytes of the object; botocore's errors pass through."""
         content = b"".join(self._source.blocks(found, most))
         start, size = 0, len(content)
         if "ContentRange" in found:
             place = _CONTENT_RANGE.fullmatch(found["ContentRange"])
             if place is None or int(place["last"]) - int(place["first"]) != len(content) - 1:
-                raise self._other_bytes()
+                raise self._source.other_bytes("its range is another")
             start, size = int(place["first"]), int(place["size"])
         return _Part(start, content, size, bare(found["ETag"]), found["Metadata"].get(SHA256))
 
     def _check_whole(self) -> None:
         if self._held_start == 0:
             self._source.check(self._tail.sha256, hashlib.sha256(self._held).hexdigest())
-
-    def _other_bytes(self) -> StorageError:
-        return StorageError(f"the store of {self._source.uri} gives other bytes than it is asked for")
 
     def _replaced(self) -> ConflictError:
         return ConflictError(f"{self._source.uri} was replaced while it was read", "read it again")
