@@ -21,6 +21,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from preannotation_assets.errors import ObjectNotFoundError, StorageError, raise_alone
 
@@ -37,17 +38,28 @@ __all__ = [
     "translated",
 ]
 
-# The last three are what botocore's parsers raise for a reply that no S3 server gives: another kind of
-# document, a date that is none, a header that is missing. The first of them quotes the document.
-S3Fault: TypeAlias = ClientError | BotoCoreError | ResponseParserError | ValueError | KeyError
-FAULTS: Final = (ClientError, BotoCoreError, ResponseParserError, ValueError, KeyError)
+# What botocore lets through: of urllib3, where an error document or a listing breaks off; of its parsers,
+# where the reply is another kind of document, which the exception quotes, a date is none, a header is
+# missing; and of its search for the bucket's region, where every request is redirected.
+S3Fault: TypeAlias = (
+    ClientError | BotoCoreError | HTTPError | ResponseParserError | ValueError | KeyError | RecursionError
+)
+FAULTS: Final = (
+    ClientError,
+    BotoCoreError,
+    HTTPError,
+    ResponseParserError,
+    ValueError,
+    KeyError,
+    RecursionError,
+)
 """Everything that a request to a store, and the reading of its reply, may raise."""
 
 NO_OBJECT: Final = ("NoSuchKey", "404", "NotFound")
 """Codes of a missing object; a HEAD reply has no body, and so only the status."""
 
-UNREACHABLE: Final = (NoConnectionError, HTTPClientError, IncompleteReadError)
-"""What botocore raises when there is no reply, or one that breaks off."""
+UNREACHABLE: Final = (NoConnectionError, HTTPClientError, IncompleteReadError, HTTPError)
+"""What is raised when there is no reply, or one that breaks off."""
 
 _CODES: Final = frozenset(
     (
