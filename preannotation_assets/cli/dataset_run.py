@@ -114,7 +114,7 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     steps: list[Callable[[], object]] = [
         lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
-        lambda: resources["storage"].open().check_writable(),
+        resources["storage"].open_for_publishing,
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
         lambda: access.identify(os.environ),
     ]

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from preannotation_assets.errors import BatchError, StorageError
+from preannotation_assets.errors import BatchError, StorageError, raise_alone
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
@@ -40,8 +40,9 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
-        raise StorageError(f"{store.uri(key)} is not a {kind.__name__}", f"look at {place}") from None
+        # The field only: deeper down are keys and values of whoever wrote it.
+        place = str((*error.errors(include_input=False, include_url=False)[0]["loc"], "it")[0])
+        raise_alone(StorageError(f"{store.uri(key)} is not a {kind.__name__}", f"look at {place}"))
 
 
 def require_manifest(

@@ -66,11 +66,7 @@ def pages(
     and recorded; they end up as failed in the published manifest.
     """
     began = time.monotonic()
-    store = storage.open()
-    store.check_writable()
-    conditional_writes = store.supports_conditional_writes()
-    if not conditional_writes:
-        context.log.warning("the store ignores conditional writes: never publish from two places at once")
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     sweep_dead_writers(store, layout)
     doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
@@ -92,7 +88,6 @@ def pages(
             "doc_ids_not_found": manifest.doc_ids_not_found,
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(manifest.pages, seconds),
-            "conditional_writes": conditional_writes,
             "location": MetadataValue.path(store.uri(layout.stage("pages", manifest.version))),
         },
     )

@@ -110,7 +110,7 @@ def suggestions(
     as a whole, and its manifest after it.
     """
     began = time.monotonic()
-    store = storage.open()
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     outputs = require_manifest(
         store,

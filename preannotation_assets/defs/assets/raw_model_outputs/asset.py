@@ -85,7 +85,7 @@ def raw_model_outputs(
     so, chunks with an improbable value are asked about once more, to compare.
     """
     began = time.monotonic()
-    store = storage.open()
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
