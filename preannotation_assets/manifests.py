@@ -28,8 +28,9 @@ class _Manifest(BaseModel):
 class FailedPage(_Manifest):
     """A page without suggestions because something went wrong.
 
-    ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, else a ``Reason``
-    (model_servers/outcomes.py).
+    ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, a ``Reason``
+    (model_servers/outcomes.py) where a text of it has no answer, else a ``PageFailure``
+    (extraction/page_failures.py).
     """
 
     doc_id: str
