@@ -17,6 +17,7 @@ __all__ = [
     "ModelError",
     "ObjectNotFoundError",
     "PreannotationError",
+    "RowsLostError",
     "RunStoppedError",
     "RuntimeMissingError",
     "SettingsError",
@@ -125,3 +126,9 @@ class VerificationError(PreannotationError):
     """Rows about to be published, or already published, break the contract."""
 
     code = "verification"
+
+
+class RowsLostError(PreannotationError):
+    """A publication would take away more of the rows before than is allowed; what was published stays."""
+
+    code = "rows_lost"

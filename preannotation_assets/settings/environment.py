@@ -19,6 +19,7 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
+    publishing: PublishingSettings = Field(default_factory=PublishingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod
