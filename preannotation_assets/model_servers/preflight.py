@@ -18,6 +18,7 @@ from preannotation_assets.errors import (
     ModelError,
     SettingsError,
 )
+from preannotation_assets.extraction.argilla_rules import MOST_AGENT_CHARACTERS, agent_of, is_agent
 from preannotation_assets.extraction.prompt import Prompt
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.http_client import Timeouts
@@ -31,6 +32,7 @@ __all__ = [
     "ModelIdentity",
     "identify_model",
     "preload",
+    "require_agent",
     "require_honoured_schema",
     "require_room",
     "require_served_context",
@@ -38,6 +40,7 @@ __all__ = [
 
 _POLICY: Final = RetryPolicy()
 _IDENTITY_SECONDS: Final = 60.0
+_LONGEST_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,24 @@ def require_honoured_schema(server: ModelServer, prompt: Prompt) -> None:
     problems = server.lint_schema(prompt.answer_schema)
     if problems:
         raise LabelSchemeError(f"{server.kind} would not keep to the answer schema", "; ".join(problems[:3]))
+
+
+def require_agent(template: RequestTemplate) -> None:
+    """Makes sure that Argilla takes suggestions in the model's name, which is told with them.
+
+    Raises:
+        ModelError: it has characters that Argilla refuses, or is too long together with its version.
+    """
+    agent = agent_of(template.model, template.model_version)
+    if is_agent(agent):
+        return
+    shown = template.model[:_LONGEST_SHOWN] + "…" * (len(template.model) > _LONGEST_SHOWN)
+    longest = MOST_AGENT_CHARACTERS - (len(agent) - len(template.model))
+    raise ModelError(
+        f"Argilla takes no suggestions of a model named {shown!r}",
+        f"give it a name of at most {longest} letters, digits and _:./- at its server (ollama cp,"
+        " --served-model-name of vLLM, --alias of llama-server), and set PREANNOTATION_MODEL to that",
+    )
 
 
 def require_room(prompt: Prompt, chunk_tokens: int, options: ModelOptions) -> None:
