@@ -1,27 +1,33 @@
 """One request over HTTP, with every time-out explicit and no redirect followed."""
 
 import asyncio
-import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
 import httpx
 
 from preannotation_assets.model_servers.access import wants_stream
+from preannotation_assets.model_servers.connections import Connections
 from preannotation_assets.model_servers.endless import EndlessWatch
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
-from preannotation_assets.model_servers.outcomes import Outcome, Reason
+from preannotation_assets.model_servers.outcomes import Outcome, Reason, Unusable
+from preannotation_assets.model_servers.reply_body import MOST_REPLY_BYTES, ReplyBody, UnreadableBodyError
+from preannotation_assets.model_servers.request_frames import RequestFrames, encode_body
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["ChatClient", "Timeouts"]
 
-# vLLM closes a connection that was idle for 5 s; a request that meets that moment would be lost.
-_IDLE_SECONDS: Final = 3.0
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, application/x-ndjson, text/event-stream",
+    # What a server deflates could be any size; see ReplyBody.
+    "Accept-Encoding": "identity",
+    "User-Agent": "preannotation-assets",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,13 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    response: httpx.Response
+    """``given_up`` where it was left before its end, ``unreadable`` where that was because of its body."""
+
+    status: int
+    headers: httpx.Headers
     content: bytes
-    given_up: bool
+    given_up: bool = False
+    unreadable: bool = False
 
 
 class ChatClient:
@@ -65,50 +75,68 @@ class ChatClient:
         self._server = server
         self._timeouts = timeouts
         self._stream = stream
-        self._headers = {**server.headers(environment), "Content-Type": "application/json"}
-        self._tls = httpx.create_ssl_context()
-        self._all: list[httpx.AsyncClient] = []
-        self._idle: dict[str, list[httpx.AsyncClient]] = {}
+        self._environment = environment
+        self._frames = RequestFrames(server)
+        self._connections = Connections(environment)
+        self._urls: dict[str, httpx.URL] = {}
+        self._headers: dict[str, httpx.Headers] = {}
+        # Silence and length of an answer are bounded by `_receive`, where the first token has its own.
+        timeout = httpx.Timeout(connect=timeouts.connect, read=None, write=timeouts.write, pool=timeouts.pool)
+        self._extensions = {"timeout": timeout.as_dict()}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await asyncio.gather(*(client.aclose() for client in self._all))
+        await self._connections.close()
 
     async def send(
         self, endpoint: str, template: RequestTemplate, chunk_text: str, variation: int, total_seconds: float
     ) -> Exchange:
-        """Asks about one chunk. Never raises for what a server or a network does."""
+        """Asks about one chunk. Never raises for what a server or a network does.
+
+        Raises:
+            SettingsError: there is no safe way to the endpoint.
+        """
         stream = wants_stream(self._stream, endpoint)
-        request = self._server.chat_request(template, chunk_text, stream=stream, variation=variation)
+        request, body = self._frames.encode(template, chunk_text, stream=stream, variation=variation)
         watch = EndlessWatch(self._server.stream_delta, chunk_text) if stream else None
-        return await self._exchange(endpoint, request, total_seconds, watch)
+        return await self._exchange(endpoint, request, body, total_seconds, watch)
 
     async def warm_up(
         self, endpoint: str, template: RequestTemplate, total_seconds: float
     ) -> Exchange | None:
         """Has the constant part of the prompt read; None where this kind of server has no request for it."""
         request = self._server.warm_up_request(template)
-        return await self._exchange(endpoint, request, total_seconds) if request else None
+        if request is None:
+            return None
+        return await self._exchange(endpoint, request, encode_body(request), total_seconds)
 
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
+        if exchange.unreadable and exchange.is_reply:
+            return Unusable(Reason.INVALID_ANSWER)
         return self._server.read(exchange, template.model)
 
     async def digest(self, endpoint: str, template: RequestTemplate) -> str | None:
         """The digest that the endpoint has for the model by now; None where it does not say."""
         request = self._server.digest_request(template.model)
-        exchange = await self._exchange(endpoint, request, self._timeouts.connect + self._timeouts.write)
+        seconds = self._timeouts.connect + self._timeouts.write
+        exchange = await self._exchange(endpoint, request, encode_body(request), seconds)
         return None if exchange.lost else self._server.read_digest(exchange, template.model)
 
     async def _exchange(
-        self, endpoint: str, request: HttpRequest, total_seconds: float, watch: EndlessWatch | None = None
+        self,
+        endpoint: str,
+        request: HttpRequest,
+        body: bytes | None,
+        total_seconds: float,
+        watch: EndlessWatch | None = None,
     ) -> Exchange:
         began_at, began = time.time(), time.monotonic()
         try:
             async with asyncio.timeout(total_seconds):
-                received = await self._receive(endpoint, request, watch)
+                received = await self._receive(self._http_request(endpoint, request, body), endpoint, watch)
         except (httpx.ConnectTimeout, httpx.ConnectError):
             lost = Reason.UNREACHABLE
         except (httpx.TimeoutException, TimeoutError):
@@ -121,63 +149,42 @@ class ChatClient:
                 began_at,
                 time.monotonic() - began,
                 lost=None,
-                status=received.response.status_code,
-                headers=received.response.headers,
+                status=received.status,
+                headers=received.headers,
                 content=received.content,
                 given_up=received.given_up,
+                unreadable=received.unreadable,
                 request=request,
             )
         return Exchange(endpoint, began_at, time.monotonic() - began, lost)
 
-    async def _receive(self, endpoint: str, request: HttpRequest, watch: EndlessWatch | None) -> "_Received":
+    async def _receive(self, request: httpx.Request, endpoint: str, watch: EndlessWatch | None) -> _Received:
         """The response and its content; an inner time-out bounds every silence.
 
         What cannot end is left, which closes its connection: servers stop writing then.
         """
-        parts: list[bytes] = []
-        body = None if request.body is None else json.dumps(request.body).encode()
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._timeouts.first_token) as silence:
-            with self._connection(endpoint) as client:
-                url = f"{endpoint}{request.path}"
-                async with client.stream(request.method, url, content=body) as response:
-                    async for part in response.aiter_bytes():
-                        parts.append(part)
-                        if watch and watch.sees_no_end(part):
-                            whole_lines = b"".join(parts).rpartition(b"\n")[0]
-                            return _Received(response, whole_lines, given_up=True)
-                        silence.reschedule(loop.time() + self._timeouts.between_tokens)
-                    return _Received(response, b"".join(parts), given_up=False)
+        async with (
+            asyncio.timeout(self._timeouts.first_token) as silence,
+            self._connections.response(endpoint, request) as response,
+        ):
+            status, headers = response.status_code, response.headers
+            try:
+                body = ReplyBody(headers.get("content-encoding", ""), MOST_REPLY_BYTES)
+                async for part in response.aiter_raw():
+                    plain = body.add(part)
+                    if watch and watch.sees_no_end(plain):
+                        return _Received(status, headers, body.whole_lines(), given_up=True)
+                    silence.reschedule(loop.time() + self._timeouts.between_tokens)
+                return _Received(status, headers, body.whole())
+            except UnreadableBodyError:
+                return _Received(status, headers, b"", given_up=True, unreadable=True)
 
-    @contextmanager
-    def _connection(self, endpoint: str) -> Iterator[httpx.AsyncClient]:
-        """A client of its own for the time of a request.
-
-        One client for all looks at each of its connections several times a request: with 64 of them that
-        made 10.9 ms of CPU a request instead of 2.3.
-        """
-        idle = self._idle.setdefault(endpoint, [])
-        client = idle.pop() if idle else self._new_client()
-        try:
-            yield client
-        finally:
-            idle.append(client)
-
-    def _new_client(self) -> httpx.AsyncClient:
-        client = httpx.AsyncClient(
-            headers=self._headers,
-            follow_redirects=False,
-            verify=self._tls,
-            # Silence and length of an answer are bounded by `_receive`, where the first token has its own.
-            timeout=httpx.Timeout(
-                connect=self._timeouts.connect,
-                read=None,
-                write=self._timeouts.write,
-                pool=self._timeouts.pool,
-            ),
-            limits=httpx.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS
-            ),
-        )
-        self._all.append(client)
-        return client
+    def _http_request(self, endpoint: str, request: HttpRequest, body: bytes | None) -> httpx.Request:
+        address = f"{endpoint}{request.path}"
+        if (url := self._urls.get(address)) is None:
+            url = self._urls[address] = httpx.URL(address)
+        if (headers := self._headers.get(endpoint)) is None:
+            secrets = self._server.headers_for(endpoint, self._environment)
+            headers = self._headers[endpoint] = httpx.Headers({**_HEADERS, **secrets})
+        return httpx.Request(request.method, url, headers=headers, content=body, extensions=self._extensions)

@@ -59,12 +59,21 @@ class ModelServer(Protocol):
         """What to do where a model is missing, or another one than elsewhere."""
 
     def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The headers of every request; secrets come from the environment of the process that sends it."""
+        """Those for an endpoint that is not told; ``headers_for`` takes its place."""
+
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """The headers of every request to an endpoint; secrets only where the environment names it.
+
+        They come from the environment of the process that sends the request.
+        """
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
     ) -> HttpRequest:
-        """The request about one text; a ``variation`` above 0 asks again for an unusable answer."""
+        """The request about one text; a ``variation`` above 0 asks again for an unusable answer.
+
+        The text is in it once, as ``Prompt.messages`` has it, and nothing else depends on the text.
+        """
 
     def read(self, exchange: Exchange, model: str) -> Outcome:
         """What an exchange means. For a reply it may cost a millisecond: give the permit back before."""

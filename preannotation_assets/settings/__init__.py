@@ -1,6 +1,5 @@
 """The settings: defined once in ``groups`` and ``servers``, read from the environment by ``environment``."""
 
-from preannotation_assets.settings.endpoints import DEFAULT_ENDPOINT, parse_endpoint
 from preannotation_assets.settings.environment import Settings
 from preannotation_assets.settings.groups import (
     AskingSettings,
@@ -21,7 +20,6 @@ from preannotation_assets.settings.servers import (
 )
 
 __all__ = [
-    "DEFAULT_ENDPOINT",
     "AskingSettings",
     "ChunkingSettings",
     "GenerationSettings",
@@ -36,5 +34,4 @@ __all__ = [
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
-    "parse_endpoint",
 ]

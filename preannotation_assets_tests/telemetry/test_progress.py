@@ -74,10 +74,8 @@ async def _answer(server: PermitServer, count: int, *, names_nothing: bool) -> N
     async with PermitClient(server.address) as permits:
         for _ in range(count):
             await permits.acquire()
-            await permits.release()
-            await permits.report(
-                PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing)
-            )
+            permits.release()
+            permits.report(PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing))
 
 
 def _until(condition: Callable[[], bool]) -> None:

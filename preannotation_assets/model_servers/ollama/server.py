@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
-from preannotation_assets.model_servers.access import access_headers
+from preannotation_assets.model_servers.access import access_headers, all_secrets
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
 from preannotation_assets.model_servers.ollama.model_lists import (
@@ -34,10 +34,13 @@ from preannotation_assets.model_servers.outcomes import (
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
+from preannotation_assets.visible_text import visible_line
 
 __all__ = ["OllamaServer"]
 
 _OLDEST: Final = (0, 12, 6)
+_LONGEST_VERSION: Final = 40
+_NUMBERS: Final = re.compile(r"[0-9]{1,9}")
 _OK: Final = 200
 _JSON: Final = "application/json"
 _NDJSON: Final = "application/x-ndjson"
@@ -57,8 +60,16 @@ class OllamaServer:
         return f"run ollama pull {model} on each"
 
     def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those of Cloudflare Access: Ollama itself has no login."""
-        return access_headers(environment)
+        """Those for an endpoint that is not told; ``headers_for`` takes its place."""
+        return all_secrets(environment, with_key=False)
+
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """Those of Cloudflare Access: Ollama itself has no login.
+
+        Raises:
+            SettingsError: one of them has characters that no header can carry.
+        """
+        return access_headers(endpoint, environment)
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
@@ -124,7 +135,7 @@ class OllamaServer:
         """The digest that the endpoint has for the model by now; None where it does not say."""
         payload = _load_object(exchange.content) if exchange.status == _OK else None
         entry = find_model(payload, model) if payload else None
-        return read_digest(entry) if entry else None
+        return (read_digest(entry) or None) if entry else None
 
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request without messages, which loads the model with the options of the run."""
@@ -173,14 +184,15 @@ class OllamaServer:
         version = self._require_object(fetch(HttpRequest("GET", path)), path).get("version")
         if not isinstance(version, str):
             raise EndpointError(f"{endpoint} does not say which Ollama it is", "is it an Ollama server?")
-        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        shown = visible_line(version, _LONGEST_VERSION)
+        numbers = tuple(int(number) for number in _NUMBERS.findall(shown)[:3])
         # A build from source calls itself 0.0.0.
         if numbers != (0, 0, 0) and numbers < _OLDEST:
             raise EndpointError(
-                f"{endpoint} runs Ollama {version[:40]}, which cuts prompts that are too long without a word",
+                f"{endpoint} runs Ollama {shown}, which cuts prompts that are too long without a word",
                 f"update it to {'.'.join(map(str, _OLDEST))} or later",
             )
-        return version
+        return shown
 
     def _require_object(self, exchange: Exchange, path: str) -> dict[str, object]:
         endpoint = exchange.endpoint
@@ -212,7 +224,7 @@ def _cloud_error(model: str) -> ModelError:
 
 
 def _checked_digest(digest: str, endpoint: str, model: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
+    if not digest:
         raise ModelError(
             f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
         )
