@@ -18,6 +18,7 @@ __all__ = [
     "ModelError",
     "ObjectNotFoundError",
     "PreannotationError",
+    "RowsLostError",
     "RunStoppedError",
     "RuntimeMissingError",
     "SettingsError",
@@ -133,6 +134,12 @@ class VerificationError(PreannotationError):
     """Rows about to be published, or already published, break the contract."""
 
     code = "verification"
+
+
+class RowsLostError(PreannotationError):
+    """A publication would take away more of the rows before than is allowed; what was published stays."""
+
+    code = "rows_lost"
 
 
 def raise_alone(error: PreannotationError) -> NoReturn:

@@ -116,7 +116,7 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
         lambda: _require_pages(resources["warehouse"], request.dataset),
         resources["storage"].open_for_publishing,
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
-        lambda: access.identify(os.environ),
+        lambda: access.template(access.identify(os.environ), access.prompt(label_scheme.load())),
     ]
     problems = []
     for step in steps:
@@ -124,7 +124,8 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
             step()
         except PreannotationError as error:
             problems.append(" ".join(str(error).split()))
-    return problems
+    # The label scheme is needed twice.
+    return list(dict.fromkeys(problems))
 
 
 def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:

@@ -20,6 +20,7 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
+    publishing: PublishingSettings = Field(default_factory=PublishingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod

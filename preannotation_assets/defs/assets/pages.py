@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -28,7 +29,7 @@ from preannotation_assets.lake.batch import (
 )
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
-from preannotation_assets.tasks.snapshot_pages import write_snapshot
+from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
 from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["PagesConfig", "pages"]
@@ -118,7 +119,11 @@ def _snapshot(
     doc_ids: Sequence[str] | None,
     pages_a_part: int,
 ) -> PagesManifest:
-    """Writes a new version, or keeps the present one, in its own parts, when no page has changed."""
+    """Writes a new version, or keeps the present one, in its own parts, when no page has changed.
+
+    Raises:
+        BatchError: there is no page, or none that can be used.
+    """
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
@@ -130,6 +135,7 @@ def _snapshot(
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
     snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
+    _require_a_page(layout.dataset, snapshot)
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
@@ -150,6 +156,17 @@ def _snapshot(
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
     return manifest
+
+
+def _require_a_page(dataset: str, snapshot: Snapshot) -> None:
+    """Makes sure that there is a page to ask about: of failed ones alone nothing would be published."""
+    if not snapshot.pages:
+        faults = Counter(page.reason for page in snapshot.failed_pages)
+        counted = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.items()))
+        raise BatchError(
+            f"no page of {dataset} can be used: {counted}",
+            "mend the view; sql/motherduck/PREANNOTATION_SCHEMA.md says what each means",
+        )
 
 
 def _noting_doc_ids(rows: Iterable[SourceRow], seen: set[str]) -> Iterator[SourceRow]:
