@@ -97,6 +97,8 @@ class _Inputs:
     deps=[raw_model_outputs],
     code_version=_CODE,
     metadata=column_schema(SUGGESTIONS),
+    # Nothing: without it Dagster takes anything.
+    config_schema={},
 )
 def suggestions(
     context: AssetExecutionContext,
