@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
 
-__all__ = ["own_process"]
+__all__ = ["end_with_code_server", "own_process"]
 
 
 class _OwnProcessExecutor(InProcessExecutor):
@@ -33,7 +33,7 @@ class _OwnProcessExecutor(InProcessExecutor):
     ) -> Iterator[DagsterEvent]:
         """The steps, one after the other."""
         with run_lock(Path(plan_context.instance.root_directory), plan_context.run_id):
-            _end_with_code_server()
+            end_with_code_server()
             yield from super().execute(plan_context, execution_plan)
 
 
@@ -43,7 +43,7 @@ def own_process(_: InitExecutorContext) -> Executor:
     return _OwnProcessExecutor(RetryMode.ENABLED)
 
 
-def _end_with_code_server() -> None:
+def end_with_code_server() -> None:
     """Interrupts this process when the one that started it is gone, as a termination of the run would."""
     code_server = multiprocessing.parent_process()
     if code_server is None:

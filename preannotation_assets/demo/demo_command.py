@@ -12,7 +12,7 @@ from typing import Final
 from dagster import DagsterInstance
 
 from preannotation_assets.demo.sample import write_sample_database
-from preannotation_assets.demo.services import run_services
+from preannotation_assets.demo.services import run_dagster
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
 from preannotation_assets.recovery import prepare_instance
@@ -63,7 +63,7 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
             "PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints),
         }
         _say(f"Dagster will be on http://{_HOST}:{free_port}; stop it with Ctrl-C")
-        return run_services(Path(folder), lock, free_port, environment)
+        return run_dagster(Path(folder), lock, free_port, environment)
 
 
 def _free_port(port: int) -> int:

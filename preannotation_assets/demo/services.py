@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from preannotation_assets.demo import process_group
 from preannotation_assets.demo.process_group import end_group
 from preannotation_assets.errors import SettingsError
 
-__all__ = ["run_services"]
+__all__ = ["Commands", "run_dagster", "run_services"]
 
 _PACKAGE: Final = __name__.partition(".")[0]
 _LOOK_SECONDS: Final = 0.5
@@ -35,35 +36,54 @@ load_from:
 """
 
 
-def run_services(folder: Path, lock: int, port: int, environment: Mapping[str, str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What to start, each without the Python before it; the others when the first listens on ``socket``."""
+
+    first: Sequence[str]
+    socket: Path
+    others: Sequence[Sequence[str]]
+
+
+def run_dagster(folder: Path, lock: int, port: int, environment: Mapping[str, str]) -> int:
+    """Runs one code server, the web server and the daemon, as `run_services` does.
+
+    ``folder`` is a private one for the socket and the workspace.
+    """
+    address, workspace = folder / "code.sock", folder / "workspace.yaml"
+    workspace.write_text(_WORKSPACE.format(socket=address, name=_PACKAGE), "utf-8")
+    commands = Commands(
+        ["-m", "dagster", "code-server", "start", "--socket", str(address),
+         "--module-name", f"{_PACKAGE}.definitions", "--location-name", _PACKAGE, "--log-level", "warning"],
+        address,
+        [
+            ["-m", f"{_PACKAGE}.web_server", "--workspace", str(workspace), "--port", str(port)],
+            ["-m", "dagster._daemon", "run", "--workspace", str(workspace)],
+        ],
+    )  # fmt: skip
+    return run_services(commands, lock, environment)
+
+
+def run_services(commands: Commands, lock: int, environment: Mapping[str, str]) -> int:
     """Runs them until this process is told to end, or one of them ends; the exit status.
 
-    ``folder`` is a private one for the socket and the workspace; ``lock`` is the file of the interface's
-    lock, held by the keeper as long as anything of the group may live.
+    ``lock`` is the file of the interface's lock, held by the keeper as long as anything of
+    the group may live.
 
     Raises:
-        SettingsError: the code server does not start.
+        SettingsError: the first one does not listen.
     """
-    address = folder / "code.sock"
-    workspace = folder / "workspace.yaml"
-    workspace.write_text(_WORKSPACE.format(socket=address, name=_PACKAGE), "utf-8")
     with _told_to_end() as told:
         services = _Services(environment, lock)
         try:
-            services.start(
-                "-m", "dagster", "code-server", "start", "--socket", str(address),
-                "--module-name", f"{_PACKAGE}.definitions", "--location-name", _PACKAGE,
-                "--log-level", "warning",
-            )  # fmt: skip
+            services.start(commands.first)
             deadline = time.monotonic() + _CODE_SERVER_SECONDS
-            while not _answers(address) and not told():
+            while not _answers(commands.socket) and not told():
                 if services.ended() or time.monotonic() > deadline:
                     raise SettingsError("Dagster's code server did not start", "see what it said above")
             if not told():
-                services.start(
-                    "-m", f"{_PACKAGE}.web_server", "--workspace", str(workspace), "--port", str(port)
-                )
-                services.start("-m", "dagster._daemon", "run", "--workspace", str(workspace))
+                for command in commands.others:
+                    services.start(command)
             while not told():
                 if name := services.ended():
                     _say(f"{name} has ended by itself, so all of Dagster ends")
@@ -82,7 +102,7 @@ class _Services:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._keeper: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str) -> None:
+    def start(self, arguments: Sequence[str]) -> None:
         """Starts a Python process with these arguments."""
         group = self._processes[0].pid if self._processes else 0
         self._processes.append(
