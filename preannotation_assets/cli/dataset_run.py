@@ -2,19 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunConfig
+from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult
 from yaml import YAMLError
 
 from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.pages import PagesConfig, read_doc_ids
+from preannotation_assets.defs.assets.pages import PagesConfig
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
@@ -36,10 +36,10 @@ _OWN_ERRORS: Final = f"{PreannotationError.__module__}."
 
 @dataclass(frozen=True, slots=True)
 class DatasetRun:
-    """What to materialize. ``doc_ids_file`` is empty for the whole dataset."""
+    """What to materialize. Without ``doc_ids`` it is the whole dataset."""
 
     dataset: str
-    doc_ids_file: str = ""
+    doc_ids: Sequence[str] = ()
     refresh: bool = False
 
 
@@ -112,7 +112,6 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     resources = build_resources(settings)
     access, label_scheme = resources["model_server"].access(), resources["label_scheme"]
     steps: list[Callable[[], object]] = [
-        lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
         resources["storage"].open_for_publishing,
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
@@ -134,14 +133,16 @@ def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:
             raise BatchError(f"the warehouse has no pages of {dataset}", "check the name of the dataset")
 
 
-def _run_config(request: DatasetRun) -> RunConfig:
-    return RunConfig(
-        ops={
-            "pages": PagesConfig(doc_ids_file=request.doc_ids_file),
-            "raw_model_outputs": RawModelOutputsConfig(refresh=request.refresh),
+def _run_config(request: DatasetRun) -> Mapping[str, object]:
+    pages = PagesConfig(doc_ids=list(request.doc_ids))
+    answers = RawModelOutputsConfig(refresh=request.refresh)
+    return {
+        "ops": {
+            "pages": {"config": pages.model_dump()},
+            "raw_model_outputs": {"config": answers.model_dump()},
         },
-        loggers={"console": {}},
-    )
+        "loggers": {"console": {}},
+    }
 
 
 def _was_interrupted(result: ExecuteInProcessResult) -> bool:

@@ -5,20 +5,20 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
-from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
-from pydantic import Field
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.contracts import PAGES
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
 from preannotation_assets.defs.assets.neighbours import vw_argilla_pages
+from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.stage_code import stage_code
-from preannotation_assets.errors import BatchError, SettingsError
+from preannotation_assets.errors import BatchError
 from preannotation_assets.extraction.pages import SourceRow, check_pages
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import (
@@ -37,13 +37,12 @@ __all__ = ["PagesConfig", "pages"]
 _CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
 
 
-class PagesConfig(Config):
+class PagesConfig(BaseModel):
     """What of the dataset is read."""
 
-    doc_ids_file: str = Field(
-        default="",
-        description="A file with one doc_id a line: only these documents. Empty for the whole dataset.",
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    doc_ids: list[str] = Field(default=[], description="Only these documents. Empty for the whole dataset.")
 
 
 @asset(
@@ -54,10 +53,10 @@ class PagesConfig(Config):
     deps=[vw_argilla_pages],
     code_version=_CODE,
     metadata=column_schema(PAGES),
+    config_schema=launch_fields(PagesConfig, PagesConfig()),
 )
 def pages(
     context: AssetExecutionContext,
-    config: PagesConfig,
     warehouse: WarehouseResource,
     storage: StorageResource,
 ) -> MaterializeResult[None]:
@@ -70,7 +69,7 @@ def pages(
     store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     sweep_dead_writers(store, layout)
-    doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
+    doc_ids = PagesConfig(**context.op_execution_context.op_config).doc_ids or None
     with warehouse.open() as source:
         manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part)
     seconds = time.monotonic() - began
@@ -94,23 +93,6 @@ def pages(
     )
 
 
-def read_doc_ids(path: str) -> list[str]:
-    """The ids in a file, one a line; blank lines do not count.
-
-    Raises:
-        SettingsError: the file cannot be read, or holds no id.
-    """
-    try:
-        # Windows programs begin a file with a byte order mark.
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the file of doc_ids {path} cannot be read ({type(error).__name__})") from None
-    doc_ids = list(dict.fromkeys(line.strip("\r") for line in lines if line.strip()))
-    if not doc_ids:
-        raise SettingsError(f"the file of doc_ids {path} is empty", "put one doc_id on each line")
-    return doc_ids
-
-
 def _snapshot(
     source: Warehouse,
     store: ObjectStore,
@@ -129,7 +111,7 @@ def _snapshot(
     if first is None:
         raise BatchError(
             f"the warehouse has no pages of {layout.dataset}" + (" with these doc_ids" if doc_ids else ""),
-            "check the name of the dataset" + (" and the file of doc_ids" if doc_ids else ""),
+            "check the name of the dataset" + (" and the doc_ids" if doc_ids else ""),
         )
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)

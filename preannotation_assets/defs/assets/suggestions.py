@@ -109,6 +109,8 @@ def _hash(parts: object) -> str:
     deps=[raw_model_outputs],
     code_version=_CODE,
     metadata=column_schema(SUGGESTIONS),
+    # Nothing: without it Dagster takes anything.
+    config_schema={},
 )
 def suggestions(
     context: AssetExecutionContext,
