@@ -24,9 +24,9 @@ from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.settings import ServerKind, Settings
+from preannotation_assets.settings import ServerKind, Settings, WatchingSettings
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_definitions"]
 
@@ -63,7 +63,7 @@ def build_resources(settings: Settings) -> Resources:
 
 def build_definitions(settings: Settings) -> Definitions:
     """Everything, wired by the settings."""
-    return _wire(build_resources(settings))
+    return _wire(build_resources(settings), settings.watching)
 
 
 def load_definitions(environment: Mapping[str, str]) -> Definitions:
@@ -79,10 +79,11 @@ def load_definitions(environment: Mapping[str, str]) -> Definitions:
 
 def _build_unusable(error: SettingsError) -> Definitions:
     logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
-    return _wire(dict.fromkeys(Resources.__annotations__, UnusableResource(error.problem, error.cure)))
+    unusable = UnusableResource(error.problem, error.cure)
+    return _wire(dict.fromkeys(Resources.__annotations__, unusable), WatchingSettings())
 
 
-def _wire(resources: Mapping[str, object]) -> Definitions:
+def _wire(resources: Mapping[str, object], watching: WatchingSettings) -> Definitions:
     """One process a run: the assets of a run share one Spark session.
 
     Its start costs more than all of a small batch.
@@ -91,7 +92,7 @@ def _wire(resources: Mapping[str, object]) -> Definitions:
         assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
         asset_checks=[suggestion_checks],
         jobs=[preannotate],
-        sensors=[new_datasets],
+        sensors=[build_sensor(watching)],
         executor=in_process_executor,
         loggers={"console": console_logger},
         resources=resources,

@@ -46,7 +46,11 @@ class PageVersion(_Manifest):
 
 
 class PagesManifest(_Manifest):
-    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order."""
+    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order.
+
+    ``source_fingerprint`` is that of the dataset in the warehouse before it was read; None where only some
+    of its documents were, and for batches that the sensor does not list.
+    """
 
     dataset: str
     version: str
@@ -59,6 +63,7 @@ class PagesManifest(_Manifest):
     failed_pages: list[FailedPage]
     narrowed_to_doc_ids: int | None = None
     doc_ids_not_found: int
+    source_fingerprint: str | None = None
 
 
 class ChunksManifest(_Manifest):
@@ -134,7 +139,8 @@ class SuggestionsManifest(_Manifest):
     raw outputs. ``pages_by_answer`` counts the pages that did not fail by what their answers came to:
     ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it
     named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
-    ``verification`` is None where code published that did not write it down.
+    ``source_fingerprint`` is that of the snapshot. ``verification`` is None where code published that did not
+    write it down.
     """
 
     dataset: str
@@ -155,6 +161,7 @@ class SuggestionsManifest(_Manifest):
     prompt_version: str
     model_notes: list[str] = []
     input_version: str
+    source_fingerprint: str | None = None
     content_hash: str
     parquet_etag: str
     run_id: str

@@ -9,6 +9,7 @@ from preannotation_assets.settings.groups import (
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -32,4 +33,5 @@ __all__ = [
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
+    "WatchingSettings",
 ]

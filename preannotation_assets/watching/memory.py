@@ -19,10 +19,11 @@ class Memory:
     """The watches, and what the last look at the warehouse was.
 
     ``probe`` is what the cheap look told, ``listed_at`` when the whole view was last read, in seconds since
-    the Unix epoch.
+    the Unix epoch. ``unusable`` are names in the view that no dataset can have.
     """
 
     watches: Mapping[str, Watch] = field(default_factory=lambda: MappingProxyType({}))
+    unusable: tuple[str, ...] = ()
     probe: str = ""
     listed_at: float = 0.0
 

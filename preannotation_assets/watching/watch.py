@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from preannotation_assets.warehouse import DatasetSummary
 
-__all__ = ["RetryPlan", "State", "Watch", "choose_requests", "observe", "state_of"]
+__all__ = ["RetryPlan", "State", "Watch", "by_urgency", "observe", "state_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Watch:
 
     ``published`` is the fingerprint of what is published, as far as anybody looked; None where nothing is,
     or nobody knows of which pages. ``attempts`` counts the runs that were asked for since it changed, the
-    last one at ``requested_at``. Times are seconds since the Unix epoch.
+    last one at ``requested_at``. What is published was looked at last at ``confirmed_at``. Times are seconds
+    since the Unix epoch.
     """
 
     seen: str
@@ -47,15 +48,16 @@ class Watch:
     published: str | None = None
     attempts: int = 0
     requested_at: float = 0.0
+    confirmed_at: float = 0.0
 
     @property
     def is_published(self) -> bool:
         """Whether what is in the warehouse is what is published."""
         return self.published == self.seen
 
-    def confirmed(self, published: str | None) -> "Watch":
+    def confirmed(self, published: str | None, now: float) -> "Watch":
         """After a look at what is published."""
-        watch = replace(self, published=published)
+        watch = replace(self, published=published, confirmed_at=now)
         return replace(watch, attempts=0, requested_at=0.0) if watch.is_published else watch
 
     def requested(self, now: float) -> "Watch":
@@ -95,11 +97,9 @@ def state_of(watch: Watch, plan: RetryPlan, now: float, *, is_busy: bool) -> Sta
     return State.WAITING if is_early else State.DUE
 
 
-def choose_requests(watches: Mapping[str, Watch], states: Mapping[str, State], plan: RetryPlan) -> list[str]:
-    """The datasets to ask for now: those asked for least often first, then those that have waited longest."""
-    due = [dataset for dataset, state in states.items() if state is State.DUE]
-    due.sort(key=lambda dataset: (watches[dataset].attempts, watches[dataset].since, dataset))
-    return due[: plan.most_requests]
+def by_urgency(watches: Mapping[str, Watch]) -> list[str]:
+    """Those asked for least often first, then those that have waited longest."""
+    return sorted(watches, key=lambda dataset: (watches[dataset].attempts, watches[dataset].since, dataset))
 
 
 def _seen(watch: Watch | None, fingerprint: str, now: float) -> Watch:

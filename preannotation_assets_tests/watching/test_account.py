@@ -51,7 +51,7 @@ def test_many_are_counted_and_ten_are_named() -> None:
 
 
 def test_what_is_remembered_survives_the_cursor() -> None:
-    memory = Memory({"d": Watch("f", 1.5, "e", 2, 3.5), "e": Watch("f", 1.0)}, "7", 12.25)
+    memory = Memory({"d": Watch("f", 1.5, "e", 2, 3.5), "e": Watch("f", 1.0)}, ("é",), "7", 12.25)
     assert Memory.read(memory.write()) == memory
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.warehouse import DatasetSummary
-from preannotation_assets.watching.watch import RetryPlan, State, Watch, choose_requests, observe, state_of
+from preannotation_assets.watching.watch import RetryPlan, State, Watch, by_urgency, observe, state_of
 
 AT_ONCE = RetryPlan(still_seconds=0.0)
 
@@ -26,12 +26,15 @@ class _World:
     def look(self) -> list[str]:
         present = [DatasetSummary(name, 1, text) for name, text in self.warehouse.items()]
         watches = observe(self.watches, present, self.now)
-        self.watches = {name: watch.confirmed(self.published.get(name)) for name, watch in watches.items()}
+        self.watches = {
+            name: watch.confirmed(self.published.get(name), self.now) for name, watch in watches.items()
+        }
         states = {
             name: state_of(watch, self.plan, self.now, is_busy=name in self.busy)
             for name, watch in self.watches.items()
         }
-        requests = choose_requests(self.watches, states, self.plan)
+        due = [name for name in by_urgency(self.watches) if states[name] is State.DUE]
+        requests = due[: self.plan.most_requests]
         for name in requests:
             self.watches[name] = self.watches[name].requested(self.now)
         self.now += 60.0

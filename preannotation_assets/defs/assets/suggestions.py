@@ -214,6 +214,7 @@ def _draft(
         prompt_version=inputs.outputs.prompt_version,
         model_notes=inputs.outputs.model_notes,
         input_version=inputs.version,
+        source_fingerprint=inputs.pages.source_fingerprint,
         content_hash="",
         parquet_etag="",
         run_id=run_id,
