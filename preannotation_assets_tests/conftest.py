@@ -57,6 +57,7 @@ _MARKER_OF_PLACE = {
     "storage_faults": "server",
     "tasks": "unit",
     "tasks/test_ask_model.py": "server",
+    "watching": "unit",
     "telemetry": "unit",
     "telemetry/test_metrics.py": "server",
     "throttling": "unit",
