@@ -11,6 +11,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from .lookalikes import CLOSE, LOOKALIKE_GROUPS, LOOKALIKES
+from .work import Work
 
 __all__ = ["Repair", "repair"]
 
@@ -23,6 +24,9 @@ _SWAPPED = 0.7
 # Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
 _DIGIT = 1000.0
 _GROUP_WIDTHS = (1, 2)
+# A longer stretch without two equal letters in a row is no repair: it is priced letter by letter.
+_LONGEST_STRETCH = 48
+_CELL_STEPS = 1.5
 
 
 class Repair(NamedTuple):
@@ -37,19 +41,25 @@ class Repair(NamedTuple):
     digits: int
 
 
-def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
+def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Repair:
     """Prices the way from a quote's letters to those on the page.
 
     Args:
         quote: the quote's letters.
         written: the letters on the page.
         word_ends: where in the quote its words end.
+        work: what the pricing may cost.
+
+    Raises:
+        WorkSpentError: it would cost more.
     """
+    work.spend(_repair_steps(len(quote)))
     prices = [0.0] * len(word_ends)
     letters = digits = 0
     word = 0
     for first, quoted, found in _differences(quote, written):
         after = first + len(quoted)
+        work.spend(1 + _CELL_STEPS * min(len(quoted) * len(found), _LONGEST_STRETCH**2))
         price = _price(quoted, found, quote[first - 1 : first], quote[after : after + 1])
         if price >= _DIGIT:
             changed = int(price // _DIGIT)
@@ -61,6 +71,10 @@ def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
             word += 1
         prices[word] += price
     return Repair(prices, sum(prices), letters, digits)
+
+
+def _repair_steps(length: int) -> float:
+    return 4 + length / 10 + length * length / 16_000
 
 
 def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:
@@ -91,7 +105,14 @@ def _price(quoted: str, written: str, before: str, after: str) -> float:
         return _single(quoted, before, after)
     if not quoted and len(written) == 1:
         return _single(written, before, after)
+    if max(len(quoted), len(written)) > _LONGEST_STRETCH:
+        return _letter_by_letter(quoted, written)
     return _align(quoted, written, before, after)
+
+
+def _letter_by_letter(quoted: str, written: str) -> float:
+    digits = [[letter for letter in side if letter.isdigit()] for side in (quoted, written)]
+    return Levenshtein.distance(quoted, written) * _LETTER + (_DIGIT if digits[0] != digits[1] else 0.0)
 
 
 def _align(quoted: str, written: str, before: str, after: str) -> float:

@@ -14,7 +14,18 @@ from itertools import pairwise
 from .lookalikes import BROKEN_LETTERS
 from .page import Page
 
-__all__ = ["Pattern", "first_level", "next_level", "pattern", "suffix_starts", "swapped_places"]
+__all__ = [
+    "Pattern",
+    "first_level",
+    "level_steps",
+    "next_level",
+    "pattern",
+    "suffix_starts",
+    "swapped_places",
+]
+
+
+_LETTERS_A_STEP = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,11 @@ def pattern(page: Page, letters: str) -> Pattern:
         if group in BROKEN_LETTERS:
             jumps[position] = (*jumps[position], *page.stand_ins[group])
     return Pattern(places, jumps)
+
+
+def level_steps(page: Page, length: int) -> float:
+    """The work of one pass over a pattern of some length."""
+    return length * (1 + len(page.letters) / _LETTERS_A_STEP)
 
 
 def first_level(wanted: Pattern, starts: int) -> list[int]:
