@@ -123,7 +123,7 @@ def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] 
     if place is not None:
         found = next(c for c in finding.candidates if (c.start, c.end) == place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
-    if not quote.text:
+    if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)
     if finding.candidates:
         return Rejection(QuoteOutcome.ALREADY_TAKEN)

@@ -29,6 +29,8 @@ _DOUBTFUL = 0.5
 _BAND = 0.6
 # Where the quote also stands unrepaired, another place must be nearly the same.
 _COPY_PER_LETTER = 0.07
+# A number that stands alone is sooner meant than one that is glued to letters.
+_GLUED = 0.05
 _UNLIMITED = float("inf")
 _ACRONYM = 3
 _AROUND = 2
@@ -41,7 +43,7 @@ _AFFIXES_A_STEP = 5
 
 
 class Candidate(NamedTuple):
-    """A place for a quote: ``text[start:end]``, what taking it costs, how it matches.
+    """A place for a quote: ``as_given[start:end]`` of the page, what taking it costs, how it matches.
 
     ``similarity`` is 1.0 for an exact match and less for every repair.
     """
@@ -122,6 +124,8 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
         surface = surface_price(quote.core, written)
+        if quote.has_digits and page.is_glued_number(hit.first, hit.last):
+            surface += _GLUED
         place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
         found.append(_candidate(page, quote, place, hit.price, surface))
     return found
@@ -152,8 +156,8 @@ def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
 def _candidate(
     page: Page, quote: PreparedQuote, place: tuple[int, int], price: float, surface: float
 ) -> Candidate:
-    start, end = place
-    if not price and page.text[start:end] == quote.text:
+    start, end = page.written_at(*place)
+    if not price and page.as_given[start:end] == quote.verbatim:
         return Candidate(start, end, surface, Match.EXACT, 1.0)
     match = Match.FUZZY if price else Match.FOLDED
     length = len(quote.letters)

@@ -43,6 +43,8 @@ _SHORT_INNER_LETTERS = 5
 _SHORT_TAIL = 2
 _LONG_TAIL = 8
 _TAIL_PER_LETTER = 0.6
+# How many letters more than one a lost letter may stand for.
+_LETTERS_A_LOST_ONE = 2
 
 _LETTERS_FOUND_A_STEP = 500
 _SQUARE_LETTERS_A_STEP = 60_000
@@ -187,8 +189,10 @@ def _best_start(
     """Where a match that ends at a boundary begins, and its repairs; None if it is too different."""
     letters = quote.letters
     length = len(letters)
-    slack = errors + 1 + length // 8
+    lost = _LETTERS_A_LOST_ONE * page.lost_letters_between(end - length, end)
+    slack = errors + 1 + length // 8 + lost
     nearest = 1 + 2 * length // (3 if quote.has_digits else 5)
+    nearest += lost
     starts: list[int] = []
     near = page.starts_between(end - length - slack, min(end - 1, end - length + slack))
     work.spend(3 + len(near) * (0.5 + length * length / _SQUARE_LETTERS_A_STEP))

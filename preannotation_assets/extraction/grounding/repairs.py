@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from .lookalikes import CLOSE, LOOKALIKE_GROUPS, LOOKALIKES
+from .lookalikes import CLOSE, LIGATURES, LOOKALIKE_GROUPS, LOOKALIKES
+from .reading import LOST_LETTER
 from .work import Work
 
 __all__ = ["Repair", "repair"]
@@ -24,6 +25,11 @@ _SWAPPED = 0.7
 # Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
 _DIGIT = 1000.0
 _GROUP_WIDTHS = (1, 2)
+_PAIR = 2
+# What a lost letter was is not known: it may have been any one, two together, or none.
+_LOST = 0.25
+_LOST_PAIR = 0.3
+_LOST_NOTHING = 0.15
 # A longer stretch without two equal letters in a row is no repair: it is priced letter by letter.
 _LONGEST_STRETCH = 48
 _CELL_STEPS = 1.5
@@ -137,6 +143,11 @@ def _grouped(rows: Sequence[Sequence[float]], quoted: str, written: str) -> floa
     best = float("inf")
     if len(quoted) > 1 and len(written) > 1 and quoted[-1] == written[-2] and quoted[-2] == written[-1]:
         best = rows[len(quoted) - 2][len(written) - 2] + (_DIGIT if quoted[-2:].isdigit() else _SWAPPED)
+    if written.endswith(LOST_LETTER):
+        for width in (2, 3):
+            group = quoted[-width:]
+            if group in LIGATURES or (len(group) == width == _PAIR and group.isalpha()):
+                best = min(best, rows[len(quoted) - width][len(written) - 1] + _LOST_PAIR)
     for width in _GROUP_WIDTHS:
         if len(quoted) < width:
             break
@@ -151,7 +162,9 @@ def _exchange(letter: str, other: str) -> float:
         return 0.0
     if not (letter.isdigit() and other.isdigit()) and other in LOOKALIKES.get(letter, ""):
         return _CLOSE_LOOKALIKE if other in CLOSE.get(letter, "") else _LOOKALIKE
-    return _DIGIT if letter.isdigit() or other.isdigit() else _LETTER
+    if letter.isdigit() or other.isdigit():
+        return _DIGIT
+    return _LOST if LOST_LETTER in (letter, other) else _LETTER
 
 
 def _in_context(letters: str, position: int, before: str, after: str) -> float:
@@ -164,4 +177,6 @@ def _single(letter: str, previous: str, following: str) -> float:
     """The price of a letter that the other side lacks."""
     if letter.isdigit():
         return _DIGIT
+    if letter == LOST_LETTER:
+        return _LOST_NOTHING
     return _DOUBLED if letter in (previous, following) else _LETTER
