@@ -12,7 +12,7 @@ from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, O
 from preannotation_assets.model_servers.networks import Reach, reach_of, url_of
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 
-__all__ = ["access_headers", "all_secrets", "key_headers", "stream_choice", "wants_stream"]
+__all__ = ["access_headers", "key_headers", "stream_choice", "wants_stream"]
 
 _MOST_STREAMS: Final = 256
 
@@ -29,7 +29,11 @@ def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, s
     is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is Reach.LOOPBACK
     if not (is_safe and _is_one_of(endpoint, named)):
         return {}
-    return _token_headers(environment)
+    client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
+    secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
+    return (
+        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
+    )
 
 
 def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -43,12 +47,8 @@ def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]
     is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is not Reach.PUBLIC
     if not (is_safe and _is_one_of(endpoint, OPENAI.named(environment))):
         return {}
-    return _key_header(environment)
-
-
-def all_secrets(environment: Mapping[str, str], *, with_key: bool) -> dict[str, str]:
-    """Without a look at the endpoint; goes as soon as nobody asks for it."""
-    return (_key_header(environment) if with_key else {}) | _token_headers(environment)
+    key = _read_secret(environment, KEY_VARIABLE)
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def stream_choice(choice: StreamChoice, max_in_flight: int) -> StreamChoice:
@@ -69,19 +69,6 @@ def wants_stream(choice: StreamChoice, endpoint: str) -> bool:
     headers with the first token; an answer that is not streamed has them with its last.
     """
     return choice is StreamChoice.always or (choice is StreamChoice.auto and endpoint.startswith("https://"))
-
-
-def _token_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
-    secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
-    return (
-        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
-    )
-
-
-def _key_header(environment: Mapping[str, str]) -> dict[str, str]:
-    key = _read_secret(environment, KEY_VARIABLE)
-    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _is_encrypted(endpoint: str) -> bool:
