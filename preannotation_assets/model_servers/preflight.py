@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from preannotation_assets.errors import EndpointError, LabelSchemeError, ModelError, SettingsError
+from preannotation_assets.extraction.argilla_rules import MOST_AGENT_CHARACTERS, agent_of, is_agent
 from preannotation_assets.extraction.prompt import Prompt
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.exchanging import MOST_SMALL_REPLY_BYTES, BlockingExchanger, Bounds
@@ -16,12 +17,14 @@ from preannotation_assets.model_servers.proxies import proxy_for
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import EndpointIdentity, ModelServer
 from preannotation_assets.model_servers.statuses import judge_unavailable
-from preannotation_assets.model_servers.template import ModelOptions
+from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
+from preannotation_assets.visible_text import visible_line
 
 __all__ = [
     "ModelIdentity",
     "identify_model",
     "lost_error",
+    "require_agent",
     "require_honoured_schema",
     "require_room",
     "require_served_context",
@@ -167,6 +170,24 @@ def require_honoured_schema(server: ModelServer, prompt: Prompt) -> None:
     problems = server.lint_schema(prompt.answer_schema)
     if problems:
         raise LabelSchemeError(f"{server.kind} would not keep to the answer schema", "; ".join(problems[:3]))
+
+
+def require_agent(template: RequestTemplate) -> None:
+    """Makes sure that Argilla takes suggestions in the model's name, which is told with them.
+
+    Raises:
+        ModelError: it has characters that Argilla refuses, or is too long together with its version.
+    """
+    agent = agent_of(template.model, template.model_version)
+    if is_agent(agent):
+        return
+    shown = visible_line(template.model)
+    longest = MOST_AGENT_CHARACTERS - (len(agent) - len(template.model))
+    raise ModelError(
+        f"Argilla takes no suggestions of a model named {shown!r}",
+        f"give it a name of at most {longest} letters, digits and _:./- at its server (ollama cp,"
+        " --served-model-name of vLLM, --alias of llama-server), and set PREANNOTATION_MODEL to that",
+    )
 
 
 def require_room(prompt: Prompt, chunk_tokens: int, options: ModelOptions) -> None:

@@ -6,9 +6,11 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -25,6 +27,7 @@ __all__ = [
     "LabelSettings",
     "OllamaSettings",
     "OpenAISettings",
+    "PublishingSettings",
     "ServerChoice",
     "ServerKind",
     "ServerSettings",
@@ -32,4 +35,5 @@ __all__ = [
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
+    "WatchingSettings",
 ]

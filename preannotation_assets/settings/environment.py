@@ -20,9 +20,11 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -57,6 +59,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
+    watching: WatchingSettings = Field(default_factory=WatchingSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
     server_choice: ServerChoice = Field(default_factory=ServerChoice)
@@ -65,6 +68,7 @@ class Settings(BaseSettings):
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
+    publishing: PublishingSettings = Field(default_factory=PublishingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod
