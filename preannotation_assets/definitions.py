@@ -22,6 +22,7 @@ from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.no_values import no_values
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.openai import OpenAIResource
+from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.unusable import UnusableResource
@@ -55,6 +56,7 @@ class Resources(TypedDict):
     model_server: ModelServerResource
     chunking: ChunkingResource
     label_scheme: LabelSchemeResource
+    publishing: PublishingResource
 
 
 def build_resources(settings: Settings) -> Resources:
@@ -68,6 +70,7 @@ def build_resources(settings: Settings) -> Resources:
         ),
         "chunking": ChunkingResource(**dict(settings.chunking)),
         "label_scheme": LabelSchemeResource(**dict(settings.labels)),
+        "publishing": PublishingResource(**dict(settings.publishing)),
     }
 
 

@@ -1,5 +1,6 @@
 """The warehouse: pages from MotherDuck or from a local DuckDB file, read only. Without Dagster."""
 
+import errno
 import os
 import re
 import tempfile
@@ -17,6 +18,7 @@ import pyarrow as pa
 from preannotation_assets.errors import WarehouseError
 from preannotation_assets.extraction.pages import SourceRow
 from preannotation_assets.settings.groups import WarehouseSettings
+from preannotation_assets.visible_text import visible_line
 
 __all__ = ["DatasetSummary", "Warehouse", "open_warehouse"]
 
@@ -24,6 +26,7 @@ _CATALOG: Final = "md_raw_ocr"
 _LOCK_WAIT_SECONDS: Final = 10.0
 _LOCK_POLL_SECONDS: Final = 0.25
 _ROWS_A_BATCH: Final = 1000
+_LONGEST_SAID: Final = 300
 _INTEGER_TYPES: Final = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 )
@@ -35,6 +38,32 @@ _TELLING_ERRORS: Final = (
     duckdb.ParserException,
     duckdb.IOException,
 )
+_LOCKED: Final = "Could not set lock on file"
+# Words of DuckDB's message, what they mean for the database, and what to do.
+_ATTACH_FAULTS: Final = (
+    (
+        ("Failure while replaying WAL",),
+        "was not closed by its last writer, and what it wrote cannot be read without writing",
+        'open it once for writing: duckdb "{database}" -c CHECKPOINT, or connect in Python and close it',
+    ),
+    (
+        ("is not a valid DuckDB database",),
+        "is no DuckDB database",
+        "set PREANNOTATION_DATABASE to one, or to md: for MotherDuck",
+    ),
+    (
+        ("database file with version number",),
+        f"was written by a version of DuckDB whose files {duckdb.__version__} cannot read",
+        "upgrade the package duckdb, or export the pages there and import them into a new file",
+    ),
+    (
+        ("Corrupt database file", "Could not read enough bytes", "Failed to deserialize"),
+        "is damaged",
+        "restore it, or copy the pages into a new file",
+    ),
+    (("Cannot open encrypted database",), "is encrypted", "copy the pages into a file that is not"),
+)
+_SECRET_OF_AN_ADDRESS: Final = re.compile(r"(?<=//)[^/@\s'\"]+@|(?<=\?)[^\s'\"]+")
 _TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
 
 # The dataset itself, or the dataset followed by something that cannot be the rest of a longer name:
@@ -66,7 +95,7 @@ def open_warehouse(
         WarehouseError: the database, the view or one of its columns is not as it must be.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="preannotation-duckdb-") as spill,
+        _spill_folder() as spill,
         duckdb.connect(
             config={
                 "custom_user_agent": "preannotation_assets",
@@ -155,6 +184,19 @@ class Warehouse:
         return [DatasetSummary(name, pages, f"{pages}-{xor}-{total}") for name, pages, xor, total in rows]
 
 
+@contextmanager
+def _spill_folder() -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="preannotation-duckdb-")
+    except OSError as error:
+        raise WarehouseError(
+            f"there is no temporary folder ({errno.errorcode.get(error.errno or 0, type(error).__name__)})",
+            "make room in the folder TMPDIR, or set TMPDIR to another",
+        ) from None
+    with folder as path:
+        yield path
+
+
 def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:
     if database.startswith("md:"):
         catalog = database.removeprefix("md:").split("?")[0] or _CATALOG
@@ -163,25 +205,30 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:
         _attach_motherduck(connection, catalog)
         return catalog
     _require_file(database)
-    statement = f"ATTACH '{_quoted(database)}' AS {_CATALOG} (READ_ONLY)"
+    # With its type: a file of SQLite would have DuckDB download an extension.
+    statement = f"ATTACH '{_quoted(database)}' AS {_CATALOG} (TYPE duckdb, READ_ONLY)"
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
     while True:
         try:
             connection.execute(statement)
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
-                raise WarehouseError(
-                    f"{database} cannot be opened as a DuckDB database", _one_line(error)
-                ) from None
+        except duckdb.Error as error:
+            if _LOCKED not in str(error):
+                raise _attach_error(database, error) from None
             if time.monotonic() > deadline:
                 raise WarehouseError(
                     f"{database} is open for writing elsewhere", _lock_holder(error)
                 ) from None
             time.sleep(_LOCK_POLL_SECONDS)
-        except duckdb.Error as error:
-            raise WarehouseError(f"{database} cannot be attached", _one_line(error)) from None
         else:
             return _CATALOG
+
+
+def _attach_error(database: str, error: duckdb.Error) -> WarehouseError:
+    said = str(error)
+    for words, problem, cure in _ATTACH_FAULTS:
+        if any(each in said for each in words):
+            return WarehouseError(f"{database} {problem}", cure.format(database=database))
+    return WarehouseError(f"{database} cannot be opened as a DuckDB database", _one_line(error))
 
 
 def _attach_motherduck(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
@@ -224,7 +271,9 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, view: str) -> None:
         good = types[name] in _INTEGER_TYPES if name == "page_num" else types[name] == "VARCHAR"
         if not good:
             wanted = "an integer" if name == "page_num" else "VARCHAR"
-            raise WarehouseError(f"the view's column {name} is {types[name]}", f"make it {wanted}")
+            # The type of an enumeration quotes its values.
+            found = visible_line(types[name].partition("(")[0])
+            raise WarehouseError(f"the view's column {name} is {found}", f"make it {wanted}")
 
 
 @contextmanager
@@ -259,7 +308,9 @@ def _quoted(path: str) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300]
+    """The first line of what DuckDB says, without the secrets that addresses of files may hold."""
+    first = str(error).strip().split("\n")[0]
+    return visible_line(_SECRET_OF_AN_ADDRESS.sub("\N{HORIZONTAL ELLIPSIS}", first), _LONGEST_SAID)
 
 
 def _lock_holder(error: Exception) -> str:

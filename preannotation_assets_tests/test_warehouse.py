@@ -1,9 +1,13 @@
 import hashlib
+import sqlite3
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +190,99 @@ def test_what_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
     assert "no DuckDB file" in problem(tmp_path)
     for content in (b"", b"not a database" * 1000):
         (tmp_path / "text.duckdb").write_bytes(content)
-        assert "text.duckdb cannot be opened" in problem(tmp_path / "text.duckdb")
+        assert "text.duckdb is no DuckDB database" in problem(tmp_path / "text.duckdb")
+    with closing(sqlite3.connect(tmp_path / "lite.duckdb")) as other:
+        other.execute("CREATE TABLE t(a)")
+    assert "lite.duckdb is no DuckDB database" in problem(tmp_path / "lite.duckdb")
+
+
+UNCLOSED = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+for statement in sys.argv[2:]:
+    connection.execute(statement)
+os._exit(0)
+"""
+
+
+def test_a_log_that_cannot_be_replayed_without_writing_is_told_with_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "with a log.duckdb"
+    statements = [
+        "PRAGMA disable_checkpoint_on_shutdown", "SET checkpoint_threshold = '1TB'", TABLE, VIEW,
+        f"INSERT INTO t SELECT '{DATASET}/' || i, 1, 't', 'h' FROM range(100000) r(i)", "CHECKPOINT",
+        "CREATE INDEX by_document ON t(doc_id)", f"INSERT INTO t VALUES ('{DATASET}', 1, 't', 'h')",
+    ]  # fmt: skip
+    subprocess.run([sys.executable, "-c", UNCLOSED, str(path), *statements], check=True, timeout=60)
+    assert path.with_name(f"{path.name}.wal").exists()
+    said = problem(path)
+    assert "was not closed by its last writer" in said
+    assert f'open it once for writing: duckdb "{path}" -c CHECKPOINT' in said
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CHECKPOINT")
+    assert len(read(path)) == 100_001
+
+
+def header_checksum(block: bytes) -> int:
+    """As DuckDB reckons it over the words of 8 bytes behind it."""
+    total = 5381
+    for (word,) in struct.iter_unpack("<Q", block):
+        total ^= (word * 0xBF58476D1CE4E5B9) % 2**64
+    return total
+
+
+def of_version(path: Path, version: int) -> None:
+    """Makes the file one of another version of DuckDB's storage."""
+    content = bytearray(path.read_bytes())
+    content[12:20] = struct.pack("<Q", version)
+    content[:8] = struct.pack("<Q", header_checksum(bytes(content[8:4096])))
+    path.write_bytes(content)
+
+
+def damage(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda path: of_version(path, 999), f"whose files {duckdb.__version__} cannot read: upgrade"),
+        (lambda path: of_version(path, 1), f"whose files {duckdb.__version__} cannot read: upgrade"),
+        (lambda path: damage(path, 100), "is damaged: restore it"),
+        (lambda path: damage(path, 4096 + 100), "is damaged: restore it"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is damaged: restore it"),
+    ],
+    ids=["newer", "ancient", "first block", "second block", "cut"],
+)
+def test_a_database_that_cannot_be_read_is_told_at_once_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object], named: str
+) -> None:
+    # A message about a block is none about a lock.
+    monkeypatch.setattr(warehouse.time, "sleep", lambda _: pytest.fail("it waits for a lock"))
+    path = database(tmp_path, [TABLE, VIEW], [(DATASET, 1, "t", "h")])
+    spoil(path)
+    assert named in problem(path)
+
+
+def test_a_type_is_told_without_the_values_in_it(tmp_path: Path) -> None:
+    said = problem(database(tmp_path, [TABLE.replace(" text VARCHAR", " text ENUM('CONFIDENTIAL')"), VIEW]))
+    assert "column text is ENUM: make it VARCHAR" in said
+    assert "CONFIDENTIAL" not in said
+
+
+def test_a_file_out_of_reach_is_told_without_the_secrets_in_its_address(tmp_path: Path) -> None:
+    address = "https://user:CONFIDENTIAL@127.0.0.1:1/pages.parquet?signature=CONFIDENTIAL"
+    said = warehouse._one_line(duckdb.IOException(f'IO Error: no \x1b[2J "{address}"\nmore'))
+    assert said == 'IO Error: no \u241b[2J "https://\u2026127.0.0.1:1/pages.parquet?\u2026"'
+
+
+def test_without_a_temporary_folder_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database(tmp_path, [TABLE, VIEW])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert "there is no temporary folder (ENOENT): make room in the folder TMPDIR" in problem(path)
 
 
 def test_motherduck_needs_a_token_and_no_answer_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:

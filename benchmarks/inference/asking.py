@@ -32,7 +32,8 @@ from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import chat_body
-from preannotation_assets.model_servers.preflight import identify_model, preload
+from preannotation_assets.model_servers.preflight import identify_model
+from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice

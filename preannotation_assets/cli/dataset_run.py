@@ -113,9 +113,9 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     access, label_scheme = resources["model_server"].access(), resources["label_scheme"]
     steps: list[Callable[[], object]] = [
         lambda: _require_pages(resources["warehouse"], request.dataset),
-        lambda: resources["storage"].open().check_writable(),
+        resources["storage"].open_for_publishing,
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
-        lambda: access.identify(os.environ),
+        lambda: access.template(access.identify(os.environ), access.prompt(label_scheme.load())),
     ]
     problems = []
     for step in steps:
@@ -123,7 +123,8 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
             step()
         except PreannotationError as error:
             problems.append(" ".join(str(error).split()))
-    return problems
+    # The label scheme is needed twice.
+    return list(dict.fromkeys(problems))
 
 
 def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.model_servers.addresses import KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE
 from preannotation_assets.settings.fields import PREFIX, Setting, settings_of
 from preannotation_assets.settings.groups import (
     REFUSED,
@@ -19,6 +20,7 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
@@ -33,9 +35,10 @@ from preannotation_assets.settings.servers import (
 
 __all__ = ["Settings"]
 
-# Begin as ours do and are no settings: of deploy/entrypoint.sh, of the benchmarks, and a secret.
+# Begin as ours do and are no settings: of deploy/entrypoint.sh, of the benchmarks, a secret, and what Dagster
+# must not be able to change.
 _OTHER_VARIABLES: Final = frozenset(
-    ("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON", "PREANNOTATION_SERVER_API_KEY")
+    ("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON", KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE)
 )
 # Kubernetes tells every pod of the services in its namespace, of one called `preannotation` by these.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
@@ -63,6 +66,7 @@ class Settings(BaseSettings):
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
+    publishing: PublishingSettings = Field(default_factory=PublishingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod

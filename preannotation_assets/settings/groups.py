@@ -26,6 +26,7 @@ __all__ = [
     "ChunkingSettings",
     "GenerationSettings",
     "LabelSettings",
+    "PublishingSettings",
     "SettingsGroup",
     "SparkSettings",
     "StorageSettings",
@@ -238,6 +239,18 @@ class AskingSettings(SettingsGroup):
     )
     flush_seconds: Annotated[float, _SELDOM] = Field(
         default=3.0, gt=0, description="Answers are durable after this many seconds."
+    )
+
+
+class PublishingSettings(SettingsGroup):
+    """What keeps a publication back."""
+
+    most_rows_lost: Annotated[float, _SELDOM] = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the rows published before that may be gone from pages that were asked the same;"
+        " above it nothing is published. 1 publishes whatever is lost (docs/storage.md).",
     )
 
 

@@ -35,7 +35,8 @@ from preannotation_assets.trying.report import (
     short_prompt_lines,
 )
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount
-from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for, visible
+from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for
+from preannotation_assets.visible_text import visible
 
 __all__ = ["TryRequest", "try_pages"]
 

@@ -12,6 +12,7 @@ from preannotation_assets.settings import (
     LabelSettings,
     OllamaSettings,
     OpenAISettings,
+    PublishingSettings,
     ServerChoice,
     ServerKind,
     ServerSettings,
@@ -61,6 +62,7 @@ EVERY_VARIABLE = {
     "PREANNOTATION_READ_TIMEOUT": "60",
     "PREANNOTATION_SHORTEST_TIMEOUT": "30.5",
     "PREANNOTATION_FLUSH_SECONDS": "0.2",
+    "PREANNOTATION_MOST_ROWS_LOST": "0.25",
     "PREANNOTATION_SPARK_MASTER": "spark://m:7077",
     "PREANNOTATION_DRIVER_MEMORY": "900m",
     "PREANNOTATION_SPARK_CONFIG": "spark.a=1, spark.b = x=y",
@@ -126,6 +128,7 @@ def test_every_variable_is_read() -> None:
             shortest_timeout=30.5,
             flush_seconds=0.2,
         ),
+        publishing=PublishingSettings(most_rows_lost=0.25),
         spark=SparkSettings(
             master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}
         ),

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
@@ -28,7 +29,7 @@ from preannotation_assets.lake.batch import (
 )
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
-from preannotation_assets.tasks.snapshot_pages import write_snapshot
+from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
 from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["PagesConfig", "pages"]
@@ -65,11 +66,7 @@ def pages(
     and recorded; they end up as failed in the published manifest.
     """
     began = time.monotonic()
-    store = storage.open()
-    store.check_writable()
-    conditional_writes = store.supports_conditional_writes()
-    if not conditional_writes:
-        context.log.warning("the store ignores conditional writes: never publish from two places at once")
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     sweep_dead_writers(store, layout)
     doc_ids = PagesConfig(**context.op_execution_context.op_config).doc_ids or None
@@ -91,7 +88,6 @@ def pages(
             "doc_ids_not_found": manifest.doc_ids_not_found,
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(manifest.pages, seconds),
-            "conditional_writes": conditional_writes,
             "location": MetadataValue.path(store.uri(layout.stage("pages", manifest.version))),
         },
     )
@@ -105,7 +101,11 @@ def _snapshot(
     doc_ids: Sequence[str] | None,
     pages_a_part: int,
 ) -> PagesManifest:
-    """Writes a new version, or keeps the present one, in its own parts, when no page has changed."""
+    """Writes a new version, or keeps the present one, in its own parts, when no page has changed.
+
+    Raises:
+        BatchError: there is no page, or none that can be used.
+    """
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
@@ -117,6 +117,7 @@ def _snapshot(
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
     snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
+    _require_a_page(layout.dataset, snapshot)
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
@@ -137,6 +138,17 @@ def _snapshot(
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
     return manifest
+
+
+def _require_a_page(dataset: str, snapshot: Snapshot) -> None:
+    """Makes sure that there is a page to ask about: of failed ones alone nothing would be published."""
+    if not snapshot.pages:
+        faults = Counter(page.reason for page in snapshot.failed_pages)
+        counted = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.items()))
+        raise BatchError(
+            f"no page of {dataset} can be used: {counted}",
+            "mend the view; sql/motherduck/PREANNOTATION_SCHEMA.md says what each means",
+        )
 
 
 def _noting_doc_ids(rows: Iterable[SourceRow], seen: set[str]) -> Iterator[SourceRow]:

@@ -89,7 +89,7 @@ def raw_model_outputs(
     """
     began = time.monotonic()
     config = RawModelOutputsConfig(**context.op_execution_context.op_config)
-    store = storage.open()
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
