@@ -28,7 +28,7 @@ from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.run_process import own_process
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.settings import (
     AskingSettings,
@@ -36,6 +36,7 @@ from preannotation_assets.settings import (
     GenerationSettings,
     ServerKind,
     Settings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.model_access import most_in_flight
 
@@ -85,7 +86,8 @@ def build_definitions(settings: Settings) -> Definitions:
         ),
     }
     every = cast("Mapping[str, ConfigurableResource[Any]]", resources)
-    return _wire({name: fixed_resource(resource) for name, resource in every.items()} | opened)
+    fixed = {name: fixed_resource(resource) for name, resource in every.items()}
+    return _wire(fixed | opened, settings.watching)
 
 
 def load_definitions(environment: Mapping[str, str]) -> Definitions:
@@ -102,10 +104,10 @@ def load_definitions(environment: Mapping[str, str]) -> Definitions:
 def _build_unusable(error: SettingsError) -> Definitions:
     logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
     stand_in = ResourceDefinition.hardcoded_resource(UnusableResource(error.problem, error.cure))
-    return _wire(dict.fromkeys(Resources.__annotations__, stand_in))
+    return _wire(dict.fromkeys(Resources.__annotations__, stand_in), WatchingSettings())
 
 
-def _wire(resources: Mapping[str, ResourceDefinition]) -> Definitions:
+def _wire(resources: Mapping[str, ResourceDefinition], watching: WatchingSettings) -> Definitions:
     """One process a run: the assets of a run share one Spark session.
 
     Its start costs more than all of a small batch.
@@ -114,7 +116,7 @@ def _wire(resources: Mapping[str, ResourceDefinition]) -> Definitions:
         assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
         asset_checks=[suggestion_checks],
         jobs=[preannotate],
-        sensors=[new_datasets],
+        sensors=[build_sensor(watching)],
         executor=own_process,
         loggers={"console": console_logger},
         # Dagster's own default writes pickles to a folder that a launch may name.

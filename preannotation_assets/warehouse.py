@@ -66,12 +66,23 @@ _ATTACH_FAULTS: Final = (
 _SECRET_OF_AN_ADDRESS: Final = re.compile(r"(?<=//)[^/@\s'\"]+@|(?<=\?)[^\s'\"]+")
 _TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
 
-# The dataset itself, or the dataset followed by something that cannot be the rest of a longer name:
-# vessels_ocr_1 must not take in vessels_ocr_10.
+# Where a doc_id has a /, what stands before it is the dataset: vessels_ocr_1 must not take in
+# vessels_ocr_1_march/a. Where it has none, the dataset ends before something that cannot be the rest of a
+# longer name: vessels_ocr_1 takes in vessels_ocr_1-a and not vessels_ocr_10.
 _DEFAULT_CONDITION: Final = (
-    "doc_id = $dataset OR (starts_with(doc_id, $dataset) AND "
+    "doc_id = $dataset OR starts_with(doc_id, $dataset || '/') OR "
+    "(NOT contains(doc_id, '/') AND starts_with(doc_id, $dataset) AND "
     r"regexp_matches(substr(doc_id, length($dataset) + 1, 1), '^[^\p{L}\p{N}]$', 's'))"
 )
+_DEFAULT_NAME: Final = (
+    "CASE WHEN NOT starts_with(doc_id, 'vessels_ocr_') THEN '' "
+    "WHEN contains(doc_id, '/') THEN split_part(doc_id, '/', 1) "
+    r"ELSE regexp_extract(doc_id, '^(vessels_ocr_[\p{L}\p{N}]+)', 1) END"
+)
+# Of digits of an MD5, which is the same in every version of DuckDB; its hash() is not.
+_PAGE_HASH: Final = "md5_number_lower(concat_ws(chr(31), doc_id, page_num, text_sha256))"
+_ALIKE: Final = 0.9
+_MOST_ALIKE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +138,8 @@ class Warehouse:
         self._connection = connection
         self._view = view
         self._condition = condition
-        self._dataset_pattern = dataset_pattern
+        self._name = "regexp_extract(doc_id, $pattern, 1)" if dataset_pattern else _DEFAULT_NAME
+        self._name_parameters = {"pattern": dataset_pattern} if dataset_pattern else {}
 
     def read_pages(self, dataset: str, doc_ids: Sequence[str] | None = None) -> Iterator[SourceRow]:
         """The rows of a dataset, sorted by doc_id and page_num, in one streaming pass.
@@ -171,16 +183,48 @@ class Warehouse:
         Raises:
             WarehouseError: the pattern or the view cannot be evaluated.
         """
+        return self._summaries("dataset <> ''", {})
+
+    def fingerprint(self, dataset: str) -> str | None:
+        """The fingerprint of one dataset as ``list_datasets`` has it; None where that does not list it.
+
+        Raises:
+            WarehouseError: the pattern or the view cannot be evaluated.
+        """
+        found = self._summaries("dataset = $wanted AND dataset <> ''", {"wanted": dataset})
+        return found[0].fingerprint if found else None
+
+    def probe(self) -> str:
+        """Something that differs where pages came or went; of a table it costs next to nothing.
+
+        Raises:
+            WarehouseError: the view cannot be evaluated.
+        """
+        with _named_errors("the pages cannot be counted"):
+            row = self._connection.execute(f"SELECT count(*) FROM {self._view}").fetchone()  # noqa: S608
+        return str(row[0]) if row else ""
+
+    def similar_names(self, dataset: str) -> list[str]:
+        """What the first parts of doc_ids are called that begin like a dataset, or are spelt much like it.
+
+        Raises:
+            WarehouseError: the view cannot be evaluated.
+        """
+        query = f"""
+            SELECT name FROM (SELECT DISTINCT split_part(doc_id, '/', 1) AS name FROM {self._view})
+            WHERE starts_with(name, $dataset) OR jaro_winkler_similarity(name, $dataset) > {_ALIKE}
+            ORDER BY jaro_winkler_similarity(name, $dataset) DESC, name LIMIT {_MOST_ALIKE}"""  # noqa: S608
+        with _named_errors("the pages cannot be read"):
+            rows = self._connection.execute(query, {"dataset": dataset}).fetchall()
+        return [name for (name,) in rows]
+
+    def _summaries(self, condition: str, parameters: Mapping[str, str]) -> list[DatasetSummary]:
         query = f"""
             SELECT dataset, count(*), bit_xor(page_hash)::VARCHAR, sum(page_hash::HUGEINT)::VARCHAR
-            FROM (
-                SELECT regexp_extract(doc_id, $pattern, 1) AS dataset,
-                       hash(doc_id, page_num, text_sha256) AS page_hash
-                FROM {self._view}
-            )
-            WHERE dataset <> '' GROUP BY dataset ORDER BY dataset"""  # noqa: S608
+            FROM (SELECT {self._name} AS dataset, {_PAGE_HASH} AS page_hash FROM {self._view})
+            WHERE {condition} GROUP BY dataset ORDER BY dataset"""  # noqa: S608
         with _named_errors("the datasets cannot be listed"):
-            rows = self._connection.execute(query, {"pattern": self._dataset_pattern}).fetchall()
+            rows = self._connection.execute(query, {**self._name_parameters, **parameters}).fetchall()
         return [DatasetSummary(name, pages, f"{pages}-{xor}-{total}") for name, pages, xor, total in rows]
 
 

@@ -14,12 +14,12 @@ from yaml import YAMLError
 
 from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.pages import PagesConfig
+from preannotation_assets.defs.assets.pages import PagesConfig, no_pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
+from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.instance import dataset_lock
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
@@ -130,7 +130,7 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
 def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:
     with warehouse.open() as source:
         if not source.has_pages(dataset):
-            raise BatchError(f"the warehouse has no pages of {dataset}", "check the name of the dataset")
+            raise no_pages(source, dataset)
 
 
 def _run_config(request: DatasetRun) -> Mapping[str, object]:

@@ -210,6 +210,8 @@ def serve_dev(
             "DAGSTER_HOME": str(home),
             "PREANNOTATION_DATABASE": str(warehouse.path),
             "PREANNOTATION_ROOT": str(folder / "lake"),
+            "PREANNOTATION_STILL_SECONDS": "0",
+            "PREANNOTATION_SENSOR_LISTING_SECONDS": "0",
             "PREANNOTATION_OLLAMA_ENDPOINTS": simulator.url,
             "PYTHONUNBUFFERED": "1",
         }

@@ -30,9 +30,10 @@ from preannotation_assets.lake.batch import (
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
 from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
+from preannotation_assets.visible_text import visible_line
 from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["PagesConfig", "pages"]
+__all__ = ["PagesConfig", "no_pages", "pages"]
 
 _CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
 
@@ -93,6 +94,17 @@ def pages(
     )
 
 
+def no_pages(source: Warehouse, dataset: str) -> BatchError:
+    """What is told of a dataset without pages; names those that may have been meant.
+
+    Raises:
+        WarehouseError: the view cannot be evaluated.
+    """
+    names = [visible_line(name) for name in source.similar_names(dataset)]
+    cure = f"there is {', '.join(names)}" if names else "check the name of the dataset"
+    return BatchError(f"the warehouse has no pages of {dataset}", cure)
+
+
 def _snapshot(
     source: Warehouse,
     store: ObjectStore,
@@ -106,12 +118,18 @@ def _snapshot(
     Raises:
         BatchError: there is no page, or none that can be used.
     """
+    # Before the pages: what changes while they are read is then seen to be newer than what is published.
+    fingerprint = source.fingerprint(layout.dataset) if doc_ids is None else None
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
-        raise BatchError(
-            f"the warehouse has no pages of {layout.dataset}" + (" with these doc_ids" if doc_ids else ""),
-            "check the name of the dataset" + (" and the doc_ids" if doc_ids else ""),
+        raise (
+            no_pages(source, layout.dataset)
+            if doc_ids is None
+            else BatchError(
+                f"the warehouse has no pages of {layout.dataset} with these doc_ids",
+                "check the name of the dataset and the doc_ids",
+            )
         )
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
@@ -130,6 +148,7 @@ def _snapshot(
         failed_pages=snapshot.failed_pages,
         narrowed_to_doc_ids=None if doc_ids is None else len(doc_ids),
         doc_ids_not_found=0 if doc_ids is None else len(set(doc_ids) - seen),
+        source_fingerprint=fingerprint,
     )
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
     if present and present.content_hash == manifest.content_hash:

@@ -238,6 +238,7 @@ def _draft(
         model_notes=inputs.outputs.model_notes,
         scheme_version=inputs.scheme_version,
         input_version=inputs.version,
+        source_fingerprint=inputs.pages.source_fingerprint,
         content_hash="",
         parquet_etag="",
         run_id=run_id,

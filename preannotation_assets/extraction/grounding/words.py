@@ -7,6 +7,8 @@ quotes. A word with a digit can never be left out.
 import re
 from dataclasses import dataclass
 
+from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
+
 from .folding import SEPARATOR, FoldTable
 
 __all__ = ["FUNCTION_WORDS", "Word", "abbreviates", "is_common", "is_roman_numeral", "split_words"]
@@ -50,7 +52,7 @@ _DESIGNATIONS = _listed(
 
 _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 
-_HYPHENS = frozenset("-\u2010\u00ac\u2e17=")
+_HYPHENS = frozenset(LINE_END_SIGNS)
 
 _FUNCTION_WORD = 0.35
 _BRACKETED = 0.3
