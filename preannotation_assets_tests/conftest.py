@@ -54,6 +54,7 @@ _MARKER_OF_PLACE = {
     "model_servers": "unit",
     "publishing": "unit",
     "real_model": "model",
+    "runbook": "unit",
     "settings": "unit",
     "simulator": "unit",
     "simulator/test_simulator_command.py": "server",
