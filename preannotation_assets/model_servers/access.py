@@ -1,20 +1,16 @@
-"""Who is told which secret, whichever kind of server it is, and edges that do not wait. Pure.
+"""Who is told which secret, whichever kind of server it is. Pure.
 
 A secret goes only to an endpoint that the environment itself names, so that nobody who can start a run or a
 command with other addresses gets it. Who sends a request reads the secrets from its own environment.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, OPENAI
 from preannotation_assets.model_servers.networks import Reach, reach_of, url_of
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 
-__all__ = ["access_headers", "key_headers", "stream_choice", "wants_stream"]
-
-_MOST_STREAMS: Final = 256
+__all__ = ["access_headers", "key_headers"]
 
 
 def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -49,26 +45,6 @@ def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]
         return {}
     key = _read_secret(environment, KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-def stream_choice(choice: StreamChoice, max_in_flight: int) -> StreamChoice:
-    """What ``auto`` means for an endpoint that is given so many requests at once.
-
-    Only over a stream an answer that does not end is given up early, and a server that writes slowly is not
-    taken for a silent one. With more requests than that what a stream costs, processor time for each token,
-    adds up.
-    """
-    is_cheap = max_in_flight <= _MOST_STREAMS
-    return StreamChoice.always if choice is StreamChoice.auto and is_cheap else choice
-
-
-def wants_stream(choice: StreamChoice, endpoint: str) -> bool:
-    """Whether to stream: ``auto`` streams over https.
-
-    An edge such as Cloudflare gives up with 524 after 100 s without response headers. Model servers send
-    headers with the first token; an answer that is not streamed has them with its last.
-    """
-    return choice is StreamChoice.always or (choice is StreamChoice.auto and endpoint.startswith("https://"))
 
 
 def _is_encrypted(endpoint: str) -> bool:

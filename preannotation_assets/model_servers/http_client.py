@@ -1,10 +1,9 @@
 """Chat requests, every time-out of them explicit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Self
 
-from preannotation_assets.model_servers.access import wants_stream
 from preannotation_assets.model_servers.endless import EndlessWatch
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.exchanging import MOST_SMALL_REPLY_BYTES, Bounds, Exchanger
@@ -12,7 +11,6 @@ from preannotation_assets.model_servers.outcomes import Outcome, Reason, Unusabl
 from preannotation_assets.model_servers.reply_body import MOST_REPLY_BYTES
 from preannotation_assets.model_servers.request_frames import RequestFrames
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 
 __all__ = ["ChatClient", "Timeouts"]
@@ -44,14 +42,17 @@ class Timeouts:
 
 
 class ChatClient:
-    """Sends chat requests; one for each event loop. Use it as an asynchronous context manager."""
+    """Sends chat requests; one for each event loop. Use it as an asynchronous context manager.
+
+    ``streamed`` are the endpoints whose answers are streamed.
+    """
 
     def __init__(
-        self, server: ModelServer, timeouts: Timeouts, environment: Mapping[str, str], stream: StreamChoice
+        self, server: ModelServer, timeouts: Timeouts, environment: Mapping[str, str], streamed: Set[str]
     ) -> None:
         self._server = server
         self._timeouts = timeouts
-        self._stream = stream
+        self._streamed = streamed
         self._frames = RequestFrames(server)
         self._exchanger = Exchanger(server, environment, timeouts.connect)
 
@@ -69,7 +70,7 @@ class ChatClient:
         Raises:
             SettingsError: there is no safe way to the endpoint.
         """
-        stream = wants_stream(self._stream, endpoint)
+        stream = endpoint in self._streamed
         request, body = self._frames.encode(template, chunk_text, stream=stream, variation=variation)
         watch = EndlessWatch(self._server.stream_delta, chunk_text) if stream else None
         bounds = self._answer_bounds(total_seconds)

@@ -52,6 +52,10 @@ class ModelServer(Protocol):
         """What it is called in messages, such as Ollama."""
 
     @property
+    def provider(self) -> str:
+        """``gen_ai.provider.name`` of OpenTelemetry's conventions."""
+
+    @property
     def cure(self) -> str:
         """What to do where no such server can be reached."""
 

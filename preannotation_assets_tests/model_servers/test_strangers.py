@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -31,7 +32,6 @@ from preannotation_assets.model_servers.preflight import identify_model
 from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
 MODEL = "m:1b"
@@ -69,7 +69,7 @@ def ask(
     """What became of a page and a warm-up, and the digest by now."""
 
     async def main() -> list[object]:
-        async with ChatClient(server, timeouts, environment, StreamChoice.never) as client:
+        async with ChatClient(server, timeouts, environment, frozenset()) as client:
             sent = await client.send(endpoint, TEMPLATE, PAGE, 0, timeouts.total)
             warmed = await client.warm_up(endpoint, TEMPLATE, timeouts.total)
             return [sent.lost, warmed.lost if warmed else None, await client.digest(endpoint, TEMPLATE)]
@@ -216,3 +216,17 @@ def test_everything_is_asked_for_uncompressed(start: Start) -> None:
     preload(OllamaServer(), [server.url], TEMPLATE, {}, replace(Timeouts(), load=20.0), IMPATIENT)
     assert len(server.got) >= 3
     assert all("accept-encoding: identity" in request.lower() for request in server.got)
+
+
+def test_nothing_that_a_server_says_is_logged_however_much_is(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start(answering(b'{"error": "qzxw"}', "X-Echo: qzxw", status="500 qzxw of the page"))
+    for library in ("httpx", "httpcore"):
+        caplog.set_level(logging.DEBUG, library)
+    with caplog.at_level(logging.DEBUG):
+        ask(OllamaServer(), server.url, {}, Timeouts())
+        with pytest.raises(EndpointError):
+            identify_model(OllamaServer(), [server.url], MODEL, {}, Timeouts(), IMPATIENT)
+    assert PAGE in server.told()
+    assert "qzxw" not in caplog.text

@@ -52,6 +52,7 @@ class OllamaServer:
 
     keep_alive: str = "30m"
     kind: str = "Ollama"
+    provider: str = "ollama"
     cure: str = "start Ollama there, or set OLLAMA_HOST"
     warms_each_slot: bool = True
 

@@ -55,6 +55,7 @@ class OpenAIServer:
     revision: str = ""
     variant: Variant = _UNKNOWN
     kind: str = "OpenAI API"
+    provider: str = "openai"
     cure: str = "start the server there, or set PREANNOTATION_SERVER_URLS"
 
     def cure_missing(self, model: str) -> str:  # noqa: ARG002

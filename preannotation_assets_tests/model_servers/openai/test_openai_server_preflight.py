@@ -15,7 +15,6 @@ from preannotation_assets.model_servers.openai.server import OpenAIServer
 from preannotation_assets.model_servers.outcomes import Stop
 from preannotation_assets.model_servers.preflight import ModelIdentity, identify_model
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.simulator.openai import Flavour, GrammarBackend, ServedModel
@@ -287,7 +286,7 @@ def test_the_digest_by_now_is_that_of_the_preflight_until_the_weights_change(
     known = replace(template, digest=identify(server.url).digest)
 
     async def digests() -> tuple[str | None, str | None]:
-        async with ChatClient(kind, TIMEOUTS, {}, StreamChoice.never) as client:
+        async with ChatClient(kind, TIMEOUTS, {}, frozenset()) as client:
             before = await client.digest(server.url, known)
             server.set_faults(FaultRule(Fault.DIGEST_CHANGE, requests=(1,)))
             await client.send(server.url, known, "a page", 0, 20.0)
