@@ -3,9 +3,9 @@
 import logging
 import os
 from collections.abc import Mapping
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
-from dagster import Definitions, ResourceDefinition
+from dagster import ConfigurableResource, Definitions, ResourceDefinition
 
 from preannotation_assets.defs.assets.chunks import chunks
 from preannotation_assets.defs.assets.neighbours import argilla_records, vw_argilla_pages
@@ -79,20 +79,15 @@ def build_definitions(settings: Settings) -> Definitions:
     """Everything, wired by the settings; a launch may change how the model is asked, and nothing else."""
     resources = build_resources(settings)
     most = most_in_flight(settings.model_servers, settings.asking)
-    return _wire(
-        {
-            "warehouse": fixed_resource(resources["warehouse"]),
-            "storage": fixed_resource(resources["storage"]),
-            "spark": fixed_resource(resources["spark"]),
-            "label_scheme": fixed_resource(resources["label_scheme"]),
-            "publishing": fixed_resource(resources["publishing"]),
-            "chunking": launchable_resource(resources["chunking"], [ChunkingSettings]),
-            "model_server": launchable_resource(
-                resources["model_server"], [GenerationSettings, AskingSettings], {"max_in_flight": most}
-            ),
-        },
-        settings.watching,
-    )
+    opened = {
+        "chunking": launchable_resource(resources["chunking"], [ChunkingSettings]),
+        "model_server": launchable_resource(
+            resources["model_server"], [GenerationSettings, AskingSettings], {"max_in_flight": most}
+        ),
+    }
+    every = cast("Mapping[str, ConfigurableResource[Any]]", resources)
+    fixed = {name: fixed_resource(resource) for name, resource in every.items()}
+    return _wire(fixed | opened, settings.watching)
 
 
 def load_definitions(environment: Mapping[str, str]) -> Definitions:

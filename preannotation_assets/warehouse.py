@@ -64,6 +64,12 @@ _ATTACH_FAULTS: Final = (
     (("Cannot open encrypted database",), "is encrypted", "copy the pages into a file that is not"),
 )
 _SECRET_OF_AN_ADDRESS: Final = re.compile(r"(?<=//)[^/@\s'\"]+@|(?<=\?)[^\s'\"]+")
+# A view in a file could else have DuckDB fetch and load an extension, and with it reach any address.
+_NO_EXTENSIONS: Final = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+}
 _TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
 
 # Where a doc_id has a /, what stands before it is the dataset: vessels_ocr_1 must not take in
@@ -100,7 +106,8 @@ def open_warehouse(
 ) -> Iterator["Warehouse"]:
     """A connection with the pages attached read-only; closed at the end.
 
-    ``connection_config`` holds any other options of DuckDB.
+    ``connection_config`` holds any other options of DuckDB. Of a file, no extension is loaded that does not
+    come with DuckDB, unless it says so; MotherDuck's client is one.
 
     Raises:
         WarehouseError: the database, the view or one of its columns is not as it must be.
@@ -115,6 +122,7 @@ def open_warehouse(
                 # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
                 "threads": 1,
                 "temp_directory": spill,
+                **({} if settings.database.startswith("md:") else _NO_EXTENSIONS),
                 **connection_config,
             }
         ) as connection,
@@ -153,7 +161,7 @@ class Warehouse:
             selection += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
         query = f"{selection} ORDER BY doc_id, page_num"
         with _named_errors("the pages cannot be read"):
-            reader = self._connection.execute(query, self._parameters(dataset)).to_arrow_reader(_ROWS_A_BATCH)
+            reader = self._evaluate(query, dataset).to_arrow_reader(_ROWS_A_BATCH)
         while True:
             with _named_errors("the pages cannot be read"):
                 batch = next(reader, None)
@@ -169,11 +177,18 @@ class Warehouse:
         """
         query = f"SELECT 1 FROM {self._view} WHERE ({self._condition}) LIMIT 1"  # noqa: S608
         with _named_errors("the pages cannot be read"):
-            return self._connection.execute(query, self._parameters(dataset)).fetchone() is not None
+            return self._evaluate(query, dataset).fetchone() is not None
 
-    def _parameters(self, dataset: str) -> dict[str, str]:
-        """DuckDB refuses a parameter that the query does not use."""
-        return {"dataset": dataset} if "$dataset" in self._condition else {}
+    def _evaluate(self, query: str, dataset: str) -> duckdb.DuckDBPyConnection:
+        """Runs a query with the batch condition, which must not end it and begin another statement."""
+        statements = self._connection.extract_statements(query)
+        if len(statements) != 1:
+            raise WarehouseError(
+                "the batch condition is more than a condition", "write one SQL expression over doc_id"
+            )
+        # DuckDB refuses a parameter that the query does not use.
+        parameters = {"dataset": dataset} if "$dataset" in self._condition else {}
+        return self._connection.execute(statements[0], parameters)
 
     def list_datasets(self) -> list[DatasetSummary]:
         """The datasets of the view, by the dataset pattern.
@@ -301,6 +316,12 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, view: str) -> None:
     try:
         described = connection.execute(f"DESCRIBE {view}").fetchall()
     except duckdb.Error as error:
+        if "requires the extension" in str(error):
+            # Without DuckDB's words: they repeat the address, which may be a signed one.
+            raise WarehouseError(
+                "the view needs an extension of DuckDB, such as one that reads over the network",
+                "let it read tables, or files of this machine",
+            ) from None
         raise WarehouseError(
             f"there is no usable view {view.replace(chr(34), '')}",
             f"create it as sql/motherduck/PREANNOTATION_SCHEMA.md says; {_one_line(error)}",

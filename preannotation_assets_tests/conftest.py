@@ -54,6 +54,7 @@ _MARKER_OF_PLACE = {
     "model_servers": "unit",
     "publishing": "unit",
     "real_model": "model",
+    "runbook": "unit",
     "settings": "unit",
     "simulator": "unit",
     "simulator/test_simulator_command.py": "server",
@@ -69,6 +70,7 @@ _MARKER_OF_PLACE = {
     "web_server": "unit",
     ".": "unit",
     "test_definitions.py": "server",
+    "test_deploy.py": "server",
     "test_recovery.py": "server",
 }
 _KINDS = {*_MARKER_OF_FIXTURE.values(), *_MARKER_OF_PARAMETER.values(), *_MARKER_OF_PLACE.values()}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from preannotation_assets.extraction.spans import (
     Grounding,
@@ -13,7 +14,7 @@ from preannotation_assets.extraction.spans import (
 
 from .assignment import assign
 from .candidates import Candidate, Finding, find
-from .order import ChainLink, chain_costs
+from .order import ChainLink, chain_costs, follow_the_page
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .work import ChunkWork
@@ -52,10 +53,11 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     written = dict.fromkeys(quote.text for quote in quotes)
     prepared = {quoted: prepare(quoted, page.table) for quoted in written}
     findings = _findings(page, quotes, prepared, work)
-    contenders = _thinned(quotes, _contenders(quotes, findings))
-    costs = chain_costs(
-        [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
-    )
+    contenders: Sequence[Sequence[Candidate]] = _contenders(quotes, findings)
+    if follow_the_page(_links(quotes, contenders)):
+        contenders = _contenders(quotes, {quoted: _all_places(found) for quoted, found in findings.items()})
+    contenders = _thinned(quotes, contenders)
+    costs = chain_costs(_links(quotes, contenders))
     places = assign(
         [
             {(quote.label, c.start, c.end): cost for c, cost in zip(candidates, own, strict=True)}
@@ -67,6 +69,14 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
         _result(prepared[quote.text], findings[quote.text], place)
         for quote, place in zip(quotes, places, strict=True)
     ]
+
+
+def _links(quotes: Sequence[Quote], contenders: Sequence[Sequence[Candidate]]) -> list[ChainLink]:
+    return [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
+
+
+def _all_places(finding: Finding) -> Finding:
+    return replace(finding, candidates=finding.others or finding.candidates)
 
 
 def _findings(
@@ -121,7 +131,7 @@ def _thinned(
 
 def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
     if place is not None:
-        found = next(c for c in finding.candidates if (c.start, c.end) == place[1:])
+        found = next(c for c in finding.others or finding.candidates if (c.start, c.end) == place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
     if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)

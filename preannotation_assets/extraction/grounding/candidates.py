@@ -8,7 +8,7 @@ from preannotation_assets.extraction.spans import Match
 
 from .cores import core_hits
 from .gaps import gap_hits
-from .hits import Hit, exact_hits, inner_hits, similar_hits
+from .hits import Hit, exact_hits, inflected_hits, inner_hits, similar_hits
 from .intervals import Intervals
 from .page import Page
 from .quotes import PreparedQuote
@@ -59,6 +59,7 @@ class Candidate(NamedTuple):
 class Finding:
     """All places of one quote in ascending order.
 
+    ``others`` are all of them and those that are less like the quote, where ``candidates`` are enough.
     ``value_changed`` says that a place was refused for its changed value only, ``cut_off`` that the search
     was given up because it took too much work.
     """
@@ -66,6 +67,7 @@ class Finding:
     candidates: Sequence[Candidate]
     value_changed: bool
     cut_off: bool = False
+    others: Sequence[Candidate] = ()
 
 
 def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Finding:
@@ -84,7 +86,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
     for best in (verbatim, sure):
         if len(best) >= wanted:
-            return Finding(best, False)
+            return Finding(best, False, others=_with_inflected(page, quote, candidates, work.exact))
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or len(quote.letters) > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)
@@ -93,6 +95,16 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     except WorkSpentError:
         return Finding(candidates, value_changed, cut_off=True)
     return Finding(repaired.candidates, value_changed or repaired.value_changed)
+
+
+def _with_inflected(
+    page: Page, quote: PreparedQuote, candidates: list[Candidate], work: Work
+) -> Sequence[Candidate]:
+    try:
+        hits = list(inflected_hits(page, quote, work))
+        return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
+    except WorkSpentError:
+        return candidates
 
 
 def _with_repairs(
