@@ -18,13 +18,13 @@ __all__ = [
     "ModelError",
     "ObjectNotFoundError",
     "PreannotationError",
+    "RowsLostError",
     "RunStoppedError",
     "RuntimeMissingError",
     "SettingsError",
     "StorageError",
     "VerificationError",
     "WarehouseError",
-    "raise_alone",
 ]
 
 
@@ -43,6 +43,16 @@ class PreannotationError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.cure}" if self.cure else self.problem
+
+    def raise_alone(self) -> NoReturn:
+        """Raises it without the exception that is being handled, which may quote page text or secrets.
+
+        ``from None`` keeps that one as the context, hidden from tracebacks but not from who walks the chain.
+        """
+        try:
+            raise self from None
+        finally:
+            self.__context__ = None
 
 
 class SettingsError(PreannotationError):
@@ -135,12 +145,7 @@ class VerificationError(PreannotationError):
     code = "verification"
 
 
-def raise_alone(error: PreannotationError) -> NoReturn:
-    """Raises an error without the exception that is being handled, which may quote page text or secrets.
+class RowsLostError(PreannotationError):
+    """A publication would take away more of the rows before than is allowed; what was published stays."""
 
-    ``from None`` keeps that one as the context, hidden from tracebacks but not from all who walk the chain.
-    """
-    try:
-        raise error from None
-    finally:
-        error.__context__ = None
+    code = "rows_lost"

@@ -10,13 +10,14 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from preannotation_assets.contracts import PAGES
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
 from preannotation_assets.extraction.segments import Mark, Segment, segments
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.publisher import rows_of
+from preannotation_assets.publishing.published_file import rows_of
 
 __all__ = ["MOST_PAGES", "make_preview", "render_page", "write_preview"]
 
@@ -63,7 +64,7 @@ def make_preview(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
     folder = layout.stage("pages", pages.version)
-    rows = iterate_rows(store, folder, len(pages.part_rows), ("doc_id", "page_num", "text", "text_sha256"))
+    rows = iterate_rows(store, folder, len(pages.part_rows), PAGES, PAGES.names)
     shown = list(islice(rows, MOST_PAGES))
     return _document(manifest, pages.pages, shown, _published_spans(store, layout, shown), scheme)
 
@@ -75,7 +76,7 @@ def _published_spans(store: ObjectStore, layout: DatasetLayout, shown: Sequence[
     with tempfile.TemporaryDirectory(prefix="preannotation-preview-") as folder:
         path = Path(folder) / "suggestions.parquet"
         store.download(layout.published_suggestions, path)
-        for row in rows_of(path, _SPAN_COLUMNS):
+        for row in rows_of(path, layout.dataset, _SPAN_COLUMNS):
             key = _page_key(row)
             if not shown or key > _page_key(shown[-1]):
                 break
