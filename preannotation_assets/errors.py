@@ -25,7 +25,6 @@ __all__ = [
     "StorageError",
     "VerificationError",
     "WarehouseError",
-    "raise_alone",
 ]
 
 
@@ -44,6 +43,16 @@ class PreannotationError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.cure}" if self.cure else self.problem
+
+    def raise_alone(self) -> NoReturn:
+        """Raises it without the exception that is being handled, which may quote page text or secrets.
+
+        ``from None`` keeps that one as the context, hidden from tracebacks but not from who walks the chain.
+        """
+        try:
+            raise self from None
+        finally:
+            self.__context__ = None
 
 
 class SettingsError(PreannotationError):
@@ -140,14 +149,3 @@ class RowsLostError(PreannotationError):
     """A publication would take away more of the rows before than is allowed; what was published stays."""
 
     code = "rows_lost"
-
-
-def raise_alone(error: PreannotationError) -> NoReturn:
-    """Raises an error without the exception that is being handled, which may quote page text or secrets.
-
-    ``from None`` keeps that one as the context, hidden from tracebacks but not from all who walk the chain.
-    """
-    try:
-        raise error from None
-    finally:
-        error.__context__ = None

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
-from preannotation_assets.errors import BatchError, StorageError, raise_alone
+from preannotation_assets.errors import BatchError, StorageError
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
@@ -43,7 +43,7 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
     except ValidationError as error:
         # The field only: deeper down are keys and values of whoever wrote it.
         place = str((*error.errors(include_input=False, include_url=False)[0]["loc"], "it")[0])
-        raise_alone(StorageError(f"{store.uri(key)} is not a {kind.__name__}", f"look at {place}"))
+        StorageError(f"{store.uri(key)} is not a {kind.__name__}", f"look at {place}").raise_alone()
 
 
 def require_manifest(

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, raise_alone
+from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
@@ -165,7 +165,7 @@ def _decode(
             return found.select(chosen)
     except (pa.ArrowException, OSError):
         # Arrow's words may quote the file.
-        raise_alone(StorageError(f"{uri} is not a readable Parquet file"))
+        StorageError(f"{uri} is not a readable Parquet file").raise_alone()
 
 
 def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
@@ -230,7 +230,7 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         value = json.loads(content)
     except (ValueError, RecursionError):
         # The decoder's exception holds the document.
-        raise_alone(StorageError(f"{store.uri(key)} is not JSON", _DAMAGED))
+        StorageError(f"{store.uri(key)} is not JSON", _DAMAGED).raise_alone()
     if not isinstance(value, dict):
         raise StorageError(f"{store.uri(key)} is not a JSON object", _DAMAGED)
     return value
