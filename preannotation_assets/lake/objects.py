@@ -288,7 +288,7 @@ def _parse_s3(rest: str) -> S3Root:
     try:
         check_prefix(prefix)
     except StorageError as error:
-        raise SettingsError("the storage root has an invalid prefix", error.cure) from error
+        raise SettingsError("the storage root has an invalid prefix", error.cure) from None
     return S3Root(bucket, prefix)
 
 
@@ -317,7 +317,7 @@ def probe_writable(store: ObjectStore, root_uri: str) -> None:
     except StorageError as error:
         raise StorageError(
             f"the storage root {root_uri} cannot be used: {error.problem}", error.cure
-        ) from error
+        ) from None
     if not same:
         raise StorageError(f"the storage root {root_uri} does not give back what was written to it")
 

@@ -199,9 +199,9 @@ def _start(settings: Mapping[str, str]) -> SparkSession:
     except (PySparkException, Py4JError) as error:
         master, memory = settings["spark.master"], settings["spark.driver.memory"]
         raise SettingsError(
-            f"Spark does not start with master {master} and driver memory {memory}",
+            f"Spark does not start with master {master} and driver memory {memory} ({type(error).__name__})",
             "check both, and that the master can be reached",
-        ) from error
+        ) from None
     if threading.current_thread() is threading.main_thread() and on_interrupt is not None:
         # Spark has put its own handler in the place of Dagster's.
         signal.signal(signal.SIGINT, on_interrupt)
