@@ -12,7 +12,7 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import repair
 from .search import Pattern, first_level, level_steps, suffix_starts
-from .words import FUNCTION_WORDS, abbreviates
+from .words import FUNCTION_WORDS, MULTIPLES, abbreviates
 from .work import Work
 
 __all__ = ["gap_hits"]
@@ -125,6 +125,8 @@ class _GapSearch:
             return _INFINITY
         before, after = self.quote.words[: left + 1], self.quote.words[left + 1 :]
         if before[-1].isdigit() and after[0].isdigit() and any(letter.isdigit() for letter in between):
+            return _INFINITY
+        if before[-1].isdigit() and between in MULTIPLES:
             return _INFINITY
         price = _GAP + _GAP_WORD * words + _GAP_LETTER * len(between)
         if not between.isdigit() and (_are_function_words(before) or _are_function_words(after)):
