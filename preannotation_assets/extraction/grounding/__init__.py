@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from preannotation_assets.extraction.spans import (
     Grounding,
@@ -78,18 +79,23 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
 
 def _without_strays(results: Sequence[GroundingResult]) -> list[GroundingResult]:
     """The results without those that are doubtful and do not stand where the order wants them."""
-    is_sure = [isinstance(result, Grounding) and result.similarity >= _SURE for result in results]
-    sure = [result.start if isinstance(result, Grounding) and ok else None for result, ok in zip(results, is_sure)]
-    behind = _last_known(sure)
-    ahead = _last_known(sure[::-1])[::-1]
+    starts = [result.start if _is_sure(result) else None for result in results]
+    behind, ahead = _last_known(starts), _last_known(starts[::-1])[::-1]
     return [
-        Rejection(QuoteOutcome.NOT_FOUND)
-        if isinstance(result, Grounding)
-        and not ok
-        and not (before or 0) - _STRAY <= result.start <= (after if after is not None else result.start) + _STRAY
-        else result
-        for result, ok, before, after in zip(results, is_sure, behind, ahead, strict=True)
+        Rejection(QuoteOutcome.NOT_FOUND) if _strays(result, before, after) else result
+        for result, before, after in zip(results, behind, ahead, strict=True)
     ]
+
+
+def _is_sure(result: GroundingResult) -> TypeGuard[Grounding]:
+    return isinstance(result, Grounding) and result.similarity >= _SURE
+
+
+def _strays(result: GroundingResult, before: int | None, after: int | None) -> bool:
+    if not isinstance(result, Grounding) or _is_sure(result):
+        return False
+    too_early = before is not None and result.start < before - _STRAY
+    return too_early or (after is not None and result.start > after + _STRAY)
 
 
 def _last_known(starts: Sequence[int | None]) -> list[int | None]:

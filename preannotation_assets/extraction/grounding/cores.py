@@ -13,7 +13,7 @@ from .hits import Hit, exact_hits, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
-from .words import Word, abbreviates, is_common, is_roman_numeral, split_words
+from .words import FUNCTION_WORDS, Word, abbreviates, is_common, is_roman_numeral, split_words
 from .work import Work
 
 __all__ = ["Core", "core_hits"]
@@ -92,7 +92,7 @@ def _may_carry(words: Sequence[Word]) -> bool:
 
 
 def _not_left_out(words: Sequence[Word]) -> list[Word]:
-    return [word if is_common(word.letters) else replace(word, price=None) for word in words]
+    return [word if word.letters in FUNCTION_WORDS else replace(word, price=None) for word in words]
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:

@@ -24,7 +24,7 @@ _LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
 # Letters that look alike are many: where several differ they prove less than one that is plainly wrong.
 _MANY_LIMIT_PER_LETTER = 0.12
-_LONE_MANY_LIMIT_PER_LETTER = 0.07
+_LONE_MANY_LIMIT_PER_LETTER = 0.08
 _ROMAN_LIMIT = 0.3
 
 # A name that stands without its capital, or in more or fewer words, is likely another word.
@@ -236,7 +236,7 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if alone and fixed.places > 1:
+    if alone and fixed.places > 1 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
     if quote.core[0].isupper() and page.text[page.origin(hit.first)].islower():
         total += _LONE_LOWER_CASE if alone else _LOWER_CASE

@@ -82,7 +82,11 @@ def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Re
             changed = int(price // _DIGIT)
             digits += changed
             price -= changed * _DIGIT
-        elif after in word_ends and _are_endings(quoted, found) and first - (word_ends[word - 1] if word else 0) >= _STEM:
+        elif (
+            after in word_ends
+            and _are_endings(quoted, found)
+            and first - (word_ends[word - 1] if word else 0) >= _STEM
+        ):
             price = min(price, _ENDING)
         letters += max(len(quoted), len(found))
         places += 1 if price <= _ONE_PLACE or max(len(quoted), len(found)) == 1 else 2

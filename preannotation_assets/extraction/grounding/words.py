@@ -11,7 +11,16 @@ from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
 from .folding import SEPARATOR, FoldTable
 
-__all__ = ["ENDINGS", "FUNCTION_WORDS", "MULTIPLES", "Word", "abbreviates", "is_common", "is_roman_numeral", "split_words"]
+__all__ = [
+    "ENDINGS",
+    "FUNCTION_WORDS",
+    "MULTIPLES",
+    "Word",
+    "abbreviates",
+    "is_common",
+    "is_roman_numeral",
+    "split_words",
+]
 
 
 def _listed(words: str) -> frozenset[str]:
@@ -77,6 +86,7 @@ _INITIAL = 0.65
 _APPOSITION = 0.6
 _LETTER = 0.05
 _APPOSITION_WORDS = 2
+_NAME = 4
 _ARTICLE = 3
 _ABBREVIATION = 5
 
@@ -147,18 +157,16 @@ def _shortens(short: str, long: str) -> bool:
         return long in _DESIGNATIONS or long in FUNCTION_WORDS
     if short in FUNCTION_WORDS or long in FUNCTION_WORDS:
         return False
-    if short == short[0] * len(short):
-        return True
-    if long.startswith(short):
+    if short == short[0] * len(short) or long.startswith(short):
         return True
     rest = iter(long)
     return (long in _DESIGNATIONS or short[-1] == long[-1]) and all(letter in rest for letter in short)
 
 
 def _last_comma(text: str) -> int:
-    """Where the last comma stands, if nothing but a short apposition follows it; else -1."""
+    """Where the last comma stands, if it is between a name and a short apposition; else -1."""
     comma = text.rfind(", ")
-    return comma if len(text[comma + 1 :].split()) <= _APPOSITION_WORDS else -1
+    return comma if comma >= _NAME and len(text[comma + 1 :].split()) <= _APPOSITION_WORDS else -1
 
 
 def is_roman_numeral(written: str) -> bool:
