@@ -13,6 +13,7 @@ import httpx
 from preannotation_assets.model_servers.access import wants_stream
 from preannotation_assets.model_servers.endless import EndlessWatch
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.judging import judge_exchange
 from preannotation_assets.model_servers.outcomes import Outcome, Reason
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.stream_choice import StreamChoice
@@ -92,9 +93,13 @@ class ChatClient:
         request = self._server.warm_up_request(template)
         return await self._exchange(endpoint, request, total_seconds) if request else None
 
+    async def probe(self, endpoint: str, template: RequestTemplate, total_seconds: float) -> Exchange:
+        """Sends a small request without a page, to see whether the endpoint lets one through."""
+        return await self._exchange(endpoint, self._server.probe_request(template), total_seconds)
+
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
-        return self._server.read(exchange, template.model)
+        return judge_exchange(self._server, exchange, template)
 
     async def digest(self, endpoint: str, template: RequestTemplate) -> str | None:
         """The digest that the endpoint has for the model by now; None where it does not say."""

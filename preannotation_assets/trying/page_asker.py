@@ -14,10 +14,12 @@ from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.model_servers.denials import DenialWatch
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.outcomes import (
     Answered,
+    Denied,
     Outcome,
     Reason,
     Refused,
@@ -126,6 +128,7 @@ class PageAsker:
         self._allowed_seconds = allowed_seconds
         self._warms_up = warms_up
         self._known: set[str] = set()
+        self._denials = DenialWatch(client, template)
 
     async def ask(self, page: PageRow) -> TriedPage:
         """Asks about every chunk of a page and grounds the answers.
@@ -143,7 +146,9 @@ class PageAsker:
             exchange = await self._client.send(
                 endpoint, self._template, text[chunk.start : chunk.end], 0, self._allowed_seconds
             )
-        reply, reason = _read(endpoint, self._client.read(exchange, self._template))
+            outcome = self._client.read(exchange, self._template)
+            outcome = await self._denials.look_into(exchange, outcome, self._allowed_seconds)
+        reply, reason = _read(endpoint, outcome)
         is_first = endpoint not in self._known and warm_up is None
         self._known.add(endpoint)
         return AskedChunk(
@@ -205,7 +210,7 @@ def _read(endpoint: str, outcome: Outcome) -> tuple[ChatReply | None, Reason | N
             return reply, None
         case TooLong(reason, reply) | Unusable(reason, reply):
             return reply, reason
-        case Refused(reason):
+        case Refused(reason) | Denied(reason):
             return None, reason
         case Unavailable(reason):
             raise EndpointError(f"{endpoint} did not serve the request ({reason.value})", "try again")
