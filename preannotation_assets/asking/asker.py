@@ -251,11 +251,10 @@ class Asker:
 
     def _halves(self, attempt: Attempt) -> list[WorkItem]:
         item, reply = attempt.item, attempt.reply
-        if not isinstance(attempt.outcome, Unusable) or (
-            reply and repeats_the_page(reply.content, item.text)
-        ):
-            return self._splitter.halves(item)
-        return self._splitter.halves_of_unusable(item)
+        is_only_long = reply is not None and repeats_the_page(reply.content, item.text)
+        if isinstance(attempt.outcome, Unusable) and not is_only_long:
+            return self._splitter.halves_of_unusable(item)
+        return self._splitter.halves(item)
 
     def _keep(
         self, attempt: Attempt, reason: Reason, kept: PartlyAnswered | None, parts: Sequence[WorkItem]

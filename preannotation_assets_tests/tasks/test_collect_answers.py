@@ -47,7 +47,9 @@ def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]])
     index = AnswerIndex.read(store, ANSWERS_FOLDER)
     known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
-    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS, OUTPUTS_KEY, {1: requests}, answers, "now")
+    return CollectAnswers(
+        StoreLocation(str(tmp_path)), CHUNKS, OUTPUTS_KEY, {1: requests}, answers, {"port"}, "now"
+    )
 
 
 REQUESTS = [

@@ -193,9 +193,9 @@ def _metadata(
     fetched_besides: FetchedBytes,
     seconds: float,
 ) -> MetadataValues:
-    fetched = (
-        sum((part.fetched for part in parts), batch.store.fetched + fetched_besides) + accounts.fetched()
-    )
+    parts = asked.collected.parts
+    fetched = batch.store.fetched + fetched_besides + asked.fetched_by_tasks()
+    fetched = sum((part.fetched for part in parts), fetched)
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
