@@ -250,9 +250,8 @@ class Asker:
         await self._queue.replace(parts)
 
     def _halves(self, attempt: Attempt) -> list[WorkItem]:
-        item, reply = attempt.item, attempt.reply
-        is_only_long = reply is not None and repeats_the_page(reply.content, item.text)
-        if isinstance(attempt.outcome, Unusable) and not is_only_long:
+        item = attempt.item
+        if isinstance(attempt.outcome, Unusable) and not _is_only_long(attempt.outcome.reply, item):
             return self._splitter.halves_of_unusable(item)
         return self._splitter.halves(item)
 
@@ -277,6 +276,11 @@ class Asker:
         task = asyncio.create_task(self._queue.put_back(item, delay))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
+
+
+def _is_only_long(reply: ChatReply | None, item: WorkItem) -> bool:
+    """Whether an answer that seems to have no end was cut off and repeats what its text does."""
+    return reply is not None and reply.done_reason == "length" and repeats_the_page(reply.content, item.text)
 
 
 def _failure_signal(outcome: Outcome) -> FailureSignal | None:

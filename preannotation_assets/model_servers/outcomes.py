@@ -90,7 +90,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Something before the endpoint does not let this request through, and lets others (``denials``)."""
+    """The endpoint, or what stands before it, denies this request and lets others through (``denials``)."""
 
     reason: Reason = Reason.REFUSED
 
