@@ -1,10 +1,8 @@
 """Each page gets another hostile reply: the run ends, and each page has the fate of its own reply."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from shared.hostile_replies import OLLAMA, front, hostile_page
 
@@ -50,20 +48,3 @@ def test_good_pages_are_published_and_the_next_run_asks_about_the_others_only(
         assert max(standing.asked.values()) <= 2
     assert "Traceback" not in errors
     assert "blocked" not in out + errors
-
-
-def _as_an_earlier_release_kept_them(place: Place, names: list[str]) -> None:
-    """Puts an answer to another schema into the rows of some pages, taken for an answer, as it was once."""
-    answers = place.lake / "argilla" / "work" / DATASET / "answers"
-    for file in answers.rglob("*.parquet"):
-        rows = pq.read_table(file)
-        texts = rows["answer"].to_pylist()
-        ours = [
-            json.dumps({"spans": [{"label": "port", "text": "Hamburg"}]}) if text else text for text in texts
-        ]
-        unfit = [ours[place] if place in range(len(names)) else text for place, text in enumerate(texts)]
-        column = rows.schema.get_field_index("answer")
-        nothing = pa.nulls(rows.num_rows, rows.schema.field("token_lengths").type)
-        rows = rows.set_column(column, rows.schema.field("answer"), pa.array(unfit, pa.string()))
-        rows = rows.set_column(rows.schema.get_field_index("token_lengths"), "token_lengths", nothing)
-        pq.write_table(rows, file)
