@@ -10,19 +10,31 @@ from shared.asking_runs import MODEL
 from shared.hostile_replies import OLLAMA, OPENAI, HostileReply, front, hostile_page
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError
+from preannotation_assets.extraction.answers import parse_answer
+from preannotation_assets.extraction.suggesting import value_probabilities
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.openai.server import OpenAIServer
 from preannotation_assets.model_servers.openai.variant import Software, Variant
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.simulator import Fault, FaultRule, HabitRates
-from preannotation_assets.simulator.openai import OpenAiSettings, RunningOpenAiSimulator, ServedModel
+from preannotation_assets.simulator import CharacterParts, Fault, FaultRule, HabitRates
+from preannotation_assets.simulator.openai import (
+    Flavour,
+    OpenAiSettings,
+    RunningOpenAiSimulator,
+    ServedModel,
+)
 from preannotation_assets.throttling.dispatcher import Limits
 
 LIMITS = Limits(max_in_flight=4, max_failure_rate=1.0, linger_seconds=0.05, first_rest_seconds=0.05)
 POLICY = RetryPolicy(attempts=2, first_backoff=0.01, longest_backoff=0.02)
 GOOD = [f"Log {number}: MV OCEAN STAR left Rotterdam for Hamburg." for number in range(8)]
 VLLM = OpenAIServer(variant=Variant(Software.VLLM))
+KINDS: Mapping[str, ModelServer] = {
+    "ollama": OllamaServer(),
+    Flavour.VLLM: VLLM,
+    Flavour.LLAMA: OpenAIServer(variant=Variant(Software.LLAMA_CPP)),
+}
 
 
 def _ask(new_run: Any, url: str, server: ModelServer, texts: list[str]) -> Any:
@@ -73,6 +85,7 @@ def test_what_is_unknown_of_an_answer_is_null_and_the_rest_of_it_is_kept(
     assert list(map(isfinite, parts["token_logprobs"])) == [True, False, True]
 
 
+NAMES = '{"spans":[{"vessel_name":"漢字 MARU"},{"port":"Rotterdam"},{"port":"Hamburg"}]}'
 FIREWALL = {"page": HostileReply("refused", b"<html>blocked</html>", 403, "text/html")}
 
 
@@ -162,3 +175,33 @@ def test_a_refused_setting_still_stops_the_run(simulator: Any, new_run: Any, tem
     )
     with pytest.raises(EndpointError, match="schema"):
         run.ask(GOOD[:2])
+
+
+@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("parts", list(CharacterParts))
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_characters_in_parts_take_the_confidence_of_their_own_values_only(
+    simulator: Any, new_run: Any, kind: str, parts: CharacterParts, stream: str
+) -> None:
+    text = "MV OCEAN STAR left Rotterdam for Hamburg, the MV 漢字 MARU left Antwerp."
+    settings = OpenAiSettings(
+        model=ServedModel((MODEL.name,)),
+        habits=HabitRates.NONE,
+        character_parts=parts,
+        flavour=Flavour.VLLM if kind == "ollama" else Flavour(kind),
+        fixed_answer=NAMES,
+    )
+    with RunningOpenAiSimulator(settings) as openai:
+        url = simulator(character_parts=parts).url if kind == "ollama" else openai.url
+        run = new_run(limits=LIMITS, policy=POLICY, server=KINDS[kind], stream=stream)
+        run.endpoints = [url]
+        run.ask([text])
+    (row,) = run.rows
+    found = value_probabilities(row["answer"], row["token_lengths"], row["token_logprobs"])
+    quotes = parse_answer(row["answer"]).quotes
+    assert len(quotes) >= 3
+    known = {quote.text: probability is not None for quote, probability in zip(quotes, found, strict=True)}
+    assert {name for name, is_known in known.items() if not is_known} <= {
+        name for name in known if not name.isascii()
+    }
+    assert known["Rotterdam"]
