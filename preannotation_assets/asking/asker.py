@@ -149,16 +149,16 @@ class Asker:
             # The server may be at work on it still: another request now could be one above the cap.
             exchange, warm_up = warm_up, None
         else:
-            sending = self._client.send(permit.endpoint, template, item.text, variation, allowed)
-            exchange = await permits.while_held(asyncio.create_task(sending))
+            with permits.held():
+                exchange = await self._client.send(permit.endpoint, template, item.text, variation, allowed)
         if exchange.is_reply:
             # Of a reply that was left it is not known when the server notices.
-            await permits.release(certain=not exchange.given_up)
+            permits.release(certain=not exchange.given_up)
             outcome = self._client.read(exchange, template)
         else:
             outcome = self._client.read(exchange, template)
             outcome, certain = await self._look_into(exchange, outcome, permits, allowed)
-            await permits.release(certain=certain, failure_signal=_failure_signal(outcome))
+            permits.release(certain=certain, failure_signal=_failure_signal(outcome))
         attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
         if warm_up:
             warm_up_reply = reply_of(self._client.read(warm_up, template))
@@ -169,8 +169,8 @@ class Asker:
         self, exchange: Exchange, outcome: Outcome, permits: PermitClient, allowed: float
     ) -> tuple[Outcome, bool]:
         """What is known after a look at a denial; whether the server is sure to be done with all of it."""
-        looking = self._denials.look_into(exchange, outcome, allowed)
-        looked = await permits.while_held(asyncio.create_task(looking))
+        with permits.held():
+            looked = await self._denials.look_into(exchange, outcome, allowed)
         is_probe_lost = looked is not outcome and isinstance(looked, Unavailable)
         return looked, exchange.lost is None and not is_probe_lost
 
@@ -178,8 +178,8 @@ class Asker:
         """Has the constant part of the prompt read where the permit says so; what fails, the page shows."""
         if not permit.warm_up:
             return None
-        warming = self._client.warm_up(permit.endpoint, self._asking.template, allowed)
-        return await permits.while_held(asyncio.create_task(warming))
+        with permits.held():
+            return await self._client.warm_up(permit.endpoint, self._asking.template, allowed)
 
     def _allowed_seconds(self, item: WorkItem) -> float:
         if item.unavailable:
@@ -194,9 +194,7 @@ class Asker:
             case Answered(reply):
                 self._timeout.observe(reply)
                 self._answers.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
-                await permits.report(
-                    attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens)
-                )
+                permits.report(attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens))
                 await self._queue.finish()
             case TooLong(reason, reply):
                 await self._split_or_fail(attempt, permits, reason, reply)
@@ -207,14 +205,14 @@ class Asker:
             case Unusable(reason):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
-                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, 0.0)
                 else:
                     await self._split_or_fail(attempt, permits, reason, None)
             case Unavailable(reason, retry_after):
                 tried = replace(item, unavailable=item.unavailable + 1)
                 if tried.unavailable < policy.attempts:
-                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
                     await self._fail(attempt, permits, reason)
@@ -226,7 +224,7 @@ class Asker:
         if attempt.item.denied:
             await self._fail(attempt, permits, reason)
             return
-        await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+        permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
         self._later(replace(attempt.item, denied=1), self._asking.policy.delay(1, None, self._random))
 
     async def _split_or_fail(
@@ -246,7 +244,7 @@ class Asker:
         self._keep(attempt, reason, kept, parts)
         done_tokens = attempt.item.estimated_tokens - sum(part.estimated_tokens for part in parts)
         outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
-        await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
+        permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)
 
     def _halves(self, attempt: Attempt) -> list[WorkItem]:
@@ -268,7 +266,7 @@ class Asker:
     async def _fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
         self._answers.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
         done_tokens = attempt.item.estimated_tokens
-        await permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
+        permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
         await self._queue.finish()
 
     def _later(self, item: WorkItem, delay: float) -> None:

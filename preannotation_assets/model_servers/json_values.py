@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from preannotation_assets.visible_text import visible_line
+
 __all__ = [
     "as_count",
     "as_json",
@@ -19,6 +21,8 @@ __all__ = [
 ]
 
 _MOST: Final = 2**31 - 1
+# Names may be paths of files.
+_LONGEST_NAME: Final = 500
 # Above 4,300 digits int() refuses (sys.set_int_max_str_digits); no figure of a server has that many.
 _MOST_DIGITS: Final = 400
 # No time-out is as long: 12 days.
@@ -55,9 +59,7 @@ def as_text(value: object) -> str | None:
 
 def as_name(value: object) -> str | None:
     """The value where it is a text, in one line that can be shown and encoded."""
-    if not isinstance(value, str):
-        return None
-    return "".join(character if character.isprintable() else "?" for character in value).strip()
+    return visible_line(value.strip(), _LONGEST_NAME) if isinstance(value, str) else None
 
 
 def as_count(value: object) -> int | None:

@@ -20,6 +20,8 @@ def judge_exchange(server: ModelServer, exchange: Exchange, template: RequestTem
     An answer of which no object has labels of the scheme is none, however whole its JSON is: a server that
     ignores the schema looks like that, and it must not be taken for one that found nothing.
     """
+    if exchange.unreadable and exchange.is_reply:
+        return Unusable(Reason.INVALID_ANSWER)
     try:
         return _for_scheme(server.read(exchange, template.model), template)
     except Exception as error:  # noqa: BLE001
