@@ -177,11 +177,11 @@ def test_a_refused_setting_still_stops_the_run(simulator: Any, new_run: Any, tem
         run.ask(GOOD[:2])
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("parts", list(CharacterParts))
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_characters_in_parts_take_the_confidence_of_their_own_values_only(
-    simulator: Any, new_run: Any, kind: str, parts: CharacterParts, stream: str
+    simulator: Any, new_run: Any, kind: str, parts: CharacterParts, is_streamed: bool
 ) -> None:
     text = "MV OCEAN STAR left Rotterdam for Hamburg, the MV 漢字 MARU left Antwerp."
     settings = OpenAiSettings(
@@ -193,8 +193,9 @@ def test_characters_in_parts_take_the_confidence_of_their_own_values_only(
     )
     with RunningOpenAiSimulator(settings) as openai:
         url = simulator(character_parts=parts).url if kind == "ollama" else openai.url
-        run = new_run(limits=LIMITS, policy=POLICY, server=KINDS[kind], stream=stream)
+        run = new_run(limits=LIMITS, policy=POLICY, server=KINDS[kind])
         run.endpoints = [url]
+        run.streamed = frozenset([url] if is_streamed else [])
         run.ask([text])
     (row,) = run.rows
     found = value_probabilities(row["answer"], row["token_lengths"], row["token_logprobs"])
