@@ -89,6 +89,19 @@ class AnswerIndex:
                 best[request_key] = answer
         return AnswerIndex(best)
 
+    def without(self, unfit: Mapping[str, int]) -> "AnswerIndex":
+        """This index without rows that are no answers after all: by request key, when each came.
+
+        Times are microseconds; a row that came later stays.
+        """
+        return AnswerIndex(
+            {
+                request_key: answer
+                for request_key, answer in self._answers.items()
+                if unfit.get(request_key) != answer.answered_at
+            }
+        )
+
     def get(self, request_key: str) -> IndexedAnswer | None:
         """The best row of a request; None where it was never asked."""
         return self._answers.get(request_key)

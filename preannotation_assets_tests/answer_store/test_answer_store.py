@@ -17,6 +17,7 @@ from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import ModelError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.model_servers.outcomes import Reason
 
 FOLDER = "argilla/work/d/answers"
 
@@ -336,3 +337,43 @@ def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store:
 def test_a_missing_file_is_said(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFoundError):
         read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", 0, ())})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt_tokens": 2**31},
+        {"answer_tokens": "many"},
+        {"token_lengths": [1, 2**40]},
+        {"token_logprobs": [10**400]},
+        {"answer": "half of a pair \ud83d"},
+        {"queue_seconds": []},
+    ],
+)
+def test_a_row_that_no_column_can_hold_fails_alone(store: ObjectStore, odd: dict[str, Any]) -> None:
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            for number in range(3):
+                writer.add(row(f"k{number}"))
+            writer.add(row("odd", latency_seconds=1.5, **odd))
+            writer.add(row("after"))
+
+    asyncio.run(work())
+    index = AnswerIndex.read(store, FOLDER)
+    assert all(
+        (found := index.get(key)) and found.status == "answered" for key in ("k0", "k1", "k2", "after")
+    )
+    failed = index.get("odd")
+    assert failed is not None
+    (read,) = read_answers(store, {"odd": failed}).to_pylist()
+    assert (read["status"], read["reason"], read["answer"]) == ("failed", Reason.INVALID_ANSWER.value, None)
+    assert (read["attempts"], read["endpoint"], read["latency_seconds"]) == (1, "http://gpu", 1.5)
+
+
+def test_an_answer_that_is_none_after_all_is_unasked_until_a_later_one_comes(store: ObjectStore) -> None:
+    _write(store, "run/1", row("a", at=5), row("b", at=5))
+    index = AnswerIndex.read(store, FOLDER)
+    without = index.without({"a": 5})
+    assert (without.get("a"), without.get("b")) == (None, index.get("b"))
+    _write(store, "run/2", row("a", at=6))
+    assert AnswerIndex.read(store, FOLDER).without({"a": 5}).get("a") is not None
