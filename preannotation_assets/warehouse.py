@@ -1,6 +1,5 @@
 """The warehouse: pages from MotherDuck or from a local DuckDB file, read only. Without Dagster."""
 
-import errno
 import os
 import re
 import tempfile
@@ -113,7 +112,7 @@ def open_warehouse(
         WarehouseError: the database, the view or one of its columns is not as it must be.
     """
     with (
-        _spill_folder() as spill,
+        tempfile.TemporaryDirectory(prefix="preannotation-duckdb-") as spill,
         duckdb.connect(
             config={
                 "custom_user_agent": "preannotation_assets",
@@ -241,19 +240,6 @@ class Warehouse:
         with _named_errors("the datasets cannot be listed"):
             rows = self._connection.execute(query, {**self._name_parameters, **parameters}).fetchall()
         return [DatasetSummary(name, pages, f"{pages}-{xor}-{total}") for name, pages, xor, total in rows]
-
-
-@contextmanager
-def _spill_folder() -> Iterator[str]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="preannotation-duckdb-")
-    except OSError as error:
-        raise WarehouseError(
-            f"there is no temporary folder ({errno.errorcode.get(error.errno or 0, type(error).__name__)})",
-            "make room in the folder TMPDIR, or set TMPDIR to another",
-        ) from None
-    with folder as path:
-        yield path
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:
