@@ -5,6 +5,7 @@ runs that use the same folder share the cap. What a run could not get it polls f
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import math

@@ -24,6 +24,7 @@ from preannotation_assets.throttling.permit_messages import (
 __all__ = ["PermitClient"]
 
 _CONNECT_SECONDS: Final = 30.0
+_CONNECT_PAUSE_SECONDS: Final = 0.1
 
 T = TypeVar("T")
 
@@ -37,15 +38,39 @@ class PermitClient:
         self._writer: asyncio.StreamWriter | None = None
 
     async def __aenter__(self) -> Self:
-        connecting = asyncio.open_connection(self._address.host, self._address.port, limit=LINE_LIMIT)
         try:
-            self._reader, self._writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                # Cut before it was known: others crowd at the door, who do not know the secret.
+                while not await self._is_known():
+                    await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except (OSError, TimeoutError):
             raise RunStoppedError(
                 f"no permit server at {self._address.host}:{self._address.port}", "is the driver still there?"
             ) from None
-        await self._send({"secret": self._address.secret})
         return self
+
+    async def _is_known(self) -> bool:
+        """Connects and says the secret; False where the connection ended before there was a reply.
+
+        Raises:
+            OSError: there is nobody to connect to.
+            RunStoppedError: the secret is another.
+        """
+        self._reader, self._writer = await asyncio.open_connection(
+            self._address.host, self._address.port, limit=LINE_LIMIT
+        )
+        line = b""
+        with contextlib.suppress(ConnectionError):
+            self._writer.write(encode_line({"secret": self._address.secret}))
+            await self._writer.drain()
+            line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            self._writer.close()
+            return False
+        if json.loads(line).get("known") is not True:
+            self._writer.close()
+            raise _driver_is_gone()
+        return True
 
     async def __aexit__(self, *exception: object) -> None:
         if self._writer:
