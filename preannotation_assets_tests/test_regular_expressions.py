@@ -93,7 +93,9 @@ def written_in_place() -> Iterator[Used]:
             ):
                 wanted = node.args[0]
                 if isinstance(wanted, ast.Constant):
-                    yield Used(f"{place}:{node.lineno}", re.compile(wanted.value), frozenset({node.func.attr}))
+                    yield Used(
+                        f"{place}:{node.lineno}", re.compile(wanted.value), frozenset({node.func.attr})
+                    )
                 else:
                     assert place in MADE_FROM_SETTINGS, f"{place}:{node.lineno} matches what it is given"
 
@@ -107,7 +109,7 @@ USED = used()
 
 
 def hostile_texts(pattern: str) -> Iterator[str]:
-    """Long runs of what the pattern names, of what often stands there, and each with an end that fits nothing."""
+    """Long runs of what the pattern names and of what often stands there, and some with another end."""
     literals = [*re.findall(r"(?<!\\)\w{2,}|(?<!\\)[<\[{\"'(:,-]", pattern), "<", '\\"', "a", "1"][:10]
     for unit in (" ", "\n", "a", "1", "A1", "a ", "1,", "-\n", "\r\n", '\\"', "<|", "[|", *literals):
         yield unit * (CHARACTERS // len(unit))

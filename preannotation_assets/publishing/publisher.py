@@ -7,7 +7,6 @@ both can tell whether they belong together.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,11 @@ from preannotation_assets.publishing.verification import (
     schema_differences,
     verify_rows,
 )
+from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["Publication", "publish", "recall_verification", "rows_of", "verify_dataset"]
 
+_FILE: Final = "suggestions.parquet"
 _GROUP_ROWS: Final = 50_000
 _BATCH_ROWS: Final = 5_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
@@ -67,8 +68,7 @@ def publish(
         StorageError: the lake fails, or the Parquet is larger than one put may be.
     """
     before = store.stat(layout.published_suggestions)
-    with tempfile.TemporaryDirectory(prefix="preannotation-publish-") as folder:
-        merged = Path(folder) / "suggestions.parquet"
+    with temporary_file(_FILE) as merged:
         rows = _merge(store, part_keys, merged)
         _require_one_put(store, layout, merged.stat().st_size)
         size, content_hash = merged.stat().st_size, _sha256(merged)
@@ -105,8 +105,7 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    with tempfile.TemporaryDirectory(prefix="preannotation-verify-") as folder:
-        path = Path(folder) / "suggestions.parquet"
+    with temporary_file(_FILE) as path:
         try:
             stat = store.download(layout.published_suggestions, path)
         except ObjectNotFoundError:

@@ -44,6 +44,8 @@ class PermitClient:
                 while not await self._is_known():
                     await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except (OSError, TimeoutError):
+            if self._writer:
+                self._writer.close()
             raise RunStoppedError(
                 f"no permit server at {self._address.host}:{self._address.port}", "is the driver still there?"
             ) from None

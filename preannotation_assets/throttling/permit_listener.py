@@ -69,7 +69,8 @@ async def listen(host: str) -> socket.socket:
 async def accept_connections(listener: socket.socket, attend: _Attend, strangers: Strangers) -> None:
     """Accepts until it is cancelled; ``attend`` has each connection in a task of its own.
 
-    asyncio's own server tells of every refused file with a traceback, a hundred at once. Here it is said once.
+    asyncio's own server tells of every file that it did not get with a traceback, a hundred at once. Here it
+    is said once.
     """
     loop = asyncio.get_running_loop()
     has_complained = False
@@ -80,13 +81,18 @@ async def accept_connections(listener: socket.socket, attend: _Attend, strangers
             if error.errno in _NO_FILE_FREE:
                 strangers.cut_all()
                 if not has_complained:
-                    _log.warning("no file was free for a connection to the permit server (%s)", error.errno)
+                    kind = errno.errorcode[error.errno]
+                    _log.warning("no file was free for a connection to the permit server (%s)", kind)
                     has_complained = True
                 await asyncio.sleep(_PAUSE_SECONDS)
             continue
-        reader = asyncio.StreamReader(limit=LINE_LIMIT)
-        protocol = asyncio.StreamReaderProtocol(reader, attend)
-        try:
-            await loop.connect_accepted_socket(lambda made=protocol: made, connection)
-        except OSError:
-            connection.close()
+        await _hand_over(connection, attend)
+
+
+async def _hand_over(connection: socket.socket, attend: _Attend) -> None:
+    reader = asyncio.StreamReader(limit=LINE_LIMIT)
+    protocol = asyncio.StreamReaderProtocol(reader, attend)
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+    except OSError:
+        connection.close()

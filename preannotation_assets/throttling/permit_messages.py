@@ -2,7 +2,8 @@
 
 The messages are JSON, one a line:
 
-- task: ``{"secret": ...}``, once; driver: ``{"known": ...}``; then the task ``{"want": true}`` for each permit
+- task: ``{"secret": ...}``, once; driver: ``{"known": ...}``
+- task: ``{"want": true}`` for each permit
 - driver: ``{"endpoint": ..., "warm_up": ...}``, or ``{"stop": ...}`` when no request is to be sent any more;
   with ``warm_up`` true the constant part of the prompt is to be read first, under the same permit
 - task: ``{"ended": ..., "failure_signal": ...}`` gives the permit back the moment the request has ended; says
