@@ -39,6 +39,7 @@ _MARKER_OF_PLACE = {
     "cli": "unit",
     "defs": "unit",
     "defs/resources/test_spark.py": "spark",
+    "defs/resources/test_spark_privacy.py": "spark",
     "demo": "unit",
     "end_to_end": "spark",
     "evolution": "unit",
