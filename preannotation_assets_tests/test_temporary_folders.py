@@ -40,7 +40,7 @@ write_batches(open_store(StoreLocation(sys.argv[1])), "argilla/work/x.parquet", 
     "a sort that spills": """
 from preannotation_assets.settings.groups import WarehouseSettings
 from preannotation_assets.warehouse import open_warehouse
-settings = WarehouseSettings(database=sys.argv[2], memory_limit="50MB", batch_condition="true")
+settings = WarehouseSettings(database=sys.argv[2], memory_limit="450MB", batch_condition="true")
 with open_warehouse(settings) as warehouse:
     for row in warehouse.read_pages("d"):
         halt()
@@ -84,12 +84,12 @@ def halted(program: str, lake: Path, database: Path) -> Iterator[subprocess.Pope
         process.communicate()
 
 
-def pages(path: Path, count: int = 30_000) -> Path:
+def pages(path: Path, count: int = 150_000) -> Path:
+    """Of the size that DuckDB sorts with the memory above, and not without the disk."""
     with duckdb.connect(str(path)) as connection:
         connection.execute(
-            f"""CREATE VIEW vw_argilla_pages AS SELECT 'd' || hash(i) AS doc_id, i AS page_num,
-            repeat('qzxw' || hash(i)::VARCHAR, 150) AS text, sha256(text) AS text_sha256
-            FROM (SELECT unnest(range({count}))::INTEGER AS i)"""
+            f"""CREATE VIEW vw_argilla_pages AS SELECT 'd/' || (i * 7919 % {count}) AS doc_id, 1 AS page_num,
+            repeat(md5(i::VARCHAR), 94) AS text, 'h' AS text_sha256 FROM range({count}) r(i)"""
         )
     return path
 
