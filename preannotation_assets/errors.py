@@ -5,11 +5,12 @@ of ids, names and numbers. Page text, quotes, model answers and secrets never go
 no other state, so they can be pickled between Spark's processes.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 __all__ = [
     "AccessDeniedError",
     "BatchError",
+    "ConditionalWritesError",
     "ConflictError",
     "EndpointError",
     "InferenceError",
@@ -17,12 +18,14 @@ __all__ = [
     "ModelError",
     "ObjectNotFoundError",
     "PreannotationError",
+    "RowsLostError",
     "RunStoppedError",
     "RuntimeMissingError",
     "SettingsError",
     "StorageError",
     "VerificationError",
     "WarehouseError",
+    "raise_alone",
 ]
 
 
@@ -121,7 +124,30 @@ class RunStoppedError(InferenceError):
     code = "run_stopped"
 
 
+class ConditionalWritesError(StorageError):
+    """The object store lacks conditional writes, or half of them: no run can hold a dataset or publish."""
+
+    code = "conditional_writes"
+
+
 class VerificationError(PreannotationError):
     """Rows about to be published, or already published, break the contract."""
 
     code = "verification"
+
+
+class RowsLostError(PreannotationError):
+    """A publication would take away more of the rows before than is allowed; what was published stays."""
+
+    code = "rows_lost"
+
+
+def raise_alone(error: PreannotationError) -> NoReturn:
+    """Raises an error without the exception that is being handled, which may quote page text or secrets.
+
+    ``from None`` keeps that one as the context, hidden from tracebacks but not from all who walk the chain.
+    """
+    try:
+        raise error from None
+    finally:
+        error.__context__ = None

@@ -145,15 +145,15 @@ class Asker:
             # The server may be at work on it still: another request now could be one above the cap.
             exchange, warm_up = warm_up, None
         else:
-            sending = self._client.send(permit.endpoint, template, item.text, variation, allowed)
-            exchange = await permits.while_held(asyncio.create_task(sending))
+            with permits.held():
+                exchange = await self._client.send(permit.endpoint, template, item.text, variation, allowed)
         if exchange.is_reply:
             # Of a reply that was left it is not known when the server notices.
-            await permits.release(certain=not exchange.given_up)
+            permits.release(certain=not exchange.given_up)
             outcome = self._client.read(exchange, template)
         else:
             outcome = self._client.read(exchange, template)
-            await permits.release(certain=exchange.lost is None, failure_signal=_failure_signal(outcome))
+            permits.release(certain=exchange.lost is None, failure_signal=_failure_signal(outcome))
         attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
         if warm_up:
             warm_up_reply = reply_of(self._client.read(warm_up, template))
@@ -164,8 +164,8 @@ class Asker:
         """Has the constant part of the prompt read where the permit says so; what fails, the page shows."""
         if not permit.warm_up:
             return None
-        warming = self._client.warm_up(permit.endpoint, self._asking.template, allowed)
-        return await permits.while_held(asyncio.create_task(warming))
+        with permits.held():
+            return await self._client.warm_up(permit.endpoint, self._asking.template, allowed)
 
     def _allowed_seconds(self, item: WorkItem) -> float:
         if item.unavailable:
@@ -180,9 +180,7 @@ class Asker:
             case Answered(reply):
                 self._timeout.observe(reply)
                 self._answers.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
-                await permits.report(
-                    attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens)
-                )
+                permits.report(attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens))
                 await self._queue.finish()
             case TooLong(reason, reply):
                 await self._split_or_fail(attempt, permits, reason, reply)
@@ -191,14 +189,14 @@ class Asker:
             case Unusable(reason):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
-                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, 0.0)
                 else:
                     await self._split_or_fail(attempt, permits, reason, None)
             case Unavailable(reason, retry_after):
                 tried = replace(item, unavailable=item.unavailable + 1)
                 if tried.unavailable < policy.attempts:
-                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
                     await self._fail(attempt, permits, reason)
@@ -222,7 +220,7 @@ class Asker:
         self._keep(attempt, reason, kept, parts)
         done_tokens = attempt.item.estimated_tokens - sum(part.estimated_tokens for part in parts)
         outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
-        await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
+        permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)
 
     def _keep(
@@ -238,7 +236,7 @@ class Asker:
     async def _fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
         self._answers.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
         done_tokens = attempt.item.estimated_tokens
-        await permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
+        permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
         await self._queue.finish()
 
     def _later(self, item: WorkItem, delay: float) -> None:

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
+from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, raise_alone
 from preannotation_assets.lake.evolution import conform
-from preannotation_assets.lake.objects import ObjectStore
+from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
 from preannotation_assets.temporary_folders import temporary_file
 
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "TableStat",
     "read_json",
+    "read_listed_table",
     "read_rows_as",
     "read_table",
     "read_table_as",
@@ -74,6 +75,16 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
         return columns
 
     return _read_projection(store, key, present)
+
+
+def read_listed_table(store: ObjectStore, entry: ObjectEntry) -> pa.Table:
+    """Read a Parquet object that a listing showed and that nobody replaces, whole.
+
+    Raises:
+        ObjectNotFoundError: It is gone.
+        StorageError: It is not Parquet, or larger than the listing said.
+    """
+    return _decode(pa.BufferReader(store.read(entry.key, entry.size)), list, store.uri(entry.key))
 
 
 def read_table_as(
@@ -151,8 +162,9 @@ def _decode(
                 raise StorageError(f"{uri} has more than one column {', '.join(twice)}")
             found = file.read(columns=chosen) if rows is None else _read_rows(file, chosen, rows)
             return found.select(chosen)
-    except (pa.ArrowException, OSError) as error:
-        raise StorageError(f"{uri} is not a readable Parquet file") from error
+    except (pa.ArrowException, OSError):
+        # Arrow's words may quote the file.
+        raise_alone(StorageError(f"{uri} is not a readable Parquet file"))
 
 
 def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
@@ -215,9 +227,9 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         return None
     try:
         value = json.loads(content)
-    except ValueError:
-        # Not chained: the decoder's exception holds the document.
-        raise StorageError(f"{store.uri(key)} is not JSON", _DAMAGED) from None
+    except (ValueError, RecursionError):
+        # The decoder's exception holds the document.
+        raise_alone(StorageError(f"{store.uri(key)} is not JSON", _DAMAGED))
     if not isinstance(value, dict):
         raise StorageError(f"{store.uri(key)} is not a JSON object", _DAMAGED)
     return value

@@ -23,7 +23,10 @@ __all__ = [
 
 
 class Reason(StrEnum):
-    """Why a text has no answer; recorded with a chunk that failed or was split, and with a failed page."""
+    """Why a text has no answer; recorded with a chunk that failed or was split, and with a failed page.
+
+    Why a page has none besides is a ``PageFailure`` (extraction/page_failures.py).
+    """
 
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed_out"
@@ -37,9 +40,6 @@ class Reason(StrEnum):
     REFUSED = "refused"
     CONTEXT_EXCEEDED = "context_exceeded"
     ANSWER_TOO_LONG = "answer_too_long"
-    # Of pages: no answer to any of its text is there, or a failure that does not say why.
-    NOT_ASKED = "not_asked"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
-from preannotation_assets.extraction.empty_answers import PageAnswer, page_doubts
+from preannotation_assets.extraction.empty_answers import PageAnswer
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, read_table_as
 from preannotation_assets.lake.batch import require_manifest
@@ -16,6 +16,7 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.doubts import doubts
 
 __all__ = ["Summary", "summarize"]
 
@@ -66,7 +67,7 @@ class Summary:
             f"rows       {published.rows} ({published.bytes:,} bytes)",
             "spans      " + ", ".join(f"{label} {count}" for label, count in labels),
             f"model      {published.model} {published.model_version}",
-            *(f"warning    {doubt}" for doubt in page_doubts(published.pages_by_answer)),
+            *(f"warning    {doubt}" for doubt in doubts(published)),
             *(
                 f"failed     {page.doc_id} page {page.page_num}: {page.reason}"
                 for page in published.failed_pages[:_FAILURES_SHOWN]

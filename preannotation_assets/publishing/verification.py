@@ -9,8 +9,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from preannotation_assets.contracts import SUGGESTIONS, SUGGESTIONS_SORT, span_id
+from preannotation_assets.extraction.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 from preannotation_assets.lake import Row
-from preannotation_assets.publishing.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 
 __all__ = [
     "MOST_OFFENDERS",

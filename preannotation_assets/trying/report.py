@@ -18,8 +18,9 @@ from preannotation_assets.model_servers.outcomes import Reason
 from preannotation_assets.trying.page_asker import AskedChunk, TriedPage, measures_of
 from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
 from preannotation_assets.trying.survey import BatchSize
-from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded, visible
+from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded
 from preannotation_assets.trying.words import WIDTH, count_words, duration_words, rule
+from preannotation_assets.visible_text import visible
 
 __all__ = ["Capacity", "doubt_lines", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
 
@@ -38,6 +39,7 @@ _REASONS: Final[Mapping[QuoteOutcome, str]] = {
     QuoteOutcome.NOT_FOUND: "not on the page",
     QuoteOutcome.VALUE_CHANGED: "the page has other characters there",
     QuoteOutcome.ALREADY_TAKEN: "every place of it is taken",
+    QuoteOutcome.SEARCH_CUT_OFF: "looking for it took too much work",
     QuoteOutcome.UNKNOWN_LABEL: "no label of the scheme",
     QuoteOutcome.INVALID_VALUE: "not what a value of the label is",
     QuoteOutcome.EXACT_DUPLICATE: "the same place was marked twice",

@@ -12,6 +12,7 @@ from preannotation_assets.settings import (
     LabelSettings,
     OllamaSettings,
     OpenAISettings,
+    PublishingSettings,
     ServerChoice,
     ServerKind,
     ServerSettings,
@@ -19,6 +20,7 @@ from preannotation_assets.settings import (
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.fields import settings_of
 
@@ -32,6 +34,10 @@ EVERY_VARIABLE = {
     "PREANNOTATION_BATCH_CONDITION": "doc_id LIKE $dataset",
     "PREANNOTATION_DATASET_PATTERN": r"^(\p{L}+)_",
     "PREANNOTATION_MEMORY_LIMIT": "2.5GB",
+    "PREANNOTATION_SENSOR_SECONDS": "300",
+    "PREANNOTATION_SENSOR_LISTING_SECONDS": "7200",
+    "PREANNOTATION_STILL_SECONDS": "0",
+    "PREANNOTATION_SENSOR_MOST_RUNS": "3",
     "PREANNOTATION_ROOT": "s3://bucket/some/prefix",
     "AWS_ENDPOINT_URL": "http://all:1",
     "AWS_ENDPOINT_URL_S3": "http://s3:9000",
@@ -61,6 +67,7 @@ EVERY_VARIABLE = {
     "PREANNOTATION_READ_TIMEOUT": "60",
     "PREANNOTATION_SHORTEST_TIMEOUT": "30.5",
     "PREANNOTATION_FLUSH_SECONDS": "0.2",
+    "PREANNOTATION_MOST_ROWS_LOST": "0.25",
     "PREANNOTATION_SPARK_MASTER": "spark://m:7077",
     "PREANNOTATION_DRIVER_MEMORY": "900m",
     "PREANNOTATION_SPARK_CONFIG": "spark.a=1, spark.b = x=y",
@@ -95,6 +102,9 @@ def test_every_variable_is_read() -> None:
             dataset_pattern=r"^(\p{L}+)_",
             memory_limit="2.5GB",
         ),
+        watching=WatchingSettings(
+            sensor_seconds=300, sensor_listing_seconds=7200, still_seconds=0, sensor_most_runs=3
+        ),
         storage=StorageSettings(
             root="s3://bucket/some/prefix",
             endpoint_url="http://s3:9000",
@@ -126,6 +136,7 @@ def test_every_variable_is_read() -> None:
             shortest_timeout=30.5,
             flush_seconds=0.2,
         ),
+        publishing=PublishingSettings(most_rows_lost=0.25),
         spark=SparkSettings(
             master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}
         ),

@@ -69,8 +69,8 @@ def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
                 most = max(most, now)
                 await asyncio.sleep(0.001)
                 now -= 1
-                await line.release()
-                await line.report(OK)
+                line.release()
+                line.report(OK)
                 done += 1
 
     async def main(address: PermitAddress) -> None:
@@ -117,8 +117,8 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
         async def acquire() -> str:
             async with PermitClient(server.address) as line:
                 endpoint = (await asyncio.wait_for(line.acquire(), 10)).endpoint
-                await line.release()
-                await line.report(OK)
+                line.release()
+                line.report(OK)
                 return endpoint
 
         assert asyncio.run(acquire()) == ENDPOINT
@@ -281,7 +281,8 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
         async with PermitClient(server.address) as line:
             await line.acquire()
             asyncio.get_running_loop().call_later(0.05, server.__exit__, None, None, None)
-            await asyncio.wait_for(line.while_held(asyncio.create_task(request())), 10)
+            with line.held():
+                await asyncio.wait_for(request(), 10)
 
     server = PermitServer([ENDPOINT], LIMITS)
     server.__enter__()
@@ -289,6 +290,51 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
         asyncio.run(ask(server))
     assert cancelled == [True]
     with pytest.raises(RunStoppedError, match="is the driver still there"):
+        asyncio.run(ask(server))
+
+
+def test_a_task_that_is_cancelled_itself_is_not_told_that_the_driver_is_gone() -> None:
+    async def ask(server: PermitServer, asked: asyncio.Event) -> None:
+        async with PermitClient(server.address) as line:
+            await line.acquire()
+            with line.held():
+                asked.set()
+                await asyncio.Event().wait()
+
+    async def main(server: PermitServer) -> None:
+        asked = asyncio.Event()
+        asking = asyncio.create_task(ask(server, asked))
+        await asyncio.wait_for(asked.wait(), 10)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asking, 10)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        asyncio.run(main(server))
+        _until(lambda: _in_flight(server) == 0)
+
+
+def test_the_last_report_of_a_task_arrives_though_nothing_follows_it() -> None:
+    async def ask(address: PermitAddress) -> None:
+        async with PermitClient(address) as line:
+            await line.acquire()
+            line.release()
+            line.report(OK)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        asyncio.run(ask(server.address))
+        _until(lambda: server.progress().answered == 1)
+
+
+def test_a_report_does_not_wait_for_the_next_permit() -> None:
+    async def ask(server: PermitServer) -> None:
+        async with PermitClient(server.address) as line:
+            await line.acquire()
+            line.release()
+            line.report(OK)
+            await asyncio.to_thread(_until, lambda: server.progress().answered == 1)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(ask(server))
 
 
@@ -300,7 +346,7 @@ def test_trouble_is_known_before_the_permit_goes_to_the_next() -> None:
             while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             began = time.monotonic()
-            await line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
+            line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
             await asyncio.wait_for(next_one, 10)
             return time.monotonic() - began
 
@@ -314,7 +360,7 @@ def test_waiting_costs_no_time() -> None:
     async def ask(server: PermitServer) -> None:
         async with PermitClient(server.address) as line, PermitClient(server.address) as other:
             await line.acquire()
-            await line.release(failure_signal=FailureSignal(retry_after=30.0))
+            line.release(failure_signal=FailureSignal(retry_after=30.0))
             waiting = asyncio.create_task(other.acquire())
             while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)

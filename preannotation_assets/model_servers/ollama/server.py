@@ -34,10 +34,13 @@ from preannotation_assets.model_servers.outcomes import (
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
+from preannotation_assets.visible_text import visible_line
 
 __all__ = ["OllamaServer"]
 
 _OLDEST: Final = (0, 12, 6)
+_LONGEST_VERSION: Final = 40
+_NUMBERS: Final = re.compile(r"[0-9]{1,9}")
 _OK: Final = 200
 _JSON: Final = "application/json"
 _NDJSON: Final = "application/x-ndjson"
@@ -49,6 +52,7 @@ class OllamaServer:
 
     keep_alive: str = "30m"
     kind: str = "Ollama"
+    provider: str = "ollama"
     cure: str = "start Ollama there, or set OLLAMA_HOST"
     warms_each_slot: bool = True
 
@@ -56,9 +60,13 @@ class OllamaServer:
         """Ollama's command that fetches a model."""
         return f"run ollama pull {model} on each"
 
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those of Cloudflare Access: Ollama itself has no login."""
-        return access_headers(environment)
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """Those of Cloudflare Access: Ollama itself has no login.
+
+        Raises:
+            SettingsError: one of them has characters that no header can carry.
+        """
+        return access_headers(endpoint, environment)
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
@@ -124,26 +132,28 @@ class OllamaServer:
         """The digest that the endpoint has for the model by now; None where it does not say."""
         payload = _load_object(exchange.content) if exchange.status == _OK else None
         entry = find_model(payload, model) if payload else None
-        return read_digest(entry) if entry else None
+        return (read_digest(entry) or None) if entry else None
 
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request without messages, which loads the model with the options of the run."""
         return HttpRequest("POST", "/api/chat", preload_body(template, self.keep_alive))
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+    def loaded_request(self) -> HttpRequest | None:
+        """The list of loaded models."""
+        return HttpRequest("GET", "/api/ps")
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
         """Makes sure that the model was loaded with the context that was asked for.
 
         Raises:
-            EndpointError: the endpoint cannot be reached.
             SettingsError: Ollama has cut the context, as ``/api/ps`` says.
         """
-        exchange = fetch(HttpRequest("GET", "/api/ps"))
         payload = _load_object(exchange.content) if exchange.status == _OK else None
         served = loaded_context(payload, template.model, template.digest) if payload else None
         if served is not None and served < template.options.context_tokens:
             raise SettingsError(
-                f"num_ctx is {template.options.context_tokens}, but {endpoint} has loaded {template.model}"
-                f" with a context of {served} tokens",
+                f"num_ctx is {template.options.context_tokens}, but {exchange.endpoint} has loaded"
+                f" {template.model} with a context of {served} tokens",
                 f"set PREANNOTATION_NUM_CTX={served} or lower",
             )
 
@@ -173,14 +183,15 @@ class OllamaServer:
         version = self._require_object(fetch(HttpRequest("GET", path)), path).get("version")
         if not isinstance(version, str):
             raise EndpointError(f"{endpoint} does not say which Ollama it is", "is it an Ollama server?")
-        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        shown = visible_line(version, _LONGEST_VERSION)
+        numbers = tuple(int(number) for number in _NUMBERS.findall(shown)[:3])
         # A build from source calls itself 0.0.0.
         if numbers != (0, 0, 0) and numbers < _OLDEST:
             raise EndpointError(
-                f"{endpoint} runs Ollama {version[:40]}, which cuts prompts that are too long without a word",
+                f"{endpoint} runs Ollama {shown}, which cuts prompts that are too long without a word",
                 f"update it to {'.'.join(map(str, _OLDEST))} or later",
             )
-        return version
+        return shown
 
     def _require_object(self, exchange: Exchange, path: str) -> dict[str, object]:
         endpoint = exchange.endpoint
@@ -212,7 +223,7 @@ def _cloud_error(model: str) -> ModelError:
 
 
 def _checked_digest(digest: str, endpoint: str, model: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
+    if not digest:
         raise ModelError(
             f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
         )

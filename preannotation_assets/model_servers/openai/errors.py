@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from preannotation_assets.errors import EndpointError, InferenceError, ModelError
+from preannotation_assets.model_servers.addresses import KEY_VARIABLE
 from preannotation_assets.model_servers.openai.json_values import as_mapping, load_object
 from preannotation_assets.model_servers.outcomes import Outcome, Reason, Refused, Stop, TooLong, Unavailable
 from preannotation_assets.model_servers.statuses import (
@@ -19,10 +20,7 @@ from preannotation_assets.model_servers.statuses import (
     login_error,
 )
 
-__all__ = ["KEY_VARIABLE", "judge_error", "judge_error_object"]
-
-KEY_VARIABLE: Final = "PREANNOTATION_SERVER_API_KEY"
-"""The environment variable that holds the servers' key."""
+__all__ = ["judge_error", "judge_error_object"]
 
 # vLLM names the parameter, llama-server the type; older vLLM and SGLang say it in words only.
 _TOO_LONG: Final = re.compile(

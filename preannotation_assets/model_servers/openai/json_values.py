@@ -5,9 +5,13 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from preannotation_assets.visible_text import visible_line
+
 __all__ = ["as_count", "as_mapping", "as_name", "as_number", "as_text", "load_object"]
 
 _MOST: Final = 2**31 - 1
+# Names may be paths of files.
+_LONGEST_NAME: Final = 500
 
 
 def load_object(content: bytes | str) -> dict[str, object] | None:
@@ -31,9 +35,7 @@ def as_text(value: object) -> str | None:
 
 def as_name(value: object) -> str | None:
     """The value where it is a text, in one line that can be shown and encoded."""
-    if not isinstance(value, str):
-        return None
-    return "".join(character if character.isprintable() else "?" for character in value).strip()
+    return visible_line(value.strip(), _LONGEST_NAME) if isinstance(value, str) else None
 
 
 def as_count(value: object) -> int | None:

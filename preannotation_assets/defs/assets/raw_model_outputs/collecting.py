@@ -54,7 +54,7 @@ def collect(
         chunks_version=batch.chunks.version,
         model=identity.model,
         model_digest=identity.digest,
-        model_version=f"sha256:{identity.digest}/{batch.template.prompt.version}",
+        model_version=batch.template.model_version,
         prompt_version=batch.template.prompt.version,
         request_fingerprint=batch.template.fingerprint,
         part_rows=[part.rows for part in parts],
