@@ -199,11 +199,10 @@ def _earlier_rows(
         return EarlierRows({})
     if published.content_hash == manifest.content_hash or not asks_the_same(published, manifest):
         return EarlierRows({})
-    with temporary_file(_FILE) as path:
-        # Nothing that is wrong with what is there may keep something right from taking its place.
-        with contextlib.suppress(VerificationError, ObjectNotFoundError):
-            store.download(layout.published_suggestions, path)
-            return EarlierRows(_rows_by_page(path, layout.dataset))
+    # Nothing that is wrong with what is there may keep something right from taking its place.
+    with temporary_file(_FILE) as path, contextlib.suppress(VerificationError, ObjectNotFoundError):
+        store.download(layout.published_suggestions, path)
+        return EarlierRows(_rows_by_page(path, layout.dataset))
     return EarlierRows({})
 
 
