@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
-from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
+from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer, readable_quotes
 from preannotation_assets.extraction.confidence import (
     ConfidenceSource,
     TokenScores,
@@ -144,15 +144,15 @@ def _ground_all(page_text: str, answers: Sequence[ChunkAnswer], labels: Collecti
 
 def _ground_chunk(page_text: str, answer: ChunkAnswer, labels: Collection[str]) -> Iterator[JudgedQuote]:
     quotes = parse_answer(answer.answer).quotes
-    known = [(index, quote) for index, quote in enumerate(quotes) if quote.label in labels]
+    known = readable_quotes(quotes, labels)
     results = ground(
-        page_text[answer.start : answer.end], [Quote(quote.label, quote.text) for _, quote in known]
+        page_text[answer.start : answer.end], [Quote(quote.label, quote.text) for quote in known]
     )
-    by_index = {index: result for (index, _), result in zip(known, results, strict=True)}
+    by_place = {quote.value_start: result for quote, result in zip(known, results, strict=True)}
     scores = _token_scores(answer.token_lengths, answer.token_logprobs, answer.logprob_source)
     for index, quote in enumerate(quotes):
         probability = value_probability(scores, quote.value_start, quote.value_end)
-        yield _outcome(answer, index, quote, by_index.get(index), probability)
+        yield _outcome(answer, index, quote, by_place.get(quote.value_start), probability)
 
 
 def _outcome(
@@ -162,7 +162,7 @@ def _outcome(
     result: GroundingResult | None,
     probability: ValueProbability | None,
 ) -> JudgedQuote:
-    """What grounding made of a quote; ``result`` is None for a label that the scheme lacks."""
+    """What grounding made of a quote; ``result`` is None where its object has a key that is no label."""
     place = reason = confidence = None
     if isinstance(result, Grounding):
         place = replace(result, start=result.start + answer.start, end=result.end + answer.start)

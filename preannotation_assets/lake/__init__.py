@@ -16,6 +16,7 @@ from preannotation_assets.lake.objects import (
     parse_root,
 )
 from preannotation_assets.lake.reading import ObjectReader
+from preannotation_assets.lake.row_tables import table_of_rows
 from preannotation_assets.lake.tables import (
     Row,
     TableStat,
@@ -48,6 +49,7 @@ __all__ = [
     "read_rows_as",
     "read_table",
     "read_table_as",
+    "table_of_rows",
     "write_batches",
     "write_json",
     "write_table",

@@ -210,8 +210,8 @@ class LocalObjectStore:
         with local_errors(str(path)):
             try:
                 return path.open("rb")
-            except _ABSENT as error:
-                raise ObjectNotFoundError(f"there is no object {path}") from error
+            except _ABSENT:
+                raise ObjectNotFoundError(f"there is no object {path}") from None
 
     def _count(self, size: int) -> None:
         self._counter.add_request()
@@ -283,7 +283,7 @@ def open_source(path: Path) -> Iterator[BinaryIO]:
     try:
         source = path.open("rb")
     except OSError as error:
-        raise describe(str(path), error) from error
+        raise describe(str(path), error) from None
     with source:
         yield source
 

@@ -53,8 +53,8 @@ def probe_writable(store: ObjectStore, root_uri: str) -> None:
 def probe_conditional_writes(store: ObjectStore, root_uri: str) -> None:
     """Do on a probe object what the lease and the publication rely on ``upload_if`` to do and to refuse.
 
-    Some 20 writes. Of 4 that write at once, one may win: a store that compares and writes in two steps
-    is caught so where time passes between the two, and else is not.
+    13 writes where etags are taken with quotes. Of 4 that write at once, one may win: a store that compares
+    and writes in two steps is caught so where time passes between the two, and else is not.
 
     Raises:
         ConditionalWritesError: The store does what it must refuse, or refuses what it must do.

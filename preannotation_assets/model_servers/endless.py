@@ -6,7 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-__all__ = ["EndlessWatch", "cannot_end", "ends_in_equal_tokens", "is_blank", "is_repeating"]
+__all__ = [
+    "EndlessWatch",
+    "cannot_end",
+    "ends_in_equal_tokens",
+    "is_blank",
+    "is_repeating",
+    "repeats_the_page",
+]
 
 # An answer that ends in this many code points of one pattern was not going to end.
 _RUN_LENGTH: Final = 600
@@ -60,6 +67,11 @@ def cannot_end(content: str, page_text: str) -> bool:
     )
     repeated, folded = _repeated_quotes(quotes), _fold(page_text)
     return not repeated or any(folded.count(quote) < often for quote, often in repeated.items())
+
+
+def repeats_the_page(content: str, page_text: str) -> bool:
+    """Whether an answer that repeats itself does so because the page does: it was only too long."""
+    return is_repeating(content) and not cannot_end(content, page_text)
 
 
 class EndlessWatch:

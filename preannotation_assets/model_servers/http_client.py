@@ -7,7 +7,8 @@ from typing import Self
 from preannotation_assets.model_servers.endless import EndlessWatch
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.exchanging import MOST_SMALL_REPLY_BYTES, Bounds, Exchanger
-from preannotation_assets.model_servers.outcomes import Outcome, Reason, Unusable
+from preannotation_assets.model_servers.judging import judge_exchange
+from preannotation_assets.model_servers.outcomes import Outcome
 from preannotation_assets.model_servers.reply_body import MOST_REPLY_BYTES
 from preannotation_assets.model_servers.request_frames import RequestFrames
 from preannotation_assets.model_servers.server import ModelServer
@@ -86,11 +87,14 @@ class ChatClient:
         bounds = replace(self._answer_bounds(total_seconds), most_bytes=MOST_SMALL_REPLY_BYTES)
         return await self._exchanger.exchange(endpoint, request, bounds)
 
+    async def probe(self, endpoint: str, template: RequestTemplate, total_seconds: float) -> Exchange:
+        """Sends a small request without a page, to see whether the endpoint lets one through."""
+        bounds = replace(self._answer_bounds(total_seconds), most_bytes=MOST_SMALL_REPLY_BYTES)
+        return await self._exchanger.exchange(endpoint, self._server.probe_request(template), bounds)
+
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""
-        if exchange.unreadable and exchange.is_reply:
-            return Unusable(Reason.INVALID_ANSWER)
-        return self._server.read(exchange, template.model)
+        return judge_exchange(self._server, exchange, template)
 
     async def digest(self, endpoint: str, template: RequestTemplate) -> str | None:
         """The digest that the endpoint has for the model by now; None where it does not say."""

@@ -200,7 +200,7 @@ def _earlier_rows(
     if published.content_hash == manifest.content_hash or not asks_the_same(published, manifest):
         return EarlierRows({})
     # Nothing that is wrong with what is there may keep something right from taking its place.
-    with temporary_file(_FILE) as path, contextlib.suppress(VerificationError, ObjectNotFoundError):
+    with contextlib.suppress(VerificationError, ObjectNotFoundError), temporary_file(_FILE) as path:
         store.download(layout.published_suggestions, path)
         return EarlierRows(_rows_by_page(path, layout.dataset))
     return EarlierRows({})

@@ -15,10 +15,12 @@ from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.model_servers.denials import DenialWatch
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.outcomes import (
     Answered,
+    Denied,
     Outcome,
     Reason,
     Refused,
@@ -133,6 +135,7 @@ class PageAsker:
         self._random = random.Random()  # noqa: S311
         self._warms_up = warms_up
         self._known: set[str] = set()
+        self._denials = DenialWatch(client, template)
 
     async def ask(self, page: PageRow) -> TriedPage:
         """Asks about every chunk of a page and grounds the answers.
@@ -173,7 +176,8 @@ class PageAsker:
         while True:
             async with self._slots.one(endpoint):
                 exchange = await self._client.send(endpoint, self._template, text, 0, self._allowed_seconds)
-            outcome = self._client.read(exchange, self._template)
+                outcome = self._client.read(exchange, self._template)
+                outcome = await self._denials.look_into(exchange, outcome, self._allowed_seconds)
             if not isinstance(outcome, Unavailable):
                 return exchange, outcome
             failures += 1
@@ -237,7 +241,7 @@ def _read(outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
             return reply, None
         case TooLong(reason, reply) | Unusable(reason, reply):
             return reply, reason
-        case Refused(reason) | Unavailable(reason):
+        case Refused(reason) | Denied(reason) | Unavailable(reason):
             return None, reason
         case Stop(error):
             raise error

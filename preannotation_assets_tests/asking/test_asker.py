@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
-from preannotation_assets.errors import AccessDeniedError, ModelError, RunStoppedError
+from preannotation_assets.errors import ModelError, RunStoppedError
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.pages import text_sha256
@@ -211,20 +211,6 @@ def _grounded(text: str, answer: str) -> list[tuple[AnsweredQuote, Grounding]]:
     quotes = parse_answer(answer).quotes
     places = ground(text, [Quote(quote.label, quote.text) for quote in quotes])
     return [(q, place) for q, place in zip(quotes, places, strict=True) if isinstance(place, Grounding)]
-
-
-@pytest.mark.parametrize("fault", [Fault.LOGIN_REDIRECT, Fault.LOGIN_PAGE, Fault.FORBIDDEN_PAGE])
-def test_a_login_page_stops_the_run_at_once_and_keeps_what_was_answered(
-    simulator: Any, new_run: Any, fault: Fault
-) -> None:
-    server = simulator(faults=(FaultRule(fault, requests=(10,)),))
-    run = new_run(server)
-    with pytest.raises(AccessDeniedError, match="login page"):
-        run.ask(TEXTS)
-    asked = _asked(server)
-    assert 10 <= len(asked) <= 13
-    assert run.statuses() == {"answered": len(asked) - 1}
-    assert "login page" in run.stop_message
 
 
 def test_a_model_that_is_gone_stops_the_run(simulator: Any, new_run: Any) -> None:

@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The request as one text. What is secret comes first: who cuts a text off keeps its beginning."""
         body = self.body.decode("utf-8", "replace")
         secret = [value for name, value in self.headers.items() if name.lower() in _SECRET_HEADERS]
-        if not self.headers.get("Content-Type", "").startswith(_JSON):
+        if not (body and self.headers.get("Content-Type", "").startswith(_JSON)):
             return " ".join([*secret, body, str(self.headers)])
         asked = json.loads(body)
         said = [str(message.get("content")) for message in asked.get("messages", [])]
@@ -279,9 +279,15 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
 def echoing_store(refused: str) -> Iterator[str]:
     """An S3-compatible store that refuses to write keys with ``refused`` in them, repeating the request."""
     objects: dict[str, tuple[bytes, dict[str, str]]] = {}
+    # Conditions are compared and kept in one step, as on S3.
+    one_at_a_time = threading.Lock()
 
     class Store(_Handler):
         def take(self) -> Reply:
+            with one_at_a_time:
+                return self._answered()
+
+        def _answered(self) -> Reply:
             key = unquote(urlsplit(self.path).path).removeprefix("/bucket").strip("/")
             if self.command == "PUT":
                 return self._put(key)

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ PREFLIGHT: Final = {
     "ollama": ("/api/version", "/api/tags", "/api/ps"),
     "openai": ("/v1/models", "/v1/chat/completions"),
 }
+VARIABLES: Final = {"ollama": "PREANNOTATION_OLLAMA_ENDPOINTS", "openai": "PREANNOTATION_SERVER_URLS"}
 PAGES: Final = {
     "vessels_ocr_1": 24,
     "vessels_ocr_2": 24,
@@ -87,6 +89,9 @@ class Canary:
     folder: Path
     steps: list[dict[str, object]] = field(default_factory=list)
     metrics: Sequence[bytes] = ()
+    # How often each server that repeats requests did so, by the name of the step.
+    echoes: Counter[str] = field(default_factory=Counter)
+    servers: dict[str, list[str]] = field(default_factory=lambda: {"ollama": [], "openai": []})
 
     @property
     def lake(self) -> Path:
@@ -125,7 +130,9 @@ def write_warehouse(path: Path, columns: str) -> None:
         connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", hashed)
 
 
-def environment_of(folder: Path, left_behind: Path, metrics: str) -> dict[str, str]:
+def environment_of(canary: Canary, metrics: str) -> dict[str, str]:
+    """Names all servers: Spark's workers keep this environment, and send secrets to no other server."""
+    folder, left_behind = canary.folder, canary.left_behind
     inherited = {name: os.environ[name] for name in ("PATH", "LANG", "JAVA_HOME") if name in os.environ}
     spark = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": (left_behind / "spark").as_uri()}
     return {
@@ -136,6 +143,8 @@ def environment_of(folder: Path, left_behind: Path, metrics: str) -> dict[str, s
         "TMPDIR": str(left_behind / "tmp"),
         "DAGSTER_HOME": str(left_behind / "dagster"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": metrics,
+        "PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(canary.servers["ollama"]),
+        "PREANNOTATION_SERVER_URLS": ",".join(canary.servers["openai"]),
         "AWS_REGION": "us-east-1",
         "PREANNOTATION_DATABASE": str(folder / "warehouse.duckdb"),
         "PREANNOTATION_ROOT": str(folder / "lake"),
@@ -147,12 +156,6 @@ def environment_of(folder: Path, left_behind: Path, metrics: str) -> dict[str, s
         "PREANNOTATION_FIRST_BACKOFF": "0.01",
         "PREANNOTATION_MAX_FAILURE_RATE": "1",
     }
-
-
-def at(kind: str, url: str) -> dict[str, str]:
-    """The settings for a server of that kind."""
-    variable = {"ollama": "PREANNOTATION_OLLAMA_ENDPOINTS", "openai": "PREANNOTATION_SERVER_URLS"}[kind]
-    return {"PREANNOTATION_SERVER": kind, variable: url}
 
 
 def spoilt_replies(kind: str, url: str) -> Iterator[tuple[str, str, MakeReply]]:
@@ -187,8 +190,20 @@ def plan(canary: Canary, stack: ExitStack) -> None:
         )  # fmt: skip
         return stack.enter_context(RunningOpenAiSimulator(settings)).url
 
-    def echoing(target: str, spoil: Spoil) -> str:
-        return stack.enter_context(echoing_proxy(target, spoil))
+    def at(kind: str, url: str) -> dict[str, str]:
+        """The settings for a server of that kind."""
+        canary.servers[kind].append(url)
+        return {"PREANNOTATION_SERVER": kind, VARIABLES[kind]: url}
+
+    def echoing(name: str, target: str, spoil: Spoil) -> str:
+        canary.echoes[name] = 0
+
+        def counted(path: str, sent: str, is_about_a_page: bool) -> Reply | None:
+            reply = spoil(path, sent, is_about_a_page)
+            canary.echoes[name] += reply is not None
+            return reply
+
+        return stack.enter_context(echoing_proxy(target, counted))
 
     start = {"ollama": ollama, "openai": openai}
     good = {"ollama": ollama(), "openai": openai()}
@@ -197,8 +212,8 @@ def plan(canary: Canary, stack: ExitStack) -> None:
     runs = {
         "vessels_ocr_1": at("ollama", ollama(*FAULTS)),
         "vessels_ocr_2": at("openai", openai(*FAULTS)),
-        "vessels_ocr_3": at("ollama", echoing(good["ollama"], bearable)),
-        "vessels_ocr_4": at("openai", echoing(good["openai"], bearable)),
+        "vessels_ocr_3": at("ollama", echoing("run vessels_ocr_3", good["ollama"], bearable)),
+        "vessels_ocr_4": at("openai", echoing("run vessels_ocr_4", good["openai"], bearable)),
     }
     for dataset, servers in runs.items():
         canary.add(f"run {dataset}", "run", dataset, environment=servers)
@@ -212,7 +227,15 @@ def plan(canary: Canary, stack: ExitStack) -> None:
     canary.add("sensor", "sensor", environment=plain)
     canary.add("try", "try", "vessels_ocr_1", "--pages", "2", environment=plain)
     both = ["--server", "ollama", good["ollama"], MODEL, "--server", "openai", good["openai"], MODEL]
-    canary.add("compare", "compare-servers", "vessels_ocr_1", "--pages", "2", *both, environment=plain)
+    canary.add(
+        "compare",
+        "compare-servers",
+        "vessels_ocr_1",
+        "--pages",
+        "2",
+        *both,
+        environment=plain | at("openai", good["openai"]),
+    )
     (canary.folder / "labels.yaml").write_text(SCHEME.format(word=PLAIN.word))
     canary.add("labels", "labels", "check", str(canary.folder / "labels.yaml"), environment=plain)
     for kind, target in good.items():
@@ -220,15 +243,19 @@ def plan(canary: Canary, stack: ExitStack) -> None:
             faulty = start[kind](FaultRule(fault, probability=1))
             canary.add(f"try {fault} {kind}", "try", "vessels_ocr_5", environment=at(kind, faulty))
         for name, reply in (REPLIES | FATAL_REPLIES).items():
-            server = at(kind, echoing(target, for_pages([reply])))
-            canary.add(f"try {name} {kind}", "try", "vessels_ocr_5", "--pages", "1", environment=server)
-            preflight = at(kind, echoing(target, for_path(PREFLIGHT[kind][0], reply)))
-            canary.add(f"preflight {name} {kind}", "try", "vessels_ocr_5", environment=preflight)
+            step = f"try {name} {kind}"
+            server = at(kind, echoing(step, target, for_pages([reply])))
+            canary.add(step, "try", "vessels_ocr_5", "--pages", "1", environment=server)
+            step = f"preflight {name} {kind}"
+            preflight = at(kind, echoing(step, target, for_path(PREFLIGHT[kind][0], reply)))
+            canary.add(step, "try", "vessels_ocr_5", environment=preflight)
         for path, name, reply in spoilt_replies(kind, target):
-            preflight = at(kind, echoing(target, for_path(path, reply)))
-            canary.add(f"preflight {name} {kind}", "try", "vessels_ocr_5", environment=preflight)
-        fatal = echoing(target, for_pages([FATAL_REPLIES["forbidden page"]], every=2))
-        canary.add(f"run forbidden {kind}", "run", "vessels_ocr_5", environment=at(kind, fatal))
+            step = f"preflight {name} {kind}"
+            preflight = at(kind, echoing(step, target, for_path(path, reply)))
+            canary.add(step, "try", "vessels_ocr_5", environment=preflight)
+        step = f"run forbidden {kind}"
+        fatal = echoing(step, target, for_pages([FATAL_REPLIES["forbidden page"]], every=2))
+        canary.add(step, "run", "vessels_ocr_5", environment=at(kind, fatal))
     for name, column in {
         "cast": "CAST(text AS INTEGER)::VARCHAR",
         "error": "error('at ' || text)::VARCHAR",
@@ -259,7 +286,7 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
         with (canary.left_behind / "stderr.txt").open("w") as errors:
             done = subprocess.run(
                 [sys.executable, commands.__file__, str(canary.folder / "plan.json")],
-                env=environment_of(canary.folder, canary.left_behind, url),
+                env=environment_of(canary, url),
                 cwd=canary.left_behind / "home",
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
@@ -273,9 +300,16 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
 
 def test_what_was_done_went_as_it_was_meant(canary: Canary) -> None:
     """Or there would be nothing to find."""
-    assert {name: canary.status(name) for name in ("verify", "preview", "try", "compare", "sensor")} == {
-        "verify": 0, "preview": 0, "try": 0, "compare": 0, "sensor": 0,
-    }  # fmt: skip
+    well = [
+        "verify",
+        "preview",
+        "try",
+        "compare",
+        "sensor",
+        *(f"run vessels_ocr_{number}" for number in range(1, 5)),
+    ]
+    assert {name: canary.status(name) for name in well} == dict.fromkeys(well, 0)
+    assert [name for name, count in canary.echoes.items() if not count] == []
     assert canary.status("checks") > 0
     failed = [
         "verify damaged",

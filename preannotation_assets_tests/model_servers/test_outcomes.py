@@ -14,6 +14,7 @@ from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelE
 from preannotation_assets.extraction.answers import AnswerFault
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import parse_reply
 from preannotation_assets.model_servers.outcomes import (
     Answered,
@@ -64,6 +65,11 @@ def _runner(kind: str, message: str) -> str:
         (
             400,
             "input length (9000 tokens) exceeds the model's maximum context length (8192 tokens)",
+            TooLong(Reason.CONTEXT_EXCEEDED),
+        ),
+        (
+            400,
+            "the prompt is longer than the context length currently available to the model; shorten it",
             TooLong(Reason.CONTEXT_EXCEEDED),
         ),
         (400, "invalid character in the request", Refused()),
@@ -181,3 +187,19 @@ def test_a_backoff_is_jittered_bounded_and_obeys_retry_after(
 def test_the_case_of_a_media_type_means_nothing() -> None:
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert Exchange(ENDPOINT, 0.0, 1.0, lost=None, status=200, headers=headers).is_reply
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ("the input length exceeds the context length", TooLong(Reason.CONTEXT_EXCEEDED)),
+        ({"type": "exceed_context_size_error"}, TooLong(Reason.CONTEXT_EXCEEDED)),
+        ("an error was encountered while running the model", Unavailable(Reason.SERVER_ERROR)),
+        (None, Unavailable(Reason.SERVER_ERROR)),
+    ],
+)
+def test_an_error_as_a_line_of_a_stream(error: object, outcome: Outcome) -> None:
+    content = json.dumps({"error": error}).encode() + b"\n"
+    headers = {"content-type": "application/x-ndjson"}
+    exchange = Exchange(ENDPOINT, 0.0, 1.0, None, 200, headers, content)
+    assert OllamaServer().read(exchange, "llama3.3:70b") == outcome

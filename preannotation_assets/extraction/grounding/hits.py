@@ -24,10 +24,12 @@ _LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
 # Letters that look alike are many: where several differ they prove less than one that is plainly wrong.
 _MANY_LIMIT_PER_LETTER = 0.12
+_LONE_MANY_LIMIT_PER_LETTER = 0.08
 _ROMAN_LIMIT = 0.3
 
 # A name that stands without its capital, or in more or fewer words, is likely another word.
 _LOWER_CASE = 0.8
+_LONE_LOWER_CASE = 2.0
 _SPLIT = 0.3
 
 _ERROR = 0.45
@@ -231,10 +233,13 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     if not fixed.total:
         return True
     total = fixed.total + _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
+    alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
+    if alone and fixed.places > 1 and not quote.has_digits:
+        limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
     if quote.core[0].isupper() and page.text[page.origin(hit.first)].islower():
-        total += _LOWER_CASE
+        total += _LONE_LOWER_CASE if alone else _LOWER_CASE
     return total <= limit and all(
         not price or price <= _word_limit(quote, word)
         for word, price in zip(quote.words, fixed.prices, strict=True)

@@ -1,6 +1,5 @@
 """Ollama as a kind of model server."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from typing import Final, Self
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
-from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.json_values import load_object
+from preannotation_assets.model_servers.ollama.errors import judge_error, judge_error_line
 from preannotation_assets.model_servers.ollama.model_lists import (
     find_model,
     loaded_context,
@@ -22,6 +22,7 @@ from preannotation_assets.model_servers.ollama.wire import (
     message_content,
     parse_reply,
     preload_body,
+    probe_body,
     warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import (
@@ -84,12 +85,12 @@ class OllamaServer:
             return judge_error(exchange.endpoint, model, exchange.status, headers, exchange.content)
         if exchange.content_type == _NDJSON:
             return _judge_stream(exchange.content)
-        payload = _load_object(exchange.content)
+        payload = load_object(exchange.content)
         return judge_reply(parse_reply(payload) if payload is not None else None)
 
     def stream_delta(self, line: bytes) -> str:
         """The content of the message in a line of NDJSON."""
-        return message_content(_load_object(line) or {}) or ""
+        return message_content(load_object(line) or {}) or ""
 
     def check_model_name(self, model: str) -> None:
         """Refuses names that Ollama would send to its own cloud.
@@ -130,7 +131,7 @@ class OllamaServer:
 
     def read_digest(self, exchange: Exchange, model: str) -> str | None:
         """The digest that the endpoint has for the model by now; None where it does not say."""
-        payload = _load_object(exchange.content) if exchange.status == _OK else None
+        payload = load_object(exchange.content) if exchange.status == _OK else None
         entry = find_model(payload, model) if payload else None
         return (read_digest(entry) or None) if entry else None
 
@@ -148,7 +149,7 @@ class OllamaServer:
         Raises:
             SettingsError: Ollama has cut the context, as ``/api/ps`` says.
         """
-        payload = _load_object(exchange.content) if exchange.status == _OK else None
+        payload = load_object(exchange.content) if exchange.status == _OK else None
         served = loaded_context(payload, template.model, template.digest) if payload else None
         if served is not None and served < template.options.context_tokens:
             raise SettingsError(
@@ -165,6 +166,10 @@ class OllamaServer:
         """
         body = warm_up_body(template, self.keep_alive)
         return HttpRequest("POST", "/api/chat", body) if body else None
+
+    def probe_request(self, template: RequestTemplate) -> HttpRequest:
+        """The same request as about a page, without one and for a single token."""
+        return HttpRequest("POST", "/api/chat", probe_body(template, self.keep_alive))
 
     def load_request(self) -> HttpRequest | None:
         """None: each answer tells what it waited."""
@@ -202,7 +207,7 @@ class OllamaServer:
             raise EndpointError(
                 f"{endpoint} answers {path} with status {exchange.status}", _cure_of_address(endpoint)
             )
-        payload = _load_object(exchange.content)
+        payload = load_object(exchange.content)
         if payload is None:
             raise EndpointError(
                 f"{endpoint}{path} does not answer with a JSON object", "is it an Ollama server?"
@@ -234,16 +239,10 @@ def _judge_stream(content: bytes) -> Outcome:
     """Reads NDJSON; an error of the runner arrives as a last line under status 200."""
     objects: list[dict[str, object]] = []
     for line in content.splitlines():
-        payload = _load_object(line)
-        if payload is None or "error" in payload:
+        payload = load_object(line)
+        if payload is None:
             return Unavailable(Reason.SERVER_ERROR)
+        if "error" in payload:
+            return judge_error_line(payload["error"])
         objects.append(payload)
     return judge_reply(parse_reply(join_stream(objects)))
-
-
-def _load_object(content: bytes) -> dict[str, object] | None:
-    try:
-        payload = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return payload if isinstance(payload, dict) else None

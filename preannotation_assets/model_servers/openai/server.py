@@ -7,10 +7,10 @@ from typing import Final, Self
 from preannotation_assets.errors import ModelError
 from preannotation_assets.model_servers.access import access_headers, key_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.json_values import as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.canary import CHAT_PATH
 from preannotation_assets.model_servers.openai.errors import judge_error, judge_error_object
 from preannotation_assets.model_servers.openai.identity import identify_endpoint
-from preannotation_assets.model_servers.openai.json_values import as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.lengths import has_too_long_quote
 from preannotation_assets.model_servers.openai.load import LOAD_PATH, read_server_load
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
@@ -169,6 +169,10 @@ class OpenAIServer:
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The constant messages and one token."""
+        return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
+
+    def probe_request(self, template: RequestTemplate) -> HttpRequest:
+        """The warm-up: it holds no page."""
         return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
 
     def load_request(self) -> HttpRequest | None:

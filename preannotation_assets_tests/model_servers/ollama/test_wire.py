@@ -1,12 +1,14 @@
 """Request bodies and replies: what must be in every request, and what is made of any reply."""
 
 import json
+from math import exp
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preannotation_assets.extraction.suggesting import value_probabilities
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     join_stream,
@@ -190,3 +192,47 @@ def test_a_count_that_no_column_holds_is_unknown() -> None:
     )
     assert reply is not None
     assert (reply.prompt_tokens, reply.answer_tokens) == (None, 2**31 - 1)
+
+
+def test_a_character_in_parts_takes_the_confidence_of_its_own_value_only() -> None:
+    content = '{"spans":[{"vessel_name":"ORION"},{"owner":"龍 Line"},{"port":"Hull"}]}'
+    tokens = [
+        *('{"spans":[{"vessel_name":"', "ORION", '"},{"owner":"'),
+        *("\N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}", " Line", '"},{"port":"', "Hull", '"}]}'),
+    ]
+    payload = _reply(tokens)
+    payload["message"]["content"] = content
+    reply = parse_reply(payload)
+    assert reply is not None
+    ship, owner, port = value_probabilities(content, reply.token_lengths, reply.token_logprobs)
+    assert owner is None
+    assert (ship, port) == (pytest.approx(exp(-0.5)), pytest.approx(exp(-3.5)))
+
+
+@pytest.mark.parametrize("done", [{}, {"done": False}, {"done": None}])
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_a_reply_that_says_why_it_ended_has_ended(done: dict[str, Any], reason: str) -> None:
+    payload = {key: value for key, value in _reply(["{}"]).items() if key != "done"}
+    reply = parse_reply({**payload, **done, "done_reason": reason})
+    assert reply is not None
+    assert (reply.done, reply.done_reason) == (True, reason)
+    first = {"message": {"content": "{"}, "done": False}
+    pieces = [first, {"message": {"content": "}"}, "done_reason": reason}]
+    joined = parse_reply(join_stream(pieces))
+    assert joined is not None
+    assert (joined.done, joined.content) == (True, "{}")
+
+
+@pytest.mark.parametrize("odd", [2**31, 2**70, -1, 3.5, True, float("nan"), "7", None, [], {"a": 1}])
+def test_a_count_that_is_none_is_unknown(odd: object) -> None:
+    reply = parse_reply(_reply(["{}"], prompt_eval_count=odd, eval_count=odd))
+    assert reply is not None
+    assert (reply.prompt_tokens, reply.answer_tokens) == (None, None)
+
+
+@pytest.mark.parametrize("odd", [2**1100, -1, True, float("inf"), float("nan"), "1s", None, [], 10**30])
+def test_a_duration_that_is_none_is_unknown(odd: object) -> None:
+    reply = parse_reply(_reply(["{}"], total_duration=odd, eval_duration=odd, prompt_eval_duration=10**9))
+    assert reply is not None
+    assert (reply.total_seconds, reply.answer_seconds, reply.queue_seconds) == (None, None, None)
+    assert reply.prompt_seconds == 1.0
