@@ -13,7 +13,15 @@ from .search import Pattern, first_level, level_steps, next_level, swapped_place
 from .words import is_roman_numeral
 from .work import Work
 
-__all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "letters_found", "similar_hits"]
+__all__ = [
+    "Hit",
+    "SimilarHits",
+    "exact_hits",
+    "has_lost_capital",
+    "inner_hits",
+    "letters_found",
+    "similar_hits",
+]
 
 # The price that the repairs of a word of 0 to 5 letters may have, in company and alone: a short word alone
 # has little to show, one letter must be right.
@@ -164,7 +172,7 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
         tail = _tail(page, end, length)
         if tail is not None and page.letters[end - 1] == quote.letters[-1]:
             first, fixed = _best_start(page, quote, end, 0, work)
-            if fixed and not fixed.digits:
+            if fixed and not fixed.digits and not has_lost_capital(page, quote, first):
                 hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
                 if _is_acceptable(page, quote, hit, fixed, limit):
                     yield hit
@@ -173,6 +181,11 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
             tail = _tail(page, last, length)
             if tail is not None:
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
+
+
+def has_lost_capital(page: Page, quote: PreparedQuote, first: int) -> bool:
+    """Whether a quote begins with a capital, and the page with a small letter there."""
+    return quote.core[0].isupper() and page.text[page.origin(first)].islower()
 
 
 def _tail(page: Page, end: int, length: int) -> int | None:
@@ -229,7 +242,7 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
     if alone and fixed.places > 1 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if quote.core[0].isupper() and page.text[page.origin(hit.first)].islower():
+    if has_lost_capital(page, quote, hit.first):
         total += _LONE_LOWER_CASE if alone else _LOWER_CASE
     return total <= limit and all(
         not price or price <= _word_limit(quote, word)

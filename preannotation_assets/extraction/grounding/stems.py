@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
-from .hits import Hit, letters_found
+from .hits import Hit, has_lost_capital, letters_found
 from .page import Page
 from .quotes import PreparedQuote
 from .words import ENDINGS, FUNCTION_WORDS, is_roman_numeral
@@ -49,15 +49,11 @@ def stem_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Hit]:
     if len(stem) < _STEM:
         return
     for first, _ in letters_found(page, stem, work):
-        if page.starts_at(first) and _same_case(page, quote, first):
+        if page.starts_at(first) and not has_lost_capital(page, quote, first):
             work.spend(_WORD_STEPS * len(quote.words))
             hit = _inflected(page, quote, first)
             if hit is not None:
                 yield hit
-
-
-def _same_case(page: Page, quote: PreparedQuote, first: int) -> bool:
-    return not (quote.core[0].isupper() and page.text[page.origin(first)].islower())
 
 
 def _inflected(page: Page, quote: PreparedQuote, first: int) -> Hit | None:
