@@ -17,9 +17,9 @@ ANSWER = 12_000
 SEARCHED = 100
 
 UNITS = [
-    "a", "ab", "il1", "0", "0O", "01", "ship ", "rnm", "il ", "a b", "0 ", "1,", "港", "\u0430", "?a", ". ", "S",
-    "é", "e\u0301", "ﬁ", "|l", "!i", "12.", "\n", "-\n", "&ouml;", "\ufffd", "x\ufffd", "ss", "the of ", "Mr ",
-    "(a)", '"a"', "M ", "A1", "a1 ", "Hamburgs ", "Bergen, ",
+    "a", "ab", "il1", "0", "0O", "01", "ship ", "rnm", "il ", "a b", "0 ", "1,", "港", "\u0430", "?a", ". ",
+    "S", "é", "e\u0301", "ﬁ", "|l", "!i", "12.", "\n", "-\n", "&ouml;", "\ufffd", "x\ufffd", "ss", "the of ",
+    "Mr ", "(a)", '"a"', "M ", "A1", "a1 ", "Hamburgs ", "Bergen, ",
 ]  # fmt: skip
 CHANGES = ["x", "1", "0", " ", "l", "the ", " Mr ", "S", "O", ".", "", " Smith ", "?", "s"]
 

@@ -69,7 +69,8 @@ def judged(pages: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Judged]:
                 yield Judged(True, False, found.similarity if found else 0.0)
             elif found:
                 spans[index], similarity[index] = (found.start, found.end), found.similarity
-        for truth, outcome, value in zip(page["truth"], score_page(page, spans), similarity, strict=True):
+        outcomes = score_page(page, spans)
+        for truth, outcome, value in zip(page["truth"], outcomes, similarity, strict=True):
             if truth and not truth.get("optional"):
                 yield Judged(False, outcome in ("tp", "tpfp"), value)
 
