@@ -16,6 +16,7 @@ __all__ = [
     "CHUNKS",
     "FIRST_PASS",
     "GROUNDINGS",
+    "INVALID_ANSWER",
     "PAGES",
     "RAW_MODEL_OUTPUTS",
     "REQUESTS",
@@ -97,6 +98,9 @@ SECOND_PASS: Final = 2
 SALVAGED: Final = "salvaged"
 """The reason of an answer that is the complete part of one that was cut off: see docs/inference.md."""
 
+INVALID_ANSWER: Final = "invalid_answer"
+"""The reason of a failure where there was a reply and no answer in it that could be read, or kept."""
+
 # A part of a text that was split; the offsets count from the start of that text.
 _PART: Final = pa.struct(
     [
@@ -114,7 +118,8 @@ _ANSWER: Final = (
     pa.field("reason", pa.string()),
     # The message content, byte for byte as the model gave it; of a salvaged one its beginning, closed.
     pa.field("answer", pa.string()),
-    # Code points and natural log-probability of every token of the answer, in order.
+    # Code points and natural log-probability of every token of the answer, in order; not a number where the
+    # server's is none, or its token is a part of a character.
     pa.field("token_lengths", pa.list_(pa.int32())),
     pa.field("token_logprobs", pa.list_(pa.float32())),
     pa.field("prompt_tokens", pa.int32()),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 __all__ = [
     "Calibration",
     "ChunksManifest",
+    "Comparison",
     "FailedPage",
     "PageVersion",
     "PagesManifest",
@@ -28,8 +29,9 @@ class _Manifest(BaseModel):
 class FailedPage(_Manifest):
     """A page without suggestions because something went wrong.
 
-    ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, else a ``Reason``
-    (model_servers/outcomes.py).
+    ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, a ``Reason``
+    (model_servers/outcomes.py) where a text of it has no answer, else a ``PageFailure``
+    (extraction/page_failures.py).
     """
 
     doc_id: str
@@ -46,7 +48,11 @@ class PageVersion(_Manifest):
 
 
 class PagesManifest(_Manifest):
-    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order."""
+    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order.
+
+    ``source_fingerprint`` is that of the dataset in the warehouse before it was read; None where only some
+    of its documents were, and for batches that the sensor does not list.
+    """
 
     dataset: str
     version: str
@@ -59,6 +65,7 @@ class PagesManifest(_Manifest):
     failed_pages: list[FailedPage]
     narrowed_to_doc_ids: int | None = None
     doc_ids_not_found: int
+    source_fingerprint: str | None = None
 
 
 class ChunksManifest(_Manifest):
@@ -120,6 +127,20 @@ class Verification(_Manifest):
     shifted_pages: int
 
 
+class Comparison(_Manifest):
+    """A publication beside the one before, on the pages that had rows and whose text is the same in both.
+
+    ``rows_before`` are their rows then, ``rows`` those now. Of these ``pages`` so many have no rows any more:
+    ``pages_emptied`` because nothing was marked, ``pages_failed`` because they failed.
+    """
+
+    pages: int
+    rows_before: int
+    rows: int
+    pages_emptied: int
+    pages_failed: int
+
+
 class SuggestionsManifest(_Manifest):
     """What is published, beside the Parquet as ``_manifest.json``.
 
@@ -134,6 +155,9 @@ class SuggestionsManifest(_Manifest):
     raw outputs. ``pages_by_answer`` counts the pages that did not fail by what their answers came to:
     ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it
     named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
+    ``scheme_version`` is a hash of the labels, and of what their scheme says of overlaps and values; None
+    from older code. ``comparison`` is with the publication whose Parquet this one's replaced; None where
+    there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the snapshot's.
     ``verification`` is None where code published that did not write it down.
     """
 
@@ -154,11 +178,14 @@ class SuggestionsManifest(_Manifest):
     model_version: str
     prompt_version: str
     model_notes: list[str] = []
+    scheme_version: str | None = None
     input_version: str
+    source_fingerprint: str | None = None
     content_hash: str
     parquet_etag: str
     run_id: str
     published_at: datetime
+    comparison: Comparison | None = None
     verification: Verification | None = None
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 from dagster import AssetKey, DagsterInstance, Definitions, SkipReason, build_sensor_context
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import serialize_value
 
 import preannotation_assets
 from preannotation_assets.definitions import defs, load_definitions
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.sensors import build_sensor
+from preannotation_assets.settings import WatchingSettings
 
 CHECKOUT = Path(__file__).parents[1]
 STAGES = ["pages", "chunks", "raw_model_outputs", "suggestions"]
@@ -108,13 +111,33 @@ def test_a_malformed_variable_fails_every_stage_with_one_line(malformed: Definit
 
 
 def test_with_a_malformed_variable_the_sensor_says_so_and_forgets_nothing(malformed: Definitions) -> None:
-    resources = {"warehouse": (malformed.resources or {})["warehouse"]}
+    resources = {name: (malformed.resources or {})[name] for name in ("warehouse", "storage")}
+    new_datasets = build_sensor(WatchingSettings())
     with DagsterInstance.ephemeral() as instance:
         context = build_sensor_context(instance, cursor='{"vessels_ocr_7": "f"}', resources=resources)
         result = new_datasets(context)
         assert isinstance(result, SkipReason)
         assert (result.skip_message or "").startswith(PROBLEM)
         assert new_datasets.evaluate_tick(context).cursor == '{"vessels_ocr_7": "f"}'
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PREANNOTATION_ROOT", "s3://key:hunter2@bucket"),
+        ("AWS_ENDPOINT_URL", "https://h/?k=hunter2"),
+        ("PREANNOTATION_SPARK_MASTER", "spark://u:hunter2@h:7077"),
+        ("PREANNOTATION_SPARK_CONFIG", "spark.authenticate.secret=hunter2"),
+        ("PREANNOTATION_DATABASE", "md:x?motherduck_token=hunter2"),
+    ],
+)
+def test_a_secret_in_the_wrong_variable_is_in_nothing_that_dagster_stores_or_logs(
+    variable: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = load_definitions({variable: text}).get_repository_def()
+    assert "hunter2" not in serialize_value(RepositorySnap.from_def(shown))
+    assert "nothing can run: " in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_with_a_malformed_variable_the_location_loads_and_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from preannotation_assets.extraction.page_failures import PageFailure
+from preannotation_assets.extraction.pages import TextFault
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.model_servers.outcomes import Reason
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "preannotation_assets"
@@ -91,6 +94,14 @@ def test_the_contract_s_page_tells_every_key_of_the_published_manifest() -> None
     rows = re.findall(r"^\| ([\w, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
     assert rows.pop(0) == "key"
     assert sorted(", ".join(rows).split(", ")) == sorted(SuggestionsManifest.model_fields)
+
+
+def test_every_reason_of_a_failed_page_is_explained() -> None:
+    contract = (ROOT / "sql" / "motherduck" / "PREANNOTATION_SCHEMA.md").read_text("utf-8")
+    reasons = contract.partition("\n## Why a page failed\n")[2].partition("\n## ")[0]
+    inference = (ROOT / "docs" / "inference.md").read_text("utf-8")
+    assert [each for each in (*TextFault, *PageFailure) if f"`{each}`" not in reasons] == []
+    assert [each for each in Reason if f"`{each}`" not in inference] == []
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 import hashlib
+import sqlite3
+import struct
 import subprocess
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +189,91 @@ def test_what_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
     assert "no DuckDB file" in problem(tmp_path)
     for content in (b"", b"not a database" * 1000):
         (tmp_path / "text.duckdb").write_bytes(content)
-        assert "text.duckdb cannot be opened" in problem(tmp_path / "text.duckdb")
+        assert "text.duckdb is no DuckDB database" in problem(tmp_path / "text.duckdb")
+    with closing(sqlite3.connect(tmp_path / "lite.duckdb")) as other:
+        other.execute("CREATE TABLE t(a)")
+    assert "lite.duckdb is no DuckDB database" in problem(tmp_path / "lite.duckdb")
+
+
+UNCLOSED = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+for statement in sys.argv[2:]:
+    connection.execute(statement)
+os._exit(0)
+"""
+
+
+def test_a_log_that_cannot_be_replayed_without_writing_is_told_with_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "with a log.duckdb"
+    statements = [
+        "PRAGMA disable_checkpoint_on_shutdown", "SET checkpoint_threshold = '1TB'", TABLE, VIEW,
+        f"INSERT INTO t SELECT '{DATASET}/' || i, 1, 't', 'h' FROM range(100000) r(i)", "CHECKPOINT",
+        "CREATE INDEX by_document ON t(doc_id)", f"INSERT INTO t VALUES ('{DATASET}', 1, 't', 'h')",
+    ]  # fmt: skip
+    subprocess.run([sys.executable, "-c", UNCLOSED, str(path), *statements], check=True, timeout=60)
+    assert path.with_name(f"{path.name}.wal").exists()
+    said = problem(path)
+    assert "was not closed by its last writer" in said
+    assert f'open it once for writing: duckdb "{path}" -c CHECKPOINT' in said
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CHECKPOINT")
+    assert len(read(path)) == 100_001
+
+
+def header_checksum(block: bytes) -> int:
+    """As DuckDB reckons it over the words of 8 bytes behind it."""
+    total = 5381
+    for (word,) in struct.iter_unpack("<Q", block):
+        total ^= (word * 0xBF58476D1CE4E5B9) % 2**64
+    return total
+
+
+def of_version(path: Path, version: int) -> None:
+    """Makes the file one of another version of DuckDB's storage."""
+    content = bytearray(path.read_bytes())
+    content[12:20] = struct.pack("<Q", version)
+    content[:8] = struct.pack("<Q", header_checksum(bytes(content[8:4096])))
+    path.write_bytes(content)
+
+
+def damage(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda path: of_version(path, 999), f"whose files {duckdb.__version__} cannot read: upgrade"),
+        (lambda path: of_version(path, 1), f"whose files {duckdb.__version__} cannot read: upgrade"),
+        (lambda path: damage(path, 100), "is damaged: restore it"),
+        (lambda path: damage(path, 4096 + 100), "is damaged: restore it"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is damaged: restore it"),
+    ],
+    ids=["newer", "ancient", "first block", "second block", "cut"],
+)
+def test_a_database_that_cannot_be_read_is_told_at_once_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object], named: str
+) -> None:
+    # A message about a block is none about a lock.
+    monkeypatch.setattr(warehouse.time, "sleep", lambda _: pytest.fail("it waits for a lock"))
+    path = database(tmp_path, [TABLE, VIEW], [(DATASET, 1, "t", "h")])
+    spoil(path)
+    assert named in problem(path)
+
+
+def test_a_type_is_told_without_the_values_in_it(tmp_path: Path) -> None:
+    said = problem(database(tmp_path, [TABLE.replace(" text VARCHAR", " text ENUM('CONFIDENTIAL')"), VIEW]))
+    assert "column text is ENUM: make it VARCHAR" in said
+    assert "CONFIDENTIAL" not in said
+
+
+def test_a_file_out_of_reach_is_told_without_the_secrets_in_its_address(tmp_path: Path) -> None:
+    address = "https://user:CONFIDENTIAL@127.0.0.1:1/pages.parquet?signature=CONFIDENTIAL"
+    said = warehouse._one_line(duckdb.IOException(f'IO Error: no \x1b[2J "{address}"\nmore'))
+    assert said == 'IO Error: no \u241b[2J "https://\u2026127.0.0.1:1/pages.parquet?\u2026"'
 
 
 def test_motherduck_needs_a_token_and_no_answer_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,6 +418,7 @@ def test_datasets_are_listed_with_a_fingerprint_of_their_pages(tmp_path: Path) -
         ("vessels_ocr_1/a", 1, "t", "h1"),
         ("vessels_ocr_1-b", 1, "t", "h2"),
         ("vessels_ocr_10", 1, "t", "h3"),
+        ("vessels_ocr_1_march/a", 1, "t", "h4"),
         ("letters", 1, "t", "h"),
         (None, 1, "t", "h"),
     ]
@@ -341,7 +429,11 @@ def test_datasets_are_listed_with_a_fingerprint_of_their_pages(tmp_path: Path) -
             return {item.dataset: (item.pages, item.fingerprint) for item in source.list_datasets()}
 
     first = summaries(rows)
-    assert {name: pages for name, (pages, _) in first.items()} == {"vessels_ocr_1": 2, "vessels_ocr_10": 1}
+    assert {name: pages for name, (pages, _) in first.items()} == {
+        "vessels_ocr_1": 2,
+        "vessels_ocr_10": 1,
+        "vessels_ocr_1_march": 1,
+    }
     assert summaries(rows[::-1]) == first
     changed = summaries([("vessels_ocr_1/a", 1, "t", "new"), *rows[1:]])
     assert changed["vessels_ocr_1"] != first["vessels_ocr_1"]
@@ -354,3 +446,54 @@ def test_datasets_are_listed_with_a_fingerprint_of_their_pages(tmp_path: Path) -
         pytest.raises(WarehouseError, match="datasets cannot be listed"),
     ):
         source.list_datasets()
+
+
+def test_the_fingerprint_of_one_dataset_is_the_one_in_the_list(tmp_path: Path) -> None:
+    rows = [("vessels_ocr_1/a", 1, "t", "h1"), ("vessels_ocr_10", 1, "t", "h2"), ("letters/a", 1, "t", "h")]
+    path = database(tmp_path, [TABLE, VIEW], rows)
+    with WarehouseResource(database=str(path)).open() as source:
+        listed = {summary.dataset: summary.fingerprint for summary in source.list_datasets()}
+        assert {name: source.fingerprint(name) for name in listed} == listed
+        assert source.fingerprint("letters") is None
+        assert source.probe() == "3"
+
+
+def test_a_fingerprint_is_the_same_in_every_version_of_duckdb(tmp_path: Path) -> None:
+    path = database(tmp_path, [TABLE, VIEW], [("vessels_ocr_1/a", 7, "t", "h1")])
+    digest = hashlib.md5(b"vessels_ocr_1/a\x1f7\x1fh1").digest()
+    number = int.from_bytes(digest[8:], "little")
+    with WarehouseResource(database=str(path)).open() as source:
+        assert source.fingerprint("vessels_ocr_1") == f"1-{number}-{number}"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "taken"),
+    [
+        ("vessels_ocr_1", ["vessels_ocr_1", "vessels_ocr_1-b", "vessels_ocr_1/a"]),
+        ("vessels_ocr_1_march", ["vessels_ocr_1_march/a"]),
+        # Without a / nothing says where the name of a dataset ends.
+        ("vessels_ocr", ["vessels_ocr_1", "vessels_ocr_1-b", "vessels_ocr_10"]),
+        ("harbour_log", []),
+        ("harbour_log_2024", ["harbour_log_2024/a"]),
+    ],
+)
+def test_a_batch_takes_in_no_dataset_whose_name_goes_on(
+    tmp_path: Path, dataset: str, taken: list[str]
+) -> None:
+    doc_ids = [
+        "vessels_ocr_1", "vessels_ocr_1/a", "vessels_ocr_1-b", "vessels_ocr_10", "vessels_ocr_1_march/a",
+        "harbour_log_2024/a",
+    ]  # fmt: skip
+    path = database(tmp_path, [TABLE, VIEW], [(doc_id, 1, "t", "h") for doc_id in doc_ids])
+    with WarehouseResource(database=str(path)).open() as source:
+        assert [row.doc_id for row in source.read_pages(dataset)] == taken
+        assert source.has_pages(dataset) == bool(taken)
+
+
+def test_names_that_may_have_been_meant(tmp_path: Path) -> None:
+    names = ["harbour_log_2024", "harbour_log_2025", "letters", "vessels_ocr_1"]
+    path = database(tmp_path, [TABLE, VIEW], [(f"{name}/a", 1, "t", "h") for name in names])
+    with WarehouseResource(database=str(path)).open() as source:
+        assert source.similar_names("harbour_log") == ["harbour_log_2024", "harbour_log_2025"]
+        assert source.similar_names("harbor_log_2024")[0] == "harbour_log_2024"
+        assert source.similar_names("zzz") == []

@@ -6,24 +6,33 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Self
 
-import pyarrow as pa
-
-from preannotation_assets.contracts import ANSWERS
+from preannotation_assets.contracts import ANSWERS, INVALID_ANSWER, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import ObjectStore, Row, write_table
+from preannotation_assets.lake import ObjectStore, Row, table_of_rows, write_table
 
 __all__ = ["AnswerWriter"]
 
 _ATTEMPTS: Final = 5
 _RETRY_SECONDS: Final = 2.0
+# What this package says of a request, whatever came back.
+_OWN_COLUMNS: Final = (
+    "request_key",
+    "estimated_prompt_tokens",
+    "attempts",
+    "endpoint",
+    "latency_seconds",
+    "answered_at",
+    "run_id",
+)
 
 
 class AnswerWriter:
     """Writes rows of ANSWERS within ``flush_seconds``, several to a file. An asynchronous context manager.
 
     ``approve`` is awaited before each file with the endpoints that answered in it, and may refuse by
-    raising: then the rows are dropped, because they cannot be trusted. Leaving the block writes what is
-    left, also when the work around it failed.
+    raising: then the rows are dropped, because they cannot be trusted. A row with a value that no column
+    holds is written as a failure, and the others as they are. Leaving the block writes what is left, also
+    when the work around it failed.
     """
 
     def __init__(
@@ -115,4 +124,14 @@ class AnswerWriter:
                 late.cancel()
 
     def _write(self, key: str, rows: list[Row]) -> None:
-        write_table(self._store, key, pa.Table.from_pylist(rows, schema=ANSWERS))
+        table, unwritable = table_of_rows(rows, ANSWERS)
+        if unwritable:
+            replaced = [_failed(row) if place in unwritable else row for place, row in enumerate(rows)]
+            table, _ = table_of_rows(replaced, ANSWERS)
+        write_table(self._store, key, table)
+
+
+def _failed(row: Row) -> Row:
+    """The row without all that a server said: its text is asked about again by the next run."""
+    own = {name: row[name] for name in _OWN_COLUMNS}
+    return {**dict.fromkeys(ANSWERS.names), **own, "status": AnswerStatus.FAILED, "reason": INVALID_ANSWER}

@@ -13,10 +13,13 @@ from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
 from preannotation_assets.contracts import AnswerStatus, AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
+from preannotation_assets.model_servers.denials import DenialWatch
+from preannotation_assets.model_servers.endless import repeats_the_page
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.outcomes import (
     Answered,
+    Denied,
     Outcome,
     Reason,
     Refused,
@@ -91,6 +94,7 @@ class Asker:
         self._clock = clock
         self._random = random.Random()  # noqa: S311
         self._splitter = Splitter(asking.template, asking.overlap_tokens)
+        self._denials = DenialWatch(client, asking.template)
         self._timeout = AdaptiveTimeout(asking.timeouts.shortest_total, asking.timeouts.total)
         self._waiting: set[asyncio.Task[None]] = set()
         self._working: set[asyncio.Task[None]] = set()
@@ -145,27 +149,37 @@ class Asker:
             # The server may be at work on it still: another request now could be one above the cap.
             exchange, warm_up = warm_up, None
         else:
-            sending = self._client.send(permit.endpoint, template, item.text, variation, allowed)
-            exchange = await permits.while_held(asyncio.create_task(sending))
+            with permits.held():
+                exchange = await self._client.send(permit.endpoint, template, item.text, variation, allowed)
         if exchange.is_reply:
             # Of a reply that was left it is not known when the server notices.
-            await permits.release(certain=not exchange.given_up)
+            permits.release(certain=not exchange.given_up)
             outcome = self._client.read(exchange, template)
         else:
             outcome = self._client.read(exchange, template)
-            await permits.release(certain=exchange.lost is None, failure_signal=_failure_signal(outcome))
+            outcome, certain = await self._look_into(exchange, outcome, permits, allowed)
+            permits.release(certain=certain, failure_signal=_failure_signal(outcome))
         attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
         if warm_up:
             warm_up_reply = reply_of(self._client.read(warm_up, template))
             attempt = replace(attempt, warm_up=warm_up, warm_up_reply=warm_up_reply)
         await self._settle(attempt, permits)
 
+    async def _look_into(
+        self, exchange: Exchange, outcome: Outcome, permits: PermitClient, allowed: float
+    ) -> tuple[Outcome, bool]:
+        """What is known after a look at a denial; whether the server is sure to be done with all of it."""
+        with permits.held():
+            looked = await self._denials.look_into(exchange, outcome, allowed)
+        is_probe_lost = looked is not outcome and isinstance(looked, Unavailable)
+        return looked, exchange.lost is None and not is_probe_lost
+
     async def _warm_up(self, permit: Permit, permits: PermitClient, allowed: float) -> Exchange | None:
         """Has the constant part of the prompt read where the permit says so; what fails, the page shows."""
         if not permit.warm_up:
             return None
-        warming = self._client.warm_up(permit.endpoint, self._asking.template, allowed)
-        return await permits.while_held(asyncio.create_task(warming))
+        with permits.held():
+            return await self._client.warm_up(permit.endpoint, self._asking.template, allowed)
 
     def _allowed_seconds(self, item: WorkItem) -> float:
         if item.unavailable:
@@ -180,30 +194,38 @@ class Asker:
             case Answered(reply):
                 self._timeout.observe(reply)
                 self._answers.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
-                await permits.report(
-                    attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens)
-                )
+                permits.report(attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens))
                 await self._queue.finish()
             case TooLong(reason, reply):
                 await self._split_or_fail(attempt, permits, reason, reply)
             case Refused(reason):
                 await self._fail(attempt, permits, reason)
+            case Denied(reason):
+                await self._once_more_or_fail(attempt, permits, reason)
             case Unusable(reason):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
-                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, 0.0)
                 else:
                     await self._split_or_fail(attempt, permits, reason, None)
             case Unavailable(reason, retry_after):
                 tried = replace(item, unavailable=item.unavailable + 1)
                 if tried.unavailable < policy.attempts:
-                    await permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
                     await self._fail(attempt, permits, reason)
             case Stop(error):
                 raise error
+
+    async def _once_more_or_fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
+        """Denied once, it may have been a moment of the login's; denied twice, it is the text."""
+        if attempt.item.denied:
+            await self._fail(attempt, permits, reason)
+            return
+        permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+        self._later(replace(attempt.item, denied=1), self._asking.policy.delay(1, None, self._random))
 
     async def _split_or_fail(
         self, attempt: Attempt, permits: PermitClient, reason: Reason, cut_off: ChatReply | None
@@ -215,15 +237,21 @@ class Asker:
             if cut_off
             else None
         )
-        parts = kept.rest if kept else self._splitter.halves(attempt.item)
+        parts = kept.rest if kept else self._halves(attempt)
         if not parts:
             await self._fail(attempt, permits, reason)
             return
         self._keep(attempt, reason, kept, parts)
         done_tokens = attempt.item.estimated_tokens - sum(part.estimated_tokens for part in parts)
         outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
-        await permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
+        permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)
+
+    def _halves(self, attempt: Attempt) -> list[WorkItem]:
+        item = attempt.item
+        if isinstance(attempt.outcome, Unusable) and not _is_only_long(attempt.outcome.reply, item):
+            return self._splitter.halves_of_unusable(item)
+        return self._splitter.halves(item)
 
     def _keep(
         self, attempt: Attempt, reason: Reason, kept: PartlyAnswered | None, parts: Sequence[WorkItem]
@@ -238,7 +266,7 @@ class Asker:
     async def _fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
         self._answers.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
         done_tokens = attempt.item.estimated_tokens
-        await permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
+        permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
         await self._queue.finish()
 
     def _later(self, item: WorkItem, delay: float) -> None:
@@ -246,6 +274,11 @@ class Asker:
         task = asyncio.create_task(self._queue.put_back(item, delay))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
+
+
+def _is_only_long(reply: ChatReply | None, item: WorkItem) -> bool:
+    """Whether an answer that seems to have no end was cut off and repeats what its text does."""
+    return reply is not None and reply.done_reason == "length" and repeats_the_page(reply.content, item.text)
 
 
 def _failure_signal(outcome: Outcome) -> FailureSignal | None:

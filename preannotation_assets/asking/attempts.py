@@ -11,6 +11,7 @@ from preannotation_assets.extraction.answers import is_empty_answer
 from preannotation_assets.lake import Row
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.outcomes import (
+    Denied,
     Outcome,
     Reason,
     Unavailable,
@@ -56,10 +57,9 @@ class Attempt:
         ``done_tokens`` are below 0 where parts overlap by more than what need not be asked any more.
         """
         exchange, reply = self.exchange, self.reply
-        not_served = False if exchange.is_reply else None
         report = PermitReport(
             outcome,
-            available=not_served if isinstance(self.outcome, Unavailable) else True,
+            available=self._is_available(),
             reason=reason.value if reason else None,
             latency_seconds=exchange.seconds,
             done_tokens=max(0, done_tokens),
@@ -88,6 +88,16 @@ class Attempt:
             cached_tokens=reply.cached_tokens,
             names_nothing=outcome is AttemptOutcome.ANSWERED and is_empty_answer(reply.content),
         )
+
+    def _is_available(self) -> bool | None:
+        """Whether the server served it; None where that was told before, or the request did not reach it."""
+        match self.outcome:
+            case Unavailable():
+                return False if self.exchange.is_reply else None
+            case Denied():
+                return None
+            case _:
+                return True
 
     def row(self, status: AnswerStatus, now: float, reason: Reason | None = None) -> Row:
         """A row of contracts.ANSWERS; ``now`` is seconds since the Unix epoch.

@@ -5,14 +5,14 @@ an answer to the text before the place; only the rest must be asked, a little of
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Final
 
 import regex
 
-from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
+from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer, readable_quotes
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
 from preannotation_assets.extraction.tokens import SliceEstimates
@@ -48,18 +48,20 @@ class PartialAnswer:
     answer_share: float
 
 
-def find_partial_answer(text: str, reply: ChatReply, overlap_tokens: float) -> PartialAnswer | None:
+def find_partial_answer(
+    text: str, reply: ChatReply, labels: Collection[str], overlap_tokens: float
+) -> PartialAnswer | None:
     """What can be kept of a reply about ``text`` that ended before its answer was complete.
 
-    The quotes are looked for in the text. They must follow each other as the places do, give or take
-    ``overlap_tokens`` (estimated, not calibrated), and their labels must alternate: a model that lists one
-    label after the other has not read to the end what it quotes from. The text is cut before the last three
-    quotes that were found; the rest begins ``overlap_tokens`` before the cut, and before every quote that is
-    not kept.
+    The quotes with ``labels`` are looked for in the text. They must follow each other as the places do, give
+    or take ``overlap_tokens`` (estimated, not calibrated), and their labels must alternate: a model that
+    lists one label after the other has not read to the end what it quotes from. The text is cut before the
+    last three quotes that were found; the rest begins ``overlap_tokens`` before the cut, and before every
+    quote that is not kept.
 
     Returns None where that does not hold, or less than 15% of the text would be saved.
     """
-    quotes = parse_answer(reply.content).quotes
+    quotes = readable_quotes(parse_answer(reply.content).quotes, labels)
     results = ground(text, [Quote(quote.label, quote.text) for quote in quotes])
     found = [(index, place) for index, place in enumerate(results) if isinstance(place, Grounding)]
     estimates = SliceEstimates(text)

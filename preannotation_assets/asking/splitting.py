@@ -1,6 +1,6 @@
 """What is asked instead of a text that was too long, or whose answer was. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from preannotation_assets.asking.partial_answers import PartialAnswer, find_partial_answer
@@ -14,6 +14,8 @@ from preannotation_assets.model_servers.template import RequestTemplate, request
 
 __all__ = ["PartlyAnswered", "Splitter"]
 
+# A text whose answers are none is cut in two, and so are its parts: 14 requests at most, two for each.
+_UNUSABLE_SPLITS: Final = 2
 # How full a longest answer may get by estimate before its text is cut in two at once.
 _FILLED: Final = 0.9
 
@@ -40,6 +42,15 @@ class Splitter:
         parts = split_chunk(item.text, chunk, self.overlap_tokens)
         return [self._part(item, part) for part in parts or ()]
 
+    def halves_of_unusable(self, item: WorkItem) -> list[WorkItem]:
+        """The item in two because its answers are none; none where that has not helped so far.
+
+        A server may give no answer to any text; to ask about every few lines costs hundreds of requests.
+        """
+        if item.unusable_splits >= _UNUSABLE_SPLITS:
+            return []
+        return self.halves(replace(item, unusable_splits=item.unusable_splits + 1))
+
     def find_partial_answer(self, item: WorkItem, reply: ChatReply) -> PartlyAnswered | None:
         """What a cut-off reply leaves to ask; None where nothing of it can be kept.
 
@@ -48,7 +59,8 @@ class Splitter:
         """
         estimates = SliceEstimates(item.text)
         calibration = item.estimated_tokens / max(1, estimates.estimate(0, len(item.text)))
-        salvaged = find_partial_answer(item.text, reply, self.overlap_tokens / max(calibration, 1e-3))
+        overlap_tokens = self.overlap_tokens / max(calibration, 1e-3)
+        salvaged = find_partial_answer(item.text, reply, self.template.prompt.labels, overlap_tokens)
         if salvaged is None:
             return None
 
@@ -74,4 +86,5 @@ class Splitter:
             end=item.start + part.end,
             text=text,
             estimated_tokens=part.estimated_tokens,
+            unusable_splits=item.unusable_splits,
         )

@@ -22,7 +22,9 @@ class WorkItem:
     """A text to ask about, and how often it was asked.
 
     ``start`` and ``end`` are code points of the page. Of the attempts, ``unavailable`` counts those that
-    no server served, ``unusable`` those whose answer was none.
+    no server served, ``unusable`` those whose answer was none, ``denied`` those that something before the
+    server did not let through. ``unusable_splits`` is how often it was cut out of a text whose answers
+    were none.
     """
 
     request_key: str
@@ -33,6 +35,8 @@ class WorkItem:
     attempts: int = 0
     unavailable: int = 0
     unusable: int = 0
+    denied: int = 0
+    unusable_splits: int = 0
 
 
 def expected_length(item: WorkItem) -> float:

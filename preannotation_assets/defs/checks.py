@@ -36,7 +36,9 @@ from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.losses import loss_words
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]
@@ -63,6 +65,7 @@ _DESCRIPTIONS: Final = {
     "failed_pages": "At most 1 % of the pages failed.",
     "grounded_quotes": "At least 80 % of the model's quotes were found on their page.",
     "empty_answers": f"Of {FEWEST_ANSWERS} or more pages with text, fewer than 90 % came back empty.",
+    "kept_rows": "Of the rows published before, at least half are left on pages that were asked the same.",
 }
 _FAILED_PAGES_ALLOWED: Final = 0.01
 _GROUNDED_QUOTES_WANTED: Final = 0.80
@@ -110,6 +113,9 @@ def suggestion_checks(
     empty = manifest.pages_by_answer.get(PageAnswer.EMPTY, 0)
     answered = answered_pages(manifest.pages_by_answer)
     yield _rate_result("empty_answers", empty, answered, not are_nearly_all(empty, answered))
+    compared = manifest.comparison
+    kept, before = (compared.rows, compared.rows_before) if compared else (0, 0)
+    yield _rate_result("kept_rows", kept, before, loss_words(compared) is None)
 
 
 def _rule_result(
@@ -136,9 +142,9 @@ def _offender_table(offenders: Sequence[Offence]) -> MetadataValue:
         TableRecord(
             {
                 "rule": item.rule.value,
-                "doc_id": item.doc_id,
+                "doc_id": shown_id(item.doc_id),
                 "page_num": item.page_num,
-                "span_id": item.span_id,
+                "span_id": shown_id(item.span_id),
             }
         )
         for item in offenders

@@ -8,7 +8,7 @@ raw answer, which tells the tokens, and so the log-probabilities, that belong to
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -22,8 +22,10 @@ __all__ = [
     "AnswerFault",
     "AnsweredQuote",
     "ParsedAnswer",
+    "fits_labels",
     "is_empty_answer",
     "parse_answer",
+    "readable_quotes",
     "write_answer",
     "write_rated_answer",
 ]
@@ -62,6 +64,7 @@ class AnsweredQuote:
     """A label and its quote.
 
     ``self_reported`` is the model's own word for how sure it is, 0 to 9; None where it gave none.
+    ``item`` counts the objects of the answer, from 0: quotes of one object have the same.
 
     ``answer[value_start:value_end]`` is the quote as JSON writes it, without the quotation marks.
     ``answer[:value_end] + closing`` is a whole answer that ends with this quote.
@@ -73,6 +76,7 @@ class AnsweredQuote:
     value_end: int
     closing: str
     self_reported: int | None
+    item: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,14 @@ class ParsedAnswer:
 
     quotes: tuple[AnsweredQuote, ...]
     fault: AnswerFault | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The label that quotes stand behind, and the number of its object."""
+
+    label: str
+    item: int
 
 
 class _MalformedError(Exception):
@@ -122,29 +134,50 @@ def parse_answer(answer: str) -> ParsedAnswer:
     quotes: list[AnsweredQuote] = []
     try:
         position = _expect(_OPENING, answer, 0)
+        items = 0
         while not (closing := _CLOSING.match(answer, position)):
             if quotes:
                 position = _expect(_COMMA, answer, position)
-            position = _read_item(answer, position, quotes)
+            position = _read_item(answer, position, items, quotes)
+            items += 1
         complete = closing.end() == len(answer)
     except _MalformedError:
         complete = False
     return ParsedAnswer(tuple(quotes), None if complete else AnswerFault.INVALID)
 
 
-def _read_item(answer: str, position: int, quotes: list[AnsweredQuote]) -> int:
+def readable_quotes(quotes: Sequence[AnsweredQuote], labels: Collection[str]) -> list[AnsweredQuote]:
+    """The quotes of the objects that have labels of the scheme only.
+
+    Another key beside a label says that the object is not what was asked for: in
+    ``{"label":"port","text":"Hull"}`` Hull is no ``text``, even where the scheme has that label.
+    """
+    doubtful = {quote.item for quote in quotes if quote.label not in labels}
+    return [quote for quote in quotes if quote.item not in doubtful]
+
+
+def fits_labels(quotes: Sequence[AnsweredQuote], labels: Collection[str]) -> bool:
+    """Whether the quotes of an answer are one for this scheme: some of them can be read, or there are none.
+
+    Where only some can, they count and the others are dropped. An answer without any was made to another
+    schema; that nothing of it can be read does not mean that there is nothing on the page.
+    """
+    return not quotes or bool(readable_quotes(quotes, labels))
+
+
+def _read_item(answer: str, position: int, item: int, quotes: list[AnsweredQuote]) -> int:
     """Appends the members of one object and returns where it ends."""
     position = _expect(_ITEM_OPENING, answer, position)
     while True:
         label, position = _read_string(answer, position)
-        position = _read_value(answer, position, label, quotes)
+        position = _read_value(answer, position, _Place(label, item), quotes)
         following = _NEXT_MEMBER.match(answer, position)
         if not following:
             return _expect(_ITEM_CLOSING, answer, position)
         position = following.end()
 
 
-def _read_value(answer: str, position: int, label: str, quotes: list[AnsweredQuote]) -> int:
+def _read_value(answer: str, position: int, place: _Place, quotes: list[AnsweredQuote]) -> int:
     """Appends what stands behind a label, a quote with a digit or without or a list; returns its end."""
     opening = _COLON.match(answer, position)
     if not opening:
@@ -152,21 +185,22 @@ def _read_value(answer: str, position: int, label: str, quotes: list[AnsweredQuo
     position = opening.end()
     text, end = _read_string(answer, position)
     if opening["list"] is None:
-        quotes.append(AnsweredQuote(label, text, position, end - 1, '"}]}', None))
+        quotes.append(AnsweredQuote(place.label, text, position, end - 1, '"}]}', None, place.item))
         return end
     rating = _DIGIT.match(answer, end)
     if rating:
         digit = rating["digit"]
-        quotes.append(AnsweredQuote(label, text, position, end - 1, f'",{digit}]}}]}}', int(digit)))
+        closing = f'",{digit}]}}]}}'
+        quotes.append(AnsweredQuote(place.label, text, position, end - 1, closing, int(digit), place.item))
         return rating.end()
-    return _read_list(answer, position, label, quotes)
+    return _read_list(answer, position, place, quotes)
 
 
-def _read_list(answer: str, position: int, label: str, quotes: list[AnsweredQuote]) -> int:
+def _read_list(answer: str, position: int, place: _Place, quotes: list[AnsweredQuote]) -> int:
     """Appends the quotes of a list of which the first one begins at ``position``; returns its end."""
     while True:
         text, end = _read_string(answer, position)
-        quotes.append(AnsweredQuote(label, text, position, end - 1, '"]}]}', None))
+        quotes.append(AnsweredQuote(place.label, text, position, end - 1, '"]}]}', None, place.item))
         following = _NEXT_QUOTE.match(answer, end)
         if not following:
             return _expect(_LIST_CLOSING, answer, end)

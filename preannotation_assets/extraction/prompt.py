@@ -12,6 +12,7 @@ from string import Template
 from typing import Final
 
 from preannotation_assets.extraction.answer_format import QUOTES, AnswerFormat
+from preannotation_assets.extraction.answer_schema import schema_labels
 from preannotation_assets.extraction.delimiting import break_control_tokens, delimit_page
 from preannotation_assets.extraction.labels import Label, LabelScheme
 from preannotation_assets.extraction.tokens import estimate_tokens, tokens_by_kind
@@ -49,6 +50,11 @@ class Prompt:
     constant_messages: tuple[Message, ...]
     answer_schema: dict[str, object]
     constant_tokens: int
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels that an answer may have."""
+        return schema_labels(self.answer_schema)
 
     def messages(self, chunk_text: str) -> tuple[Message, ...]:
         """The messages that ask about one chunk."""

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
-from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
+from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer, readable_quotes
 from preannotation_assets.extraction.confidence import (
     ConfidenceSource,
     TokenScores,
@@ -19,7 +19,7 @@ from preannotation_assets.extraction.consistency import MarkedSpan, adjusted_con
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.merging import merge
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, QuoteOutcome, Span
-from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge
+from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge, match_seconds
 
 __all__ = [
     "ChunkAnswer",
@@ -105,7 +105,8 @@ def suggest(
     found = _ground_all(page_text, answers, labels)
     if second_answers:
         found = _compare(found, second_answers, _ground_all(page_text, second_answers, labels))
-    judged = [(answer, _judge(page_text, quote, rules.get(quote.label))) for answer, quote in found]
+    seconds = match_seconds(sum(quote.label in rules for _, quote in found))
+    judged = [(answer, _judge(page_text, quote, rules.get(quote.label), seconds)) for answer, quote in found]
     spans = [span for answer, quote in judged if (span := _span(answer, quote))]
     merged = merge(spans, overlaps_allowed, len(page_text))
     dropped = {_origin(drop.span): drop.reason for drop in merged.dropped}
@@ -143,15 +144,15 @@ def _ground_all(page_text: str, answers: Sequence[ChunkAnswer], labels: Collecti
 
 def _ground_chunk(page_text: str, answer: ChunkAnswer, labels: Collection[str]) -> Iterator[JudgedQuote]:
     quotes = parse_answer(answer.answer).quotes
-    known = [(index, quote) for index, quote in enumerate(quotes) if quote.label in labels]
+    known = readable_quotes(quotes, labels)
     results = ground(
-        page_text[answer.start : answer.end], [Quote(quote.label, quote.text) for _, quote in known]
+        page_text[answer.start : answer.end], [Quote(quote.label, quote.text) for quote in known]
     )
-    by_index = {index: result for (index, _), result in zip(known, results, strict=True)}
+    by_place = {quote.value_start: result for quote, result in zip(known, results, strict=True)}
     scores = _token_scores(answer.token_lengths, answer.token_logprobs, answer.logprob_source)
     for index, quote in enumerate(quotes):
         probability = value_probability(scores, quote.value_start, quote.value_end)
-        yield _outcome(answer, index, quote, by_index.get(index), probability)
+        yield _outcome(answer, index, quote, by_place.get(quote.value_start), probability)
 
 
 def _outcome(
@@ -161,7 +162,7 @@ def _outcome(
     result: GroundingResult | None,
     probability: ValueProbability | None,
 ) -> JudgedQuote:
-    """What grounding made of a quote; ``result`` is None for a label that the scheme lacks."""
+    """What grounding made of a quote; ``result`` is None where its object has a key that is no label."""
     place = reason = confidence = None
     if isinstance(result, Grounding):
         place = replace(result, start=result.start + answer.start, end=result.end + answer.start)
@@ -214,12 +215,12 @@ def _marked(quote: JudgedQuote) -> MarkedSpan | None:
     return MarkedSpan(quote.label, place.start, place.end) if place else None
 
 
-def _judge(page_text: str, quote: JudgedQuote, rule: ValueRule | None) -> JudgedQuote:
+def _judge(page_text: str, quote: JudgedQuote, rule: ValueRule | None, seconds: float) -> JudgedQuote:
     """Applies the rule of the label, last: no agreement makes an invalid value better."""
     place = quote.grounding
     if rule is None or place is None:
         return quote
-    verdict = judge(rule, page_text[place.start : place.end])
+    verdict = judge(rule, page_text[place.start : place.end], seconds)
     rejected = verdict is Verdict.INVALID and rule.on_invalid is OnInvalid.REJECT
     return replace(
         quote,

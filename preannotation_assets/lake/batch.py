@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
+import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from preannotation_assets.errors import BatchError, StorageError
-from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
-from preannotation_assets.lake.tables import read_json, read_table, write_json
+from preannotation_assets.lake.tables import read_json, read_table_as, write_json
 
 __all__ = [
     "iterate_rows",
@@ -40,8 +41,10 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
-        raise StorageError(f"{store.uri(key)} is not a {kind.__name__}", f"look at {place}") from None
+        # The field only: what is below it may have names of whoever wrote it.
+        place = (*error.errors(include_input=False, include_url=False)[0]["loc"], "content")
+        problem = f"{store.uri(key)} is not a {kind.__name__}, by its {place[0]}"
+        StorageError(problem, cure_of_damage(key)).raise_alone()
 
 
 def require_manifest(
@@ -64,11 +67,16 @@ def write_manifest(store: ObjectStore, key: str, manifest: BaseModel) -> None:
 
 
 def iterate_rows(
-    store: ObjectStore, folder: str, parts: int, columns: Sequence[str] | None = None
+    store: ObjectStore, folder: str, parts: int, schema: pa.Schema, columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of all parts in order; one part is held at a time."""
+    """The rows of all parts in order, as ones of ``schema``; one part is held at a time.
+
+    Raises:
+        StorageError: a part is missing, not readable, or lacks a column.
+    """
     for index in range(parts):
-        for batch in read_table(store, part_key(folder, index), columns).to_batches(max_chunksize=1000):
+        table = read_table_as(store, part_key(folder, index), schema, columns)
+        for batch in table.to_batches(max_chunksize=1000):
             yield from batch.to_pylist()
 
 

@@ -1,17 +1,62 @@
-"""What stands before a server, whichever kind it is: Cloudflare Access, and edges that do not wait."""
+"""Who is told which secret, whichever kind of server it is. Pure.
 
-from collections.abc import Mapping
-from typing import Final
+A secret goes only to an endpoint that the environment itself names, so that nobody who can start a run or a
+command with other addresses gets it. Who sends a request reads the secrets from its own environment.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.model_servers.stream_choice import StreamChoice
+from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, OPENAI
+from preannotation_assets.model_servers.networks import Reach, reach_of, url_of
 
-__all__ = ["access_headers", "read_secret", "stream_choice", "wants_stream"]
-
-_MOST_STREAMS: Final = 256
+__all__ = ["access_headers", "key_headers"]
 
 
-def read_secret(environment: Mapping[str, str], variable: str) -> str:
+def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The service-token headers of Cloudflare Access, where both variables are set.
+
+    They go over https to endpoints that the environment names, and in clear only within this machine.
+
+    Raises:
+        SettingsError: one of them has characters that no header can carry, or an address is malformed.
+    """
+    named = [*OLLAMA.named(environment), *OPENAI.named(environment)]
+    is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is Reach.LOOPBACK
+    if not (is_safe and _is_one_of(endpoint, named)):
+        return {}
+    client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
+    secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
+    return (
+        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
+    )
+
+
+def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The key of OpenAI-compatible servers as a bearer token, where it is set.
+
+    It goes to endpoints that the environment names as such servers, over https or within a private network.
+
+    Raises:
+        SettingsError: it has characters that no header can carry, or an address is malformed.
+    """
+    is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is not Reach.PUBLIC
+    if not (is_safe and _is_one_of(endpoint, OPENAI.named(environment))):
+        return {}
+    key = _read_secret(environment, KEY_VARIABLE)
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _is_encrypted(endpoint: str) -> bool:
+    return endpoint.startswith("https://")
+
+
+def _is_one_of(endpoint: str, named: Iterable[str]) -> bool:
+    """Whether an endpoint is named, with its scheme's port or without."""
+    return url_of(endpoint) in map(url_of, named)
+
+
+def _read_secret(environment: Mapping[str, str], variable: str) -> str:
     """What a header is to carry, without white space around it; "" where the variable is not set.
 
     Raises:
@@ -21,36 +66,3 @@ def read_secret(environment: Mapping[str, str], variable: str) -> str:
     if not all("!" <= character <= "~" for character in secret):
         raise SettingsError(f"{variable} is malformed", "it may hold visible ASCII characters only")
     return secret
-
-
-def access_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """The service-token headers of Cloudflare Access, where both variables are set.
-
-    Raises:
-        SettingsError: one of them has characters that no header can carry.
-    """
-    client_id = read_secret(environment, "CF_ACCESS_CLIENT_ID")
-    secret = read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
-    return (
-        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
-    )
-
-
-def stream_choice(choice: StreamChoice, max_in_flight: int) -> StreamChoice:
-    """What ``auto`` means for an endpoint that is given so many requests at once.
-
-    Only over a stream an answer that does not end is given up early, and a server that writes slowly is not
-    taken for a silent one. With more requests than that what a stream costs, processor time for each token,
-    adds up.
-    """
-    is_cheap = max_in_flight <= _MOST_STREAMS
-    return StreamChoice.always if choice is StreamChoice.auto and is_cheap else choice
-
-
-def wants_stream(choice: StreamChoice, endpoint: str) -> bool:
-    """Whether to stream: ``auto`` streams over https.
-
-    An edge such as Cloudflare gives up with 524 after 100 s without response headers. Model servers send
-    headers with the first token; an answer that is not streamed has them with its last.
-    """
-    return choice is StreamChoice.always or (choice is StreamChoice.auto and endpoint.startswith("https://"))

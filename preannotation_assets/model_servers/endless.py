@@ -6,7 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-__all__ = ["EndlessWatch", "cannot_end", "ends_in_equal_tokens", "is_blank", "is_repeating"]
+__all__ = [
+    "EndlessWatch",
+    "cannot_end",
+    "ends_in_equal_tokens",
+    "is_blank",
+    "is_repeating",
+    "repeats_the_page",
+]
 
 # An answer that ends in this many code points of one pattern was not going to end.
 _RUN_LENGTH: Final = 600
@@ -16,8 +23,9 @@ _EQUAL_TOKENS: Final = 30
 _LONGEST_TOKEN: Final = 20
 # A token takes 120 to 350 bytes of a stream: most answers are shorter, and read once, when they are complete.
 _BYTES_BETWEEN_LOOKS: Final = 16_384
-# A string of an answer, and the colon behind it if it is a key.
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?')
+# A string of an answer, the colon behind it if it is a key, or what is left of one that does not end: were
+# that no match, every quotation mark in it would be tried as a beginning.
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<end>")(?P<colon>\s*:)?)?')
 _WHITE_SPACE: Final = re.compile(r"\s+")
 
 
@@ -55,10 +63,15 @@ def cannot_end(content: str, page_text: str) -> bool:
     quotes = Counter(
         found.group()
         for found in _STRING.finditer(content)
-        if found.start() >= begins and found.group(1) is None
+        if found.start() >= begins and found["end"] and not found["colon"]
     )
     repeated, folded = _repeated_quotes(quotes), _fold(page_text)
     return not repeated or any(folded.count(quote) < often for quote, often in repeated.items())
+
+
+def repeats_the_page(content: str, page_text: str) -> bool:
+    """Whether an answer that repeats itself does so because the page does: it was only too long."""
+    return is_repeating(content) and not cannot_end(content, page_text)
 
 
 class EndlessWatch:

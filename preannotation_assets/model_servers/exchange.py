@@ -28,8 +28,9 @@ class Exchange:
 
     ``seconds`` is the time from sending to the last byte. ``began_at`` is seconds since the Unix epoch.
     ``headers`` have lower-case names. ``given_up`` says that the response was not read to its end, because
-    it was not going to have one; its content ends with a whole line. ``request`` is what was sent, where a
-    reply is judged by it.
+    it was not going to have one; its content ends with a whole line. ``unreadable`` says that the body was no
+    reply's, whatever the status: too large, or in an unknown coding; it has no content then. ``request`` is
+    what was sent, where a reply is judged by it.
     """
 
     endpoint: str
@@ -40,6 +41,7 @@ class Exchange:
     headers: Mapping[str, str] | None = None
     content: bytes = field(default=b"", repr=False)
     given_up: bool = False
+    unreadable: bool = False
     request: HttpRequest | None = field(default=None, repr=False)
 
     @property

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from preannotation_assets.contracts import INVALID_ANSWER
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.answers import parse_answer
 from preannotation_assets.model_servers.endless import ends_in_equal_tokens, is_blank, is_repeating
@@ -10,6 +11,7 @@ from preannotation_assets.model_servers.reply import ChatReply
 
 __all__ = [
     "Answered",
+    "Denied",
     "Outcome",
     "Reason",
     "Refused",
@@ -23,7 +25,10 @@ __all__ = [
 
 
 class Reason(StrEnum):
-    """Why a text has no answer; recorded with a chunk that failed or was split, and with a failed page."""
+    """Why a text has no answer; recorded with a chunk that failed or was split, and with a failed page.
+
+    Why a page has none besides is a ``PageFailure`` (extraction/page_failures.py).
+    """
 
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed_out"
@@ -32,19 +37,16 @@ class Reason(StrEnum):
     OVERLOADED = "overloaded"
     NOT_DONE = "not_done"
     EMPTY_ANSWER = "empty_answer"
-    INVALID_ANSWER = "invalid_answer"
+    INVALID_ANSWER = INVALID_ANSWER
     ENDLESS_ANSWER = "endless_answer"
     REFUSED = "refused"
     CONTEXT_EXCEEDED = "context_exceeded"
     ANSWER_TOO_LONG = "answer_too_long"
-    # Of pages: no answer to any of its text is there, or a failure that does not say why.
-    NOT_ASKED = "not_asked"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A complete answer that fits the schema."""
+    """A complete answer; ``judging`` lets it pass only where it fits the labels as well."""
 
     reply: ChatReply
 
@@ -87,13 +89,20 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """The endpoint, or what stands before it, denies this request and lets others through (``denials``)."""
+
+    reason: Reason = Reason.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """No request can succeed before somebody acts."""
 
     error: InferenceError
 
 
-Outcome = Answered | Unavailable | Unusable | TooLong | Refused | Stop
+Outcome = Answered | Unavailable | Unusable | TooLong | Refused | Denied | Stop
 
 
 def reply_of(outcome: Outcome) -> ChatReply | None:

@@ -52,19 +52,29 @@ class ModelServer(Protocol):
         """What it is called in messages, such as Ollama."""
 
     @property
+    def provider(self) -> str:
+        """``gen_ai.provider.name`` of OpenTelemetry's conventions."""
+
+    @property
     def cure(self) -> str:
         """What to do where no such server can be reached."""
 
     def cure_missing(self, model: str) -> str:
         """What to do where a model is missing, or another one than elsewhere."""
 
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The headers of every request; secrets come from the environment of the process that sends it."""
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """The headers of every request to an endpoint; secrets only where the environment names it.
+
+        They come from the environment of the process that sends the request.
+        """
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
     ) -> HttpRequest:
-        """The request about one text; a ``variation`` above 0 asks again for an unusable answer."""
+        """The request about one text; a ``variation`` above 0 asks again for an unusable answer.
+
+        The text is in it once, as ``Prompt.messages`` has it, and nothing else depends on the text.
+        """
 
     def read(self, exchange: Exchange, model: str) -> Outcome:
         """What an exchange means. For a reply it may cost a millisecond: give the permit back before."""
@@ -90,8 +100,11 @@ class ModelServer(Protocol):
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The request that loads the model and answers nothing; None where it is always loaded."""
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
-        """Looks at a model that was just loaded; raises SettingsError where it is not as requests need it."""
+    def loaded_request(self) -> HttpRequest | None:
+        """The request that tells how a model was loaded; None where nobody has to look."""
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
+        """Reads the response to it; raises SettingsError where the model is not as requests need it."""
 
     @property
     def warms_each_slot(self) -> bool:
@@ -99,6 +112,9 @@ class ModelServer(Protocol):
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request that reads the constant part of the prompt and answers next to nothing; None for none."""
+
+    def probe_request(self, template: RequestTemplate) -> HttpRequest:
+        """A request for next to no answer, without a page: to see whether it is let through."""
 
     def load_request(self) -> HttpRequest | None:
         """The request that tells how busy the server is; None where answers tell it, or nothing does."""

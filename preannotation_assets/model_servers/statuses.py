@@ -4,7 +4,6 @@ A body is looked at for error codes only and is never passed on: a proxy's page,
 request, does not belong into a log.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from preannotation_assets.errors import AccessDeniedError
+from preannotation_assets.model_servers.json_values import as_json, load_object
 from preannotation_assets.model_servers.outcomes import Reason, Unavailable
 
 __all__ = [
@@ -75,14 +75,11 @@ def key_error(endpoint: str, status: int, variable: str) -> AccessDeniedError:
 
 def error_text(body: bytes) -> str | None:
     """The ``error`` of a JSON object, as text; None where the body is no JSON object that can be read."""
-    try:
-        payload = json.loads(body)
-        if not isinstance(payload, dict):
-            return None
-        error = payload.get("error", "")
-        return error if isinstance(error, str) else json.dumps(error)
-    except (ValueError, RecursionError):
+    payload = load_object(body)
+    if payload is None:
         return None
+    error = payload.get("error", "")
+    return error if isinstance(error, str) else as_json(error)
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
@@ -93,7 +90,7 @@ def parse_retry_after(value: str | None, now: datetime | None = None) -> float |
     """
     if value is None:
         return None
-    if re.fullmatch(r"[ \t]*[0-9]{1,6}[ \t]*", value):
+    if re.fullmatch(r"[ \t]*[0-9]{1,15}[ \t]*", value):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

@@ -55,6 +55,11 @@ class RequestTemplate:
     options: ModelOptions
 
     @property
+    def model_version(self) -> str:
+        """What the published rows name besides the model: its weights and what it was asked."""
+        return f"sha256:{self.digest}/{self.prompt.version}"
+
+    @property
     def fingerprint(self) -> str:
         """Changes when a request with the same page would be another request.
 

@@ -1,42 +1,54 @@
 """The log-probabilities that a server gives with an answer, put to their places in it. Pure."""
 
 import math
-import re
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
 
-__all__ = ["as_float", "place_tokens", "read_token_scores"]
+from preannotation_assets.model_servers.character_parts import Placed, ScoredText, place_around_parts
+from preannotation_assets.model_servers.json_values import as_mapping, as_number, without_surrogates
 
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+__all__ = ["place_bytes", "place_tokens", "read_token_scores"]
+
+_Scores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
+_MOST_OF_A_BYTE = 255
 
 
-def read_token_scores(
-    entries: object, content: str
-) -> tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A token as a server lists it; ``content`` is what it says of its bytes."""
+
+    text: str
+    logprob: float
+    content: object
+
+
+def read_token_scores(entries: object, content: str) -> _Scores:
     """Lengths and log-probabilities of the content's tokens from ``[{"token": …, "logprob": …}, …]``.
 
     Ollama and OpenAI-compatible servers both write them so. Of ``content`` and tokens lone surrogates count
-    as replacement characters. Both results are None where an entry is not of this form, or the tokens
-    cannot be placed (``place_tokens``).
+    as replacement characters. Characters that several tokens make are placed by the tokens' texts, else by
+    their ``bytes``, else between the characters that are whole (``character_parts``). A log-probability that
+    is unknown is not a number. Both results are None where an entry is not of this form, no entry has a
+    log-probability, or the tokens cannot be placed.
     """
-    if not isinstance(entries, list) or not entries:
+    read = _read_entries(entries)
+    if not read:
         return None, None
-    tokens: list[str] = []
-    logprobs: list[float] = []
-    for entry in entries:
-        token = entry.get("token") if isinstance(entry, dict) else None
-        logprob = entry.get("logprob") if isinstance(entry, dict) else None
-        if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
-            return None, None
-        tokens.append(token)
-        logprobs.append(as_float(logprob))
-    return place_tokens(tokens, logprobs, content)
+    tokens = _with_whole_characters(read)
+    placed = place_tokens([token.text for token in tokens], [token.logprob for token in tokens], content)
+    if placed[0] is None:
+        contents = [_as_bytes(entry.content) for entry in read]
+        placed = place_bytes(contents, [entry.logprob for entry in read], content)
+    if placed[0] is None:
+        return _as_scores(
+            place_around_parts([ScoredText(entry.text, entry.logprob) for entry in read], content)
+        )
+    return placed
 
 
-def place_tokens(
-    tokens: Sequence[str], logprobs: Sequence[float], content: str
-) -> tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]:
+def place_tokens(tokens: Sequence[str], logprobs: Sequence[float], content: str) -> _Scores:
     """The tokens of ``content`` among those that the model wrote: lengths in code points, log-probabilities.
 
     The lengths add up to the content's length. Servers take blanks and fences around an answer out of the
@@ -45,8 +57,8 @@ def place_tokens(
     inside. Both are None where the content is no part of them or several: then nobody knows which tokens
     are its own.
     """
-    joined = _whole("".join(tokens))
-    wanted = _whole(content)
+    joined = without_surrogates("".join(tokens))
+    wanted = without_surrogates(content)
     start = joined.find(wanted)
     if not wanted or start < 0 or joined.find(wanted, start + 1) >= 0:
         return None, None
@@ -63,13 +75,77 @@ def place_tokens(
     return tuple(lengths), tuple(placed)
 
 
-def as_float(number: float) -> float:
-    """A number of JSON; an integer that is too large for a float is as little known as an infinite one."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.nan
+def place_bytes(tokens: Sequence[bytes | None], logprobs: Sequence[float], content: str) -> _Scores:
+    """The same by the bytes of the tokens, which add up also where a token is a part of a character.
+
+    Tokens that make a character together are one, with the sum of their log-probabilities. Both are None
+    where the bytes of a token are unknown as well.
+    """
+    known = [token for token in tokens if token is not None]
+    joined, wanted = b"".join(known), without_surrogates(content).encode()
+    start = joined.find(wanted)
+    if len(known) < len(tokens) or not wanted or start < 0 or joined.find(wanted, start + 1) >= 0:
+        return None, None
+    character_ends = list(accumulate(len(character.encode()) for character in without_surrogates(content)))
+    lengths: list[int] = []
+    placed: list[float] = []
+    written, pending, token_end = 0, 0.0, -start
+    for token, logprob in zip(known, logprobs, strict=True):
+        token_start, token_end = token_end, token_end + len(token)
+        if token_end <= 0 or token_start >= len(wanted):
+            continue
+        pending += logprob
+        complete = bisect_right(character_ends, token_end)
+        if complete > written:
+            lengths.append(complete - written)
+            placed.append(pending)
+            written, pending = complete, 0.0
+    return tuple(lengths), tuple(placed)
 
 
-def _whole(text: str) -> str:
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+def _read_entries(entries: object) -> list[_Entry] | None:
+    """The entries of a list; None where it is none, or one of its entries has no text, or none a number."""
+    if not isinstance(entries, list):
+        return None
+    read: list[_Entry] = []
+    has_numbers = False
+    for entry in map(as_mapping, entries):
+        text, logprob = entry.get("token"), entry.get("logprob")
+        if not isinstance(text, str):
+            return None
+        has_numbers = has_numbers or (isinstance(logprob, int | float) and not isinstance(logprob, bool))
+        read.append(_Entry(text, as_number(logprob), entry.get("bytes")))
+    return read if has_numbers else None
+
+
+def _as_bytes(value: object) -> bytes | None:
+    if not isinstance(value, list):
+        return None
+    if not all(type(byte) is int and 0 <= byte <= _MOST_OF_A_BYTE for byte in value):
+        return None
+    return bytes(value)
+
+
+def _with_whole_characters(entries: Sequence[_Entry]) -> list[_Entry]:
+    """Entries without empty tokens, whose log-probabilities are added to those of the token behind them.
+
+    vLLM gives the first tokens of a character that several make as empty ones. The end of the answer is an
+    empty one of llama-server's; no token is behind it.
+    """
+    whole: list[_Entry] = []
+    pending = 0.0
+    for entry in entries:
+        pending += entry.logprob
+        if entry.text:
+            whole.append(_Entry(entry.text, pending, entry.content))
+            pending = 0.0
+    return whole
+
+
+def _as_scores(placed: Sequence[Placed] | None) -> _Scores:
+    if placed is None:
+        return None, None
+    return (
+        tuple(length for length, _ in placed),
+        tuple(math.nan if logprob is None else logprob for _, logprob in placed),
+    )

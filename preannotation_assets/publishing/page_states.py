@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from preannotation_assets.extraction.argilla_rules import agent_of, is_agent
 from preannotation_assets.lake import Row
 from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.publishing.argilla_rules import agent_of, is_agent
 from preannotation_assets.publishing.verification import Rule, VerificationReport
 
 __all__ = ["PageStates"]

@@ -1,24 +1,24 @@
 """The suggestions on their pages as one HTML file. It shows page text, so it stays in the working data."""
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from preannotation_assets.contracts import PAGES
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
 from preannotation_assets.extraction.segments import Mark, Segment, segments
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.publisher import rows_of
+from preannotation_assets.publishing.published_file import rows_of
+from preannotation_assets.temporary_folders import temporary_file
 
-__all__ = ["MOST_PAGES", "render_page", "write_preview"]
+__all__ = ["MOST_PAGES", "make_preview", "render_page", "write_preview"]
 
 MOST_PAGES: Final = 200
 
@@ -41,30 +41,40 @@ class _ShownPage:
 
 
 def write_preview(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
-    """Writes the preview of the first MOST_PAGES pages, in the scheme's colours, and returns its address.
+    """Writes the preview into the working data of the lake and returns its address.
 
     Raises:
         BatchError: the dataset is not materialized.
+        StorageError: the lake cannot be read or written.
+    """
+    key = DatasetLayout(dataset).preview
+    store.write(key, make_preview(store, dataset, scheme).encode("utf-8"))
+    return store.uri(key)
+
+
+def make_preview(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
+    """The preview of the first MOST_PAGES pages, in the scheme's colours, as HTML; writes nothing.
+
+    Raises:
+        BatchError: the dataset is not materialized.
+        StorageError: the lake cannot be read.
     """
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
     folder = layout.stage("pages", pages.version)
-    rows = iterate_rows(store, folder, len(pages.part_rows), ("doc_id", "page_num", "text", "text_sha256"))
+    rows = iterate_rows(store, folder, len(pages.part_rows), PAGES, PAGES.names)
     shown = list(islice(rows, MOST_PAGES))
-    html = _document(manifest, pages.pages, shown, _published_spans(store, layout, shown), scheme)
-    store.write(layout.preview, html.encode("utf-8"))
-    return store.uri(layout.preview)
+    return _document(manifest, pages.pages, shown, _published_spans(store, layout, shown), scheme)
 
 
 def _published_spans(store: ObjectStore, layout: DatasetLayout, shown: Sequence[Row]) -> Spans:
     """The published rows of these pages, if they are of the present text; both are sorted alike."""
     versions = {_page_key(page): page["text_sha256"] for page in shown}
     spans: Spans = defaultdict(list)
-    with tempfile.TemporaryDirectory(prefix="preannotation-preview-") as folder:
-        path = Path(folder) / "suggestions.parquet"
+    with temporary_file("suggestions.parquet") as path:
         store.download(layout.published_suggestions, path)
-        for row in rows_of(path, _SPAN_COLUMNS):
+        for row in rows_of(path, layout.dataset, _SPAN_COLUMNS):
             key = _page_key(row)
             if not shown or key > _page_key(shown[-1]):
                 break

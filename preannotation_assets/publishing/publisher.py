@@ -5,37 +5,41 @@ object and it is replaced whole. The manifest follows it and names its etag, so 
 both can tell whether they belong together.
 """
 
+import contextlib
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.contracts import PAGES, SUGGESTIONS
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, VerificationError
 from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import PagesManifest, SuggestionsManifest, Verification
-from preannotation_assets.publishing.page_states import PageStates
-from preannotation_assets.publishing.verification import (
-    Rule,
-    SpanRules,
-    VerificationReport,
-    schema_differences,
-    verify_rows,
+from preannotation_assets.manifests import Comparison, PagesManifest, SuggestionsManifest, Verification
+from preannotation_assets.publishing.losses import (
+    EarlierRows,
+    PageText,
+    asks_the_same,
+    compare,
+    require_rows_kept,
 )
+from preannotation_assets.publishing.page_states import PageStates
+from preannotation_assets.publishing.published_file import rows_of, sha256_of, verify_file
+from preannotation_assets.publishing.verification import Rule, SpanRules, VerificationReport, verify_rows
+from preannotation_assets.temporary_folders import temporary_file
 
-__all__ = ["Publication", "publish", "recall_verification", "rows_of", "verify_dataset"]
+__all__ = ["Publication", "publish", "recall_verification", "verify_dataset"]
 
+_FILE: Final = "suggestions.parquet"
 _GROUP_ROWS: Final = 50_000
-_BATCH_ROWS: Final = 5_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
+_PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
 _STATE_COLUMNS: Final = ("doc_id", "page_num", "label")
 _VOLATILE: Final = {"run_id", "published_at"}
 
@@ -55,34 +59,38 @@ def publish(
     pages: PagesManifest,
     draft: SuggestionsManifest,
     rules: SpanRules,
+    most_rows_lost: float,
 ) -> Publication:
     """Publishes the rows of the parts, which must be sorted and in order.
 
-    ``pages`` is the snapshot they are of; ``draft`` the manifest with everything but rows, bytes, hash and
-    etag, which are filled in here.
+    ``pages`` is the snapshot they are of; ``draft`` the manifest with everything but rows, bytes, hash, etag
+    and comparison, which are filled in here. ``most_rows_lost`` is the share of the rows before that may be
+    gone on pages that were asked the same.
 
     Raises:
+        RowsLostError: more rows than that are gone; what was published stays.
         VerificationError: a row breaks the contract, or a page is unaccounted for; nothing is published.
         ConflictError: somebody else published meanwhile.
         StorageError: the lake fails, or the Parquet is larger than one put may be.
     """
     before = store.stat(layout.published_suggestions)
-    with tempfile.TemporaryDirectory(prefix="preannotation-publish-") as folder:
-        merged = Path(folder) / "suggestions.parquet"
+    with temporary_file(_FILE) as merged:
         rows = _merge(store, part_keys, merged)
         _require_one_put(store, layout, merged.stat().st_size)
-        size, content_hash = merged.stat().st_size, _sha256(merged)
-        manifest = draft.model_copy(update={"rows": rows, "bytes": size, "content_hash": content_hash})
-        report = _verify(store, layout, pages, merged, manifest, rules)
+        manifest = _of_parquet(draft, merged, rows)
+        published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
+        unchanged = _is_published(published, before, manifest.content_hash)
+        earlier = _earlier_rows(store, layout, published, before, manifest)
+        report = _verify(store, layout, pages, merged, manifest, rules, earlier)
         if not report.passed:
             raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
-        published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
-        unchanged = _is_published(published, before, content_hash)
-        etag = (
-            before.etag
-            if unchanged and before
-            else store.upload_if(layout.published_suggestions, merged, before.etag if before else None)
-        )
+        comparison = published.comparison if published else None
+        if not unchanged:
+            comparison = _compared(earlier, merged, manifest, most_rows_lost)
+        manifest = manifest.model_copy(update={"comparison": comparison})
+        etag = before.etag if before else None
+        if etag is None or not unchanged:
+            etag = store.upload_if(layout.published_suggestions, merged, etag)
     verification = Verification(
         subject=_subject(pages, manifest, rules), rows=report.rows, shifted_pages=report.shifted_pages
     )
@@ -92,6 +100,21 @@ def publish(
         write_manifest(store, layout.published_manifest, manifest)
         return Publication(manifest, changed=not unchanged)
     return Publication(published, changed=not unchanged)
+
+
+def _of_parquet(draft: SuggestionsManifest, merged: Path, rows: int) -> SuggestionsManifest:
+    size, content_hash = merged.stat().st_size, sha256_of(merged)
+    return draft.model_copy(update={"rows": rows, "bytes": size, "content_hash": content_hash})
+
+
+def _compared(
+    earlier: EarlierRows, merged: Path, manifest: SuggestionsManifest, most_rows_lost: float
+) -> Comparison | None:
+    """The rows beside those of the publication before; RowsLostError where too many are gone."""
+    failed = frozenset((page.doc_id, page.page_num) for page in manifest.failed_pages)
+    comparison = compare(earlier, _rows_by_page(merged, manifest.dataset), failed)
+    require_rows_kept(manifest.dataset, comparison, most_rows_lost)
+    return comparison
 
 
 def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport:
@@ -105,8 +128,7 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    with tempfile.TemporaryDirectory(prefix="preannotation-verify-") as folder:
-        path = Path(folder) / "suggestions.parquet"
+    with temporary_file(_FILE) as path:
         try:
             stat = store.download(layout.published_suggestions, path)
         except ObjectNotFoundError:
@@ -118,8 +140,8 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
                 f"the manifest of {dataset} does not name the published Parquet",
                 "materialize suggestions again",
             )
-        _verify_file(path, manifest)
-        return _verify(store, layout, pages, path, manifest, rules)
+        verify_file(path, manifest)
+        return _verify(store, layout, pages, path, manifest, rules, EarlierRows({}))
 
 
 def recall_verification(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport | None:
@@ -142,13 +164,6 @@ def recall_verification(store: ObjectStore, dataset: str, rules: SpanRules) -> V
     return VerificationReport(rows=found.rows, shifted_pages=found.shifted_pages)
 
 
-def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a local Parquet file with these columns; 5,000 are held at a time."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
-            yield from batch.to_pylist()
-
-
 def _verify(
     store: ObjectStore,
     layout: DatasetLayout,
@@ -156,14 +171,15 @@ def _verify(
     path: Path,
     manifest: SuggestionsManifest,
     rules: SpanRules,
+    earlier: EarlierRows,
 ) -> VerificationReport:
     """Checks every row of a local Parquet, and the state of every page, in one walk over the snapshot."""
-    snapshot, parts = layout.stage("pages", pages.version), len(pages.part_rows)
-    states = PageStates.read(manifest, rows_of(path, _STATE_COLUMNS))
+    snapshot = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows), PAGES)
+    states = PageStates.read(manifest, rows_of(path, layout.dataset, _STATE_COLUMNS))
     of_pages = VerificationReport()
     report = verify_rows(
-        rows_of(path, _VERIFIED_COLUMNS),
-        states.checked(iterate_rows(store, snapshot, parts), of_pages),
+        rows_of(path, layout.dataset, _VERIFIED_COLUMNS),
+        states.checked(earlier.noting(snapshot), of_pages),
         rules.labels,
         overlaps_allowed=rules.overlaps_allowed,
     )
@@ -171,24 +187,28 @@ def _verify(
     return report
 
 
-def _verify_file(path: Path, manifest: SuggestionsManifest) -> None:
-    """Makes sure that the file is what the contract and its manifest say, before its rows are read."""
-    try:
-        with pq.ParquetFile(path) as file:
-            differences, rows = schema_differences(file.schema_arrow), file.metadata.num_rows
-    except (pa.ArrowException, OSError):
-        raise VerificationError(
-            f"the published object of {manifest.dataset} is no Parquet", "materialize suggestions again"
-        ) from None
-    if differences:
-        raise VerificationError(
-            f"the published Parquet of {manifest.dataset} breaks the contract", "; ".join(differences)
-        )
-    if rows != manifest.rows or _sha256(path) != manifest.content_hash:
-        raise VerificationError(
-            f"the manifest of {manifest.dataset} has other rows or another hash than the published Parquet",
-            "materialize suggestions again",
-        )
+def _earlier_rows(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    published: SuggestionsManifest | None,
+    before: ObjectStat | None,
+    manifest: SuggestionsManifest,
+) -> EarlierRows:
+    """The rows of the publication before, by page; none where it is the same, or cannot be compared."""
+    if published is None or before is None or published.parquet_etag != before.etag:
+        return EarlierRows({})
+    if published.content_hash == manifest.content_hash or not asks_the_same(published, manifest):
+        return EarlierRows({})
+    # Nothing that is wrong with what is there may keep something right from taking its place.
+    with contextlib.suppress(VerificationError, ObjectNotFoundError), temporary_file(_FILE) as path:
+        store.download(layout.published_suggestions, path)
+        return EarlierRows(_rows_by_page(path, layout.dataset))
+    return EarlierRows({})
+
+
+def _rows_by_page(path: Path, dataset: str) -> Counter[PageText]:
+    rows = rows_of(path, dataset, _PAGE_COLUMNS)
+    return Counter((row["doc_id"], row["page_num"], row["text_sha256"]) for row in rows)
 
 
 def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRules) -> str:
@@ -234,11 +254,6 @@ def _merge(store: ObjectStore, part_keys: Sequence[str], path: Path) -> int:
             writer.write_table(table, row_group_size=_GROUP_ROWS)
             rows += table.num_rows
     return rows
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_published(manifest: SuggestionsManifest | None, before: ObjectStat | None, content_hash: str) -> bool:

@@ -1,15 +1,16 @@
 """The settings: defined once in ``groups`` and ``servers``, read from the environment by ``environment``."""
 
-from preannotation_assets.settings.endpoints import DEFAULT_ENDPOINT, parse_endpoint
 from preannotation_assets.settings.environment import Settings
 from preannotation_assets.settings.groups import (
     AskingSettings,
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -20,13 +21,13 @@ from preannotation_assets.settings.servers import (
 )
 
 __all__ = [
-    "DEFAULT_ENDPOINT",
     "AskingSettings",
     "ChunkingSettings",
     "GenerationSettings",
     "LabelSettings",
     "OllamaSettings",
     "OpenAISettings",
+    "PublishingSettings",
     "ServerChoice",
     "ServerKind",
     "ServerSettings",
@@ -34,5 +35,5 @@ __all__ = [
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
-    "parse_endpoint",
+    "WatchingSettings",
 ]

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.model_servers.addresses import KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE
 from preannotation_assets.settings.fields import PREFIX, Setting, settings_of
 from preannotation_assets.settings.groups import (
     REFUSED,
@@ -19,9 +20,11 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
+    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -33,9 +36,10 @@ from preannotation_assets.settings.servers import (
 
 __all__ = ["Settings"]
 
-# Begin as ours do and are no settings: of deploy/entrypoint.sh, of the benchmarks, and a secret.
+# Begin as ours do and are no settings: of deploy/entrypoint.sh, of the benchmarks, a secret, and what Dagster
+# must not be able to change.
 _OTHER_VARIABLES: Final = frozenset(
-    ("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON", "PREANNOTATION_SERVER_API_KEY")
+    ("PREANNOTATION_LOGS_BUCKET", "PREANNOTATION_PEERS_PYTHON", KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE)
 )
 # Kubernetes tells every pod of the services in its namespace, of one called `preannotation` by these.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
@@ -55,6 +59,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
+    watching: WatchingSettings = Field(default_factory=WatchingSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
     server_choice: ServerChoice = Field(default_factory=ServerChoice)
@@ -63,6 +68,7 @@ class Settings(BaseSettings):
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
+    publishing: PublishingSettings = Field(default_factory=PublishingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod
@@ -193,7 +199,7 @@ def _parse_pairs(text: str) -> object:
     if text.startswith("{"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _MALFORMED
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(key.strip() and equals for key, equals, _ in pairs):

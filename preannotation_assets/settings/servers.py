@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from pydantic import Field, field_validator
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.settings.endpoints import DEFAULT_ENDPOINT, parse_endpoint
+from preannotation_assets.model_servers.addresses import OLLAMA, OPENAI
 from preannotation_assets.settings.fields import Reading
 from preannotation_assets.settings.groups import SettingsGroup, refused
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OllamaSettings", "OpenAISettings", "ServerChoice", "ServerKind", "ServerSettings"]
 
-_URLS: Final = "PREANNOTATION_SERVER_URLS"
-# Where vLLM listens if nothing else is said.
-_VLLM_PORT: Final = 8000
-_VLLM: Final = f"http://127.0.0.1:{_VLLM_PORT}"
 _DURATION: Final = r"^-?(\d+(\.\d+)?(ms|s|m|h))+$"
 
 
@@ -70,15 +66,11 @@ class OllamaSettings(ServerSettings):
 
     endpoints: Annotated[
         list[str],
-        Reading(
-            variables=("PREANNOTATION_OLLAMA_ENDPOINTS", "OLLAMA_HOST"),
-            default_shown=f"`{DEFAULT_ENDPOINT}`",
-            may_hold_secret=True,
-        ),
+        Reading(variables=OLLAMA.variables, default_shown=f"`{OLLAMA.default}`", may_hold_secret=True),
     ] = Field(
         default=[],
         description="Servers with the same model, comma-separated; OLLAMA_HOST is one of them, written as "
-        f"Ollama's own client does. Without any it is {DEFAULT_ENDPOINT}.",
+        f"Ollama's own client does. Without any it is {OLLAMA.default}.",
     )
     keep_alive: Annotated[
         str, Reading(expected="a duration with its unit, such as 30m; below 0 for ever", is_seldom=True)
@@ -92,13 +84,13 @@ class OllamaSettings(ServerSettings):
     @classmethod
     def _normalise(cls, endpoints: list[str]) -> list[str]:
         try:
-            return list(dict.fromkeys(parse_endpoint(endpoint) for endpoint in endpoints))
+            return OLLAMA.parse_all(endpoints)
         except SettingsError as error:
             raise refused(error) from None
 
     def addresses(self) -> list[str]:
         """The base URLs to ask, without repeats; the local server where none is configured."""
-        return self.endpoints or [DEFAULT_ENDPOINT]
+        return self.endpoints or [OLLAMA.default]
 
     def server(self) -> "ModelServer":
         """Ollama's protocol."""
@@ -116,11 +108,12 @@ class OpenAISettings(ServerSettings):
     usual_in_flight: ClassVar[int] = 256
 
     endpoints: Annotated[
-        list[str], Reading(variables=(_URLS,), default_shown=f"`{_VLLM}`", may_hold_secret=True)
+        list[str],
+        Reading(variables=OPENAI.variables, default_shown=f"`{OPENAI.default}`", may_hold_secret=True),
     ] = Field(
         default=[],
         description="OpenAI-compatible servers with the same model, comma-separated, with /v1 at the end or"
-        f" without. Without any it is {_VLLM}.",
+        f" without. Without any it is {OPENAI.default}.",
     )
     revision: Annotated[
         str, Reading(variables=("PREANNOTATION_SERVER_REVISION",), expected="letters, digits and :._-/")
@@ -135,14 +128,13 @@ class OpenAISettings(ServerSettings):
     @classmethod
     def _normalise(cls, endpoints: list[str]) -> list[str]:
         try:
-            urls = [parse_endpoint(endpoint, _VLLM_PORT, _URLS) for endpoint in endpoints]
+            return OPENAI.parse_all(endpoints)
         except SettingsError as error:
             raise refused(error) from None
-        return list(dict.fromkeys(url.removesuffix("/v1") for url in urls))
 
     def addresses(self) -> list[str]:
         """The base URLs to ask, without repeats; vLLM's on this machine where none is configured."""
-        return self.endpoints or [_VLLM]
+        return self.endpoints or [OPENAI.default]
 
     def server(self) -> "ModelServer":
         """Chat completions with a JSON schema."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from preannotation_assets.model_servers.addresses import KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE
 from preannotation_assets.settings.environment import Settings
 from preannotation_assets.settings.fields import Setting, settings_of
 
@@ -22,10 +23,15 @@ _OTHERS: Final = (
         "",
         "Where metrics are sent; none without it (docs/telemetry.md).",
     ),
+    (
+        (PRIVATE_HOSTS_VARIABLE,),
+        "",
+        "Hosts that count as private, comma-separated: asked over plain http too (docs/model-servers.md).",
+    ),
     (("DAGSTER_HOME",), "`.dagster` here", "Where Dagster keeps its runs."),
     (
         (
-            "PREANNOTATION_SERVER_API_KEY",
+            KEY_VARIABLE,
             "CF_ACCESS_CLIENT_ID",
             "CF_ACCESS_CLIENT_SECRET",
             "motherduck_token",

@@ -4,6 +4,7 @@ For the demo, the tests and the benchmarks. No claim about the quality of a mode
 its answers. docs/simulator.md says what it does and does not do.
 """
 
+from preannotation_assets.simulator.character_parts import CharacterParts
 from preannotation_assets.simulator.faults import Fault, FaultRule
 from preannotation_assets.simulator.journal import RequestRecord, Summary
 from preannotation_assets.simulator.running import RunningSimulator, serve
@@ -17,6 +18,7 @@ from preannotation_assets.simulator.settings import (
 
 __all__ = [
     "AccessCredentials",
+    "CharacterParts",
     "Fault",
     "FaultRule",
     "HabitRates",

@@ -142,7 +142,9 @@ class Answering:
             yield lease
 
     def _sink(self, request: GenerationRequest, http: web.Request) -> AnswerSink:
-        scale = LogprobScale(self._settings.seed, self._settings.has_confidence_signal)
+        scale = LogprobScale(
+            self._settings.seed, self._settings.has_confidence_signal, self._settings.character_parts
+        )
         has_logprobs = request.logprobs and self._abilities.has_logprobs
         form = AnswerForm(
             request.endpoint, request.model, scale if has_logprobs else None, request.top_logprobs

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from preannotation_assets.simulator.answer_text import AnswerToken
 from preannotation_assets.simulator.certainty import stated_probability
 from preannotation_assets.simulator.chance import fraction
+from preannotation_assets.simulator.character_parts import CharacterParts, shown_part
 from preannotation_assets.simulator.values import JsonObject, JsonValue
 
 __all__ = ["LogprobScale", "logprob_entries", "token_logprob"]
@@ -42,10 +43,11 @@ _ALTERNATIVES = (
 
 @dataclass(frozen=True, slots=True)
 class LogprobScale:
-    """How log-probabilities are drawn: ``has_signal`` says whether wrong quotes score lower."""
+    """How log-probabilities are drawn and listed: ``has_signal`` says whether wrong quotes score lower."""
 
     seed: int
     has_signal: bool
+    parts: CharacterParts = CharacterParts.WHOLE
 
 
 def logprob_entries(
@@ -54,13 +56,15 @@ def logprob_entries(
     """The entries for ``tokens``, of which the first is number ``first`` of the answer.
 
     The ``token`` texts joined are the tokens' text. Entries may be fewer than tokens: of a character over
-    several tokens only the last has one, with the whole character. ``top`` is how many alternatives each
-    entry lists, from 0.
+    several tokens only the last has one, with the whole character, unless the parts are listed one by one.
+    ``top`` is how many alternatives each entry lists, from 0.
     """
     return [
-        _entry(token.text, token_logprob(token.quality, token.text, number, scale), top)
+        _entry(
+            shown_part(token.text, scale.parts), token_logprob(token.quality, token.text, number, scale), top
+        )
         for number, token in enumerate(tokens, first)
-        if token.text
+        if token.text or scale.parts is not CharacterParts.WHOLE
     ]
 
 

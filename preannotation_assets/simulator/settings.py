@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.simulator.character_parts import CharacterParts
 from preannotation_assets.simulator.faults import FaultRule
 from preannotation_assets.simulator.names import parse_name
 
@@ -161,6 +162,7 @@ class SimulatorSettings:
     seed: int = 0
     habits: HabitRates = HabitRates()
     has_confidence_signal: bool = True
+    character_parts: CharacterParts = CharacterParts.WHOLE
     faults: tuple[FaultRule, ...] = ()
     access: AccessCredentials | None = None
 

@@ -2,17 +2,23 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 
 from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
-from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS, AnswerStatus
+from preannotation_assets.contracts import (
+    FIRST_PASS,
+    INVALID_ANSWER,
+    RAW_MODEL_OUTPUTS,
+    SECOND_PASS,
+    AnswerStatus,
+)
 from preannotation_assets.errors import StorageError
-from preannotation_assets.extraction.answers import is_empty_answer
-from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, write_table
+from preannotation_assets.extraction.answers import fits_labels, is_empty_answer, parse_answer
+from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, write_table
 from preannotation_assets.tasks.count_tokens import CountedText
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
@@ -25,7 +31,8 @@ class CollectAnswers:
     """For every pass and every row of a part of the chunks, the requests that stand for it.
 
     ``chunks`` has the doc_id, page_num and chunk_index of those rows. A second pass has no requests for
-    most of them. ``answers`` says where in the store the row of a request is.
+    most of them. ``answers`` says where in the store the row of a request is. ``labels`` are those that an
+    answer may have.
     """
 
     location: StoreLocation
@@ -33,6 +40,7 @@ class CollectAnswers:
     outputs_key: str
     passes: Mapping[int, Sequence[Sequence[RequestSpan]]]
     answers: Mapping[str, IndexedAnswer]
+    labels: Collection[str]
     run_id: str
 
 
@@ -42,8 +50,9 @@ class CollectedPart:
 
     ``answered``, ``failed`` and ``resumed`` count first answers, ``second_answered`` and ``second_failed``
     those of a second pass; ``empty`` of the answered first ones name nothing. Latencies and queue times are
-    seconds; ``counted`` are up to 250 answered texts, of this run and of earlier ones, whose prompts the
-    server has counted.
+    seconds; ``unfit`` are the first answers that fit no label, and when they came, microseconds;
+    ``counted`` are up to 250 answered texts, of this run and of earlier ones, whose prompts the server has
+    counted.
     """
 
     rows: int
@@ -56,6 +65,7 @@ class CollectedPart:
     failure_reasons: Mapping[str, int]
     latencies: Sequence[float]
     queue_times: Sequence[float]
+    unfit: Mapping[str, int]
     counted: Sequence[CountedText]
     fetched: FetchedBytes
 
@@ -63,12 +73,16 @@ class CollectedPart:
 def collect_answers(task: CollectAnswers) -> CollectedPart:
     """Writes one row a request: pass after pass, each in the order of the chunks.
 
+    An answer of which nothing has a label counts as a failure, whatever it was taken for when it came.
+
     Raises:
         StorageError: the lake cannot be read or written, or the store lacks an answer.
     """
     store = open_store(task.location)
     chunks = task.chunks.to_pylist()
-    answers = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
+    stored = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
+    unfit = {key for key, row in stored.items() if not _fits(row, task.labels)}
+    answers = {key: _as_failure(row) if key in unfit else row for key, row in stored.items()}
     placed = [
         (pass_number, chunk, request)
         for pass_number, by_row in sorted(task.passes.items())
@@ -89,7 +103,21 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
         for pass_number, chunk, request in placed
     ]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
-    return _summary(rows, task.run_id, _counted(task, answers), store.fetched)
+    times = {
+        request.request_key: task.answers[request.request_key].answered_at
+        for pass_number, _, request in placed
+        if pass_number == FIRST_PASS and request.request_key in unfit
+    }
+    return _summary(rows, task.run_id, times, _counted(task, answers), store.fetched)
+
+
+def _fits(row: Row, labels: Collection[str]) -> bool:
+    """Whether a row of the store is what it says: its answer may have been made to another schema."""
+    return row["status"] != AnswerStatus.ANSWERED or fits_labels(parse_answer(row["answer"]).quotes, labels)
+
+
+def _as_failure(row: Row) -> Row:
+    return {**row, "status": AnswerStatus.FAILED, "reason": INVALID_ANSWER}
 
 
 def _counted(task: CollectAnswers, answers: Mapping[str, Mapping[str, Any]]) -> list[CountedText]:
@@ -105,7 +133,11 @@ def _counted(task: CollectAnswers, answers: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _summary(
-    rows: Sequence[Mapping[str, Any]], run_id: str, counted: Sequence[CountedText], fetched: FetchedBytes
+    rows: Sequence[Mapping[str, Any]],
+    run_id: str,
+    unfit: Mapping[str, int],
+    counted: Sequence[CountedText],
+    fetched: FetchedBytes,
 ) -> CollectedPart:
     answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
     failed = [row for row in rows if row["status"] == AnswerStatus.FAILED]
@@ -122,6 +154,7 @@ def _summary(
         failure_reasons=dict(Counter(row["reason"] for row in failed)),
         latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
+        unfit=unfit,
         counted=counted,
         fetched=fetched,
     )

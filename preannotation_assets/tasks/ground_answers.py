@@ -17,13 +17,14 @@ from preannotation_assets.contracts import (
     AnswerStatus,
     span_id,
 )
+from preannotation_assets.extraction.argilla_rules import MOST_SPANS
 from preannotation_assets.extraction.empty_answers import PageAnswer
+from preannotation_assets.extraction.page_failures import PageFailure
 from preannotation_assets.extraction.spans import QuoteOutcome, Span
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
-from preannotation_assets.model_servers.outcomes import Reason
 
 __all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
 
@@ -69,7 +70,8 @@ class GroundedPart:
 def ground_answers(task: GroundAnswers) -> GroundedPart:
     """Writes the suggestions of one part, sorted by doc_id, page_num, start, end and label.
 
-    A page of which any part has no answer has no suggestions: it counts as failed as a whole.
+    A page of which any part has no answer has no suggestions: it counts as failed as a whole, and so does one
+    that Argilla would not take.
 
     Raises:
         StorageError: the lake cannot be read or written.
@@ -84,11 +86,10 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     page_answers: Counter[str] = Counter()
     for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
-        failure = _failure(page, rows)
-        if failure:
-            failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=failure))
+        result = _failure(page, rows) or _suggest(task, page, rows)
+        if isinstance(result, str):
+            failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=result))
             continue
-        result = _suggest(task, page, rows)
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
         sources.update(
@@ -123,8 +124,9 @@ def _by_page(outputs: pa.Table) -> dict[tuple[str, int], list[Row]]:
     return rows
 
 
-def _suggest(task: GroundAnswers, page: Row, rows: Sequence[Row]) -> PageSuggestions:
-    return suggest(
+def _suggest(task: GroundAnswers, page: Row, rows: Sequence[Row]) -> PageSuggestions | str:
+    """What is suggested on a page, or the reason why nothing can be."""
+    found = suggest(
         page["text"],
         _answers(rows, FIRST_PASS),
         task.labels,
@@ -132,6 +134,7 @@ def _suggest(task: GroundAnswers, page: Row, rows: Sequence[Row]) -> PageSuggest
         rules=task.rules,
         second_answers=_answers(rows, SECOND_PASS),
     )
+    return found if len(found.spans) <= MOST_SPANS else PageFailure.TOO_MANY_SPANS.value
 
 
 def _with_times(outputs: pa.Table) -> Iterator[Row]:
@@ -144,13 +147,13 @@ def _with_times(outputs: pa.Table) -> Iterator[Row]:
 def _failure(page: Row, rows: Sequence[Row]) -> str | None:
     # A second pass that failed leaves what the first one gave.
     reasons = [
-        row["reason"] or Reason.UNKNOWN.value
+        row["reason"] or PageFailure.UNKNOWN.value
         for row in rows
         if row["pass_number"] == FIRST_PASS and row["status"] != AnswerStatus.ANSWERED
     ]
     if reasons:
         return str(reasons[0])
-    return Reason.NOT_ASKED.value if not rows and page["text"].strip() else None
+    return PageFailure.NOT_ASKED.value if not rows and page["text"].strip() else None
 
 
 def _answers(rows: Sequence[Row], pass_number: int) -> list[ChunkAnswer]:

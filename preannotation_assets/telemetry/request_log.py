@@ -5,11 +5,9 @@ import uuid
 from collections import deque
 from typing import Final, Self
 
-import pyarrow as pa
-
 from preannotation_assets.contracts import REQUESTS
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import ObjectStore, write_table
+from preannotation_assets.lake import ObjectStore, table_of_rows, write_table
 from preannotation_assets.throttling.permit_messages import PermitReport
 
 __all__ = ["RequestLog"]
@@ -23,8 +21,9 @@ _MICROSECONDS: Final = 1_000_000
 class RequestLog:
     """Takes a row an attempt and writes them to ``folder`` every 30 s. A context manager.
 
-    It never stands in the way of the work: rows that the store does not take wait for the next time, at most
-    200,000 of them; after that, and when the run ends meanwhile, the oldest are ``dropped``.
+    It never stands in the way of the work: rows that the store, or the disk, does not take wait for the next
+    time, at most 200,000 of them. After that, and when the run ends meanwhile, the oldest are ``dropped``,
+    and so are rows with a value that no column holds.
     """
 
     def __init__(
@@ -53,7 +52,11 @@ class RequestLog:
         if report.started_at is None:
             return
         row = {name: getattr(report, name) for name in REQUESTS.names if name in PermitReport.__slots__}
-        started_at = int(report.started_at * _MICROSECONDS)
+        try:
+            started_at = int(report.started_at * _MICROSECONDS)
+        except (OverflowError, ValueError):
+            self.dropped += 1
+            return
         self._rows.append({**row, "endpoint": endpoint, "run_id": self._run_id, "started_at": started_at})
 
     def _write_regularly(self) -> None:
@@ -65,9 +68,11 @@ class RequestLog:
         rows = [self._rows.popleft() for _ in range(len(self._rows))]
         if not rows:
             return
+        table, unwritable = table_of_rows(rows, REQUESTS)
+        self.dropped += len(unwritable)
+        rows = [row for place, row in enumerate(rows) if place not in unwritable]
         try:
-            key = f"{self._folder}/{uuid.uuid4()}.parquet"
-            write_table(self._store, key, pa.Table.from_pylist(rows, schema=REQUESTS))
-        except StorageError:
+            write_table(self._store, f"{self._folder}/{uuid.uuid4()}.parquet", table)
+        except (StorageError, OSError):
             self._rows.extendleft(reversed(rows[-_MOST_WAITING:]))
             self.dropped += max(0, len(rows) - _MOST_WAITING)

@@ -6,13 +6,14 @@ itself; a driver that is killed closes them too, and its tasks give up the reque
 """
 
 import asyncio
-import contextlib
 import json
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Self
 
 from preannotation_assets.errors import RunStoppedError
+from preannotation_assets.throttling.permit_line import PermitLine
 from preannotation_assets.throttling.permit_messages import (
-    LINE_LIMIT,
     FailureSignal,
     Permit,
     PermitAddress,
@@ -24,8 +25,7 @@ from preannotation_assets.throttling.permit_messages import (
 __all__ = ["PermitClient"]
 
 _CONNECT_SECONDS: Final = 30.0
-
-T = TypeVar("T")
+_CONNECT_PAUSE_SECONDS: Final = 0.1
 
 
 class PermitClient:
@@ -33,23 +33,42 @@ class PermitClient:
 
     def __init__(self, address: PermitAddress) -> None:
         self._address = address
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._line = PermitLine()
 
     async def __aenter__(self) -> Self:
-        connecting = asyncio.open_connection(self._address.host, self._address.port, limit=LINE_LIMIT)
         try:
-            self._reader, self._writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                # Cut before it was known: others crowd at the door, who do not know the secret.
+                while not await self._is_known():
+                    await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except (OSError, TimeoutError):
+            self._line.close()
             raise RunStoppedError(
                 f"no permit server at {self._address.host}:{self._address.port}", "is the driver still there?"
             ) from None
-        await self._send({"secret": self._address.secret})
         return self
 
+    async def _is_known(self) -> bool:
+        """Connects and says the secret; False where the connection ended before there was a reply.
+
+        Raises:
+            OSError: there is nobody to connect to.
+            RunStoppedError: the secret is another.
+        """
+        line = self._line = PermitLine()
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: line, self._address.host, self._address.port)
+        line.write(encode_line({"secret": self._address.secret}))
+        reply = await line.read()
+        if reply is None:
+            return False
+        if json.loads(reply).get("known") is not True:
+            line.close()
+            raise _driver_is_gone()
+        return True
+
     async def __aexit__(self, *exception: object) -> None:
-        if self._writer:
-            self._writer.close()
+        self._line.close()
 
     async def acquire(self) -> Permit:
         """Waits for a permit; it says which endpoint it is for.
@@ -57,63 +76,58 @@ class PermitClient:
         Raises:
             RunStoppedError: there are no more permits, or the driver is gone.
         """
-        await self._send({"want": True})
-        with contextlib.suppress(ConnectionError):
-            line = await self._require_reader().readline()
-            message = json.loads(line) if line.endswith(b"\n") else {}
-            if "endpoint" in message:
-                return Permit(str(message["endpoint"]), message.get("warm_up") is True)
-            if "stop" in message:
-                raise RunStoppedError(str(message["stop"]))
+        self._line.write(encode_line({"want": True}))
+        line = await self._line.read()
+        message = json.loads(line) if line else {}
+        if "endpoint" in message:
+            return Permit(str(message["endpoint"]), message.get("warm_up") is True)
+        if "stop" in message:
+            raise RunStoppedError(str(message["stop"]))
         raise _driver_is_gone()
 
-    async def while_held(self, request: "asyncio.Task[T]") -> T:
-        """The result of a request, for as long as the permit is ours.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For requests under the permit: they go on for as long as it is ours.
 
         Raises:
-            RunStoppedError: the driver is gone; the request was cancelled, because whoever runs next
-                does not know of it and would exceed the cap.
+            RunStoppedError: the driver is gone; what was awaited inside was cancelled, because whoever runs
+                next does not know of it and would exceed the cap.
         """
-        # The driver says nothing while a permit is out: what comes is the end of the connection.
-        lost = asyncio.ensure_future(self._require_reader().read(1))
-        both: set[asyncio.Future[Any]] = {request, lost}
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if request.done():
-                return request.result()
+        task = asyncio.current_task()
+        if task is None or self._line.is_lost:
             raise _driver_is_gone()
+        cancelled_before = task.cancelling()
+        self._line.call_when_lost(task.cancel)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._line.is_lost and task.uncancel() <= cancelled_before:
+                raise _driver_is_gone() from None
+            raise
         finally:
-            for unfinished in both:
-                unfinished.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
+            self._line.call_when_lost(None)
 
-    async def release(self, *, certain: bool = True, failure_signal: FailureSignal | None = None) -> None:
+    def release(self, *, certain: bool = True, failure_signal: FailureSignal | None = None) -> None:
         """Gives the permit back.
 
         With ``certain`` false (a time-out, a broken connection) the server may not have noticed yet that
         the request has ended, and the driver waits a moment before it uses the permit again.
         """
-        await self._send(
-            {"ended": certain, "failure_signal": message_fields(failure_signal) if failure_signal else None}
-        )
+        signal = message_fields(failure_signal) if failure_signal else None
+        self._send({"ended": certain, "failure_signal": signal})
 
-    async def report(self, report: PermitReport) -> None:
+    def report(self, report: PermitReport) -> None:
         """Says what became of the request that the last permit was for."""
-        await self._send({"report": message_fields(report)})
+        self._require_driver()
+        self._line.write_soon(encode_line({"report": message_fields(report)}))
 
-    async def _send(self, message: dict[str, object]) -> None:
-        if self._writer is None:
-            raise RunStoppedError("the permit connection is not open")
-        self._writer.write(encode_line(message))
-        try:
-            await self._writer.drain()
-        except ConnectionError:
-            raise _driver_is_gone() from None
+    def _send(self, message: dict[str, object]) -> None:
+        self._require_driver()
+        self._line.write(encode_line(message))
 
-    def _require_reader(self) -> asyncio.StreamReader:
-        if self._reader is None:
-            raise RunStoppedError("the permit connection is not open")
-        return self._reader
+    def _require_driver(self) -> None:
+        if self._line.is_lost:
+            raise _driver_is_gone()
 
 
 def _driver_is_gone() -> RunStoppedError:

@@ -6,8 +6,9 @@ from typing import Final
 
 from preannotation_assets.trying.comparison import PageMarks, ServerFigures, agree
 from preannotation_assets.trying.survey import BatchSize
-from preannotation_assets.trying.terminal import Line, faint, heading, visible
+from preannotation_assets.trying.terminal import Line, faint, heading
 from preannotation_assets.trying.words import count_words, duration_words, rule
+from preannotation_assets.visible_text import visible
 
 __all__ = ["ComparedServer", "comparison_lines"]
 

@@ -1,6 +1,7 @@
 """Asks about single pages, one request at a time, and keeps nothing."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.model_servers.denials import DenialWatch
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.outcomes import (
     Answered,
+    Denied,
     Outcome,
     Reason,
     Refused,
@@ -28,6 +31,7 @@ from preannotation_assets.model_servers.outcomes import (
     reply_of,
 )
 from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore, semaphore_folder
 from preannotation_assets.trying.projection import Measure
@@ -35,6 +39,8 @@ from preannotation_assets.trying.projection import Measure
 __all__ = ["AskedChunk", "PageAsker", "SharedSemaphore", "TriedPage", "measures_of"]
 
 _MICROSECONDS: Final = 1_000_000
+# Nobody is there, or took all the time that an answer may take.
+_HOPELESS: Final = frozenset({Reason.UNREACHABLE, Reason.TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ class PageAsker:
         scheme: LabelScheme,
         slots: SharedSemaphore,
         allowed_seconds: float,
+        policy: RetryPolicy,
         *,
         warms_up: bool,
     ) -> None:
@@ -124,8 +131,11 @@ class PageAsker:
         self._scheme = scheme
         self._slots = slots
         self._allowed_seconds = allowed_seconds
+        self._policy = policy
+        self._random = random.Random()  # noqa: S311
         self._warms_up = warms_up
         self._known: set[str] = set()
+        self._denials = DenialWatch(client, template)
 
     async def ask(self, page: PageRow) -> TriedPage:
         """Asks about every chunk of a page and grounds the answers.
@@ -140,10 +150,8 @@ class PageAsker:
         endpoint = next(self._turns)
         async with self._slots.one(endpoint):
             warm_up = await self._warm_up(endpoint)
-            exchange = await self._client.send(
-                endpoint, self._template, text[chunk.start : chunk.end], 0, self._allowed_seconds
-            )
-        reply, reason = _read(endpoint, self._client.read(exchange, self._template))
+        exchange, outcome = await self._send(endpoint, text[chunk.start : chunk.end])
+        reply, reason = _read(outcome)
         is_first = endpoint not in self._known and warm_up is None
         self._known.add(endpoint)
         return AskedChunk(
@@ -156,6 +164,34 @@ class PageAsker:
             constant_tokens=self._template.prompt.constant_tokens,
             answered_at=_ended_at(exchange),
             warm_up=warm_up,
+        )
+
+    async def _send(self, endpoint: str, text: str) -> tuple[Exchange, Outcome]:
+        """Sends a request until it is served, as often as the policy says.
+
+        Raises:
+            EndpointError: it is not served.
+        """
+        failures = 0
+        while True:
+            async with self._slots.one(endpoint):
+                exchange = await self._client.send(endpoint, self._template, text, 0, self._allowed_seconds)
+                outcome = self._client.read(exchange, self._template)
+                outcome = await self._denials.look_into(exchange, outcome, self._allowed_seconds)
+            if not isinstance(outcome, Unavailable):
+                return exchange, outcome
+            failures += 1
+            if failures >= self._policy.attempts or not self._is_worth_waiting(outcome):
+                times = f"{failures} times: " if failures > 1 else ""
+                raise EndpointError(
+                    f"{endpoint} did not serve the request ({times}{outcome.reason.value})", "try again"
+                )
+            await asyncio.sleep(self._policy.delay(failures, outcome.retry_after, self._random))
+
+    def _is_worth_waiting(self, outcome: Unavailable) -> bool:
+        """Whether somebody who looks at a terminal waits as long as the server asks for."""
+        return (
+            outcome.reason not in _HOPELESS and (outcome.retry_after or 0.0) <= self._policy.longest_backoff
         )
 
     async def _warm_up(self, endpoint: str) -> ChatReply | None:
@@ -199,16 +235,14 @@ def _measure(asked: AskedChunk, reply: ChatReply) -> Measure:
     return Measure(page_tokens, reply.answer_tokens, reading, reply.answer_seconds)
 
 
-def _read(endpoint: str, outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
+def _read(outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
     match outcome:
         case Answered(reply):
             return reply, None
         case TooLong(reason, reply) | Unusable(reason, reply):
             return reply, reason
-        case Refused(reason):
+        case Refused(reason) | Denied(reason) | Unavailable(reason):
             return None, reason
-        case Unavailable(reason):
-            raise EndpointError(f"{endpoint} did not serve the request ({reason.value})", "try again")
         case Stop(error):
             raise error
 

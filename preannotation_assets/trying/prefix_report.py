@@ -6,7 +6,7 @@ from typing import Final
 from preannotation_assets.model_servers.prefix_reuse import PrefixReadings, Reading
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.trying.page_asker import AskedChunk
-from preannotation_assets.trying.terminal import visible
+from preannotation_assets.visible_text import visible
 
 __all__ = ["prefix_lines"]
 

@@ -18,8 +18,9 @@ from preannotation_assets.model_servers.outcomes import Reason
 from preannotation_assets.trying.page_asker import AskedChunk, TriedPage, measures_of
 from preannotation_assets.trying.projection import Projection, Rates, project, rates, together
 from preannotation_assets.trying.survey import BatchSize
-from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded, visible
+from preannotation_assets.trying.terminal import Line, View, faint, fit, heading, padded
 from preannotation_assets.trying.words import WIDTH, count_words, duration_words, rule
+from preannotation_assets.visible_text import visible
 
 __all__ = ["Capacity", "doubt_lines", "page_lines", "projection_lines", "prompt_lines", "short_prompt_lines"]
 

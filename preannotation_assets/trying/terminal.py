@@ -7,7 +7,6 @@ writing, come out as visible signs, so that no page can move the cursor or set a
 import io
 import os
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TextIO
@@ -19,6 +18,7 @@ from rich.text import Text
 
 from preannotation_assets.extraction.labels import text_colour_on
 from preannotation_assets.extraction.segments import Mark, Segment, segments
+from preannotation_assets.visible_text import visible
 
 __all__ = [
     "ColourView",
@@ -33,24 +33,12 @@ __all__ = [
     "padded",
     "show",
     "view_for",
-    "visible",
 ]
 
 Line = str | Text
 """What ends at the line's end, or a page of several lines."""
 
-# Control pictures begin at U+2400, in the order of the control characters they show.
-_CONTROL_PICTURES: Final = 0x2400
-_FIRST_PRINTABLE: Final = 0x20
-_DELETE: Final = 0x7F
-_DELETE_PICTURE: Final = "\u2421"
-_TAB: Final = "    "
 _INTERRUPTED: Final = 130
-# Control, format, surrogate, private use, unassigned; line and paragraph separator.
-_INVISIBLE: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-# Emoji and many scripts are joined by them, and they turn nothing round.
-_JOINERS: Final = frozenset("\u200c\u200d")
-
 # What is told of a terminal, and what it gets. In sixteen colours all labels would look alike, and whatever
 # calls itself "xterm" has 256.
 _SYSTEMS: Final[Mapping[str, Literal["256", "truecolor"]]] = {
@@ -58,29 +46,6 @@ _SYSTEMS: Final[Mapping[str, Literal["256", "truecolor"]]] = {
     "256": "256",
     "truecolor": "truecolor",
 }
-
-
-def visible(text: str) -> str:
-    """The text with every character that a terminal would obey, or not show, as a visible sign.
-
-    Line feeds stay, tabs become four spaces. Rich lets escape sequences through.
-    """
-    return "".join(map(_visible_character, text))
-
-
-def _visible_character(character: str) -> str:
-    if character == "\n" or character in _JOINERS:
-        return character
-    if character == "\t":
-        return _TAB
-    code = ord(character)
-    if code < _FIRST_PRINTABLE:
-        return chr(_CONTROL_PICTURES + code)
-    if code == _DELETE:
-        return _DELETE_PICTURE
-    if unicodedata.category(character) in _INVISIBLE:
-        return f"<U+{code:04X}>"
-    return character
 
 
 def fit(text: str, width: int) -> str:

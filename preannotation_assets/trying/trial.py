@@ -35,7 +35,8 @@ from preannotation_assets.trying.report import (
     short_prompt_lines,
 )
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount
-from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for, visible
+from preannotation_assets.trying.terminal import Line, View, console_for, show, view_for
+from preannotation_assets.visible_text import visible
 
 __all__ = ["TryRequest", "try_pages"]
 
@@ -133,7 +134,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
     access = trial.access
     done: list[TriedPage] = []
-    async with ChatClient(access.server, access.timeouts, os.environ, access.stream) as client:
+    async with ChatClient(access.server, access.timeouts, os.environ, access.streamed) as client:
         asker = PageAsker(
             client,
             access.endpoints,
@@ -142,6 +143,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
             trial.scheme,
             trial.slots,
             access.timeouts.total,
+            access.policy,
             warms_up=_warms_up(trial, pages),
         )
         for number, page in enumerate(pages, start=1):

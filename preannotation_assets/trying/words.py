@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from preannotation_assets.trying.terminal import visible
+from preannotation_assets.visible_text import visible
 
 __all__ = ["WIDTH", "count_words", "duration_words", "rule"]
 

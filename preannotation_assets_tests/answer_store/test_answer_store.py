@@ -17,6 +17,7 @@ from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import ModelError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.model_servers.outcomes import Reason
 
 FOLDER = "argilla/work/d/answers"
 
@@ -108,6 +109,52 @@ def test_answers_are_read_back_as_they_were_given(store: ObjectStore) -> None:
     assert answer is not None
     (read,) = read_answers(store, {"a": answer}).to_pylist()
     assert (read["answer"], read["token_lengths"], read["token_logprobs"]) == (said, [3, 4], [-0.5, -1.25])
+
+
+def part(start: int, end: int, key: str) -> dict[str, Any]:
+    return {"start": start, "end": end, "request_key": key}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"whole": [part(0, 100, "whole")]},
+        {"whole": [part(0, 60, "l"), part(50, 100, "r")], "r": [part(0, 50, "r")]},
+        {"whole": [part(0, 100, "other")], "other": [part(0, 100, "whole")]},
+        {"whole": [part(40, 140, "l")]},
+        {"whole": [part(-5, 20, "l")]},
+        {"whole": [part(20, 20, "l")]},
+        {"whole": []},
+        {"whole": None},
+    ],
+    ids=["itself", "a part itself", "in turn", "behind the end", "before", "empty", "no part", "null"],
+)
+def test_a_request_whose_parts_are_none_of_its_text_was_not_asked(
+    store: ObjectStore, rows: dict[str, list[dict[str, Any]] | None]
+) -> None:
+    _write(store, "run/1", *(row(key, AnswerStatus.SPLIT, pieces=parts) for key, parts in rows.items()))
+    _write(store, "run/2", row("l"))
+    whole = RequestSpan(7, 107, "whole")
+    wrong = RequestSpan(57, 107, "r") if "r" in rows else whole
+    assert AnswerIndex.read(store, FOLDER).unasked(whole) == [wrong]
+    # It is asked again, and the answer is the better row.
+    _write(store, "run/3", row(wrong.request_key, at=2))
+    index = AnswerIndex.read(store, FOLDER)
+    assert index.unanswered(whole) == []
+    assert index.unasked(whole) == []
+
+
+def test_a_text_may_be_split_as_often_as_it_has_characters(store: ObjectStore) -> None:
+    length = 3000
+    splits = [
+        row(str(size), AnswerStatus.SPLIT, pieces=[part(0, size - 1, str(size - 1))])
+        for size in range(2, length + 1)
+    ]
+    _write(store, "run/1", *splits, row("1"))
+    index = AnswerIndex.read(store, FOLDER)
+    ((leaf, answer),) = index.leaves(RequestSpan(0, length, str(length)))
+    assert leaf == RequestSpan(0, 1, "1")
+    assert answer is not None
 
 
 def test_splits_resolve_to_their_parts_and_theirs(store: ObjectStore) -> None:
@@ -290,3 +337,43 @@ def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store:
 def test_a_missing_file_is_said(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFoundError):
         read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", 0, ())})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt_tokens": 2**31},
+        {"answer_tokens": "many"},
+        {"token_lengths": [1, 2**40]},
+        {"token_logprobs": [10**400]},
+        {"answer": "half of a pair \ud83d"},
+        {"queue_seconds": []},
+    ],
+)
+def test_a_row_that_no_column_can_hold_fails_alone(store: ObjectStore, odd: dict[str, Any]) -> None:
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            for number in range(3):
+                writer.add(row(f"k{number}"))
+            writer.add(row("odd", latency_seconds=1.5, **odd))
+            writer.add(row("after"))
+
+    asyncio.run(work())
+    index = AnswerIndex.read(store, FOLDER)
+    assert all(
+        (found := index.get(key)) and found.status == "answered" for key in ("k0", "k1", "k2", "after")
+    )
+    failed = index.get("odd")
+    assert failed is not None
+    (read,) = read_answers(store, {"odd": failed}).to_pylist()
+    assert (read["status"], read["reason"], read["answer"]) == ("failed", Reason.INVALID_ANSWER.value, None)
+    assert (read["attempts"], read["endpoint"], read["latency_seconds"]) == (1, "http://gpu", 1.5)
+
+
+def test_an_answer_that_is_none_after_all_is_unasked_until_a_later_one_comes(store: ObjectStore) -> None:
+    _write(store, "run/1", row("a", at=5), row("b", at=5))
+    index = AnswerIndex.read(store, FOLDER)
+    without = index.without({"a": 5})
+    assert (without.get("a"), without.get("b")) == (None, index.get("b"))
+    _write(store, "run/2", row("a", at=6))
+    assert AnswerIndex.read(store, FOLDER).without({"a": 5}).get("a") is not None

@@ -168,7 +168,7 @@ def _publish(
         parquet_etag="", run_id="r", published_at=datetime.now(UTC),
     )  # fmt: skip
     rules = SpanRules(scheme.label_names, scheme.overlaps)
-    publish(store, layout, ["rows.parquet"], pages, draft, rules)
+    publish(store, layout, ["rows.parquet"], pages, draft, rules, most_rows_lost=1.0)
 
 
 def _pages_manifest(pages: int) -> PagesManifest:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from preannotation_assets.contracts import span_id
+from preannotation_assets.extraction.argilla_rules import agent_of, is_agent
 from preannotation_assets.extraction.labels import LabelScheme
-from preannotation_assets.publishing.argilla_rules import agent_of, is_agent
 from preannotation_assets.publishing.verification import verify_rows
 
 Span = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
-from preannotation_assets.errors import AccessDeniedError, ModelError, RunStoppedError
+from preannotation_assets.errors import ModelError, RunStoppedError
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.pages import text_sha256
@@ -79,7 +79,7 @@ def test_answers_that_name_nothing_are_answers_and_are_counted(simulator: Any, n
     assert (run.progress.answered, run.progress.empty) == (len(TEXTS), len(TEXTS))
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -97,10 +97,10 @@ def test_answers_that_name_nothing_are_answers_and_are_counted(simulator: Any, n
     ],
 )
 def test_a_fault_now_and_then_costs_a_retry_and_no_answer(
-    simulator: Any, new_run: Any, fault: Fault, reason: str, stream: str
+    simulator: Any, new_run: Any, fault: Fault, reason: str, is_streamed: bool
 ) -> None:
     server = simulator(faults=(FaultRule(fault, requests=(2, 15)),))
-    run = new_run(server, stream=stream)
+    run = new_run(server, streamed=frozenset({server.url} if is_streamed else ()))
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
     assert run.progress.repeated[reason] >= 2
@@ -134,7 +134,7 @@ def test_an_endless_answer_over_a_stream_is_left_long_before_its_longest(
     simulator: Any, new_run: Any, template: Any
 ) -> None:
     server = simulator(speed=100.0, faults=(FaultRule(Fault.WHITESPACE, requests=(1,)),))
-    run = new_run(server, stream="always")
+    run = new_run(server, streamed=frozenset({server.url}))
     run.template = replace(template, options=ModelOptions(context_tokens=8192, answer_tokens=5000))
     run.ask(TEXTS[:2])
     assert run.statuses() == {"answered": 2}
@@ -213,20 +213,6 @@ def _grounded(text: str, answer: str) -> list[tuple[AnsweredQuote, Grounding]]:
     return [(q, place) for q, place in zip(quotes, places, strict=True) if isinstance(place, Grounding)]
 
 
-@pytest.mark.parametrize("fault", [Fault.LOGIN_REDIRECT, Fault.LOGIN_PAGE, Fault.FORBIDDEN_PAGE])
-def test_a_login_page_stops_the_run_at_once_and_keeps_what_was_answered(
-    simulator: Any, new_run: Any, fault: Fault
-) -> None:
-    server = simulator(faults=(FaultRule(fault, requests=(10,)),))
-    run = new_run(server)
-    with pytest.raises(AccessDeniedError, match="login page"):
-        run.ask(TEXTS)
-    asked = _asked(server)
-    assert 10 <= len(asked) <= 13
-    assert run.statuses() == {"answered": len(asked) - 1}
-    assert "login page" in run.stop_message
-
-
 def test_a_model_that_is_gone_stops_the_run(simulator: Any, new_run: Any) -> None:
     run = new_run(simulator(models=(SimulatedModel("another:8b"),)))
     with pytest.raises(ModelError, match="ollama pull"):
@@ -245,7 +231,9 @@ def test_a_stall_is_given_up_after_its_time_and_asked_again(simulator: Any, new_
 
 def test_silence_inside_a_stream_is_bounded_by_itself(simulator: Any, new_run: Any) -> None:
     server = simulator(faults=(FaultRule(Fault.STALL_MID_STREAM, requests=(3,), seconds=60.0),))
-    run = new_run(server, stream="always", timeouts=Timeouts(first_token=50.0, between_tokens=0.4))
+    run = new_run(
+        server, streamed=frozenset({server.url}), timeouts=Timeouts(first_token=50.0, between_tokens=0.4)
+    )
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
     assert run.progress.repeated == {"timed_out": 1}
@@ -298,10 +286,10 @@ MIXED = (
 )
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
-def test_all_faults_at_once(simulator: Any, new_run: Any, stream: str) -> None:
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_all_faults_at_once(simulator: Any, new_run: Any, is_streamed: bool) -> None:
     server = simulator(faults=tuple(FaultRule(fault, probability=0.04) for fault in MIXED))
-    run = new_run(server, limits=NEVER_STOP, stream=stream)
+    run = new_run(server, limits=NEVER_STOP, streamed=frozenset({server.url} if is_streamed else ()))
     texts = [page(number) for number in range(120)]
     run.ask(texts)
     assert len(run.leaves) == len(texts)

@@ -21,6 +21,7 @@ from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import RequestTemplate
 
 PORTS = ("Rotterdam", "Hamburg", "Antwerp", "Singapore", "Bergen", "Marseille", "Valparaiso")
+LABELS = frozenset({"vessel_name", "port", "flag", "x", "y"})
 LINES = 30
 TEXT = "".join(
     f"MV STAR {line:03d} left {PORTS[line % 7]} on {line + 1} May 1999, flag Panama.\n"
@@ -52,7 +53,7 @@ def _cut_off(quotes: Sequence[dict[str, str]], characters: int, token: int = 4) 
 
 def test_the_complete_part_is_kept_and_the_rest_begins_before_its_end() -> None:
     reply = _cut_off(QUOTES, 1400)
-    kept = find_partial_answer(TEXT, reply, overlap_tokens=30)
+    kept = find_partial_answer(TEXT, reply, LABELS, overlap_tokens=30)
     assert kept is not None
     answer = parse_answer(kept.answer)
     assert answer.fault is None
@@ -68,7 +69,7 @@ def test_the_complete_part_is_kept_and_the_rest_begins_before_its_end() -> None:
 def test_the_tokens_of_the_kept_part_are_those_of_the_reply() -> None:
     for length in range(1300, 1330):
         reply = _cut_off(QUOTES, length, token=5)
-        kept = find_partial_answer(TEXT, reply, overlap_tokens=30)
+        kept = find_partial_answer(TEXT, reply, LABELS, overlap_tokens=30)
         assert kept is not None
         assert kept.token_lengths is not None
         assert kept.token_logprobs is not None
@@ -81,7 +82,7 @@ def test_the_tokens_of_the_kept_part_are_those_of_the_reply() -> None:
 
 def test_a_reply_without_token_scores_gives_an_answer_without() -> None:
     reply = replace(_cut_off(QUOTES, 1400), token_lengths=None, token_logprobs=None)
-    kept = find_partial_answer(TEXT, reply, overlap_tokens=30)
+    kept = find_partial_answer(TEXT, reply, LABELS, overlap_tokens=30)
     assert kept is not None
     assert kept.token_lengths is None
     assert kept.token_logprobs is None
@@ -101,7 +102,7 @@ def test_an_answer_with_lists_is_closed_wherever_it_was_cut() -> None:
         cut_off = replace(
             _cut_off([], 0), content=whole[:length], token_lengths=(length,), token_logprobs=(-0.1,)
         )
-        kept = find_partial_answer(text, cut_off, overlap_tokens=30)
+        kept = find_partial_answer(text, cut_off, LABELS, overlap_tokens=30)
         assert kept is not None
         answer = parse_answer(kept.answer)
         assert answer.fault is None
@@ -121,7 +122,7 @@ def test_an_answer_with_digits_is_closed_with_them() -> None:
             _cut_off([], 0), content=whole[:length], token_lengths=(1,) * length,
             token_logprobs=tuple(-0.01 * number for number in range(length)),
         )  # fmt: skip
-        kept = find_partial_answer(TEXT, cut_off, overlap_tokens=30)
+        kept = find_partial_answer(TEXT, cut_off, LABELS, overlap_tokens=30)
         assert kept is not None
         answer = parse_answer(kept.answer)
         assert answer.fault is None
@@ -151,14 +152,14 @@ BY_LABEL = sorted(QUOTES, key=lambda quote: next(iter(quote)))
 def test_what_is_not_in_reading_order_or_too_little_is_not_kept(
     quotes: Sequence[dict[str, str]], characters: int
 ) -> None:
-    assert find_partial_answer(TEXT, _cut_off(quotes, characters), overlap_tokens=30) is None
+    assert find_partial_answer(TEXT, _cut_off(quotes, characters), LABELS, overlap_tokens=30) is None
 
 
 def test_a_last_quote_that_was_found_far_ahead_does_not_hide_the_text_before_it() -> None:
     text = TEXT + "Broker: Zim.\n"
     ahead = [*QUOTES[:40], {"port": "Zim"}]
     kept = find_partial_answer(
-        text, _cut_off(ahead, len(json.dumps({"spans": ahead})) - 3), overlap_tokens=30
+        text, _cut_off(ahead, len(json.dumps({"spans": ahead})) - 3), LABELS, overlap_tokens=30
     )
     assert kept is not None
     assert kept.cut < text.index("STAR 014")
@@ -184,7 +185,7 @@ def test_whatever_comes_the_text_is_covered_and_the_kept_quotes_stand_in_their_p
     for place in swapped:
         quotes[place : place + 2] = quotes[place : place + 2][::-1]
     reply = _cut_off(quotes, int(share * 16 * len(quotes)))
-    kept = find_partial_answer(text, reply, overlap)
+    kept = find_partial_answer(text, reply, LABELS, overlap)
     event("kept" if kept else "not kept")
     if kept is None:
         return

@@ -77,3 +77,26 @@ def test_a_run_with_marks_warns_of_nothing(
     assert "empty_answers" not in errors
     assert "warning " not in out
     assert not any("empty" in line for lines in warnings_of(place).values() for line in lines)
+
+
+def test_a_model_that_marks_nothing_any_more_takes_no_row_away_until_that_is_wanted(
+    tmp_path: Path, preannotate: Callable[..., tuple[int, str, str]], simulator: RunningSimulator
+) -> None:
+    place = make_place(tmp_path / "user", {"plain": REPORT, "other": f"{REPORT} 2"}, simulator.url)
+    assert preannotate(place, "run", DATASET)[0] == 0
+    published, rows = place.parquet.read_bytes(), place.manifest()["rows"]
+    with RunningSimulator(SimulatorSettings(slots=4, habits=SILENT)) as silent:
+        address = {"OLLAMA_HOST": silent.url}
+        status, out, err = preannotate(place, "run", DATASET, "--refresh", **address)
+        assert (status, out) == (1, "")
+        said = err.splitlines()[-1]
+        assert f"nothing is published for {DATASET}, what was published stays" in said
+        assert f"of {rows} rows of the publication before 0 are left on 2 pages" in said
+        assert place.parquet.read_bytes() == published
+        assert preannotate(place, "verify", DATASET)[0] == 0
+        status, out, err = preannotate(place, "run", DATASET, PREANNOTATION_MOST_ROWS_LOST="1", **address)
+    assert status == 0
+    assert f"warning    of {rows} rows of the publication before 0 are left" in out
+    assert "check kept_rows failed (WARN)" in err
+    assert pq.read_table(place.parquet).num_rows == 0
+    assert any("0 are left on 2 pages" in line for line in warnings_of(place)["suggestions"])

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import duckdb
+import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterInstance
 
-from end_to_end.user_place import DATASET, REPORT, Place, asked, make_place
-from preannotation_assets.simulator import RunningSimulator
+from end_to_end.user_place import BLANK, DATASET, REPORT, Place, asked, make_place
+from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
 
 
 def datasets_known(place: Place) -> Sequence[str]:
@@ -54,6 +56,21 @@ def test_what_is_wrong_is_told_in_one_line_before_anything_starts(
     assert datasets_known(place) == []
 
 
+def test_a_model_whose_name_argilla_refuses_is_told_before_a_page_is_asked_about(
+    tmp_path: Path, preannotate: Callable[..., tuple[int, str, str]]
+) -> None:
+    model = f"hf.co/{'some-organisation/' * 6}a-model-of-a-long-name:Q4_K_M"
+    with RunningSimulator(SimulatorSettings(models=(SimulatedModel(model),))) as simulator:
+        place = make_place(tmp_path / "user", {"plain": REPORT}, simulator.url)
+        for command in ("run", "try"):
+            status, out, err = preannotate(place, command, DATASET, PREANNOTATION_MODEL=model)
+            assert (status, out) == (1, "")
+            assert err.count("\n") == 1
+            assert "Argilla takes no suggestions of a model named 'hf.co/some-organisation/" in err
+            assert "ollama cp" in err
+        assert asked(simulator) == 0
+
+
 def test_several_problems_are_told_at_once(
     tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -73,3 +90,36 @@ def test_documents_that_are_not_there_publish_nothing(
     assert "with these doc_ids" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert not (place.lake / "argilla" / "in").exists()
+
+
+def test_pages_of_which_none_can_be_used_are_counted_by_reason_and_nothing_is_asked(
+    tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]]
+) -> None:
+    place = make_place(tmp_path / "user", {"plain": REPORT, "other": REPORT}, simulator.url)
+    assert preannotate(place, "run", DATASET)[0] == 0
+    published, before = place.parquet.read_bytes(), asked(simulator)
+    with duckdb.connect(str(place.database)) as connection:
+        connection.execute("UPDATE p SET text_sha256 = 'of another text'")
+        connection.execute("UPDATE p SET text = NULL WHERE doc_id LIKE '%other'")
+    status, out, err = preannotate(place, "run", DATASET)
+    assert (status, out) == (1, "")
+    said = err.splitlines()[-1]
+    assert f"no page of {DATASET} can be used: 2 hash_mismatch, 1 text_missing: mend the view" in said
+    assert "Traceback" not in err
+    assert asked(simulator) == before
+    assert place.parquet.read_bytes() == published
+    assert preannotate(place, "verify", DATASET)[0] == 0
+
+
+def test_a_batch_without_any_text_is_published_as_pages_without_spans(
+    tmp_path: Path, simulator: RunningSimulator, preannotate: Callable[..., tuple[int, str, str]]
+) -> None:
+    place = make_place(tmp_path / "user", BLANK, simulator.url)
+    before = asked(simulator)
+    status, out, err = preannotate(place, "run", DATASET)
+    assert (status, "Traceback" in err) == (0, False)
+    assert f"0 with spans, {len(BLANK)} without ({len(BLANK)} blank), 1 failed" in out
+    assert asked(simulator) == before
+    assert pq.read_table(place.parquet).num_rows == 0
+    assert preannotate(place, "verify", DATASET)[0] == 0
+    assert preannotate(place, "run", DATASET)[0] == 0

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +12,10 @@ from preannotation_assets.extraction.answers import (
     AnsweredQuote,
     AnswerFault,
     ParsedAnswer,
+    fits_labels,
     is_empty_answer,
     parse_answer,
+    readable_quotes,
     write_answer,
     write_rated_answer,
 )
@@ -208,3 +211,29 @@ def test_an_empty_answer_may_have_blanks_in_it() -> None:
     assert is_empty_answer('\n{ "spans": [\n\n] }\n')
     assert not is_empty_answer(write_answer([("port", "Hull")]))
     assert not is_empty_answer("")
+
+
+LABELS = {"vessel_name", "port", "text"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "readable", "fits"),
+    [
+        ('{"spans":[]}', [], True),
+        ('{"spans":[{"port":"Hull"}]}', ["Hull"], True),
+        ('{"spans":[{"port":["Hull","Kiel"]},{"harbour":"Oslo"}]}', ["Hull", "Kiel"], True),
+        ('{"spans":[{"vessel_name":"A","port":"Hull"}]}', ["A", "Hull"], True),
+        ('{"spans":[{"harbour":"Hull"}]}', [], False),
+        ('{"spans":[{"label":"port","text":"Hull"}]}', [], False),
+        ('{"spans":[{"port":"Hull","confidence":"high"}]}', [], False),
+        ('{"spans":[{"type":"port","text":"Hull"},{"port":"Kiel"}]}', ["Kiel"], True),
+        ('{"spans":[{"PORT":"Hull"}]}', [], False),
+        ('{"spans":[{"port":["Hull",7]},{"harbour":["Oslo",3]}]}', ["Hull"], True),
+    ],
+)
+def test_an_object_is_read_where_all_of_its_keys_are_labels(
+    answer: str, readable: list[str], fits: bool
+) -> None:
+    quotes = parse_answer(answer).quotes
+    assert [quote.text for quote in readable_quotes(quotes, LABELS)] == readable
+    assert fits_labels(quotes, LABELS) is fits

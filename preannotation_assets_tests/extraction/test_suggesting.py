@@ -238,3 +238,15 @@ def test_spans_are_on_the_page_sorted_and_apart(
     assert all(0 <= start < end <= len(page) for start, end, _ in places)
     if not overlaps_allowed:
         assert all(one[1] <= other[0] for one, other in pairwise(places))
+
+
+def test_of_an_object_with_a_key_that_is_no_label_nothing_is_marked_and_all_is_counted() -> None:
+    text = "port Hull, port Kiel"
+    answer = '{"spans":[{"label":"port","port":"Hull"},{"port":"Kiel"}]}'
+    page = suggest(text, [ChunkAnswer(0, len(text), answer, None, None, 1)], ["port"], overlaps_allowed=False)
+    assert [text[span.start : span.end] for span in page.spans] == ["Kiel"]
+    assert [(quote.quote, quote.outcome) for quote in page.quotes] == [
+        ("port", QuoteOutcome.UNKNOWN_LABEL),
+        ("Hull", QuoteOutcome.UNKNOWN_LABEL),
+        ("Kiel", QuoteOutcome.KEPT),
+    ]

@@ -65,13 +65,14 @@ def test_what_newer_code_has_written_into_a_manifest_is_left_out(store: ObjectSt
 
 
 def test_rows_come_part_by_part_in_order(store: ObjectStore) -> None:
+    schema = pa.schema([pa.field("a", pa.int32())])
     for part, values in enumerate(([1, 2], [], [3])):
         write_table(
             store, part_key("stage/v", part), pa.table({"a": pa.array(values, pa.int32()), "b": values})
         )
-    assert [row["a"] for row in iterate_rows(store, "stage/v", 3, ("a",))] == [1, 2, 3]
-    assert list(iterate_rows(store, "stage/v", 0)) == []
-    rows = iterate_rows(store, "stage/v", 4)
+    assert [row["a"] for row in iterate_rows(store, "stage/v", 3, schema, ("a",))] == [1, 2, 3]
+    assert list(iterate_rows(store, "stage/v", 0, schema)) == []
+    rows = iterate_rows(store, "stage/v", 4, schema)
     assert [next(rows)["a"] for _ in range(3)] == [1, 2, 3]
     with pytest.raises(StorageError):
         next(rows)
@@ -174,7 +175,7 @@ def test_whoever_reads_a_version_while_it_is_superseded_reads_it_to_the_end(stor
     folder = LAYOUT.stage("pages", "old")
     for part in range(3):
         write_table(store, part_key(folder, part), pa.table({"a": [part]}))
-    rows = iterate_rows(store, folder, 3)
+    rows = iterate_rows(store, folder, 3, pa.schema([pa.field("a", pa.int64())]))
     assert next(rows) == {"a": 0}
     write_table(store, NOW, pa.table({"a": [9]}))
     assert sweep_stage(store, LAYOUT, "pages", "now") == 0

@@ -14,6 +14,7 @@ from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelE
 from preannotation_assets.extraction.answers import AnswerFault
 from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import parse_reply
 from preannotation_assets.model_servers.outcomes import (
     Answered,
@@ -26,7 +27,7 @@ from preannotation_assets.model_servers.outcomes import (
     Unusable,
     judge_reply,
 )
-from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.retry_policy import LONGEST_RETRY_AFTER, RetryPolicy
 from preannotation_assets.model_servers.statuses import parse_retry_after
 
 ENDPOINT = "http://gpu:11434"
@@ -64,6 +65,11 @@ def _runner(kind: str, message: str) -> str:
         (
             400,
             "input length (9000 tokens) exceeds the model's maximum context length (8192 tokens)",
+            TooLong(Reason.CONTEXT_EXCEEDED),
+        ),
+        (
+            400,
+            "the prompt is longer than the context length currently available to the model; shorten it",
             TooLong(Reason.CONTEXT_EXCEEDED),
         ),
         (400, "invalid character in the request", Refused()),
@@ -136,7 +142,7 @@ def test_an_answer_cut_off_asks_for_less_text_but_an_endless_one_for_another_try
         assert judge_reply(replace(cut, content=endless)) == Unusable(Reason.ENDLESS_ANSWER)
 
 
-@given(seconds=st.integers(0, 999_999))
+@given(seconds=st.integers(0, 10**15 - 1))
 def test_retry_after_in_seconds(seconds: int) -> None:
     assert parse_retry_after(f" {seconds} ") == seconds
 
@@ -152,6 +158,12 @@ def test_retry_after_as_a_date(seconds: int) -> None:
 def test_retry_after_of_anything_else_is_none_or_a_wait(header: str) -> None:
     wait = parse_retry_after(header)
     assert wait is None or wait >= 0
+
+
+@pytest.mark.parametrize("header", ["999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wish_to_be_left_alone_for_ever_is_granted_for_an_hour(header: str) -> None:
+    wait = parse_retry_after(header)
+    assert RetryPolicy().delay(1, wait, random.Random(0)) == LONGEST_RETRY_AFTER == 3600.0
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])
@@ -175,3 +187,19 @@ def test_a_backoff_is_jittered_bounded_and_obeys_retry_after(
 def test_the_case_of_a_media_type_means_nothing() -> None:
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert Exchange(ENDPOINT, 0.0, 1.0, lost=None, status=200, headers=headers).is_reply
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ("the input length exceeds the context length", TooLong(Reason.CONTEXT_EXCEEDED)),
+        ({"type": "exceed_context_size_error"}, TooLong(Reason.CONTEXT_EXCEEDED)),
+        ("an error was encountered while running the model", Unavailable(Reason.SERVER_ERROR)),
+        (None, Unavailable(Reason.SERVER_ERROR)),
+    ],
+)
+def test_an_error_as_a_line_of_a_stream(error: object, outcome: Outcome) -> None:
+    content = json.dumps({"error": error}).encode() + b"\n"
+    headers = {"content-type": "application/x-ndjson"}
+    exchange = Exchange(ENDPOINT, 0.0, 1.0, None, 200, headers, content)
+    assert OllamaServer().read(exchange, "llama3.3:70b") == outcome

@@ -95,3 +95,21 @@ def test_pages_that_came_back_empty_are_a_warning(
     found = results(dataset, scheme)["empty_answers"]
     assert (found.passed, found.severity.value) == (passed, "WARN")
     assert (found.metadata["count"].value, found.metadata["of"].value) == (count, answered)
+
+
+@pytest.mark.parametrize(("rows", "passed"), [(1, False), (2, True), (3, True)])
+def test_most_rows_lost_is_a_warning(
+    dataset: Dataset, scheme: LabelSchemeResource, rows: int, passed: bool
+) -> None:
+    dataset.publish(good_rows())
+    dataset.publish(good_rows()[:rows], run_id="less")
+    found = results(dataset, scheme)["kept_rows"]
+    assert (found.passed, found.severity.value) == (passed, "WARN")
+    assert (found.metadata["count"].value, found.metadata["of"].value) == (rows, 4)
+
+
+def test_a_first_publication_has_lost_nothing(dataset: Dataset, scheme: LabelSchemeResource) -> None:
+    dataset.publish(good_rows())
+    found = results(dataset, scheme)["kept_rows"]
+    assert found.passed
+    assert found.metadata["of"].value == 0

@@ -12,6 +12,7 @@ from preannotation_assets.settings import (
     LabelSettings,
     OllamaSettings,
     OpenAISettings,
+    PublishingSettings,
     ServerChoice,
     ServerKind,
     ServerSettings,
@@ -19,6 +20,7 @@ from preannotation_assets.settings import (
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.fields import settings_of
 
@@ -32,6 +34,10 @@ EVERY_VARIABLE = {
     "PREANNOTATION_BATCH_CONDITION": "doc_id LIKE $dataset",
     "PREANNOTATION_DATASET_PATTERN": r"^(\p{L}+)_",
     "PREANNOTATION_MEMORY_LIMIT": "2.5GB",
+    "PREANNOTATION_SENSOR_SECONDS": "300",
+    "PREANNOTATION_SENSOR_LISTING_SECONDS": "7200",
+    "PREANNOTATION_STILL_SECONDS": "0",
+    "PREANNOTATION_SENSOR_MOST_RUNS": "3",
     "PREANNOTATION_ROOT": "s3://bucket/some/prefix",
     "AWS_ENDPOINT_URL": "http://all:1",
     "AWS_ENDPOINT_URL_S3": "http://s3:9000",
@@ -61,6 +67,7 @@ EVERY_VARIABLE = {
     "PREANNOTATION_READ_TIMEOUT": "60",
     "PREANNOTATION_SHORTEST_TIMEOUT": "30.5",
     "PREANNOTATION_FLUSH_SECONDS": "0.2",
+    "PREANNOTATION_MOST_ROWS_LOST": "0.25",
     "PREANNOTATION_SPARK_MASTER": "spark://m:7077",
     "PREANNOTATION_DRIVER_MEMORY": "900m",
     "PREANNOTATION_SPARK_CONFIG": "spark.a=1, spark.b = x=y",
@@ -95,6 +102,9 @@ def test_every_variable_is_read() -> None:
             dataset_pattern=r"^(\p{L}+)_",
             memory_limit="2.5GB",
         ),
+        watching=WatchingSettings(
+            sensor_seconds=300, sensor_listing_seconds=7200, still_seconds=0, sensor_most_runs=3
+        ),
         storage=StorageSettings(
             root="s3://bucket/some/prefix",
             endpoint_url="http://s3:9000",
@@ -126,6 +136,7 @@ def test_every_variable_is_read() -> None:
             shortest_timeout=30.5,
             flush_seconds=0.2,
         ),
+        publishing=PublishingSettings(most_rows_lost=0.25),
         spark=SparkSettings(
             master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}
         ),
@@ -293,7 +304,7 @@ def test_all_mistakes_are_told_at_once_in_one_line() -> None:
         "NUM_CTX is 'many'",
         "not an http(s) address",
         "SPARK_CONFIG",
-        "carries credentials",
+        "AWS_ENDPOINT_URL_S3 has a user name",
     ):
         assert part in message
     assert "hunter2" not in message
@@ -313,6 +324,28 @@ def test_all_mistakes_are_told_at_once_in_one_line() -> None:
         {"PREANNOTATION_DATABASE": "md:ocr?MotherDuck_Token=hunter2"},
         {"AWS_ENDPOINT_URL": "http://user:hunter2@s3:9000"},
         {"AWS_ENDPOINT_URL_S3": "http://user:hunter2@[s3"},
+        {"AWS_ENDPOINT_URL": "https://h/?k=hunter2"},
+        {"AWS_ENDPOINT_URL": "https://h/#hunter2"},
+        {"PREANNOTATION_ROOT": "s3://key:hunter2@bucket"},
+        {"PREANNOTATION_ROOT": "s3://key:hun/ter2@bucket/prefix"},
+        {"PREANNOTATION_ROOT": "s3://key:hunter2"},
+        {"PREANNOTATION_ROOT": "s3://bucket/prefix?secret=hunter2"},
+        {"PREANNOTATION_ROOT": "https://key:hunter2@minio/bucket"},
+        {"PREANNOTATION_SPARK_MASTER": "spark://u:hunter2@h:7077"},
+        {"PREANNOTATION_SPARK_MASTER": "spark://u:hun/ter2@h:7077"},
+        {"PREANNOTATION_SPARK_MASTER": "k8s://https://h:443?token=hunter2"},
+        {"PREANNOTATION_SPARK_CONFIG": "spark.hadoop.fs.s3a.secret.key=hunter2"},
+        {"PREANNOTATION_SPARK_CONFIG": '{"spark.ssl.keyPassword": "hunter2"}'},
+        {"PREANNOTATION_SPARK_CONFIG": "spark.jars.repositories=https://u:hunter2@h/m2"},
+        {"PREANNOTATION_DATABASE": "md:ocr?motherduck_token%3Dhunter2"},
+        {"PREANNOTATION_DATABASE": "md:ocr?x=hunter2"},
+        {"PREANNOTATION_DATABASE": "md:eyJhbGciOiJI.hunter2.x"},
+        {"PREANNOTATION_DATABASE": "postgres://u:hunter2@h/db"},
+        {"PREANNOTATION_DATABASE": "https://h/pages.duckdb?X-Amz-Signature=hunter2"},
+        {"PREANNOTATION_LABELS": "https://u:hunter2@h/labels.yaml"},
+        {"PREANNOTATION_LABELS": "https://h/labels.yaml?access_token=hunter2"},
+        {"PREANNOTATION_MODEL": "https://u:hunter2@h/model"},
+        {"AWS_REGION": "https://u:hunter2@h"},
     ],
 )
 def test_a_secret_in_an_address_is_refused_without_repeating_it(variables: dict[str, str]) -> None:
@@ -322,6 +355,27 @@ def test_a_secret_in_an_address_is_refused_without_repeating_it(variables: dict[
     assert raised.value.cure
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PREANNOTATION_ROOT": "s3://bucket/some/prefix"},
+        {"PREANNOTATION_ROOT": "file:///data/a@b#c"},
+        {"PREANNOTATION_ROOT": "/data/user@host?/lake"},
+        {"PREANNOTATION_SPARK_MASTER": "k8s://https://h:443"},
+        {"PREANNOTATION_SPARK_MASTER": "spark://h1:7077,h2:7077"},
+        {"PREANNOTATION_SPARK_MASTER": "local-cluster[2,1,1024]"},
+        {"PREANNOTATION_SPARK_CONFIG": "spark.kubernetes.authenticate.submission.oauthTokenFile=/run/t"},
+        {"PREANNOTATION_DATABASE": "md:"},
+        {"PREANNOTATION_DATABASE": "md:my_raw-ocr"},
+        {"PREANNOTATION_DATABASE": "/data/a@b.duckdb"},
+        {"AWS_ENDPOINT_URL": "https://minio:9000/path"},
+        {"PREANNOTATION_MODEL": "hf.co/someone/model@main"},
+    ],
+)
+def test_what_only_looks_a_little_like_a_secret_is_taken(variables: dict[str, str]) -> None:
+    read(**variables)
 
 
 def test_secrets_are_no_settings() -> None:

@@ -127,10 +127,16 @@ class Dataset:
         return self.root / LAYOUT.published_suggestions
 
     def page_rows(self) -> Iterator[Row]:
-        return iterate_rows(self.plain_store, LAYOUT.stage("pages", "v1"), 1)
+        return iterate_rows(self.plain_store, LAYOUT.stage("pages", "v1"), 1, PAGES)
 
     def publish(
-        self, rows: Sequence[Row], *, run_id: str = "run", store: ObjectStore | None = None, **changes: Any
+        self,
+        rows: Sequence[Row],
+        *,
+        run_id: str = "run",
+        store: ObjectStore | None = None,
+        most_rows_lost: float = 1.0,
+        **changes: Any,
     ) -> Publication:
         """Stages the rows in two parts and publishes them; pages of no row count as without spans."""
         keys = [f"argilla/work/{LAYOUT.dataset}/staged/{run_id}/{index}.parquet" for index in range(2)]
@@ -150,4 +156,4 @@ class Dataset:
             prompt_version="p", input_version="i", content_hash="", parquet_etag="", run_id=run_id,
             published_at=datetime.now(UTC),
         ).model_copy(update=changes)  # fmt: skip
-        return publish(store or self.store, LAYOUT, keys, self.pages, draft, RULES)
+        return publish(store or self.store, LAYOUT, keys, self.pages, draft, RULES, most_rows_lost)

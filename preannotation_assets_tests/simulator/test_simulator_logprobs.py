@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.simulator import HabitRates, SimulatorSettings
+from preannotation_assets.simulator import CharacterParts, HabitRates, SimulatorSettings
 from preannotation_assets.simulator.answer_text import AnswerToken
 from preannotation_assets.simulator.layout import bytewise
 from preannotation_assets.simulator.logprobs import LogprobScale, logprob_entries
@@ -81,3 +81,13 @@ def test_forced_tokens_score_very_low(talk: Any) -> None:
     assert entries[0]["token"].startswith("{")
     assert entries[0]["logprob"] < -2.5
     assert [len(entry["top_logprobs"]) for entry in entries] == [2] * len(entries)
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [(CharacterParts.REPLACED, "\N{REPLACEMENT CHARACTER}"), (CharacterParts.LEFT_OUT, "")],
+)
+def test_the_parts_of_a_character_may_be_listed_one_by_one(parts: CharacterParts, shown: str) -> None:
+    tokens = [AnswerToken(text, None) for text in ("x", *bytewise("é漢"), "y")]
+    entries: list[Any] = list(logprob_entries(tokens, 0, 0, LogprobScale(0, True, parts)))
+    assert [entry["token"] for entry in entries] == ["x", "é", shown, shown, "y"]

@@ -140,7 +140,7 @@ def publish_batch(store: ObjectStore, batch: Batch) -> Publication:
         input_version=batch.name, content_hash="", parquet_etag="", run_id=batch.name,
         published_at=datetime.now(UTC),
     )  # fmt: skip
-    return publish(store, LAYOUT, keys, SNAPSHOT, draft, RULES)
+    return publish(store, LAYOUT, keys, SNAPSHOT, draft, RULES, most_rows_lost=1.0)
 
 
 def _halt() -> None:

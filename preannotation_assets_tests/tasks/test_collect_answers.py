@@ -47,7 +47,9 @@ def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]])
     index = AnswerIndex.read(store, ANSWERS_FOLDER)
     known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
     answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
-    return CollectAnswers(StoreLocation(str(tmp_path)), CHUNKS, OUTPUTS_KEY, {1: requests}, answers, "now")
+    return CollectAnswers(
+        StoreLocation(str(tmp_path)), CHUNKS, OUTPUTS_KEY, {1: requests}, answers, {"port"}, "now"
+    )
 
 
 REQUESTS = [
@@ -133,3 +135,27 @@ def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store:
     with pytest.raises(StorageError, match="lacks"):
         collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "gone")], REQUESTS[1], REQUESTS[2]]))
     assert store.stat(OUTPUTS_KEY) is None
+
+
+def test_an_answer_that_fits_no_label_is_a_failure_and_told_whatever_it_was_taken_for(
+    tmp_path: Path, store: ObjectStore
+) -> None:
+    rows = [
+        _answer("a", answer='{"spans":[{"label":"port","text":"Hull"}]}', prompt_tokens=5),
+        _answer("left", answer='{"spans":[{"harbour":"Hull"},{"port":"Hull"}]}'),
+        _answer("right", answer='{"spans":[]}'),
+    ]
+    for row in rows:
+        row["answered_at"] = 9
+    write_table(store, f"{ANSWERS_FOLDER}/run/2.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
+    part = collect_answers(_task(tmp_path, store, REQUESTS))
+    collected = read_table(store, OUTPUTS_KEY).to_pylist()
+    assert [(row["status"], row["reason"]) for row in collected] == [
+        ("failed", "invalid_answer"),
+        ("answered", None),
+        ("answered", None),
+        ("failed", "invalid_answer"),
+    ]
+    assert (part.answered, part.failed, part.empty) == (2, 2, 1)
+    assert part.unfit == {"a": 9}
+    assert part.counted == []

@@ -2,19 +2,22 @@ import hashlib
 import json
 import math
 import pickle
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS, span_id
+from preannotation_assets.extraction.argilla_rules import MOST_SPANS
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.values import OnInvalid, ValueRule
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
+from preannotation_assets.publishing.verification import verify_rows
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
 
 TEXTS = ["🚢 The Marie-Louise left Hull.\r\n", "Nothing.", "", "Hansa IV", "Kiel, Kiel", "not asked"]
@@ -35,12 +38,14 @@ def output(page: int, spans: list[dict[str, str]] | None, **changes: Any) -> dic
     return row | changes
 
 
-def ground(folder: Path, outputs: list[dict[str, Any]]) -> tuple[GroundedPart, ObjectStore]:
+def ground(
+    folder: Path, outputs: list[dict[str, Any]], texts: Sequence[str] = TEXTS
+) -> tuple[GroundedPart, ObjectStore]:
     location = StoreLocation(str(folder))
     store = open_store(location)
     pages = [
         {"doc_id": "doc", "page_num": number, "text": text, "text_sha256": text_sha256(text)}
-        for number, text in enumerate(TEXTS)
+        for number, text in enumerate(texts)
     ]
     write_table(store, "pages.parquet", pa.Table.from_pylist(pages, schema=PAGES))
     write_table(store, "outputs.parquet", pa.Table.from_pylist(outputs, schema=RAW_MODEL_OUTPUTS))
@@ -77,6 +82,65 @@ def test_every_page_is_in_exactly_one_state(tmp_path: Path, outputs: list[dict[s
     assert (part.rows, part.spans_by_label) == (2, {"vessel_name": 1, "port": 1})
     assert part.outcomes == {"kept": 2, "not_found": 1}
     assert part.page_answers == {"marked": 1, "empty": 1, "not_asked": 1}
+
+
+def test_a_page_with_more_spans_than_argilla_takes_fails_and_no_other(tmp_path: Path) -> None:
+    crowded, full = "Kiel\n" * (MOST_SPANS + 1), "Kiel\n" * MOST_SPANS
+    texts = ["Hull", crowded, full]
+    rows = [
+        output(page, [{"vessel_name": "Kiel"}] * text.count("Kiel"), end=len(text))
+        for page, text in enumerate(texts)
+    ]
+    rows[0] = output(0, [{"port": "Hull"}], end=4)
+    part, store = ground(tmp_path, rows, texts)
+    assert [(page.page_num, page.reason) for page in part.failed_pages] == [(1, "too_many_spans")]
+    assert (part.pages_with_spans, part.rows) == (2, MOST_SPANS + 1)
+    assert part.page_answers == {"marked": 2}
+    assert part.outcomes == {"kept": MOST_SPANS + 1}
+    published = read_table(store, "suggestions.parquet")
+    assert set(published["page_num"].to_pylist()) == {0, 2}
+    pages = read_table(store, "pages.parquet").to_pylist()
+    report = verify_rows(published.to_pylist(), iter(pages), ("vessel_name", "port"), overlaps_allowed=False)
+    assert report.passed
+
+
+words = st.sampled_from(["Kiel", "Hull ", "\n", "Hansa IV", "🚢", "e\u0301", "1O", "l0 ", "K", "ie"])
+quotes = st.lists(
+    st.tuples(
+        st.sampled_from(["vessel_name", "port", "harbour", ""]), st.lists(words, max_size=3).map("".join)
+    ),
+    max_size=12,
+)
+logprobs = st.floats(width=32)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.lists(words, max_size=12).map("".join), quotes, logprobs), min_size=1, max_size=4)
+)
+def test_whatever_is_answered_about_a_page_it_keeps_no_other_back(
+    tmp_path: Path, pages: list[tuple[str, list[tuple[str, str]], float]]
+) -> None:
+    texts = [text for text, _, _ in pages]
+    rows = []
+    for number, (text, quotes, logprob) in enumerate(pages):
+        row = output(0, [{label: quote} for label, quote in quotes])
+        tokens = [1] * len(row["answer"])
+        rows.append(
+            row
+            | {"page_num": number, "end": len(text), "token_lengths": tokens}
+            | {"token_logprobs": [logprob] * len(tokens)}
+        )
+    part, store = ground(tmp_path, rows, texts)
+    assert part.failed_pages == []
+    report = verify_rows(
+        read_table(store, "suggestions.parquet").to_pylist(),
+        iter(read_table(store, "pages.parquet").to_pylist()),
+        ("vessel_name", "port"),
+        overlaps_allowed=False,
+    )
+    assert report.summary() == ""
+    assert report.rows == part.rows
 
 
 def test_a_page_of_rejected_quotes_is_not_one_with_an_empty_answer(

@@ -42,7 +42,7 @@ def test_pages_fill_parts_in_order(store: ObjectStore, count: int, parts: list[i
     snapshot = write(store, *(page(number, f"text {number}") for number in range(count)))
     assert snapshot.part_rows == parts
     assert snapshot.pages == count
-    rows = list(iterate_rows(store, "snap", len(parts)))
+    rows = list(iterate_rows(store, "snap", len(parts), PAGES))
     assert [(row["page_num"], row["text"]) for row in rows] == [(n, f"text {n}") for n in range(count)]
     assert len(list(store.list("snap/"))) == len(parts)
 

@@ -139,3 +139,45 @@ def test_what_cannot_be_kept_is_counted_and_memory_bounded(
 
 def _plain(report: PermitReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in PermitReport.__slots__}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt_tokens": 2**31},
+        {"latency_seconds": "long"},
+        {"request_key": None},
+        {"reason": "half of a pair \ud83d"},
+        {"started_at": float("inf")},
+        {"started_at": 1e300},
+    ],
+)
+def test_a_row_that_no_column_can_hold_is_dropped_and_counted_and_the_others_are_written(
+    tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    with RequestLog(open_store(StoreLocation(str(tmp_path))), FOLDER, "run-1", 60.0) as log:
+        for number, changes in enumerate(({}, odd, {})):
+            log.observe("http://x", PermitReport(**{**_plain(REPORT), "attempt": number, **changes}))
+    assert not log._writer.is_alive()
+    assert [row["attempt"] for row in _rows(tmp_path)] == [0, 2]
+    assert log.dropped == 1
+
+
+class _FullDisk(_Unwilling):
+    """A store for which there is no room on the disk for some time."""
+
+    def upload(self, key: str, path: Path) -> Any:
+        if not self.willing.is_set():
+            self.refusals += 1
+            raise OSError(28, "No space left on device")
+        return self.store.upload(key, path)
+
+
+def test_a_full_disk_does_not_end_the_log(tmp_path: Path) -> None:
+    store: Any = _FullDisk(open_store(StoreLocation(str(tmp_path))))
+    with RequestLog(store, FOLDER, "run-1", interval_seconds=0.02) as log:
+        log.observe("http://x", REPORT)
+        _wait_for(lambda: store.refusals > 1)
+        store.willing.set()
+    assert log.dropped == 0
+    assert len(_rows(tmp_path)) == 1

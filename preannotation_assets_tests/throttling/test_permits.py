@@ -16,6 +16,7 @@ from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_listener import MOST_STRANGERS
 from preannotation_assets.throttling.permit_messages import (
     FailureSignal,
     PermitAddress,
@@ -68,8 +69,8 @@ def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
                 most = max(most, now)
                 await asyncio.sleep(0.001)
                 now -= 1
-                await line.release()
-                await line.report(OK)
+                line.release()
+                line.report(OK)
                 done += 1
 
     async def main(address: PermitAddress) -> None:
@@ -116,8 +117,8 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
         async def acquire() -> str:
             async with PermitClient(server.address) as line:
                 endpoint = (await asyncio.wait_for(line.acquire(), 10)).endpoint
-                await line.release()
-                await line.report(OK)
+                line.release()
+                line.report(OK)
                 return endpoint
 
         assert asyncio.run(acquire()) == ENDPOINT
@@ -172,7 +173,11 @@ def test_without_the_secret_there_is_no_permit(secret: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\xfe\n", b"null\n", b"{" * 70_000 + b"\n", b"{"]
+    "sent",
+    [
+        *(b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\xfe\n", b"null\n", b"{" * 70_000 + b"\n", b"{"),
+        *(b"[" * 60_000 + b"\n", b'{"secret": ' + b"[" * 200 + b"\n"),
+    ],
 )
 def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
     sent: bytes, caplog: pytest.LogCaptureFixture
@@ -215,9 +220,51 @@ def test_a_report_of_an_unknown_outcome_is_hung_up_on_and_counts_nothing() -> No
             writer.close()
 
     with PermitServer([ENDPOINT], LIMITS) as server:
-        assert asyncio.run(report(server.address)) == encode_line({"endpoint": ENDPOINT, "warm_up": False})
+        assert asyncio.run(report(server.address)) == encode_line({"known": True}) + encode_line(
+            {"endpoint": ENDPOINT, "warm_up": False}
+        )
         progress = server.progress()
         assert (progress.answered, progress.failed, progress.endpoints[ENDPOINT].in_flight) == (0, 0, 0)
+
+
+def test_a_task_that_knows_the_secret_may_say_nonsense_and_only_its_own_connection_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def talk(address: PermitAddress) -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(encode_line({"secret": address.secret}) + b"[" * 60_000 + b"\n")
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(talk(server.address)) == encode_line({"known": True})
+    assert not caplog.records
+
+
+def test_strangers_are_few_and_the_one_that_waits_longest_makes_room() -> None:
+    async def main(address: PermitAddress) -> int:
+        crowd = [
+            await asyncio.open_connection(address.host, address.port) for _ in range(MOST_STRANGERS + 40)
+        ]
+        async with PermitClient(address) as line:
+            assert (await asyncio.wait_for(line.acquire(), 10)).endpoint == ENDPOINT
+        hung_up_on = [reader for reader, _ in crowd[:41]]
+        assert [await asyncio.wait_for(_rest(reader), 10) for reader in hung_up_on] == [b""] * 41
+        still_there = sum(not reader.at_eof() for reader, _ in crowd)
+        for _, writer in crowd:
+            writer.close()
+        return still_there
+
+    async def _rest(reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(main(server.address)) == MOST_STRANGERS - 1
 
 
 def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
@@ -234,7 +281,8 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
         async with PermitClient(server.address) as line:
             await line.acquire()
             asyncio.get_running_loop().call_later(0.05, server.__exit__, None, None, None)
-            await asyncio.wait_for(line.while_held(asyncio.create_task(request())), 10)
+            with line.held():
+                await asyncio.wait_for(request(), 10)
 
     server = PermitServer([ENDPOINT], LIMITS)
     server.__enter__()
@@ -242,6 +290,51 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
         asyncio.run(ask(server))
     assert cancelled == [True]
     with pytest.raises(RunStoppedError, match="is the driver still there"):
+        asyncio.run(ask(server))
+
+
+def test_a_task_that_is_cancelled_itself_is_not_told_that_the_driver_is_gone() -> None:
+    async def ask(server: PermitServer, asked: asyncio.Event) -> None:
+        async with PermitClient(server.address) as line:
+            await line.acquire()
+            with line.held():
+                asked.set()
+                await asyncio.Event().wait()
+
+    async def main(server: PermitServer) -> None:
+        asked = asyncio.Event()
+        asking = asyncio.create_task(ask(server, asked))
+        await asyncio.wait_for(asked.wait(), 10)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asking, 10)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        asyncio.run(main(server))
+        _until(lambda: _in_flight(server) == 0)
+
+
+def test_the_last_report_of_a_task_arrives_though_nothing_follows_it() -> None:
+    async def ask(address: PermitAddress) -> None:
+        async with PermitClient(address) as line:
+            await line.acquire()
+            line.release()
+            line.report(OK)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        asyncio.run(ask(server.address))
+        _until(lambda: server.progress().answered == 1)
+
+
+def test_a_report_does_not_wait_for_the_next_permit() -> None:
+    async def ask(server: PermitServer) -> None:
+        async with PermitClient(server.address) as line:
+            await line.acquire()
+            line.release()
+            line.report(OK)
+            await asyncio.to_thread(_until, lambda: server.progress().answered == 1)
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(ask(server))
 
 
@@ -253,7 +346,7 @@ def test_trouble_is_known_before_the_permit_goes_to_the_next() -> None:
             while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             began = time.monotonic()
-            await line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
+            line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
             await asyncio.wait_for(next_one, 10)
             return time.monotonic() - began
 
@@ -267,7 +360,7 @@ def test_waiting_costs_no_time() -> None:
     async def ask(server: PermitServer) -> None:
         async with PermitClient(server.address) as line, PermitClient(server.address) as other:
             await line.acquire()
-            await line.release(failure_signal=FailureSignal(retry_after=30.0))
+            line.release(failure_signal=FailureSignal(retry_after=30.0))
             waiting = asyncio.create_task(other.acquire())
             while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)

@@ -19,8 +19,8 @@ from preannotation_assets.trying.terminal import (
     padded,
     show,
     view_for,
-    visible,
 )
+from preannotation_assets.visible_text import visible
 
 LABELS = ["vessel name", "port", "<evil>\x1b[2J", "日付"]
 COLOURS = dict(zip(LABELS, ("#f5a3a3", "#a3f5bb", "#102030", "#d2a3f5"), strict=True))
@@ -193,18 +193,6 @@ def test_a_line_is_as_long_as_it_is() -> None:
     line = "[bold]word[/bold] :smile: 12 " * 40
     assert written(IN_A_FILE, line) == f"{line}\n"
     assert OWN_CODE.sub("", written(ON_SCREEN, line)) == f"{line}\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("\x1b]0;title\x07", "␛]0;title␇"), ("a\r\nb", "a␍\nb"), ("\t", "    "), ("\x7f\0", "␡␀"),
-        ("\x9b31m", "<U+009B>31m"), ("\u202eabc", "<U+202E>abc"), ("\ud800", "<U+D800>"),
-        ("👨‍👩‍👧 é 船", "👨‍👩‍👧 é 船"),
-    ],
-)  # fmt: skip
-def test_what_a_terminal_would_obey_is_shown(text: str, shown: str) -> None:
-    assert visible(text) == shown
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30), st.integers(1, 20))

@@ -34,10 +34,10 @@ from preannotation_assets.defs.assets.common import (
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
-from preannotation_assets.extraction.empty_answers import page_doubts
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
@@ -49,7 +49,9 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
 
@@ -77,16 +79,27 @@ class _Inputs:
             tuple(SuggestionsManifest.model_fields),
             self.pages.model_dump_json(),
             self.outputs.model_dump_json(),
-            self.scheme.label_names,
-            self.scheme.overlaps,
-            self.scheme.value_rules,
+            self._scheme,
         )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return _hash(parts)
+
+    @property
+    def scheme_version(self) -> str:
+        """Changes when the label scheme would make other rows of the same answers."""
+        return _hash(self._scheme)
+
+    @property
+    def _scheme(self) -> tuple[object, ...]:
+        return self.scheme.label_names, self.scheme.overlaps, self.scheme.value_rules
 
     @property
     def folder(self) -> str:
         """Where the parts are staged, out of the loader's sight."""
         return self.layout.stage("suggestions", self.version)
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 @asset(
@@ -97,20 +110,24 @@ class _Inputs:
     deps=[raw_model_outputs],
     code_version=_CODE,
     metadata=column_schema(SUGGESTIONS),
+    # Nothing: without it Dagster takes anything.
+    config_schema={},
 )
 def suggestions(
     context: AssetExecutionContext,
     storage: StorageResource,
     spark: SparkResource,
     label_scheme: LabelSchemeResource,
+    publishing: PublishingResource,
 ) -> MaterializeResult[None]:
     """The published spans: every quote at its exact place on the page, or left out with a reason.
 
     Every row is checked against its page before anything is published; then one Parquet file is replaced
-    as a whole, and its manifest after it.
+    as a whole, and its manifest after it. A publication that takes away more of the rows before than the
+    resource allows, of pages that were asked the same, is not made.
     """
     began = time.monotonic()
-    store = storage.open()
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     outputs = require_manifest(
         store,
@@ -125,7 +142,7 @@ def suggestions(
     if publication is None:
         parts = _ground(inputs, storage, spark)
         fetched = sum((part.fetched for part in parts), fetched)
-        publication = _publish(store, inputs, parts, context.run.run_id)
+        publication = _publish(store, inputs, parts, context.run.run_id, publishing.most_rows_lost)
         sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(
@@ -133,7 +150,7 @@ def suggestions(
         f"{len(manifest.failed_pages)} pages failed, "
         + ("published" if publication.changed else "unchanged since the last publication")
     )
-    for doubt in page_doubts(manifest.pages_by_answer):
+    for doubt in doubts(manifest):
         context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
@@ -171,7 +188,13 @@ def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> 
     return run_tasks(spark.spark_session, tasks, ground_answers)
 
 
-def _publish(store: ObjectStore, inputs: _Inputs, parts: Sequence[GroundedPart], run_id: str) -> Publication:
+def _publish(
+    store: ObjectStore,
+    inputs: _Inputs,
+    parts: Sequence[GroundedPart],
+    run_id: str,
+    most_rows_lost: float,
+) -> Publication:
     without_spans = [page for part in parts for page in part.pages_without_spans]
     failed = [page for part in parts for page in part.failed_pages]
     with_spans = sum(part.pages_with_spans for part in parts)
@@ -183,6 +206,7 @@ def _publish(store: ObjectStore, inputs: _Inputs, parts: Sequence[GroundedPart],
         inputs.pages,
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),
+        most_rows_lost,
     )
 
 
@@ -213,7 +237,9 @@ def _draft(
         model_version=inputs.outputs.model_version,
         prompt_version=inputs.outputs.prompt_version,
         model_notes=inputs.outputs.model_notes,
+        scheme_version=inputs.scheme_version,
         input_version=inputs.version,
+        source_fingerprint=inputs.pages.source_fingerprint,
         content_hash="",
         parquet_etag="",
         run_id=run_id,
@@ -251,6 +277,7 @@ def _metadata(
             "groundings_by_match": manifest.groundings_by_match,
             "values_by_verdict": manifest.values_by_verdict,
             "confidences_by_source": manifest.confidences_by_source,
+            "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
             "model": manifest.model,
             "model_version": manifest.model_version,
             **fetched_metadata(fetched + store.fetched),
@@ -269,7 +296,14 @@ def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
     has_rows = store.stat(first) is not None
     table = read_table(store, first, _PREVIEW_COLUMNS) if has_rows else pa.table({})
     rows = table.slice(0, _PREVIEW_ROWS).to_pylist()
-    records = [TableRecord(row | {"confidence": _rounded(row["confidence"])}) for row in rows]
+    records = [
+        TableRecord(
+            row
+            | {name: shown_id(row[name]) for name in ("doc_id", "label")}
+            | {"confidence": _rounded(row["confidence"])}
+        )
+        for row in rows
+    ]
     return MetadataValue.table(records, TableSchema([TableColumn(name) for name in _PREVIEW_COLUMNS]))
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from preannotation_assets.errors import EndpointError, InferenceError, ModelError
-from preannotation_assets.model_servers.outcomes import Outcome, Reason, Refused, Stop, TooLong
+from preannotation_assets.model_servers.json_values import as_json
+from preannotation_assets.model_servers.outcomes import Outcome, Reason, Refused, Stop, TooLong, Unavailable
 from preannotation_assets.model_servers.statuses import (
     BAD_REQUEST,
     NOT_FOUND,
@@ -16,11 +17,14 @@ from preannotation_assets.model_servers.statuses import (
     login_error,
 )
 
-__all__ = ["judge_error"]
+__all__ = ["judge_error", "judge_error_line"]
 
-# llama-server's code, the words of Ollama before 0.25, and those for MLX models.
+# llama-server's code, the words of Ollama 0.12.6 to 0.24, those for MLX models, and those of its own check.
 _TOO_LONG: Final = re.compile(
-    r"exceed_context_size|input length.* exceeds the (model's maximum )?context length", re.IGNORECASE
+    r"exceed_context_size"
+    r"|input length\b.{0,40} exceeds the (model's maximum )?context length"
+    r"|prompt is longer than the context length",
+    re.IGNORECASE,
 )
 # What a 400 says when every request would get it: schema, model, or a setting all requests share.
 _WRONG_FOR_ALL: Final = re.compile("schema|grammar|think|keep_alive|invalid model|option", re.IGNORECASE)
@@ -37,6 +41,13 @@ def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, st
     if status >= BAD_REQUEST and not is_wrong_for_all(status) and error and not _WRONG_FOR_ALL.search(error):
         return Refused()
     return Stop(_refusal(endpoint, model, status, error))
+
+
+def judge_error_line(error: object) -> Outcome:
+    """What an ``error`` as a line of a stream under status 200 means."""
+    if _TOO_LONG.search(error if isinstance(error, str) else as_json(error)):
+        return TooLong(Reason.CONTEXT_EXCEEDED)
+    return Unavailable(Reason.SERVER_ERROR)
 
 
 def _refusal(endpoint: str, model: str, status: int, error: str | None) -> InferenceError:

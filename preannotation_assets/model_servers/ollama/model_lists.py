@@ -1,5 +1,6 @@
 """Ollama's lists of models, ``/api/tags`` and ``/api/ps``: whose entry is whose, and what it tells. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,6 +10,7 @@ __all__ = ["canonical_name", "find_model", "loaded_context", "read_digest", "tra
 _REGISTRY: Final = "registry.ollama.ai"
 _NAMESPACE: Final = "library"
 _TAG: Final = "latest"
+_DIGEST: Final = re.compile(r"(?:sha256:)?([0-9A-Fa-f]{8,128})")
 
 
 def find_model(payload: Mapping[str, object], model: str) -> Mapping[str, object] | None:
@@ -25,9 +27,13 @@ def find_model(payload: Mapping[str, object], model: str) -> Mapping[str, object
 
 
 def read_digest(entry: Mapping[str, object]) -> str:
-    """The digest in a model's entry, in hexadecimal; empty where it has none."""
+    """The digest in a model's entry, in hexadecimal; empty where it has none.
+
+    Answers are kept under it, and logs and metadata show it: what is no digest is not one.
+    """
     digest = entry.get("digest")
-    return digest.removeprefix("sha256:") if isinstance(digest, str) else ""
+    found = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
+    return found[1] if found else ""
 
 
 def trained_context(entry: Mapping[str, object]) -> int | None:

@@ -1,6 +1,5 @@
 """Ollama as a kind of model server."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from typing import Final, Self
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
 from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
-from preannotation_assets.model_servers.ollama.errors import judge_error
+from preannotation_assets.model_servers.json_values import load_object
+from preannotation_assets.model_servers.ollama.errors import judge_error, judge_error_line
 from preannotation_assets.model_servers.ollama.model_lists import (
     find_model,
     loaded_context,
@@ -22,6 +22,7 @@ from preannotation_assets.model_servers.ollama.wire import (
     message_content,
     parse_reply,
     preload_body,
+    probe_body,
     warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import (
@@ -34,10 +35,13 @@ from preannotation_assets.model_servers.outcomes import (
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
+from preannotation_assets.visible_text import visible_line
 
 __all__ = ["OllamaServer"]
 
 _OLDEST: Final = (0, 12, 6)
+_LONGEST_VERSION: Final = 40
+_NUMBERS: Final = re.compile(r"[0-9]{1,9}")
 _OK: Final = 200
 _JSON: Final = "application/json"
 _NDJSON: Final = "application/x-ndjson"
@@ -49,6 +53,7 @@ class OllamaServer:
 
     keep_alive: str = "30m"
     kind: str = "Ollama"
+    provider: str = "ollama"
     cure: str = "start Ollama there, or set OLLAMA_HOST"
     warms_each_slot: bool = True
 
@@ -56,9 +61,13 @@ class OllamaServer:
         """Ollama's command that fetches a model."""
         return f"run ollama pull {model} on each"
 
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those of Cloudflare Access: Ollama itself has no login."""
-        return access_headers(environment)
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """Those of Cloudflare Access: Ollama itself has no login.
+
+        Raises:
+            SettingsError: one of them has characters that no header can carry.
+        """
+        return access_headers(endpoint, environment)
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
@@ -76,12 +85,12 @@ class OllamaServer:
             return judge_error(exchange.endpoint, model, exchange.status, headers, exchange.content)
         if exchange.content_type == _NDJSON:
             return _judge_stream(exchange.content)
-        payload = _load_object(exchange.content)
+        payload = load_object(exchange.content)
         return judge_reply(parse_reply(payload) if payload is not None else None)
 
     def stream_delta(self, line: bytes) -> str:
         """The content of the message in a line of NDJSON."""
-        return message_content(_load_object(line) or {}) or ""
+        return message_content(load_object(line) or {}) or ""
 
     def check_model_name(self, model: str) -> None:
         """Refuses names that Ollama would send to its own cloud.
@@ -122,28 +131,30 @@ class OllamaServer:
 
     def read_digest(self, exchange: Exchange, model: str) -> str | None:
         """The digest that the endpoint has for the model by now; None where it does not say."""
-        payload = _load_object(exchange.content) if exchange.status == _OK else None
+        payload = load_object(exchange.content) if exchange.status == _OK else None
         entry = find_model(payload, model) if payload else None
-        return read_digest(entry) if entry else None
+        return (read_digest(entry) or None) if entry else None
 
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request without messages, which loads the model with the options of the run."""
         return HttpRequest("POST", "/api/chat", preload_body(template, self.keep_alive))
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+    def loaded_request(self) -> HttpRequest | None:
+        """The list of loaded models."""
+        return HttpRequest("GET", "/api/ps")
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
         """Makes sure that the model was loaded with the context that was asked for.
 
         Raises:
-            EndpointError: the endpoint cannot be reached.
             SettingsError: Ollama has cut the context, as ``/api/ps`` says.
         """
-        exchange = fetch(HttpRequest("GET", "/api/ps"))
-        payload = _load_object(exchange.content) if exchange.status == _OK else None
+        payload = load_object(exchange.content) if exchange.status == _OK else None
         served = loaded_context(payload, template.model, template.digest) if payload else None
         if served is not None and served < template.options.context_tokens:
             raise SettingsError(
-                f"num_ctx is {template.options.context_tokens}, but {endpoint} has loaded {template.model}"
-                f" with a context of {served} tokens",
+                f"num_ctx is {template.options.context_tokens}, but {exchange.endpoint} has loaded"
+                f" {template.model} with a context of {served} tokens",
                 f"set PREANNOTATION_NUM_CTX={served} or lower",
             )
 
@@ -155,6 +166,10 @@ class OllamaServer:
         """
         body = warm_up_body(template, self.keep_alive)
         return HttpRequest("POST", "/api/chat", body) if body else None
+
+    def probe_request(self, template: RequestTemplate) -> HttpRequest:
+        """The same request as about a page, without one and for a single token."""
+        return HttpRequest("POST", "/api/chat", probe_body(template, self.keep_alive))
 
     def load_request(self) -> HttpRequest | None:
         """None: each answer tells what it waited."""
@@ -173,14 +188,15 @@ class OllamaServer:
         version = self._require_object(fetch(HttpRequest("GET", path)), path).get("version")
         if not isinstance(version, str):
             raise EndpointError(f"{endpoint} does not say which Ollama it is", "is it an Ollama server?")
-        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        shown = visible_line(version, _LONGEST_VERSION)
+        numbers = tuple(int(number) for number in _NUMBERS.findall(shown)[:3])
         # A build from source calls itself 0.0.0.
         if numbers != (0, 0, 0) and numbers < _OLDEST:
             raise EndpointError(
-                f"{endpoint} runs Ollama {version[:40]}, which cuts prompts that are too long without a word",
+                f"{endpoint} runs Ollama {shown}, which cuts prompts that are too long without a word",
                 f"update it to {'.'.join(map(str, _OLDEST))} or later",
             )
-        return version
+        return shown
 
     def _require_object(self, exchange: Exchange, path: str) -> dict[str, object]:
         endpoint = exchange.endpoint
@@ -191,7 +207,7 @@ class OllamaServer:
             raise EndpointError(
                 f"{endpoint} answers {path} with status {exchange.status}", _cure_of_address(endpoint)
             )
-        payload = _load_object(exchange.content)
+        payload = load_object(exchange.content)
         if payload is None:
             raise EndpointError(
                 f"{endpoint}{path} does not answer with a JSON object", "is it an Ollama server?"
@@ -212,7 +228,7 @@ def _cloud_error(model: str) -> ModelError:
 
 
 def _checked_digest(digest: str, endpoint: str, model: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9:._-]{8,100}", digest):
+    if not digest:
         raise ModelError(
             f"{endpoint} gives no digest for {model}", "the answers could not be attributed to a model"
         )
@@ -223,16 +239,10 @@ def _judge_stream(content: bytes) -> Outcome:
     """Reads NDJSON; an error of the runner arrives as a last line under status 200."""
     objects: list[dict[str, object]] = []
     for line in content.splitlines():
-        payload = _load_object(line)
-        if payload is None or "error" in payload:
+        payload = load_object(line)
+        if payload is None:
             return Unavailable(Reason.SERVER_ERROR)
+        if "error" in payload:
+            return judge_error_line(payload["error"])
         objects.append(payload)
     return judge_reply(parse_reply(join_stream(objects)))
-
-
-def _load_object(content: bytes) -> dict[str, object] | None:
-    try:
-        payload = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return payload if isinstance(payload, dict) else None

@@ -3,20 +3,33 @@
 Field names and semantics follow Ollama's ``api/types.go`` and ``server/routes.go``, version 0.33.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.extraction.prompt import Message
+from preannotation_assets.model_servers.json_values import (
+    as_count,
+    as_seconds,
+    as_text,
+    without_surrogates,
+)
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.model_servers.token_scores import read_token_scores
 
-__all__ = ["chat_body", "join_stream", "message_content", "parse_reply", "preload_body", "warm_up_body"]
+__all__ = [
+    "chat_body",
+    "join_stream",
+    "message_content",
+    "parse_reply",
+    "preload_body",
+    "probe_body",
+    "warm_up_body",
+]
 
 _NANOSECONDS: Final = 1e9
-_MOST_TOKENS: Final = 2**31 - 1
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+# With one of these an answer has come to its end.
+_ENDS: Final = frozenset({"stop", "length"})
 
 
 def chat_body(
@@ -66,29 +79,37 @@ def warm_up_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
     messages = template.prompt.constant_messages
     if not messages or messages[-1].role != "assistant":
         return None
+    return {**probe_body(template, keep_alive), "messages": _message_objects(messages)}
+
+
+def probe_body(template: RequestTemplate, keep_alive: str) -> dict[str, object]:
+    """The body of a request about an empty page, which writes one token."""
     body = chat_body(template, "", keep_alive, stream=False)
-    options = {**_options(template.options), "num_predict": 1}
-    return {**body, "messages": _message_objects(messages), "options": options, "logprobs": False}
+    return {**body, "options": {**_options(template.options), "num_predict": 1}, "logprobs": False}
 
 
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
-    """Reads a reply's JSON object; None where it is not one of Ollama's chat replies."""
-    content = message_content(payload)
-    if content is None or not isinstance(payload.get("done"), bool):
+    """Reads a reply's JSON object; None where it is not one of Ollama's chat replies.
+
+    A reply that says why it ended has ended: of models that run on MLX ``done`` may be missing or false
+    beside the reason, and the answer is whole all the same.
+    """
+    content, reason = message_content(payload), as_text(payload.get("done_reason"))
+    if content is None or not (isinstance(payload.get("done"), bool) or reason in _ENDS):
         return None
-    content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content)
-    reason = payload.get("done_reason")
+    content = without_surrogates(content)
+    done = payload.get("done") is True or reason in _ENDS
     lengths, logprobs = read_token_scores(payload.get("logprobs"), content)
     return ChatReply(
         content=content,
-        done=payload["done"] is True,
-        done_reason=reason if isinstance(reason, str) else None,
-        prompt_tokens=_tokens(payload.get("prompt_eval_count")),
-        answer_tokens=_answer_tokens(payload),
-        total_seconds=_seconds(payload.get("total_duration")),
-        load_seconds=_seconds(payload.get("load_duration")),
-        prompt_seconds=_seconds(payload.get("prompt_eval_duration")),
-        answer_seconds=_seconds(payload.get("eval_duration")),
+        done=done,
+        done_reason=reason,
+        prompt_tokens=as_count(payload.get("prompt_eval_count")),
+        answer_tokens=_answer_tokens(payload, done),
+        total_seconds=_seconds(payload, "total_duration"),
+        load_seconds=_seconds(payload, "load_duration"),
+        prompt_seconds=_seconds(payload, "prompt_eval_duration"),
+        answer_seconds=_seconds(payload, "eval_duration"),
         queue_seconds=_queue_seconds(payload),
         token_lengths=lengths,
         token_logprobs=logprobs,
@@ -98,8 +119,7 @@ def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:
 def message_content(payload: Mapping[str, object]) -> str | None:
     """What the assistant says in a reply or a piece of one; None where it is none of Ollama's."""
     message = payload.get("message")
-    content = message.get("content", "") if isinstance(message, Mapping) else None
-    return content if isinstance(content, str) else None
+    return as_text(message.get("content", "")) if isinstance(message, Mapping) else None
 
 
 def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
@@ -123,15 +143,15 @@ def join_stream(lines: Iterable[Mapping[str, object]]) -> dict[str, object]:
     return joined | ({"logprobs": logprobs} if logprobs else {})
 
 
-def _answer_tokens(payload: Mapping[str, object]) -> int | None:
+def _answer_tokens(payload: Mapping[str, object], done: bool) -> int | None:
     """The server's count; of an answer that it broke off it gives none, but the tokens' probabilities.
 
     After 31 equal tokens Ollama ends an answer so (``llm/llama_server.go``, "token repeat limit").
     """
     scores = payload.get("logprobs")
-    if payload["done"] is False and isinstance(scores, list) and scores:
+    if not done and isinstance(scores, list) and scores:
         return len(scores)
-    return _tokens(payload.get("eval_count"))
+    return as_count(payload.get("eval_count"))
 
 
 def _options(options: ModelOptions) -> dict[str, object]:
@@ -147,19 +167,8 @@ def _message_objects(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def _tokens(value: object) -> int | None:
-    """A count; None also where it is more than a column of counts (int32) can hold."""
-    count = _count(value)
-    return None if count is None or count > _MOST_TOKENS else count
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _seconds(value: object) -> float | None:
-    count = _count(value)
-    return None if count is None else count / _NANOSECONDS
+def _seconds(payload: Mapping[str, object], name: str) -> float | None:
+    return as_seconds(payload.get(name), _NANOSECONDS)
 
 
 def _queue_seconds(payload: Mapping[str, object]) -> float | None:
@@ -167,8 +176,8 @@ def _queue_seconds(payload: Mapping[str, object]) -> float | None:
 
     Durations of zero are left out of a reply, so a missing one counts as zero.
     """
-    total = _seconds(payload.get("total_duration"))
+    total = _seconds(payload, "total_duration")
     if total is None:
         return None
     parts = ("load_duration", "prompt_eval_duration", "eval_duration")
-    return max(0.0, total - sum(_seconds(payload.get(part)) or 0.0 for part in parts))
+    return max(0.0, total - sum(_seconds(payload, part) or 0.0 for part in parts))

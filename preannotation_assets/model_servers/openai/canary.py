@@ -12,8 +12,8 @@ from typing import Final
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError
 from preannotation_assets.extraction.prompt import Message
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.json_values import as_name, load_object
 from preannotation_assets.model_servers.openai.errors import judge_error
-from preannotation_assets.model_servers.openai.json_values import as_name, load_object
 from preannotation_assets.model_servers.openai.replies import parse_reply, thought_instead
 from preannotation_assets.model_servers.openai.requests import completion_body
 from preannotation_assets.model_servers.openai.variant import SchemaForm, Software, Variant

@@ -1,12 +1,12 @@
 """What the error replies of OpenAI-compatible servers mean. Pure."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from preannotation_assets.errors import EndpointError, InferenceError, ModelError
-from preannotation_assets.model_servers.openai.json_values import as_mapping, load_object
+from preannotation_assets.model_servers.addresses import KEY_VARIABLE
+from preannotation_assets.model_servers.json_values import as_json, as_mapping, load_object
 from preannotation_assets.model_servers.outcomes import Outcome, Reason, Refused, Stop, TooLong, Unavailable
 from preannotation_assets.model_servers.statuses import (
     BAD_REQUEST,
@@ -19,15 +19,27 @@ from preannotation_assets.model_servers.statuses import (
     login_error,
 )
 
-__all__ = ["KEY_VARIABLE", "judge_error", "judge_error_object"]
+__all__ = ["judge_error", "judge_error_object"]
 
-KEY_VARIABLE: Final = "PREANNOTATION_SERVER_API_KEY"
-"""The environment variable that holds the servers' key."""
-
-# vLLM names the parameter, llama-server the type; older vLLM and SGLang say it in words only.
+# vLLM names the parameter, llama-server the type, OpenAI a code; all others say it in words only.
 _TOO_LONG: Final = re.compile(
-    r"exceed_context_size_error|\"param\": \"input_tokens\"|(maximum |model'?s )context length", re.IGNORECASE
+    r"exceed_context_size_error|\"param\": \"input_tokens\"|context_length_exceeded"
+    r"|(maximum |model'?s )context length"
+    # vLLM where the engine itself refuses.
+    r"|prompt( \(length \d+\))? is longer than the maximum model length"
+    # SGLang.
+    r"|input length \(\d+ tokens\) exceeds the maximum allowed length"
+    # llama-server before it had a type for it, and where the context runs full on the way.
+    r"|exceeds the available context size|context size has been exceeded"
+    # LM Studio, by its version.
+    r"|trying to keep the first \d+ tokens when context|greater than the context length"
+    # TGI, llama-cpp-python, TabbyAPI.
+    r"|`inputs` (tokens \+ `max_new_tokens` must be <=|must have less than)"
+    r"|exceed context window of|is greater than max_seq_len",
+    re.IGNORECASE,
 )
+# With which a text that is too long is refused; llama-server's 500 is of a context that ran full on the way.
+_TOO_LONG_STATUSES: Final = frozenset({BAD_REQUEST, 413, 422, 500})
 _SCHEMA: Final = re.compile(r"schema|grammar|structured.?output|guided|response_format", re.IGNORECASE)
 # What a 400 says when every request would get it: all share these fields. An error may quote a page, so a
 # word such as model says nothing by itself.
@@ -41,7 +53,7 @@ _WRONG_FOR_ALL: Final = re.compile(
 def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """What a status other than 200, or a 200 that is no reply, means; ``headers`` has lower-case names."""
     error = error_text(body) or _error_without_envelope(body)
-    if error and status in {BAD_REQUEST, 413, 422} and _TOO_LONG.search(error):
+    if error and status in _TOO_LONG_STATUSES and _TOO_LONG.search(error):
         return TooLong(Reason.CONTEXT_EXCEEDED)
     unavailable = judge_unavailable(status, headers)
     if unavailable:
@@ -57,7 +69,7 @@ def judge_error_object(error: object) -> Outcome:
     Its ``code`` is the status that would have been sent.
     """
     code = as_mapping(error).get("code")
-    if _TOO_LONG.search(json.dumps(error)):
+    if _TOO_LONG.search(as_json(error)):
         return TooLong(Reason.CONTEXT_EXCEEDED)
     status = code if isinstance(code, int) and not isinstance(code, bool) else 500
     return judge_unavailable(status, {}) or Unavailable(Reason.SERVER_ERROR)
@@ -68,7 +80,7 @@ def _error_without_envelope(body: bytes) -> str | None:
     payload = load_object(body)
     if payload is None:
         return None
-    return json.dumps(payload) if payload.get("object") == "error" else ""
+    return as_json(payload) if payload.get("object") == "error" else ""
 
 
 def _is_wrong_for_all(error: str) -> bool:

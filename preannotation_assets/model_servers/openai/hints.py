@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from preannotation_assets.model_servers.json_values import as_count
 from preannotation_assets.model_servers.openai.canary import CanaryReply
-from preannotation_assets.model_servers.openai.json_values import as_count
 
 __all__ = ["canary_hints", "metrics_hints", "slots_hints"]
 

@@ -5,10 +5,10 @@ from typing import Final
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.json_values import as_count, as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.canary import CanaryReply, find_form
 from preannotation_assets.model_servers.openai.errors import judge_error
 from preannotation_assets.model_servers.openai.hints import canary_hints, metrics_hints, slots_hints
-from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.load import LOAD_PATH
 from preannotation_assets.model_servers.openai.models_list import (
     MODELS_PATH,

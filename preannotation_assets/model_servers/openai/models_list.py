@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.model_servers.openai.json_values import as_count, as_mapping, as_name, as_text
+from preannotation_assets.model_servers.json_values import as_count, as_mapping, as_name, as_text
 from preannotation_assets.model_servers.openai.variant import Software
 
 __all__ = ["MODELS_PATH", "ServedModel", "find_model", "served_names"]

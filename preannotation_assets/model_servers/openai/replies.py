@@ -3,25 +3,24 @@
 Fields as vLLM 0.32 and llama-server b10434 send them; each may be missing.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
-from preannotation_assets.model_servers.openai.json_values import (
+from preannotation_assets.model_servers.json_values import (
     as_count,
     as_mapping,
-    as_number,
+    as_seconds,
     as_text,
     load_object,
+    without_surrogates,
 )
 from preannotation_assets.model_servers.openai.variant import Variant
 from preannotation_assets.model_servers.reply import ChatReply
-from preannotation_assets.model_servers.token_scores import as_float, read_token_scores
+from preannotation_assets.model_servers.token_scores import read_token_scores
 
 __all__ = ["BrokenStreamError", "event_delta", "join_events", "parse_reply", "thought_instead"]
 
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _MILLISECONDS: Final = 1e3
 _END: Final = b"[DONE]"
 _Scores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
@@ -40,7 +39,7 @@ def parse_reply(payload: Mapping[str, object], variant: Variant) -> ChatReply | 
     content = message.get("content")
     if not isinstance(content, str | None):
         return None
-    content = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", content or "")
+    content = without_surrogates(content or "")
     reason = as_text(choice.get("finish_reason"))
     usage, timings = as_mapping(payload.get("usage")), as_mapping(payload.get("timings"))
     durations = _durations(timings, as_mapping(payload.get("metrics")))
@@ -131,31 +130,9 @@ def _choice(payload: Mapping[str, object]) -> Mapping[str, object]:
 
 def _scores(choice: Mapping[str, object], timings: Mapping[str, object], content: str) -> _Scores:
     """Log-probabilities by token; none where llama-server accepted drafted tokens, which it scores 0.0."""
-    if as_count(timings.get("draft_n_accepted")):
+    if timings.get("draft_n_accepted"):
         return None, None
-    entries = as_mapping(choice.get("logprobs")).get("content")
-    return read_token_scores(_with_whole_characters(entries), content)
-
-
-def _with_whole_characters(entries: object) -> object:
-    """Entries without empty tokens, whose log-probabilities are added to those of the token behind them.
-
-    vLLM gives the first tokens of a character that several make as empty ones. The end of the answer is an
-    empty one of llama-server's; no token is behind it.
-    """
-    if not isinstance(entries, list):
-        return entries
-    whole: list[object] = []
-    pending = 0.0
-    for entry in entries:
-        token, logprob = as_mapping(entry).get("token"), as_mapping(entry).get("logprob")
-        if isinstance(logprob, bool) or not isinstance(logprob, int | float):
-            return None
-        pending += as_float(logprob)
-        if token != "":
-            whole.append({"token": token, "logprob": pending})
-            pending = 0.0
-    return whole
+    return read_token_scores(as_mapping(choice.get("logprobs")).get("content"), content)
 
 
 def _durations(timings: Mapping[str, object], metrics: Mapping[str, object]) -> dict[str, float | None]:
@@ -172,8 +149,7 @@ def _durations(timings: Mapping[str, object], metrics: Mapping[str, object]) -> 
 
 
 def _seconds(value: object) -> float | None:
-    milliseconds = as_number(value)
-    return None if milliseconds is None else milliseconds / _MILLISECONDS
+    return as_seconds(value, _MILLISECONDS)
 
 
 def _cached_tokens(usage: Mapping[str, object], timings: Mapping[str, object]) -> int | None:

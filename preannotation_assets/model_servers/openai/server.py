@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from preannotation_assets.errors import ModelError
-from preannotation_assets.model_servers.access import access_headers, read_secret
+from preannotation_assets.model_servers.access import access_headers, key_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.json_values import as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.canary import CHAT_PATH
-from preannotation_assets.model_servers.openai.errors import KEY_VARIABLE, judge_error, judge_error_object
+from preannotation_assets.model_servers.openai.errors import judge_error, judge_error_object
 from preannotation_assets.model_servers.openai.identity import identify_endpoint
-from preannotation_assets.model_servers.openai.json_values import as_mapping, as_name, load_object
 from preannotation_assets.model_servers.openai.lengths import has_too_long_quote
 from preannotation_assets.model_servers.openai.load import LOAD_PATH, read_server_load
 from preannotation_assets.model_servers.openai.models_list import MODELS_PATH, find_model
@@ -55,6 +55,7 @@ class OpenAIServer:
     revision: str = ""
     variant: Variant = _UNKNOWN
     kind: str = "OpenAI API"
+    provider: str = "openai"
     cure: str = "start the server there, or set PREANNOTATION_SERVER_URLS"
 
     def cure_missing(self, model: str) -> str:  # noqa: ARG002
@@ -63,15 +64,13 @@ class OpenAIServer:
             "serve the same weights under this name on each, or name them with PREANNOTATION_SERVER_REVISION"
         )
 
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
+    def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
         """The key as a bearer token, where there is one, and the headers of Cloudflare Access.
 
         Raises:
             SettingsError: one of them has characters that no header can carry.
         """
-        key = read_secret(environment, KEY_VARIABLE)
-        authorization = {"Authorization": f"Bearer {key}"} if key else {}
-        return {**authorization, **access_headers(environment)}
+        return key_headers(endpoint, environment) | access_headers(endpoint, environment)
 
     def chat_request(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int = 0
@@ -156,8 +155,12 @@ class OpenAIServer:
         """None: the model is loaded when the server starts."""
         return None
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
-        """Nothing: it was not loaded for these requests."""
+    def loaded_request(self) -> HttpRequest | None:
+        """None: it was not loaded for these requests."""
+        return None
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
+        """Nothing."""
 
     @property
     def warms_each_slot(self) -> bool:
@@ -166,6 +169,10 @@ class OpenAIServer:
 
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The constant messages and one token."""
+        return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
+
+    def probe_request(self, template: RequestTemplate) -> HttpRequest:
+        """The warm-up: it holds no page."""
         return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
 
     def load_request(self) -> HttpRequest | None:

@@ -163,7 +163,7 @@ class Answering:
         )
         scorer = Scorer(
             settings.flavour,
-            LogprobScale(settings.seed, settings.has_confidence_signal),
+            LogprobScale(settings.seed, settings.has_confidence_signal, settings.character_parts),
             request.top_logprobs,
             demand.grammar is not None,
             demand.grammar is not None and demand.grammar.is_canonical,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from preannotation_assets.simulator.certainty import stated_probability
 from preannotation_assets.simulator.chance import fraction
+from preannotation_assets.simulator.character_parts import CharacterParts, shown_part
 from preannotation_assets.simulator.logprobs import LogprobScale, token_logprob
 from preannotation_assets.simulator.openai.chat_prompt import END_TOKEN
 from preannotation_assets.simulator.openai.completions import Completion
@@ -52,7 +53,7 @@ class Scorer:
             last, parts = _whole(completion, number)
             whole = completion.tokens[last]
             score = self._masked_score(whole.quality, whole.text, last)
-            yield self._entry(completion.tokens[number].text, score / parts)
+            yield self._entry(shown_part(completion.tokens[number].text, self.scale.parts), score / parts)
 
     def _llama(self, completion: Completion, start: int, end: int) -> Iterator[JsonObject]:
         for number in range(start, end):
@@ -60,13 +61,13 @@ class Scorer:
                 yield self._with_id("", 0.0, -0.01)
                 continue
             token = completion.tokens[number]
-            if not token.text:
+            if not token.text and self.scale.parts is CharacterParts.WHOLE:
                 continue
             if number in completion.drafts:
                 yield self._scored(token.text, 0.0, token_id(token.text))
                 continue
             score = token_logprob(token.quality, token.text, number, self.scale)
-            yield self._with_id(token.text, score, score)
+            yield self._with_id(shown_part(token.text, self.scale.parts), score, score)
 
     def _masked_score(self, quality: float | None, text: str, number: int) -> float:
         """After the mask: what the grammar forces is certain, or nearly so where tokens may be cut anew."""

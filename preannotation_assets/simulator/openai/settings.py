@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.simulator.character_parts import CharacterParts
 from preannotation_assets.simulator.faults import FaultRule
 from preannotation_assets.simulator.settings import HabitRates
 
@@ -122,6 +123,7 @@ class OpenAiSettings:
     seed: int = 0
     habits: HabitRates = field(default_factory=HabitRates)
     has_confidence_signal: bool = True
+    character_parts: CharacterParts = CharacterParts.WHOLE
     faults: tuple[FaultRule, ...] = ()
 
     def __post_init__(self) -> None:

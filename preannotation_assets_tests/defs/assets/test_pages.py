@@ -5,6 +5,7 @@ import duckdb
 import pytest
 from dagster import DagsterInstance, materialize
 
+from preannotation_assets import contracts
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.storage import StorageResource
@@ -47,7 +48,7 @@ def snapshot(warehouse: WarehouseResource, root: Path, **settings: Any) -> Pages
     assert manifest is not None
     folder = LAYOUT.stage("pages", manifest.version)
     assert len(list(store.list(f"{folder}/"))) == len(manifest.part_rows)
-    assert len(list(iterate_rows(store, folder, len(manifest.part_rows)))) == PAGES
+    assert len(list(iterate_rows(store, folder, len(manifest.part_rows), contracts.PAGES))) == PAGES
     return manifest
 
 

@@ -35,6 +35,13 @@ def test_a_port_is_no_tag() -> None:
     assert read_digest({"name": "smol-go"}) == ""
 
 
+@pytest.mark.parametrize(
+    "digest", ["the words of a page", "a" * 64 + "\n", "a" * 129, "abc", "sha256:", 7, None]
+)
+def test_what_is_no_digest_is_not_shown_as_one(digest: object) -> None:
+    assert read_digest({"digest": digest}) == ""
+
+
 def test_the_loaded_context_is_found_by_name_or_by_manifest() -> None:
     loaded = {"models": [{"name": "smol:latest", "digest": "a" * 64, "context_length": 8192}, {"name": "x"}]}
     assert loaded_context(loaded, "SMOL", "b" * 64) == 8192

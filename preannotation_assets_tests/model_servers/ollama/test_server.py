@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from preannotation_assets.errors import ModelError, SettingsError
+from preannotation_assets.errors import EndpointError, ModelError, SettingsError
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.server import Fetch
@@ -28,6 +28,12 @@ def _fetch(replies: Mapping[str, object]) -> Fetch:
 
 def _tags(**more: Any) -> Fetch:
     return _fetch({"/api/version": {"version": "0.33.1"}, "/api/tags": {"models": [{**ENTRY, **more}]}})
+
+
+def _look(template: RequestTemplate, fetch: Fetch) -> None:
+    request = OLLAMA.loaded_request()
+    assert request
+    OLLAMA.check_loaded(fetch(request), template)
 
 
 def test_the_context_of_the_model_is_known_before_it_is_loaded() -> None:
@@ -52,12 +58,12 @@ def test_a_missing_model_is_told_in_one_line_with_one_colon() -> None:
 @pytest.mark.parametrize("served", [8192, 4096, None])
 def test_a_context_that_was_not_cut_is_good(template: RequestTemplate, served: int | None) -> None:
     entry = ENTRY if served is None else {**ENTRY, "context_length": served}
-    OLLAMA.check_loaded(ENDPOINT, template, _fetch({"/api/ps": {"models": [entry]}}))
+    _look(template, _fetch({"/api/ps": {"models": [entry]}}))
 
 
 def test_no_word_about_the_loaded_model_is_no_error(template: RequestTemplate) -> None:
-    OLLAMA.check_loaded(ENDPOINT, template, _fetch({}))
-    OLLAMA.check_loaded(ENDPOINT, template, _fetch({"/api/ps": [1]}))
+    _look(template, _fetch({}))
+    _look(template, _fetch({"/api/ps": [1]}))
 
 
 def test_a_context_that_ollama_cut_stops_with_the_value_to_set(template: RequestTemplate) -> None:
@@ -65,4 +71,38 @@ def test_a_context_that_ollama_cut_stops_with_the_value_to_set(template: Request
     with pytest.raises(
         SettingsError, match=r"num_ctx is 4096, .*2048 tokens: set PREANNOTATION_NUM_CTX=2048"
     ):
-        OLLAMA.check_loaded(ENDPOINT, template, cut)
+        _look(template, cut)
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        ("0.33.0", "0.33.0"),
+        ("0.33.0\x1b]0;title\x07\n0 failed", "0.33.0\u241b]0;title\u2407\u240a0 failed"),
+        ("0.33.0 \u202eabc", "0.33.0 <U+202E>abc"),
+        ("9" * 5000, "9" * 39 + "\u2026"),
+    ],
+)
+def test_a_version_is_shown_in_one_short_line(version: str, shown: str) -> None:
+    fetch = _fetch({"/api/version": {"version": version}, "/api/tags": {"models": [ENTRY]}})
+    assert OLLAMA.identify(ENDPOINT, "llama3.3:70b", fetch).version == shown
+
+
+def test_a_version_that_is_too_old_is_told_in_one_short_line() -> None:
+    fetch = _fetch({"/api/version": {"version": "0.1\x1b[2J\n" + "x" * 1000}})
+    with pytest.raises(EndpointError, match=r"runs Ollama 0\.1\u241b") as raised:
+        OLLAMA.identify(ENDPOINT, "llama3.3:70b", fetch)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize("digest", ["the words of a page, at length", "", None, ["a" * 64]])
+def test_a_digest_that_is_none_is_told_and_not_repeated(digest: object) -> None:
+    with pytest.raises(ModelError, match="gives no digest") as raised:
+        OLLAMA.identify(ENDPOINT, "llama3.3:70b", _tags(digest=digest))
+    assert "words" not in str(raised.value)
+
+
+def test_a_digest_that_is_none_says_during_the_run_that_nothing_is_known() -> None:
+    exchange = _tags(digest="the words of a page, at length")(HttpRequest("GET", "/api/tags"))
+    assert OLLAMA.read_digest(exchange, "llama3.3:70b") is None

@@ -1,14 +1,14 @@
 """Request bodies and replies: what must be in every request, and what is made of any reply."""
 
 import json
+from math import exp
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.errors import SettingsError
-from preannotation_assets.model_servers.access import access_headers, stream_choice, wants_stream
+from preannotation_assets.extraction.suggesting import value_probabilities
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     join_stream,
@@ -17,7 +17,6 @@ from preannotation_assets.model_servers.ollama.wire import (
     warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import Reason, Unusable, judge_reply
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
 JSON_VALUES = st.recursive(
@@ -186,37 +185,6 @@ def test_an_answer_that_ollama_ends_after_31_equal_tokens_is_endless_and_counted
     assert bare.answer_tokens is None
 
 
-def test_only_https_is_streamed_unless_told_otherwise() -> None:
-    assert wants_stream(StreamChoice.auto, "https://gpu.example")
-    assert not wants_stream(StreamChoice.auto, "http://gpu:11434")
-    assert wants_stream(StreamChoice.always, "http://gpu:11434")
-    assert not wants_stream(StreamChoice.never, "https://gpu.example")
-
-
-def test_answers_are_streamed_unless_so_many_are_in_flight_that_it_costs_too_much() -> None:
-    assert stream_choice(StreamChoice.auto, 4) is StreamChoice.always
-    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.always
-    assert stream_choice(StreamChoice.auto, 257) is StreamChoice.auto
-    assert stream_choice(StreamChoice.never, 4) is StreamChoice.never
-    assert stream_choice(StreamChoice.always, 256) is StreamChoice.always
-
-
-def test_half_a_service_token_is_none() -> None:
-    both = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
-    assert access_headers(both) == {"CF-Access-Client-Id": "id", "CF-Access-Client-Secret": "secret"}
-    assert access_headers({"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": ""}) == {}
-    assert access_headers({**both, "CF_ACCESS_CLIENT_SECRET": "secret\n"}) == access_headers(both)
-
-
-@pytest.mark.parametrize("odd", ["hunter2é", "hunt\ner2", "hunt er2", "hunter2\x7f"])
-@pytest.mark.parametrize("variable", ["CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET"])
-def test_a_secret_that_no_header_can_carry_is_refused_and_not_repeated(variable: str, odd: str) -> None:
-    environment = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
-    with pytest.raises(SettingsError, match=variable) as raised:
-        access_headers({**environment, variable: odd})
-    assert "hunt" not in str(raised.value)
-
-
 def test_a_count_that_no_column_holds_is_unknown() -> None:
     message = {"role": "assistant", "content": "{}"}
     reply = parse_reply(
@@ -224,3 +192,47 @@ def test_a_count_that_no_column_holds_is_unknown() -> None:
     )
     assert reply is not None
     assert (reply.prompt_tokens, reply.answer_tokens) == (None, 2**31 - 1)
+
+
+def test_a_character_in_parts_takes_the_confidence_of_its_own_value_only() -> None:
+    content = '{"spans":[{"vessel_name":"ORION"},{"owner":"龍 Line"},{"port":"Hull"}]}'
+    tokens = [
+        *('{"spans":[{"vessel_name":"', "ORION", '"},{"owner":"'),
+        *("\N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}", " Line", '"},{"port":"', "Hull", '"}]}'),
+    ]
+    payload = _reply(tokens)
+    payload["message"]["content"] = content
+    reply = parse_reply(payload)
+    assert reply is not None
+    ship, owner, port = value_probabilities(content, reply.token_lengths, reply.token_logprobs)
+    assert owner is None
+    assert (ship, port) == (pytest.approx(exp(-0.5)), pytest.approx(exp(-3.5)))
+
+
+@pytest.mark.parametrize("done", [{}, {"done": False}, {"done": None}])
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_a_reply_that_says_why_it_ended_has_ended(done: dict[str, Any], reason: str) -> None:
+    payload = {key: value for key, value in _reply(["{}"]).items() if key != "done"}
+    reply = parse_reply({**payload, **done, "done_reason": reason})
+    assert reply is not None
+    assert (reply.done, reply.done_reason) == (True, reason)
+    first = {"message": {"content": "{"}, "done": False}
+    pieces = [first, {"message": {"content": "}"}, "done_reason": reason}]
+    joined = parse_reply(join_stream(pieces))
+    assert joined is not None
+    assert (joined.done, joined.content) == (True, "{}")
+
+
+@pytest.mark.parametrize("odd", [2**31, 2**70, -1, 3.5, True, float("nan"), "7", None, [], {"a": 1}])
+def test_a_count_that_is_none_is_unknown(odd: object) -> None:
+    reply = parse_reply(_reply(["{}"], prompt_eval_count=odd, eval_count=odd))
+    assert reply is not None
+    assert (reply.prompt_tokens, reply.answer_tokens) == (None, None)
+
+
+@pytest.mark.parametrize("odd", [2**1100, -1, True, float("inf"), float("nan"), "1s", None, [], 10**30])
+def test_a_duration_that_is_none_is_unknown(odd: object) -> None:
+    reply = parse_reply(_reply(["{}"], total_duration=odd, eval_duration=odd, prompt_eval_duration=10**9))
+    assert reply is not None
+    assert (reply.total_seconds, reply.answer_seconds, reply.queue_seconds) == (None, None, None)
+    assert reply.prompt_seconds == 1.0

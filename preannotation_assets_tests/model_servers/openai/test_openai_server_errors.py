@@ -62,10 +62,30 @@ def sglang_error(code: int, message: str) -> dict[str, object]:
         LLAMA_TOO_LONG,
         vllm_400("This model's maximum context length is 4096 tokens."),
         sglang_error(400, "The input (9000 tokens) is longer than the model's context length (4096 tokens)."),
+        sglang_error(400, "Input length (9000 tokens) exceeds the maximum allowed length (4090 tokens)."),
+        vllm_400("The decoder prompt (length 9000) is longer than the maximum model length of 4096."),
+        {
+            "error": {
+                "code": 400,
+                "message": "the request exceeds the available context size, try increasing it",
+            }
+        },
+        # LM Studio, by its version; the first is not in an object.
+        {"error": "Trying to keep the first 9000 tokens when context the overflows. However, the model is"},
+        {"error": {"message": "The number of tokens to keep is greater than the context length"}},
+        {"error": {"code": "context_length_exceeded", "message": "Too long."}},
+        {"error": "Input validation error: `inputs` must have less than 4095 tokens. Given: 9000"},
+        {"error": {"message": "Requested tokens (9000) exceed context window of 4096"}},
     ],
 )
 def test_only_a_shorter_text_helps(body: object) -> None:
     assert judged(400, body) == TooLong(Reason.CONTEXT_EXCEEDED)
+
+
+def test_a_context_that_runs_full_on_the_way_is_no_crash() -> None:
+    body = {"error": {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}}
+    assert judged(500, body) == TooLong(Reason.CONTEXT_EXCEEDED)
+    assert judge_error_object(body["error"]) == TooLong(Reason.CONTEXT_EXCEEDED)
 
 
 @pytest.mark.parametrize(

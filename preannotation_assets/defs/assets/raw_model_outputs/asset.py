@@ -3,11 +3,11 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
-from pydantic import Field
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -31,11 +31,14 @@ from preannotation_assets.defs.assets.raw_model_outputs.asking import (
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
 from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
     COLLECTING_CODE,
+    Collected,
     collect,
+    keep,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.learning import learn_calibration
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
+from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
@@ -47,15 +50,16 @@ from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
-from preannotation_assets.tasks.collect_answers import CollectedPart
 
 __all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
 
 _MICROSECONDS: Final = 1_000_000
 
 
-class RawModelOutputsConfig(Config):
+class RawModelOutputsConfig(BaseModel):
     """What is asked again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     refresh: bool = Field(default=False, description="Ask everything again, also what is answered already.")
 
@@ -69,10 +73,10 @@ class RawModelOutputsConfig(Config):
     pool="model_server",
     code_version=COLLECTING_CODE,
     metadata=column_schema(RAW_MODEL_OUTPUTS),
+    config_schema=launch_fields(RawModelOutputsConfig, RawModelOutputsConfig()),
 )
 def raw_model_outputs(
     context: AssetExecutionContext,
-    config: RawModelOutputsConfig,
     storage: StorageResource,
     spark: SparkResource,
     model_server: ModelServerResource,
@@ -85,7 +89,8 @@ def raw_model_outputs(
     so, chunks with an improbable value are asked about once more, to compare.
     """
     began = time.monotonic()
-    store = storage.open()
+    config = RawModelOutputsConfig(**context.op_execution_context.op_config)
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
@@ -100,25 +105,18 @@ def raw_model_outputs(
     run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch())
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
-        index = AnswerIndex.read(store, layout.answers, since=since)
-        accounts = [ask_what_is_open(run, batch, index)]
-        if accounts[0]:
-            index = index.with_folder(store, batch.own_answers, since=since)
-        second = second_pass(batch, index, spark, model_server)
-        if second.batch:
-            accounts.append(ask_what_is_open(run, second.batch, index, is_warm=accounts[0] is not None))
-            index = index.with_folder(store, batch.own_answers, since=since)
-        manifest, parts = collect(batch, second.batch, identity, index, spark)
+        asked = _ask(run, batch, since)
+        manifest, parts = keep(batch, identity, asked.collected), asked.collected.parts
         compact_answers(store, layout.answers)
-    fetched = second.fetched
-    if any(accounts):
+    fetched = asked.fetched
+    if asked.anything:
         fetched += learn_calibration(batch, parts, spark)
     doubt = answers_doubt(manifest.empty_answers or 0, manifest.answered)
     if doubt:
         context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
-        metadata=_metadata(batch, manifest, parts, accounts, fetched, time.monotonic() - began),
+        metadata=_metadata(batch, manifest, asked, fetched, time.monotonic() - began),
     )
 
 
@@ -132,17 +130,76 @@ def _started_at(context: AssetExecutionContext) -> int:
     return int((started or time.time()) * _MICROSECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was collected, and what was asked for it; an account is None where nothing was.
+
+    ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
+    label. ``fetched`` is what it took to find these out.
+    """
+
+    collected: Collected
+    first: AskingAccount | None
+    second: AskingAccount | None
+    again: AskingAccount | None
+    fetched: FetchedBytes
+
+    @property
+    def anything(self) -> bool:
+        """Whether a request was made."""
+        return any((self.first, self.second, self.again))
+
+    def fetched_by_tasks(self) -> FetchedBytes:
+        """What the tasks fetched from the lake that asked."""
+        accounts = (self.first, self.second, self.again)
+        return sum((account.fetched for account in accounts if account), FetchedBytes())
+
+    def metadata(self) -> MetadataValues:
+        """What each asking came to."""
+        first, others = self.first, {"second_pass": self.second, "asked_again": self.again}
+        return {
+            **(asking_metadata(first.progress, first.prefix_reused) if first else {}),
+            **{
+                name: asking_metadata(account.progress, account.prefix_reused)
+                for name, account in others.items()
+                if account
+            },
+        }
+
+
+def _ask(run: AskingRun, batch: OutputsBatch, since: int) -> _Asked:
+    """Asks about all that has no answer in the store, or one from before ``since``, and collects."""
+    store, answers = batch.store, batch.own_answers
+    index = AnswerIndex.read(store, batch.layout.answers, since=since)
+    first = ask_what_is_open(run, batch, index)
+    if first:
+        index = index.with_folder(store, answers, since=since)
+    doubtful = second_pass(batch, index, run.spark, run.model_server)
+    second = again = None
+    if doubtful.batch:
+        second = ask_what_is_open(run, doubtful.batch, index, is_warm=first is not None)
+        index = index.with_folder(store, answers, since=since)
+    collected = collect(batch, doubtful.batch, index, run.spark)
+    fetched = doubtful.fetched
+    if collected.unfit:
+        fetched = sum((part.fetched for part in collected.parts), fetched)
+        index = index.without(collected.unfit)
+        again = ask_what_is_open(run, batch, index, is_warm=first is not None)
+        index = index.with_folder(store, answers, since=since)
+        collected = collect(batch, doubtful.batch, index, run.spark)
+    return _Asked(collected, first, second, again, fetched)
+
+
 def _metadata(
     batch: OutputsBatch,
     manifest: RawModelOutputsManifest,
-    parts: Sequence[CollectedPart],
-    accounts: Sequence[AskingAccount | None],
+    asked: _Asked,
     fetched_besides: FetchedBytes,
     seconds: float,
 ) -> MetadataValues:
-    first, second = (*accounts, None)[:2]
-    fetched = sum((part.fetched for part in parts), batch.store.fetched + fetched_besides)
-    fetched = sum((account.fetched for account in accounts if account), fetched)
+    parts = asked.collected.parts
+    fetched = batch.store.fetched + fetched_besides + asked.fetched_by_tasks()
+    fetched = sum((part.fetched for part in parts), fetched)
     latencies = [latency for part in parts for latency in part.latencies]
     queue_times = [wait for part in parts for wait in part.queue_times]
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
@@ -163,8 +220,7 @@ def _metadata(
             "queue_p50_seconds": percentile(queue_times, 50),
             "queue_p95_seconds": percentile(queue_times, 95),
             "queue_p99_seconds": percentile(queue_times, 99),
-            **(asking_metadata(first.progress, first.prefix_reused) if first else {}),
-            **({"second_pass": asking_metadata(second.progress, second.prefix_reused)} if second else {}),
+            **asked.metadata(),
             "second_pass_answered": manifest.second_answered,
             "second_pass_failed": manifest.second_failed,
             "model": manifest.model,

@@ -18,21 +18,37 @@ from preannotation_assets.manifests import RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
 
-__all__ = ["COLLECTING_CODE", "collect"]
+__all__ = ["COLLECTING_CODE", "Collected", "collect", "keep"]
 
 COLLECTING_CODE: Final = stage_code("tasks.collect_answers", RAW_MODEL_OUTPUTS)
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The answers beside their chunks; ``present`` and no parts where the last run had the same."""
+
+    version: str
+    parts: Sequence[CollectedPart]
+    present: RawModelOutputsManifest | None
+
+    @property
+    def unfit(self) -> dict[str, int]:
+        """When the answers came that fit no label, by request key, microseconds.
+
+        The store has them as answers, because that is what they were taken for by the code of that time.
+        """
+        return {key: answered_at for part in self.parts for key, answered_at in part.unfit.items()}
+
+
 def collect(
-    batch: OutputsBatch,
-    second: OutputsBatch | None,
-    identity: ModelIdentity,
-    index: AnswerIndex,
-    spark: SparkResource,
-) -> tuple[RawModelOutputsManifest, list[CollectedPart]]:
-    """Puts the answers beside their chunks; keeps what is there when nothing has changed.
+    batch: OutputsBatch, second: OutputsBatch | None, index: AnswerIndex, spark: SparkResource
+) -> Collected:
+    """Puts the answers beside their chunks, where something has changed.
 
     ``second`` is the second pass, where there is one.
+
+    Raises:
+        InferenceError: a chunk was not asked.
     """
     placed = [*_place(FIRST_PASS, batch, index), *(_place(SECOND_PASS, second, index) if second else ())]
     version = _version(batch, placed)
@@ -40,21 +56,32 @@ def collect(
         batch.store, batch.layout.stage_manifest("raw_model_outputs"), RawModelOutputsManifest
     )
     if present and present.version == version:
-        return present, []
+        return Collected(version, [], present)
     folder = batch.layout.stage("raw_model_outputs", version)
     by_part: dict[int, list[_Placed]] = {part: [] for part in range(len(batch.chunks.part_rows))}
     for chunk in placed:
         by_part[chunk.row.part].append(chunk)
     tasks = [_collect_part(batch, part, chunks, folder) for part, chunks in by_part.items()]
-    parts = run_tasks(spark.spark_session, tasks, collect_answers)
+    return Collected(version, run_tasks(spark.spark_session, tasks, collect_answers), None)
+
+
+def keep(batch: OutputsBatch, identity: ModelIdentity, collected: Collected) -> RawModelOutputsManifest:
+    """Makes what was collected the stage's content; the manifest stays when nothing has changed.
+
+    Raises:
+        InferenceError: every request failed.
+    """
+    if collected.present:
+        return collected.present
+    parts = collected.parts
     manifest = RawModelOutputsManifest(
         dataset=batch.layout.dataset,
-        version=version,
+        version=collected.version,
         pages_version=batch.chunks.pages_version,
         chunks_version=batch.chunks.version,
         model=identity.model,
         model_digest=identity.digest,
-        model_version=f"sha256:{identity.digest}/{batch.template.prompt.version}",
+        model_version=batch.template.model_version,
         prompt_version=batch.template.prompt.version,
         request_fingerprint=batch.template.fingerprint,
         part_rows=[part.rows for part in parts],
@@ -71,8 +98,8 @@ def collect(
             f"all {manifest.failed} requests failed ({reasons})", "look at the model server's log"
         )
     write_manifest(batch.store, batch.layout.stage_manifest("raw_model_outputs"), manifest)
-    sweep_stage(batch.store, batch.layout, "raw_model_outputs", version)
-    return manifest, parts
+    sweep_stage(batch.store, batch.layout, "raw_model_outputs", collected.version)
+    return manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +143,7 @@ def _collect_part(batch: OutputsBatch, part: int, placed: Sequence[_Placed], fol
         answers={
             request.request_key: answer for chunk in placed for request, answer in chunk.leaves if answer
         },
+        labels=batch.template.prompt.labels,
         run_id=batch.run_id,
     )
 

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.settings import Settings, parse_endpoint
+from preannotation_assets.model_servers.addresses import OLLAMA
+from preannotation_assets.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from preannotation_assets.settings import Settings, parse_endpoint
     ],
 )
 def test_the_forms_of_ollama_host(address: str, url: str) -> None:
-    assert parse_endpoint(address) == url
+    assert OLLAMA.parse(address) == url
     assert Settings.from_environment({"OLLAMA_HOST": address}).ollama.endpoints == [url]
 
 
@@ -41,16 +42,16 @@ def test_the_forms_of_ollama_host(address: str, url: str) -> None:
 )  # fmt: skip
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(SettingsError, match="http"):
-        parse_endpoint(address)
+        OLLAMA.parse(address)
 
 
 @given(st.text(max_size=40))
 def test_any_address_is_a_base_url_or_refused(address: str) -> None:
     try:
-        url = parse_endpoint(address)
+        url = OLLAMA.parse(address)
     except SettingsError:
         return
     else:
         assert url.startswith(("http://", "https://"))
         assert not url.endswith("/")
-        assert parse_endpoint(url) == url
+        assert OLLAMA.parse(url) == url

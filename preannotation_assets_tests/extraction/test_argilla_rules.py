@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.publishing.argilla_rules import agent_of, first_shift, is_agent
+from preannotation_assets.extraction.argilla_rules import agent_of, first_shift, is_agent
 
 
 @pytest.mark.parametrize(
