@@ -1,8 +1,8 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev check test test-argilla test-model lint bench lock clean \
-	set-up-runtime set-up-dev set-up-argilla set-up-model
+.PHONY: help demo dev check test test-argilla test-model lint bench audit lock clean \
+	set-up-runtime set-up-dev set-up-argilla set-up-model set-up-audit
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -20,6 +20,7 @@ help:
 	@echo 'make test-model     set up, and run the pipeline against a real model server with a real, small model'
 	@echo 'make lint   check style, formatting and types'
 	@echo 'make bench  run the benchmarks'
+	@echo 'make audit  hold licences and known vulnerabilities of the locked packages against the rules'
 	@echo 'make lock   lock the dependencies of pyproject.toml'
 	@echo 'make clean  remove the environment and what tools left'
 
@@ -49,11 +50,14 @@ lint: set-up-dev
 bench: set-up-dev
 	$(BIN)/python -m benchmarks
 
+audit: set-up-dev set-up-audit
+	$(BIN)/python requirements/audit.py
+
 lock: set-up-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile.sh
 
 clean:
-	rm -rf .venv .venv-argilla .venv-model .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-argilla .venv-model .venv-audit .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up-runtime:
@@ -67,3 +71,6 @@ set-up-argilla:
 
 set-up-model:
 	@requirements/set-up.sh model
+
+set-up-audit:
+	@requirements/set-up.sh audit

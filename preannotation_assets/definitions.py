@@ -3,9 +3,9 @@
 import logging
 import os
 from collections.abc import Mapping
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
-from dagster import Definitions, in_process_executor
+from dagster import ConfigurableResource, Definitions, ResourceDefinition
 
 from preannotation_assets.defs.assets.chunks import chunks
 from preannotation_assets.defs.assets.neighbours import argilla_records, vw_argilla_pages
@@ -15,9 +15,11 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.launching import fixed_resource, launchable_resource
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
+from preannotation_assets.defs.resources.no_values import no_values
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.openai import OpenAIResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
@@ -25,9 +27,18 @@ from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.run_process import own_process
+from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.settings import ServerKind, Settings
+from preannotation_assets.settings import (
+    AskingSettings,
+    ChunkingSettings,
+    GenerationSettings,
+    ServerKind,
+    Settings,
+    WatchingSettings,
+)
+from preannotation_assets.settings.model_access import most_in_flight
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_definitions"]
 
@@ -65,8 +76,18 @@ def build_resources(settings: Settings) -> Resources:
 
 
 def build_definitions(settings: Settings) -> Definitions:
-    """Everything, wired by the settings."""
-    return _wire(build_resources(settings))
+    """Everything, wired by the settings; a launch may change how the model is asked, and nothing else."""
+    resources = build_resources(settings)
+    most = most_in_flight(settings.model_servers, settings.asking)
+    opened = {
+        "chunking": launchable_resource(resources["chunking"], [ChunkingSettings]),
+        "model_server": launchable_resource(
+            resources["model_server"], [GenerationSettings, AskingSettings], {"max_in_flight": most}
+        ),
+    }
+    every = cast("Mapping[str, ConfigurableResource[Any]]", resources)
+    fixed = {name: fixed_resource(resource) for name, resource in every.items()}
+    return _wire(fixed | opened, settings.watching)
 
 
 def load_definitions(environment: Mapping[str, str]) -> Definitions:
@@ -82,10 +103,11 @@ def load_definitions(environment: Mapping[str, str]) -> Definitions:
 
 def _build_unusable(error: SettingsError) -> Definitions:
     logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
-    return _wire(dict.fromkeys(Resources.__annotations__, UnusableResource(error.problem, error.cure)))
+    stand_in = ResourceDefinition.hardcoded_resource(UnusableResource(error.problem, error.cure))
+    return _wire(dict.fromkeys(Resources.__annotations__, stand_in), WatchingSettings())
 
 
-def _wire(resources: Mapping[str, object]) -> Definitions:
+def _wire(resources: Mapping[str, ResourceDefinition], watching: WatchingSettings) -> Definitions:
     """One process a run: the assets of a run share one Spark session.
 
     Its start costs more than all of a small batch.
@@ -94,10 +116,11 @@ def _wire(resources: Mapping[str, object]) -> Definitions:
         assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
         asset_checks=[suggestion_checks],
         jobs=[preannotate],
-        sensors=[new_datasets],
-        executor=in_process_executor,
+        sensors=[build_sensor(watching)],
+        executor=own_process,
         loggers={"console": console_logger},
-        resources=resources,
+        # Dagster's own default writes pickles to a folder that a launch may name.
+        resources={**resources, "io_manager": no_values},
     )
 
 

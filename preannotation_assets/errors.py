@@ -8,13 +8,14 @@ What a library's exception says stays behind, because it may quote what it was g
 None``, and never show what was being handled when they were raised.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from preannotation_assets.visible_text import visible
 
 __all__ = [
     "AccessDeniedError",
     "BatchError",
+    "ConditionalWritesError",
     "ConflictError",
     "EndpointError",
     "InferenceError",
@@ -29,6 +30,7 @@ __all__ = [
     "StorageError",
     "VerificationError",
     "WarehouseError",
+    "raise_alone",
 ]
 
 
@@ -129,6 +131,12 @@ class RunStoppedError(InferenceError):
     code = "run_stopped"
 
 
+class ConditionalWritesError(StorageError):
+    """The object store lacks conditional writes, or half of them: no run can hold a dataset or publish."""
+
+    code = "conditional_writes"
+
+
 class VerificationError(PreannotationError):
     """Rows about to be published, or already published, break the contract."""
 
@@ -139,3 +147,14 @@ class RowsLostError(PreannotationError):
     """A publication would take away more of the rows before than is allowed; what was published stays."""
 
     code = "rows_lost"
+
+
+def raise_alone(error: PreannotationError) -> NoReturn:
+    """Raises an error without the exception that is being handled, which may quote page text or secrets.
+
+    ``from None`` keeps that one as the context, hidden from tracebacks but not from all who walk the chain.
+    """
+    try:
+        raise error from None
+    finally:
+        error.__context__ = None

@@ -48,7 +48,11 @@ class PageVersion(_Manifest):
 
 
 class PagesManifest(_Manifest):
-    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order."""
+    """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order.
+
+    ``source_fingerprint`` is that of the dataset in the warehouse before it was read; None where only some
+    of its documents were, and for batches that the sensor does not list.
+    """
 
     dataset: str
     version: str
@@ -61,6 +65,7 @@ class PagesManifest(_Manifest):
     failed_pages: list[FailedPage]
     narrowed_to_doc_ids: int | None = None
     doc_ids_not_found: int
+    source_fingerprint: str | None = None
 
 
 class ChunksManifest(_Manifest):
@@ -152,8 +157,8 @@ class SuggestionsManifest(_Manifest):
     named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
     ``scheme_version`` is a hash of the labels, and of what their scheme says of overlaps and values; None
     from older code. ``comparison`` is with the publication whose Parquet this one's replaced; None where
-    there was none, or another model, prompt or scheme made it. ``verification`` is None where code published
-    that did not write it down.
+    there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the snapshot's.
+    ``verification`` is None where code published that did not write it down.
     """
 
     dataset: str
@@ -175,6 +180,7 @@ class SuggestionsManifest(_Manifest):
     model_notes: list[str] = []
     scheme_version: str | None = None
     input_version: str
+    source_fingerprint: str | None = None
     content_hash: str
     parquet_etag: str
     run_id: str

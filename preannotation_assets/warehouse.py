@@ -63,14 +63,31 @@ _ATTACH_FAULTS: Final = (
     (("Cannot open encrypted database",), "is encrypted", "copy the pages into a file that is not"),
 )
 _SECRET_OF_AN_ADDRESS: Final = re.compile(r"(?<=//)[^/@\s'\"]+@|(?<=\?)[^\s'\"]+")
+# A view in a file could else have DuckDB fetch and load an extension, and with it reach any address.
+_NO_EXTENSIONS: Final = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+}
 _TOKEN_VARIABLES: Final = ("motherduck_token", "MOTHERDUCK_TOKEN")
 
-# The dataset itself, or the dataset followed by something that cannot be the rest of a longer name:
-# vessels_ocr_1 must not take in vessels_ocr_10.
+# Where a doc_id has a /, what stands before it is the dataset: vessels_ocr_1 must not take in
+# vessels_ocr_1_march/a. Where it has none, the dataset ends before something that cannot be the rest of a
+# longer name: vessels_ocr_1 takes in vessels_ocr_1-a and not vessels_ocr_10.
 _DEFAULT_CONDITION: Final = (
-    "doc_id = $dataset OR (starts_with(doc_id, $dataset) AND "
+    "doc_id = $dataset OR starts_with(doc_id, $dataset || '/') OR "
+    "(NOT contains(doc_id, '/') AND starts_with(doc_id, $dataset) AND "
     r"regexp_matches(substr(doc_id, length($dataset) + 1, 1), '^[^\p{L}\p{N}]$', 's'))"
 )
+_DEFAULT_NAME: Final = (
+    "CASE WHEN NOT starts_with(doc_id, 'vessels_ocr_') THEN '' "
+    "WHEN contains(doc_id, '/') THEN split_part(doc_id, '/', 1) "
+    r"ELSE regexp_extract(doc_id, '^(vessels_ocr_[\p{L}\p{N}]+)', 1) END"
+)
+# Of digits of an MD5, which is the same in every version of DuckDB; its hash() is not.
+_PAGE_HASH: Final = "md5_number_lower(concat_ws(chr(31), doc_id, page_num, text_sha256))"
+_ALIKE: Final = 0.9
+_MOST_ALIKE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +105,8 @@ def open_warehouse(
 ) -> Iterator["Warehouse"]:
     """A connection with the pages attached read-only; closed at the end.
 
-    ``connection_config`` holds any other options of DuckDB.
+    ``connection_config`` holds any other options of DuckDB. Of a file, no extension is loaded that does not
+    come with DuckDB, unless it says so; MotherDuck's client is one.
 
     Raises:
         WarehouseError: the database, the view or one of its columns is not as it must be.
@@ -103,6 +121,7 @@ def open_warehouse(
                 # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
                 "threads": 1,
                 "temp_directory": spill,
+                **({} if settings.database.startswith("md:") else _NO_EXTENSIONS),
                 **connection_config,
             }
         ) as connection,
@@ -126,7 +145,8 @@ class Warehouse:
         self._connection = connection
         self._view = view
         self._condition = condition
-        self._dataset_pattern = dataset_pattern
+        self._name = "regexp_extract(doc_id, $pattern, 1)" if dataset_pattern else _DEFAULT_NAME
+        self._name_parameters = {"pattern": dataset_pattern} if dataset_pattern else {}
 
     def read_pages(self, dataset: str, doc_ids: Sequence[str] | None = None) -> Iterator[SourceRow]:
         """The rows of a dataset, sorted by doc_id and page_num, in one streaming pass.
@@ -140,7 +160,7 @@ class Warehouse:
             selection += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
         query = f"{selection} ORDER BY doc_id, page_num"
         with _named_errors("the pages cannot be read"):
-            reader = self._connection.execute(query, self._parameters(dataset)).to_arrow_reader(_ROWS_A_BATCH)
+            reader = self._evaluate(query, dataset).to_arrow_reader(_ROWS_A_BATCH)
         while True:
             with _named_errors("the pages cannot be read"):
                 batch = next(reader, None)
@@ -156,11 +176,18 @@ class Warehouse:
         """
         query = f"SELECT 1 FROM {self._view} WHERE ({self._condition}) LIMIT 1"  # noqa: S608
         with _named_errors("the pages cannot be read"):
-            return self._connection.execute(query, self._parameters(dataset)).fetchone() is not None
+            return self._evaluate(query, dataset).fetchone() is not None
 
-    def _parameters(self, dataset: str) -> dict[str, str]:
-        """DuckDB refuses a parameter that the query does not use."""
-        return {"dataset": dataset} if "$dataset" in self._condition else {}
+    def _evaluate(self, query: str, dataset: str) -> duckdb.DuckDBPyConnection:
+        """Runs a query with the batch condition, which must not end it and begin another statement."""
+        statements = self._connection.extract_statements(query)
+        if len(statements) != 1:
+            raise WarehouseError(
+                "the batch condition is more than a condition", "write one SQL expression over doc_id"
+            )
+        # DuckDB refuses a parameter that the query does not use.
+        parameters = {"dataset": dataset} if "$dataset" in self._condition else {}
+        return self._connection.execute(statements[0], parameters)
 
     def list_datasets(self) -> list[DatasetSummary]:
         """The datasets of the view, by the dataset pattern.
@@ -170,16 +197,48 @@ class Warehouse:
         Raises:
             WarehouseError: the pattern or the view cannot be evaluated.
         """
+        return self._summaries("dataset <> ''", {})
+
+    def fingerprint(self, dataset: str) -> str | None:
+        """The fingerprint of one dataset as ``list_datasets`` has it; None where that does not list it.
+
+        Raises:
+            WarehouseError: the pattern or the view cannot be evaluated.
+        """
+        found = self._summaries("dataset = $wanted AND dataset <> ''", {"wanted": dataset})
+        return found[0].fingerprint if found else None
+
+    def probe(self) -> str:
+        """Something that differs where pages came or went; of a table it costs next to nothing.
+
+        Raises:
+            WarehouseError: the view cannot be evaluated.
+        """
+        with _named_errors("the pages cannot be counted"):
+            row = self._connection.execute(f"SELECT count(*) FROM {self._view}").fetchone()  # noqa: S608
+        return str(row[0]) if row else ""
+
+    def similar_names(self, dataset: str) -> list[str]:
+        """What the first parts of doc_ids are called that begin like a dataset, or are spelt much like it.
+
+        Raises:
+            WarehouseError: the view cannot be evaluated.
+        """
+        query = f"""
+            SELECT name FROM (SELECT DISTINCT split_part(doc_id, '/', 1) AS name FROM {self._view})
+            WHERE starts_with(name, $dataset) OR jaro_winkler_similarity(name, $dataset) > {_ALIKE}
+            ORDER BY jaro_winkler_similarity(name, $dataset) DESC, name LIMIT {_MOST_ALIKE}"""  # noqa: S608
+        with _named_errors("the pages cannot be read"):
+            rows = self._connection.execute(query, {"dataset": dataset}).fetchall()
+        return [name for (name,) in rows]
+
+    def _summaries(self, condition: str, parameters: Mapping[str, str]) -> list[DatasetSummary]:
         query = f"""
             SELECT dataset, count(*), bit_xor(page_hash)::VARCHAR, sum(page_hash::HUGEINT)::VARCHAR
-            FROM (
-                SELECT regexp_extract(doc_id, $pattern, 1) AS dataset,
-                       hash(doc_id, page_num, text_sha256) AS page_hash
-                FROM {self._view}
-            )
-            WHERE dataset <> '' GROUP BY dataset ORDER BY dataset"""  # noqa: S608
+            FROM (SELECT {self._name} AS dataset, {_PAGE_HASH} AS page_hash FROM {self._view})
+            WHERE {condition} GROUP BY dataset ORDER BY dataset"""  # noqa: S608
         with _named_errors("the datasets cannot be listed"):
-            rows = self._connection.execute(query, {"pattern": self._dataset_pattern}).fetchall()
+            rows = self._connection.execute(query, {**self._name_parameters, **parameters}).fetchall()
         return [DatasetSummary(name, pages, f"{pages}-{xor}-{total}") for name, pages, xor, total in rows]
 
 
@@ -243,6 +302,12 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, view: str) -> None:
     try:
         described = connection.execute(f"DESCRIBE {view}").fetchall()
     except duckdb.Error as error:
+        if "requires the extension" in str(error):
+            # Without DuckDB's words: they repeat the address, which may be a signed one.
+            raise WarehouseError(
+                "the view needs an extension of DuckDB, such as one that reads over the network",
+                "let it read tables, or files of this machine",
+            ) from None
         raise WarehouseError(
             f"there is no usable view {view.replace(chr(34), '')}",
             f"create it as sql/motherduck/PREANNOTATION_SCHEMA.md says; {_one_line(error)}",

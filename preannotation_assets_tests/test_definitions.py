@@ -15,7 +15,8 @@ from dagster import AssetKey, DagsterInstance, Definitions, SkipReason, build_se
 
 import preannotation_assets
 from preannotation_assets.definitions import defs, load_definitions
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.sensors import build_sensor
+from preannotation_assets.settings import WatchingSettings
 
 CHECKOUT = Path(__file__).parents[1]
 STAGES = ["pages", "chunks", "raw_model_outputs", "suggestions"]
@@ -108,7 +109,8 @@ def test_a_malformed_variable_fails_every_stage_with_one_line(malformed: Definit
 
 
 def test_with_a_malformed_variable_the_sensor_says_so_and_forgets_nothing(malformed: Definitions) -> None:
-    resources = {"warehouse": (malformed.resources or {})["warehouse"]}
+    resources = {name: (malformed.resources or {})[name] for name in ("warehouse", "storage")}
+    new_datasets = build_sensor(WatchingSettings())
     with DagsterInstance.ephemeral() as instance:
         context = build_sensor_context(instance, cursor='{"vessels_ocr_7": "f"}', resources=resources)
         result = new_datasets(context)

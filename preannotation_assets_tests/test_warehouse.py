@@ -418,6 +418,7 @@ def test_datasets_are_listed_with_a_fingerprint_of_their_pages(tmp_path: Path) -
         ("vessels_ocr_1/a", 1, "t", "h1"),
         ("vessels_ocr_1-b", 1, "t", "h2"),
         ("vessels_ocr_10", 1, "t", "h3"),
+        ("vessels_ocr_1_march/a", 1, "t", "h4"),
         ("letters", 1, "t", "h"),
         (None, 1, "t", "h"),
     ]
@@ -428,7 +429,11 @@ def test_datasets_are_listed_with_a_fingerprint_of_their_pages(tmp_path: Path) -
             return {item.dataset: (item.pages, item.fingerprint) for item in source.list_datasets()}
 
     first = summaries(rows)
-    assert {name: pages for name, (pages, _) in first.items()} == {"vessels_ocr_1": 2, "vessels_ocr_10": 1}
+    assert {name: pages for name, (pages, _) in first.items()} == {
+        "vessels_ocr_1": 2,
+        "vessels_ocr_10": 1,
+        "vessels_ocr_1_march": 1,
+    }
     assert summaries(rows[::-1]) == first
     changed = summaries([("vessels_ocr_1/a", 1, "t", "new"), *rows[1:]])
     assert changed["vessels_ocr_1"] != first["vessels_ocr_1"]
@@ -441,3 +446,54 @@ def test_datasets_are_listed_with_a_fingerprint_of_their_pages(tmp_path: Path) -
         pytest.raises(WarehouseError, match="datasets cannot be listed"),
     ):
         source.list_datasets()
+
+
+def test_the_fingerprint_of_one_dataset_is_the_one_in_the_list(tmp_path: Path) -> None:
+    rows = [("vessels_ocr_1/a", 1, "t", "h1"), ("vessels_ocr_10", 1, "t", "h2"), ("letters/a", 1, "t", "h")]
+    path = database(tmp_path, [TABLE, VIEW], rows)
+    with WarehouseResource(database=str(path)).open() as source:
+        listed = {summary.dataset: summary.fingerprint for summary in source.list_datasets()}
+        assert {name: source.fingerprint(name) for name in listed} == listed
+        assert source.fingerprint("letters") is None
+        assert source.probe() == "3"
+
+
+def test_a_fingerprint_is_the_same_in_every_version_of_duckdb(tmp_path: Path) -> None:
+    path = database(tmp_path, [TABLE, VIEW], [("vessels_ocr_1/a", 7, "t", "h1")])
+    digest = hashlib.md5(b"vessels_ocr_1/a\x1f7\x1fh1").digest()
+    number = int.from_bytes(digest[8:], "little")
+    with WarehouseResource(database=str(path)).open() as source:
+        assert source.fingerprint("vessels_ocr_1") == f"1-{number}-{number}"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "taken"),
+    [
+        ("vessels_ocr_1", ["vessels_ocr_1", "vessels_ocr_1-b", "vessels_ocr_1/a"]),
+        ("vessels_ocr_1_march", ["vessels_ocr_1_march/a"]),
+        # Without a / nothing says where the name of a dataset ends.
+        ("vessels_ocr", ["vessels_ocr_1", "vessels_ocr_1-b", "vessels_ocr_10"]),
+        ("harbour_log", []),
+        ("harbour_log_2024", ["harbour_log_2024/a"]),
+    ],
+)
+def test_a_batch_takes_in_no_dataset_whose_name_goes_on(
+    tmp_path: Path, dataset: str, taken: list[str]
+) -> None:
+    doc_ids = [
+        "vessels_ocr_1", "vessels_ocr_1/a", "vessels_ocr_1-b", "vessels_ocr_10", "vessels_ocr_1_march/a",
+        "harbour_log_2024/a",
+    ]  # fmt: skip
+    path = database(tmp_path, [TABLE, VIEW], [(doc_id, 1, "t", "h") for doc_id in doc_ids])
+    with WarehouseResource(database=str(path)).open() as source:
+        assert [row.doc_id for row in source.read_pages(dataset)] == taken
+        assert source.has_pages(dataset) == bool(taken)
+
+
+def test_names_that_may_have_been_meant(tmp_path: Path) -> None:
+    names = ["harbour_log_2024", "harbour_log_2025", "letters", "vessels_ocr_1"]
+    path = database(tmp_path, [TABLE, VIEW], [(f"{name}/a", 1, "t", "h") for name in names])
+    with WarehouseResource(database=str(path)).open() as source:
+        assert source.similar_names("harbour_log") == ["harbour_log_2024", "harbour_log_2025"]
+        assert source.similar_names("harbor_log_2024")[0] == "harbour_log_2024"
+        assert source.similar_names("zzz") == []

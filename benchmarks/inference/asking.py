@@ -32,10 +32,10 @@ from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import chat_body
-from preannotation_assets.model_servers.preflight import identify_model, preload
+from preannotation_assets.model_servers.preflight import identify_model
+from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
 from preannotation_assets.throttling.dispatcher import Limits, Progress
@@ -192,9 +192,7 @@ def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_
         for part, chunks in groupby(share, key=lambda chunk: chunk.part)
     ]
     answers_folder = f"{_ANSWERS}/{asking.run_id}"
-    return AskModel(
-        batch.location, answers_folder, parts, asking, batch.server, StreamChoice.never, flush_seconds
-    )
+    return AskModel(batch.location, answers_folder, parts, asking, batch.server, frozenset(), flush_seconds)
 
 
 def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:

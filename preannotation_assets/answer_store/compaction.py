@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from preannotation_assets.lake import ObjectEntry, ObjectStore, read_table, write_table
+from preannotation_assets.lake import ObjectEntry, ObjectStore, read_listed_table, write_table
 
 __all__ = ["compact_answers"]
 
@@ -37,7 +37,7 @@ def compact_answers(store: ObjectStore, folder: str) -> int:
         return 0
     replaced = 0
     for group in _groups(small):
-        rows = _together([read_table(store, stat.key) for stat in group])
+        rows = _together([read_listed_table(store, stat) for stat in group])
         if rows is None:
             continue
         key = f"{folder}/compacted/{uuid4()}.parquet"

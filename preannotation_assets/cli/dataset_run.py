@@ -2,24 +2,24 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult, RunConfig
+from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult
 from yaml import YAMLError
 
 from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.pages import PagesConfig, read_doc_ids
+from preannotation_assets.defs.assets.pages import PagesConfig, no_pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import BatchError, PreannotationError, SettingsError
+from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.instance import dataset_lock
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
@@ -36,10 +36,10 @@ _OWN_ERRORS: Final = f"{PreannotationError.__module__}."
 
 @dataclass(frozen=True, slots=True)
 class DatasetRun:
-    """What to materialize. ``doc_ids_file`` is empty for the whole dataset."""
+    """What to materialize. Without ``doc_ids`` it is the whole dataset."""
 
     dataset: str
-    doc_ids_file: str = ""
+    doc_ids: Sequence[str] = ()
     refresh: bool = False
 
 
@@ -112,9 +112,8 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     resources = build_resources(settings)
     access, label_scheme = resources["model_server"].access(), resources["label_scheme"]
     steps: list[Callable[[], object]] = [
-        lambda: read_doc_ids(request.doc_ids_file) if request.doc_ids_file else None,
         lambda: _require_pages(resources["warehouse"], request.dataset),
-        lambda: resources["storage"].open().check_writable(),
+        resources["storage"].open_for_publishing,
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
         lambda: access.template(access.identify(os.environ), access.prompt(label_scheme.load())),
     ]
@@ -131,17 +130,19 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
 def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:
     with warehouse.open() as source:
         if not source.has_pages(dataset):
-            raise BatchError(f"the warehouse has no pages of {dataset}", "check the name of the dataset")
+            raise no_pages(source, dataset)
 
 
-def _run_config(request: DatasetRun) -> RunConfig:
-    return RunConfig(
-        ops={
-            "pages": PagesConfig(doc_ids_file=request.doc_ids_file),
-            "raw_model_outputs": RawModelOutputsConfig(refresh=request.refresh),
+def _run_config(request: DatasetRun) -> Mapping[str, object]:
+    pages = PagesConfig(doc_ids=list(request.doc_ids))
+    answers = RawModelOutputsConfig(refresh=request.refresh)
+    return {
+        "ops": {
+            "pages": {"config": pages.model_dump()},
+            "raw_model_outputs": {"config": answers.model_dump()},
         },
-        loggers={"console": {}},
-    )
+        "loggers": {"console": {}},
+    }
 
 
 def _was_interrupted(result: ExecuteInProcessResult) -> bool:

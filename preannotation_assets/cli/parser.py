@@ -91,6 +91,11 @@ def _add_published(commands: "_Commands") -> None:
         "preview", help="write an HTML file that shows the suggestions on the pages"
     )
     preview.add_argument("dataset")
+    preview.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write it to this file, for whom the lake is read only, not into the lake",
+    )
     preview.set_defaults(command=published.preview)
     verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
     verify.add_argument("dataset")

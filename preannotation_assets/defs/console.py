@@ -9,7 +9,7 @@ from dagster import InitLoggerContext, logger
 __all__ = ["console_logger"]
 
 
-@logger(config_schema=None, description="One line for each thing worth knowing, on standard error.")
+@logger(config_schema={}, description="One line for each thing worth knowing, on standard error.")
 def console_logger(_: InitLoggerContext) -> logging.Logger:
     """Dagster's own console logger prints every event of the engine and, on failure, whole stack traces.
 

@@ -1,81 +1,107 @@
-"""The sensor: a dataset that is new or has changed becomes a partition and gets a run."""
+"""The sensor: what is in the warehouse gets published, whatever happens in between."""
 
-import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from dagster import RunRequest, SensorEvaluationContext, SensorResult, SkipReason, sensor
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
 
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import BatchError, SettingsError, WarehouseError
-from preannotation_assets.lake.layout import validate_dataset
-from preannotation_assets.warehouse import DatasetSummary
+from preannotation_assets.errors import SettingsError, StorageError, WarehouseError
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.batch import read_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.settings.groups import WatchingSettings
+from preannotation_assets.watching.look import Look, look_at
+from preannotation_assets.watching.memory import Memory
+from preannotation_assets.watching.watch import RetryPlan
 
-__all__ = ["changed_datasets", "new_datasets"]
+__all__ = ["build_sensor"]
 
-_INTERVAL_SECONDS: Final = 60
-_MOST_NAMED: Final = 10
-_LONGEST_SHOWN: Final = 80
+_PARTITION: Final = "dagster/partition"
+_UNFINISHED: Final = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 
-def changed_datasets(known: Mapping[str, str], present: Sequence[DatasetSummary]) -> list[DatasetSummary]:
-    """The datasets that are not known, or not with this fingerprint. ``known``: dataset to fingerprint."""
-    return [summary for summary in present if known.get(summary.dataset) != summary.fingerprint]
+def build_sensor(settings: WatchingSettings) -> SensorDefinition:
+    """The sensor ``new_datasets``, which looks and asks as the settings say."""
+    plan = RetryPlan(settings.still_seconds, most_requests=settings.sensor_most_runs)
 
-
-@sensor(
-    job=preannotate,
-    minimum_interval_seconds=_INTERVAL_SECONDS,
-    description="Every dataset that is new, or has changed, becomes a partition and gets a run.",
-)
-def new_datasets(context: SensorEvaluationContext, warehouse: WarehouseResource) -> SensorResult | SkipReason:
-    """Fires once for each dataset that appears in the warehouse, and again when its pages change.
-
-    A warehouse that cannot be read, or is not known, is not an empty one: the sensor skips and what it knows
-    stays. A dataset whose name can be no partition and no folder is left out, and every tick says so: in the
-    reason why it was skipped, or else in its log.
-    """
-    known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-    try:
-        with warehouse.open() as source:
-            summaries = source.list_datasets()
-    except (SettingsError, WarehouseError) as error:
-        return SkipReason(str(error))
-    present = [summary for summary in summaries if _is_valid(summary.dataset)]
-    left_out = _left_out([summary.dataset for summary in summaries if not _is_valid(summary.dataset)])
-    changed = changed_datasets(known, present)
-    if not changed:
-        return SkipReason(f"{len(present)} datasets, none of them new or changed{left_out}")
-    if left_out:
-        context.log.warning(f"{len(changed)} datasets new or changed{left_out}")
-    fingerprints = known | {summary.dataset: summary.fingerprint for summary in changed}
-    return SensorResult(
-        run_requests=[
-            RunRequest(run_key=f"{summary.dataset}:{summary.fingerprint}", partition_key=summary.dataset)
-            for summary in changed
-        ],
-        dynamic_partitions_requests=[DATASETS.build_add_request([summary.dataset for summary in changed])],
-        cursor=json.dumps(fingerprints, sort_keys=True),
+    @sensor(
+        name="new_datasets",
+        job=preannotate,
+        minimum_interval_seconds=settings.sensor_seconds,
+        description="Every dataset that is not published as the warehouse has it becomes a partition and "
+        "gets a run, again and again until it is.",
     )
+    def new_datasets(
+        context: SensorEvaluationContext, warehouse: WarehouseResource, storage: StorageResource
+    ) -> SensorResult | SkipReason:
+        """Holds what is published against the warehouse, and asks for runs of what differs.
+
+        A warehouse or a lake that cannot be read is not an empty one: the sensor skips, and what it knows
+        stays. Every tick says which datasets are not published, and why.
+        """
+        now = time.time()
+        try:
+            published = partial(_published_fingerprint, storage.open())
+            busy = _busy_datasets(context.instance)
+            look = _look(context, warehouse, plan, busy, published, now, settings.sensor_listing_seconds)
+        except (SettingsError, WarehouseError, StorageError) as error:
+            return SkipReason(str(error))
+        if not look.requests:
+            context.update_cursor(look.memory.write())
+            return SkipReason(look.account)
+        context.log.info(look.account)
+        return SensorResult(
+            run_requests=[
+                RunRequest(run_key=f"{dataset}:{now:.0f}", partition_key=dataset) for dataset in look.requests
+            ],
+            dynamic_partitions_requests=[DATASETS.build_add_request(look.requests)],
+            cursor=look.memory.write(),
+        )
+
+    return new_datasets
 
 
-def _is_valid(dataset: str) -> bool:
-    try:
-        validate_dataset(dataset)
-    except BatchError:
-        return False
-    return True
+def _look(
+    context: SensorEvaluationContext,
+    warehouse: WarehouseResource,
+    plan: RetryPlan,
+    busy: set[str],
+    published: Callable[[str], str | None],
+    now: float,
+    listing_seconds: float,
+) -> Look:
+    with warehouse.open() as source:
+        return look_at(source, Memory.read(context.cursor), plan, busy, published, now, listing_seconds)
 
 
-def _left_out(datasets: Sequence[str]) -> str:
-    """Names are not made to fit: two that differ would become one, and the loader looks for the real one."""
-    if not datasets:
-        return ""
-    named = ", ".join(ascii(dataset[:_LONGEST_SHOWN]) for dataset in datasets[:_MOST_NAMED])
-    more = f" and {len(datasets) - _MOST_NAMED} more" if len(datasets) > _MOST_NAMED else ""
-    return (
-        f"; {len(datasets)} left out because of their names: {named}{more}"
-        " (a name has ASCII letters, digits, single dots, _ and -, at most 199)"
-    )
+def _published_fingerprint(store: ObjectStore, dataset: str) -> str | None:
+    manifest = read_manifest(store, DatasetLayout(dataset).published_manifest, SuggestionsManifest)
+    return manifest.source_fingerprint if manifest else None
+
+
+def _busy_datasets(instance: DagsterInstance) -> set[str]:
+    runs = instance.get_runs(RunsFilter(statuses=_UNFINISHED))
+    return {partition for run in runs if (partition := run.tags.get(_PARTITION))}

@@ -1,12 +1,10 @@
 """``preannotate demo`` and ``preannotate dev``: the product on a machine that has nothing else."""
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +12,7 @@ from typing import Final
 from dagster import DagsterInstance
 
 from preannotation_assets.demo.sample import write_sample_database
+from preannotation_assets.demo.services import run_dagster
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
 from preannotation_assets.recovery import prepare_instance
@@ -26,15 +25,6 @@ __all__ = ["run_dev", "sample_batch"]
 # A stand-in that is 40 times faster than its time model: 25 answer tokens a second would be real.
 _SPEED: Final = 40.0
 _HOST: Final = "127.0.0.1"
-_PACKAGE: Final = __name__.partition(".")[0]
-# As in workspace.yaml, which an installed package does not have. ``--module-name`` would name the location
-# after the module, and a run of one location cannot be executed again under another.
-_WORKSPACE: Final = f"""\
-load_from:
-  - python_module:
-      module_name: {_PACKAGE}.definitions
-      location_name: {_PACKAGE}
-"""
 
 
 @contextmanager
@@ -57,9 +47,9 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
     """
     free_port = _free_port(port)
     with (
-        interface_lock(home),
+        interface_lock(home) as lock,
         _with_model(settings) as complete,
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(prefix="preannotation-dev-") as folder,
     ):
         if (
             not complete.warehouse.database.startswith("md:")
@@ -68,18 +58,12 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
             write_sample_database(Path(complete.warehouse.database))
         with DagsterInstance.get() as instance:
             prepare_instance(instance)
-        workspace = Path(folder) / "workspace.yaml"
-        workspace.write_text(_WORKSPACE, "utf-8")
         environment = os.environ | {
             "PREANNOTATION_SERVER": complete.server_choice.server,
             "PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints),
         }
-        command = [
-            sys.executable, "-m", "dagster", "dev",
-            "--workspace", str(workspace), "--host", _HOST, "--port", str(free_port),
-        ]  # fmt: skip
         _say(f"Dagster will be on http://{_HOST}:{free_port}; stop it with Ctrl-C")
-        return _wait_passing_signals_on(command, environment)
+        return run_dagster(Path(folder), lock, free_port, environment)
 
 
 def _free_port(port: int) -> int:
@@ -107,33 +91,6 @@ def _with_model(settings: Settings) -> Iterator[Settings]:
     with RunningSimulator(simulator) as running:
         _say(f"no model server is configured; {running.url} stands in: its rules' answers prove nothing")
         yield settings.with_servers(ServerKind.ollama, running.url)
-
-
-def _wait_passing_signals_on(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs a command, which ends by itself when this process is told to; Ctrl-C reaches it anyway.
-
-    The handlers are there before the child is: a shell that starts this process in the background has it
-    ignore Ctrl-C, a child inherits that, and Dagster then ignores SIGTERM as well.
-    """
-    children: list[subprocess.Popen[bytes]] = []
-
-    def end(*_: object) -> None:
-        for child in children:
-            child.terminate()
-        if not children:
-            sys.exit(128 + signal.SIGTERM)
-
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, end),
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-    }
-    try:
-        with subprocess.Popen(command, env=environment) as process:  # noqa: S603
-            children.append(process)
-            return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

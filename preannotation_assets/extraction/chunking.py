@@ -11,6 +11,7 @@ from typing import Final
 
 import regex
 
+from preannotation_assets.extraction.line_ends import sign_class
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors
 from preannotation_assets.extraction.tokens import (
@@ -35,7 +36,7 @@ _OVERLAP_REACH: Final = 0.5
 _GRAPHEME_REACH: Final = 64
 
 _BREAK: Final = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
-_HYPHENS: Final = r"\-\u00ad\u00ac\u2010\u2e17"
+_HYPHENS: Final = sign_class()
 _WORD_ENDS: Final = rf"(?<!\p{{L}}[{_HYPHENS}])"
 # Borders, best first, each at the end of the match: paragraph, line, sentence, word, sign. A hyphen at
 # the end of a line does not end a word.

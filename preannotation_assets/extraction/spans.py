@@ -70,6 +70,7 @@ class QuoteOutcome(StrEnum):
     NOT_FOUND = "not_found"
     VALUE_CHANGED = "value_changed"
     ALREADY_TAKEN = "already_taken"
+    SEARCH_CUT_OFF = "search_cut_off"
     # It has one, and is left out all the same.
     INVALID_VALUE = "invalid_value"
     EXACT_DUPLICATE = "exact_duplicate"
@@ -97,6 +98,7 @@ class QuoteOutcome(StrEnum):
                 | QuoteOutcome.NOT_FOUND
                 | QuoteOutcome.VALUE_CHANGED
                 | QuoteOutcome.ALREADY_TAKEN
+                | QuoteOutcome.SEARCH_CUT_OFF
             ):
                 return False
 

@@ -5,12 +5,15 @@ valid, invalid, or not judged (no rule, or a pattern that ran out of time).
 """
 
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 import regex
+
+from preannotation_assets.extraction.line_ends import sign_class
 
 __all__ = [
     "DEFAULT_LOWER_FACTOR",
@@ -20,6 +23,7 @@ __all__ = [
     "ValueRule",
     "Verdict",
     "has_imo_check_digit",
+    "has_imo_company_check_digit",
     "judge",
     "pattern_fault",
 ]
@@ -42,16 +46,19 @@ _PROBES: Final = tuple(
 
 # The groups of look-alikes that the grounding holds for close, one digit for each letter.
 _LOOKALIKE_DIGITS: Final = str.maketrans("OoIil|ZzSsbGBgq", "001111225566899")
-_LINE_END_HYPHEN: Final = re.compile(r"[-\u00ad\u2010]\s*\n\s*")
+_LINE_END_SIGN: Final = re.compile(rf"([{sign_class()}])\s*\n\s*")
 _INVISIBLE: Final = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
-_IMO_NUMBER: Final = re.compile(r"[0-9]{7}")
+_IMO_NUMBER: Final = re.compile(r"(?!0{7})[0-9]{7}")
 _IMO_WEIGHTS: Final = range(7, 1, -1)
+_COMPANY_WEIGHTS: Final = (8, 6, 4, 2, 9, 7)
+_COMPANY_MODULUS: Final = 11
 
 
 class ValueCheck(StrEnum):
     """A check that no pattern can express."""
 
     IMO_CHECK_DIGIT = "imo_check_digit"
+    IMO_COMPANY_CHECK_DIGIT = "imo_company_check_digit"
 
 
 class OnInvalid(StrEnum):
@@ -91,44 +98,86 @@ class ValueRule:
 def judge(rule: ValueRule | None, value: str) -> Verdict | None:
     """Whether a value, as the page has it, satisfies a rule.
 
-    Invisible characters and line-end hyphens are left out, then the value is read in two ways: with
-    every run of white space as one blank, and without any. A pattern must match one of them from end to
-    end; a check sees the one without.
+    Invisible characters are left out, and digits of other scripts are read as 0 to 9. A value may be read
+    in several ways: with every run of white space as one blank, or without any; with the sign of a word
+    broken at a line end, or without it; with its digits as they are written. A pattern must match one of
+    them from end to end; a check sees the digits without blanks and signs.
 
     Returns:
         None where there is no rule, or the pattern ran out of time and nothing else is wrong.
     """
     if rule is None:
         return None
-    spaced = " ".join(_INVISIBLE.sub("", _LINE_END_HYPHEN.sub("", value)).split())
-    solid = spaced.replace(" ", "")
-    if rule.check is not None and not _CHECKS[rule.check](solid):
+    readings = _readings(value)
+    if rule.check is not None and not _CHECKS[rule.check](readings[0]):
         return Verdict.INVALID
     if rule.pattern is None:
         return Verdict.VALID
     try:
         pattern = regex.compile(rule.pattern)
-        matches = any(pattern.fullmatch(reading, timeout=_LONGEST_MATCH) for reading in (spaced, solid))
+        matches = any(pattern.fullmatch(reading, timeout=_LONGEST_MATCH) for reading in readings)
     except TimeoutError:
         return None
     return Verdict.VALID if matches else Verdict.INVALID
+
+
+def _readings(value: str) -> tuple[str, ...]:
+    """The ways to read a value, each once; first the one in plain digits without blanks and signs."""
+    readings: dict[str, None] = {}
+    for kept in ("", r"\1"):
+        joined = _LINE_END_SIGN.sub(kept, value)
+        spaced = " ".join(_INVISIBLE.sub("", joined).split())
+        for written in (_in_plain_digits(spaced), spaced):
+            readings[written.replace(" ", "")] = readings[written] = None
+    return tuple(readings)
+
+
+def _in_plain_digits(value: str) -> str:
+    if value.isascii():
+        return value
+    return "".join(str(unicodedata.decimal(letter)) if letter.isdecimal() else letter for letter in value)
 
 
 def has_imo_check_digit(value: str) -> bool:
     """Whether a value is seven digits of which the last is right, as in an IMO ship number.
 
     The first six digits are multiplied by 7, 6, 5, 4, 3 and 2; the last digit of the sum is the seventh
-    (IMO Ship Identification Number Scheme, resolution A.1117(30)). A letter that OCR takes for a digit
-    (O for 0, l for 1) is read as that digit: the span is right although the letter is not.
+    (IMO Ship Identification Number Scheme, resolution A.1117(30)). Seven zeros pass, and are no number of
+    a ship. A letter that OCR takes for a digit (O for 0, l for 1) is read as that digit: the span is right
+    although the letter is not.
     """
-    digits = value.translate(_LOOKALIKE_DIGITS)
-    if not _IMO_NUMBER.fullmatch(digits):
+    digits = _seven_digits(value)
+    return bool(digits) and _weighted(digits, _IMO_WEIGHTS) % 10 == digits[-1]
+
+
+def has_imo_company_check_digit(value: str) -> bool:
+    """Whether a value is seven digits of which the last is right, as in the IMO number of a company.
+
+    The numbers of companies and registered owners look like those of ships and are checked otherwise: the
+    first six digits are multiplied by 8, 6, 4, 2, 9 and 7, and the sum and the seventh digit together are
+    a multiple of 11; a rest of 10 is written 0 (IMO Unique Company and Registered Owner Identification
+    Number Scheme, resolution MSC.160(78)).
+    """
+    digits = _seven_digits(value)
+    if not digits:
         return False
-    weighted = sum(int(digit) * weight for digit, weight in zip(digits[:-1], _IMO_WEIGHTS, strict=True))
-    return weighted % 10 == int(digits[-1])
+    rest = -_weighted(digits, _COMPANY_WEIGHTS) % _COMPANY_MODULUS
+    return rest % 10 == digits[-1]
 
 
-_CHECKS: Final[Mapping[ValueCheck, Callable[[str], bool]]] = {ValueCheck.IMO_CHECK_DIGIT: has_imo_check_digit}
+def _seven_digits(value: str) -> list[int]:
+    digits = value.translate(_LOOKALIKE_DIGITS)
+    return [int(digit) for digit in digits] if _IMO_NUMBER.fullmatch(digits) else []
+
+
+def _weighted(digits: Sequence[int], weights: Sequence[int]) -> int:
+    return sum(digit * weight for digit, weight in zip(digits, weights, strict=False))
+
+
+_CHECKS: Final[Mapping[ValueCheck, Callable[[str], bool]]] = {
+    ValueCheck.IMO_CHECK_DIGIT: has_imo_check_digit,
+    ValueCheck.IMO_COMPANY_CHECK_DIGIT: has_imo_company_check_digit,
+}
 
 
 def pattern_fault(pattern: str) -> str | None:

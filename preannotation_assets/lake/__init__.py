@@ -1,5 +1,7 @@
 """The lake: objects in a local folder or on S3, and the tables and documents kept in them."""
 
+from functools import lru_cache
+
 from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.fetched import FetchedBytes
 from preannotation_assets.lake.local import LocalObjectStore
@@ -18,6 +20,7 @@ from preannotation_assets.lake.tables import (
     Row,
     TableStat,
     read_json,
+    read_listed_table,
     read_rows_as,
     read_table,
     read_table_as,
@@ -37,9 +40,11 @@ __all__ = [
     "StoreLocation",
     "TableStat",
     "conform",
+    "open_for_publishing",
     "open_store",
     "parse_root",
     "read_json",
+    "read_listed_table",
     "read_rows_as",
     "read_table",
     "read_table_as",
@@ -62,3 +67,25 @@ def open_store(location: StoreLocation, limits: RequestLimits = DEFAULT_LIMITS) 
 
         return open_s3_store(root, location, limits)
     return LocalObjectStore(root)
+
+
+def open_for_publishing(location: StoreLocation) -> ObjectStore:
+    """Open the store for a run that asks or publishes, once it is known to be fit for that.
+
+    Whether it can be written is tried each time, whether it has conditional writes once in a process.
+
+    Raises:
+        SettingsError: The root or the endpoint is malformed.
+        ConditionalWritesError: The store has no conditional writes, or half of them.
+        StorageError: The store cannot be used.
+    """
+    store = open_store(location)
+    store.check_writable()
+    _check_conditional_writes(location)
+    return store
+
+
+@lru_cache(maxsize=64)
+def _check_conditional_writes(location: StoreLocation) -> None:
+    """Only a success is remembered."""
+    open_store(location).check_conditional_writes()

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
-from preannotation_assets.errors import BatchError, StorageError
+from preannotation_assets.errors import BatchError, StorageError, raise_alone
 from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
@@ -41,11 +41,11 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        # The field only: what is below it may have names of whoever wrote it.
-        (field, *_) = error.errors(include_input=False, include_url=False)[0]["loc"]
-        raise StorageError(
-            f"{store.uri(key)} is not a {kind.__name__}, by its {field}", cure_of_damage(key)
-        ) from None
+        # The field only: deeper down are keys and values of whoever wrote it.
+        field = str((*error.errors(include_input=False, include_url=False)[0]["loc"], "form")[0])
+        raise_alone(
+            StorageError(f"{store.uri(key)} is not a {kind.__name__}, by its {field}", cure_of_damage(key))
+        )
 
 
 def require_manifest(

@@ -134,7 +134,7 @@ class DatasetLease:
             try:
                 stat = self._store.download(self._key, path)
                 holder = json.loads(path.read_text("utf-8"))
-            except (ObjectNotFoundError, ValueError):
+            except (ObjectNotFoundError, ValueError, RecursionError):
                 return None
         is_own = isinstance(holder, dict) and holder.items() >= self._holder().items()
         return stat.etag if is_own else None

@@ -33,9 +33,8 @@ from preannotation_assets.lake.objects import (
     check_key,
     check_prefix,
     is_key,
-    probe_key,
-    probe_writable,
 )
+from preannotation_assets.lake.probes import probe_conditional_writes, probe_writable
 from preannotation_assets.lake.reading import ObjectReader
 
 __all__ = ["LocalObjectStore", "StagedFile", "content_sha256", "open_source", "staged_file"]
@@ -73,9 +72,12 @@ class LocalObjectStore:
         """Return the absolute path of a key."""
         return str(self._path(key))
 
-    def read(self, key: str) -> bytes:
-        """Return the whole object; raises ObjectNotFoundError."""
+    def read(self, key: str, most_bytes: int | None = None) -> bytes:
+        """Return the whole object; raises ObjectNotFoundError, and StorageError where it is larger."""
         with self._source(key) as source:
+            size = os.fstat(source.fileno()).st_size
+            if most_bytes is not None and size > most_bytes:
+                raise StorageError(f"{self.uri(key)} has {size} bytes where there are at most {most_bytes}")
             content = source.read()
         self._count(len(content))
         return content
@@ -156,18 +158,14 @@ class LocalObjectStore:
         """
         probe_writable(self, str(self._root))
 
-    def supports_conditional_writes(self) -> bool:
-        """Try on a probe object whether a second creation is refused."""
-        key = probe_key()
-        source = self._path(key)
-        self.write(key, b"probe")
-        try:
-            self.upload_if(key, source, None)
-        except ConflictError:
-            return True
-        finally:
-            self.delete([key])
-        return False
+    def check_conditional_writes(self) -> None:
+        """Try on a probe object whether ``upload_if`` refuses what it must not do.
+
+        Raises:
+            ConditionalWritesError: The file system's locks (flock) do not keep others out.
+            StorageError: The folder cannot be used.
+        """
+        probe_conditional_writes(self, str(self._root))
 
     def sweep_unfinished(self, prefix: str, older_than: datetime) -> int:
         """Remove temporary files of dead writers under ``prefix``; return how many.

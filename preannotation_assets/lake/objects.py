@@ -7,19 +7,17 @@ written whole or not at all, and a reader sees the old object or the new one, ne
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
-from uuid import uuid4
 
-from preannotation_assets.errors import ObjectNotFoundError, SettingsError, StorageError
+from preannotation_assets.errors import SettingsError, StorageError
 from preannotation_assets.lake.fetched import FetchedBytes
 from preannotation_assets.lake.reading import ObjectReader
 
 __all__ = [
     "DEFAULT_LIMITS",
-    "PROBE_AREA",
     "RESERVED_NAME",
     "WORK_AREA",
     "LocalRoot",
@@ -33,21 +31,16 @@ __all__ = [
     "check_prefix",
     "is_key",
     "parse_root",
-    "probe_key",
-    "probe_writable",
 ]
 
 WORK_AREA = "argilla/work"
 """The prefix of everything the loader must not see."""
-
-PROBE_AREA = f"{WORK_AREA}/_probes/"
 
 RESERVED_NAME = ".preannotation-"
 """Temporary files and locks of the local store begin so; no segment of a key may."""
 
 _SEGMENT_BYTES = 255
 _KEY_BYTES = 1024
-_PROBE_LIFETIME = timedelta(days=1)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -152,8 +145,11 @@ class ObjectStore(Protocol):
     def uri(self, key: str) -> str:
         """Return the absolute path or the ``s3://`` address of a key."""
 
-    def read(self, key: str) -> bytes:
-        """Return the whole object; raises ObjectNotFoundError."""
+    def read(self, key: str, most_bytes: int | None = None) -> bytes:
+        """Return the whole object; raises ObjectNotFoundError.
+
+        Where ``most_bytes`` is given, a larger object is a StorageError, and is not fetched.
+        """
 
     def open(self, key: str) -> ObjectReader:
         """Open the object for reading in pieces; raises ObjectNotFoundError.
@@ -179,7 +175,8 @@ class ObjectStore(Protocol):
         """Upload only if the object is still the expected one; return the new etag.
 
         ``expected`` is the etag the object must have, or None where there must be no object. Raises
-        ConflictError when it is another, and plain StorageError when the outcome cannot be known.
+        ConflictError when it is another or gone, ConditionalWritesError where the store does not know such
+        writes, and plain StorageError when the outcome cannot be known.
         """
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
@@ -194,8 +191,11 @@ class ObjectStore(Protocol):
         Raises StorageError with one line that names the address and what is wrong with it.
         """
 
-    def supports_conditional_writes(self) -> bool:
-        """Try on a probe object whether the store really refuses what ``upload_if`` must not do."""
+    def check_conditional_writes(self) -> None:
+        """Try on a probe object whether the store refuses what ``upload_if`` must not do.
+
+        Raises ConditionalWritesError with one line that says what is missing.
+        """
 
     def sweep_unfinished(self, prefix: str, older_than: datetime) -> int:
         """Remove what killed writers left under ``prefix`` before ``older_than``; return the count."""
@@ -299,38 +299,3 @@ def _parse_file(rest: str) -> LocalRoot:
             "the storage root is a file:// address of another machine", "use file:///folder or a plain path"
         )
     return LocalRoot(Path("/" + unquote(path)))
-
-
-def probe_key() -> str:
-    """Return a new key for a probe object."""
-    return f"{PROBE_AREA}{uuid4().hex}"
-
-
-def probe_writable(store: ObjectStore, root_uri: str) -> None:
-    """Write, list, read back and delete a probe object, and delete probes of processes long dead.
-
-    Raises:
-        StorageError: One of these steps failed, or what was read is not what was written.
-    """
-    try:
-        same = _round_trip(store)
-    except StorageError as error:
-        raise StorageError(
-            f"the storage root {root_uri} cannot be used: {error.problem}", error.cure
-        ) from None
-    if not same:
-        raise StorageError(f"the storage root {root_uri} does not give back what was written to it")
-
-
-def _round_trip(store: ObjectStore) -> bool:
-    key = probe_key()
-    content = key.encode()
-    store.write(key, content)
-    found = list(store.list(PROBE_AREA))
-    try:
-        same = store.read(key) == content
-    except ObjectNotFoundError:
-        same = False
-    expired = datetime.now(UTC) - _PROBE_LIFETIME
-    store.delete([key, *(stat.key for stat in found if stat.modified_at < expired)])
-    return same and any(stat.key == key for stat in found)

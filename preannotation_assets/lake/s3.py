@@ -7,6 +7,7 @@ metadata: the first is checked when it is read, the second tells after a lost re
 """
 
 import io
+import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from preannotation_assets.errors import ConflictError, StorageError
+from preannotation_assets.errors import ConditionalWritesError, ConflictError, StorageError, raise_alone
 from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
 from preannotation_assets.lake.local import content_sha256, open_source, staged_file
 from preannotation_assets.lake.local_errors import local_errors
@@ -33,15 +34,22 @@ from preannotation_assets.lake.objects import (
     check_key,
     check_prefix,
     is_key,
-    probe_key,
+)
+from preannotation_assets.lake.probes import (
+    CONDITIONAL_WRITES_CURE,
+    probe_conditional_writes,
     probe_writable,
 )
 from preannotation_assets.lake.reading import ObjectReader
 from preannotation_assets.lake.s3_bodies import SHA256, S3Object, S3Ranges, bare, fetch_whole, utc
 from preannotation_assets.lake.s3_errors import (
+    FAULTS,
     NO_OBJECT,
+    S3Fault,
     describe,
     error_code,
+    is_refusal,
+    is_unsupported,
     may_be_done,
     translated,
 )
@@ -58,8 +66,8 @@ _PUT_BYTES = 5 * 1024**3
 _DELETE_THREADS = 8
 _DELETE_BATCH = 1000
 _PROBE_LIMITS = RequestLimits(connect_timeout=5.0, read_timeout=15.0, max_attempts=3)
-_REFUSED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
-_UNSUPPORTED = ("NotImplemented", "501", "InvalidArgument", "InvalidRequest", "400")
+# At lower levels these log headers, bodies, and the replies that they could not read.
+_SILENT_BELOW = {"boto3": logging.WARNING, "botocore": logging.WARNING, "urllib3": logging.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,13 @@ class _Condition:
     header: Literal["IfMatch", "IfNoneMatch"]
     value: str
 
+    @property
+    def name(self) -> str:
+        """The header as HTTP writes it."""
+        return "If-Match" if self.header == "IfMatch" else "If-None-Match"
+
 
 _ABSENT = _Condition("IfNoneMatch", "*")
-_OTHER = _Condition("IfMatch", '"00000000000000000000000000000000"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +102,13 @@ def open_s3_store(root: S3Root, location: StoreLocation, limits: RequestLimits) 
         StorageError: AWS_PROFILE names an unknown profile.
     """
     check_endpoint(location.endpoint_url)
+    for name, level in _SILENT_BELOW.items():
+        logging.getLogger(name).setLevel(level)
     try:
         session = Session()
         work, probe = (_client(session, location, each) for each in (limits, _probe_limits(limits)))
     except BotoCoreError as error:
-        raise describe(root.uri, error) from error
+        raise_alone(describe(root.uri, error))
     return S3ObjectStore(root, work, probe)
 
 
@@ -151,10 +165,10 @@ class S3ObjectStore:
         """Return the ``s3://`` address of a key."""
         return f"{self._root.uri}/{check_key(key)}"
 
-    def read(self, key: str) -> bytes:
-        """Return the whole object; raises ObjectNotFoundError."""
+    def read(self, key: str, most_bytes: int | None = None) -> bytes:
+        """Return the whole object; raises ObjectNotFoundError, and StorageError where it is larger."""
         content = io.BytesIO()
-        fetch_whole(self._object(key), content)
+        fetch_whole(self._object(key), content, most_bytes)
         return content.getvalue()
 
     def open(self, key: str) -> ObjectReader:
@@ -168,7 +182,7 @@ class S3ObjectStore:
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
         with local_errors(str(path)), staged_file(path.parent) as staged:
-            stat = fetch_whole(self._object(key), staged.stream)
+            stat = fetch_whole(self._object(key), staged.stream, None)
             staged.replace(path)
         return stat
 
@@ -194,22 +208,26 @@ class S3ObjectStore:
 
         When the request was refused or its reply did not come, the object's metadata tell whether it
         is this write that the object holds: a request whose reply was lost is repeated by boto3 and
-        then refused because of its own first attempt.
+        then refused because of its own first attempt. A deleted object is looked for first, because some
+        servers (MinIO before September 2025) write where If-Match finds none.
 
         Raises:
-            ConflictError: The object is another, or exists although None was expected.
+            ConflictError: The object is another or gone, or exists although None was expected.
+            ConditionalWritesError: The store does not know such writes.
             StorageError: The store failed, and the object is not this write; where the store could
                 not be reached at all, the write may still be done later.
         """
+        if expected is not None and self._head(key) is None:
+            raise self._conflict(key)
         write_id = uuid4().hex
         with open_source(path) as source:
             for condition in _conditions(expected):
-                try:
-                    return self._put(key, source, write_id, condition)
-                except (ClientError, BotoCoreError) as error:
-                    etag = self._settle(key, expected, write_id, error)
-                    if etag is not None:
-                        return etag
+                outcome = self._put_if(key, source, write_id, condition)
+                if isinstance(outcome, str):
+                    return outcome
+                etag = self._settle(key, expected, write_id, condition, outcome)
+                if etag is not None:
+                    return etag
         raise ConflictError(f"{self.uri(key)} refuses the conditional write though it is unchanged")
 
     def list(self, prefix: str) -> Iterator[ObjectEntry]:
@@ -247,25 +265,24 @@ class S3ObjectStore:
         Raises:
             StorageError: The bucket cannot be used; one line names it and says why.
         """
-        store = S3ObjectStore(self._root, self._probe_client, self._probe_client)
-        probe_writable(store, self._root.uri)
+        probe_writable(self._probing(), self._root.uri)
 
-    def supports_conditional_writes(self) -> bool:
-        """Try on a probe object whether the store refuses false conditions and accepts a true one.
+    def check_conditional_writes(self) -> None:
+        """Try on a probe object whether the store refuses what ``upload_if`` must not do.
 
-        A store that ignores the headers, or answers that it does not implement them, gives False.
+        Raises:
+            ConditionalWritesError: It has no conditional writes, or half of them; one line says what lacks.
+            StorageError: The bucket cannot be used.
         """
-        key = probe_key()
-        try:
-            with translated(self.uri(key)):
-                return self._heeds_conditions(key)
-        finally:
-            self.delete([key])
+        probe_conditional_writes(self._probing(), self._root.uri)
 
     def sweep_unfinished(self, prefix: str, older_than: datetime) -> int:  # noqa: ARG002
         """Do nothing and return 0: a put that was cut off leaves nothing."""
         check_prefix(prefix)
         return 0
+
+    def _probing(self) -> "S3ObjectStore":
+        return S3ObjectStore(self._root, self._probe_client, self._probe_client)
 
     def _name(self, key: str) -> str:
         """Return the key within the bucket."""
@@ -294,27 +311,40 @@ class S3ObjectStore:
             request[condition.header] = condition.value
         return bare(self._client.put_object(**request)["ETag"])
 
+    def _put_if(self, key: str, source: BinaryIO, write_id: str, condition: _Condition) -> str | S3Fault:
+        """Return the new etag, or the fault: what is raised while it is handled would hold its words."""
+        try:
+            return self._put(key, source, write_id, condition)
+        except FAULTS as fault:
+            return fault
+
     def _settle(
-        self, key: str, expected: str | None, write_id: str, error: ClientError | BotoCoreError
+        self, key: str, expected: str | None, write_id: str, condition: _Condition, fault: S3Fault
     ) -> str | None:
-        """Find out what became of a conditional put that gave an error.
+        """Find out what became of a conditional put that gave a fault.
 
         Returns the etag if it was done after all, None if it was refused though the object is the
         expected one, so that the condition may be sent in its other form.
         """
-        refused = error_code(error) in _REFUSED
-        if isinstance(error, ClientError) and not (refused or may_be_done(error)):
-            raise describe(self.uri(key), error) from error
+        refused = is_refusal(fault)
+        if is_unsupported(fault):
+            raise ConditionalWritesError(
+                f"the store of {self.uri(key)} takes no write with {condition.name} ({error_code(fault)})",
+                CONDITIONAL_WRITES_CURE,
+            )
+        if not (refused or may_be_done(fault)):
+            raise describe(self.uri(key), fault)
         held = self._head(key)
         if held is not None and held.write_id == write_id:
             return held.stat.etag
         if (held.stat.etag if held else None) != expected:
-            raise ConflictError(
-                f"{self.uri(key)} was written by somebody else", "read it again and repeat"
-            ) from error
+            raise self._conflict(key)
         if refused:
             return None
-        raise describe(self.uri(key), error) from error
+        raise describe(self.uri(key), fault)
+
+    def _conflict(self, key: str) -> ConflictError:
+        return ConflictError(f"{self.uri(key)} was written by somebody else", "read it again and repeat")
 
     def _head(self, key: str) -> _Held | None:
         with translated(self.uri(key)):
@@ -324,8 +354,8 @@ class S3ObjectStore:
                 if error_code(error) in NO_OBJECT:
                     return None
                 raise
-        stat = ObjectStat(key, head["ContentLength"], bare(head["ETag"]), utc(head["LastModified"]))
-        return _Held(stat, head["Metadata"].get(_WRITE_ID))
+            stat = ObjectStat(key, head["ContentLength"], bare(head["ETag"]), utc(head["LastModified"]))
+            return _Held(stat, head["Metadata"].get(_WRITE_ID))
 
     def _object(self, key: str) -> S3Object:
         return S3Object(self._client, self._root.bucket, self._name(key), key, self.uri(key), self._counter)
@@ -333,30 +363,6 @@ class S3ObjectStore:
     def _delete(self, key: str) -> None:
         with translated(self.uri(key)):
             self._client.delete_object(Bucket=self._root.bucket, Key=self._name(key))
-
-    def _heeds_conditions(self, key: str) -> bool:
-        try:
-            # The first creation may look refused, when boto3 had to repeat it; only the second counts.
-            self._is_refused(key, _ABSENT)
-            if not self._is_refused(key, _ABSENT) or not self._is_refused(key, _OTHER):
-                return False
-            held = self._head(key)
-            return held is not None and not all(
-                self._is_refused(key, condition) for condition in _conditions(held.stat.etag)
-            )
-        except ClientError as error:
-            if error_code(error) in _UNSUPPORTED:
-                return False
-            raise
-
-    def _is_refused(self, key: str, condition: _Condition) -> bool:
-        try:
-            self._put(key, io.BytesIO(b"probe"), uuid4().hex, condition)
-        except ClientError as error:
-            if error_code(error) in _REFUSED:
-                return True
-            raise
-        return False
 
 
 def _conditions(expected: str | None) -> tuple[_Condition, ...]:

@@ -1,10 +1,12 @@
 """The content of objects on S3: whole, or in ranges that are all of one content.
 
 A body that breaks off is asked for again, 3 times: boto3 repeats a request that gives no reply, but
-not the reading of a reply.
+not the reading of a reply. No more of a body is read than its reply announces, and no more is announced
+than was asked for.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from preannotation_assets.errors import ConflictError, StorageError
 from preannotation_assets.lake.fetched import FetchCounter
 from preannotation_assets.lake.objects import ObjectStat
-from preannotation_assets.lake.s3_errors import UNREACHABLE, describe, error_code, translated
+from preannotation_assets.lake.s3_errors import FAULTS, UNREACHABLE, S3Fault, describe, error_code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,6 +37,8 @@ _COPY_BYTES = 1 << 20
 _BODY_PAUSES = (0.2, 1.0, 3.0)
 _CHANGED = ("PreconditionFailed", "412")
 _EMPTY = ("InvalidRange", "416")
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d{1,18})-(?P<last>\d{1,18})/(?P<size>\d{1,18})", re.ASCII)
+_ETAG = re.compile(r"[\x21-\x7e]{1,256}")
 
 Fetched = TypeVar("Fetched")
 
@@ -67,58 +71,91 @@ class S3Object:
             Bucket=self.bucket, Key=self.name, Range=f"bytes={start}-{stop - 1}", IfMatch=f'"{etag}"'
         )
 
-    def blocks(self, found: "GetObjectOutputTypeDef") -> Iterator[bytes]:
-        """Yield the body of a reply, counted."""
+    def blocks(self, found: "GetObjectOutputTypeDef", most: int | None) -> Iterator[bytes]:
+        """Yield the body of a reply, counted.
+
+        Raises:
+            StorageError: It is longer than ``most`` bytes, if given, or than it announces, or announces no
+                length.
+        """
+        announced, received = found.get("ContentLength"), 0
         with closing(found["Body"]) as body:
+            if announced is None:
+                raise self.other_bytes("it announces no length")
+            if most is not None and announced > most:
+                raise self.other_bytes(f"{announced} where there are at most {most}")
             for block in body.iter_chunks(_COPY_BYTES):
+                received += len(block)
                 self.counter.add_bytes(len(block))
+                if received > announced:
+                    raise self.other_bytes(f"more than the {announced} that it announces")
                 yield block
 
-    def check(self, found: "GetObjectOutputTypeDef", digest: str) -> None:
+    def check(self, expected: str | None, digest: str) -> None:
         """Compare the SHA-256 of the whole content with the one it was written with.
 
         Raises:
             StorageError: They differ. Objects that others wrote have none and pass.
         """
-        if found["Metadata"].get(SHA256, digest) != digest:
+        if expected is not None and expected != digest:
             raise StorageError(
                 f"{self.uri} is damaged", "its content does not have the SHA-256 it was written with"
             )
 
+    def other_bytes(self, reason: str) -> StorageError:
+        """Return what is to be raised where a reply is not about what was asked for."""
+        return StorageError(f"the store of {self.uri} gives other bytes than it is asked for", reason)
 
-def fetch_whole(source: S3Object, target: BinaryIO) -> ObjectStat:
-    """Fill ``target`` with the object.
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a reply gives of an object: some of its bytes, or all.
+
+    ``start`` counts from the object's beginning, ``size`` is that of the whole object, ``sha256`` what it was
+    written with.
+    """
+
+    start: int
+    content: bytes
+    size: int
+    etag: str
+    sha256: str | None
+
+
+def fetch_whole(source: S3Object, target: BinaryIO, most: int | None) -> ObjectStat:
+    """Fill ``target`` with the object, which has at most ``most`` bytes, if given.
 
     Raises:
         ObjectNotFoundError: There is none.
-        StorageError: The store refuses, fails or cannot be reached, or the object is damaged.
+        StorageError: The store refuses, fails or cannot be reached, or the object is damaged or larger.
     """
-    return _repeated(source, lambda: _fetch_once(source, target))
+    return _repeated(source, lambda: _fetch_once(source, target, most))
 
 
 def _repeated(source: S3Object, fetch: Callable[[], Fetched]) -> Fetched:
     """Fetch again, after a pause, while the body breaks off."""
-    for pause in _BODY_PAUSES:
-        try:
-            return fetch()
-        except UNREACHABLE:
-            time.sleep(pause)
     with translated(source.uri):
+        for pause in _BODY_PAUSES:
+            try:
+                return fetch()
+            except UNREACHABLE:
+                time.sleep(pause)
         return fetch()
 
 
-def _fetch_once(source: S3Object, target: BinaryIO) -> ObjectStat:
+def _fetch_once(source: S3Object, target: BinaryIO, most: int | None) -> ObjectStat:
     # Translated here, so that only a broken body is asked for again.
     with translated(source.uri):
         found = source.get()
+        stat = ObjectStat(source.key, found["ContentLength"], bare(found["ETag"]), utc(found["LastModified"]))
     target.seek(0)
     target.truncate()
     digest = hashlib.sha256()
-    for block in source.blocks(found):
+    for block in source.blocks(found, most):
         digest.update(block)
         target.write(block)
-    source.check(found, digest.hexdigest())
-    return ObjectStat(source.key, found["ContentLength"], bare(found["ETag"]), utc(found["LastModified"]))
+    source.check(found["Metadata"].get(SHA256), digest.hexdigest())
+    return stat
 
 
 class S3Ranges:
@@ -137,16 +174,14 @@ class S3Ranges:
             StorageError: The store refuses, fails or cannot be reached, or the object is damaged.
         """
         self._source = source
-        self._reply, self._held = _repeated(source, self._fetch_tail)
-        self._etag = bare(self._reply["ETag"])
-        self._size = _whole_size(self._reply)
-        self._held_start = self._size - len(self._held)
+        self._tail = _repeated(source, self._fetch_tail)
+        self._held, self._held_start = self._tail.content, self._tail.start
         self._check_whole()
 
     @property
     def size(self) -> int:
         """The bytes of the object."""
-        return self._size
+        return self._tail.size
 
     def fetch(self, start: int, stop: int) -> bytes:
         """Return a range.
@@ -156,7 +191,7 @@ class S3Ranges:
             ObjectNotFoundError: It is gone.
             StorageError: The store refuses, fails or cannot be reached, or the object is damaged.
         """
-        if start < self._held_start and self._size <= _SMALL_BYTES:
+        if start < self._held_start and self._tail.size <= _SMALL_BYTES:
             self._held = self._fetch(0, self._held_start) + self._held
             self._held_start = 0
             self._check_whole()
@@ -168,7 +203,7 @@ class S3Ranges:
         """Let go of what is held in memory."""
         self._held = b""
 
-    def _fetch_tail(self) -> "tuple[GetObjectOutputTypeDef, bytes]":
+    def _fetch_tail(self) -> _Part:
         with translated(self._source.uri):
             try:
                 found = self._source.get_tail()
@@ -177,45 +212,60 @@ class S3Ranges:
                 if error_code(error) not in _EMPTY:
                     raise
                 found = self._source.get()
-        return found, b"".join(self._source.blocks(found))
+        # A server that does not know ranges gives the whole object.
+        return self._part(found, _TAIL_BYTES if "ContentRange" in found else None)
 
     def _fetch(self, start: int, stop: int) -> bytes:
         return _repeated(self._source, lambda: self._fetch_range(start, stop))
 
     def _fetch_range(self, start: int, stop: int) -> bytes:
-        uri = self._source.uri
-        try:
-            found = self._source.get_range(start, stop, self._etag)
-        except (ClientError, BotoCoreError) as error:
-            if error_code(error) in _CHANGED:
-                raise _replaced(uri) from error
-            raise describe(uri, error) from error
-        if bare(found["ETag"]) != self._etag:
+        found = self._ask_for(start, stop)
+        if not isinstance(found, dict):
+            if error_code(found) in _CHANGED:
+                raise self._replaced()
+            raise describe(self._source.uri, found)
+        part = self._part(found, stop - start)
+        if part.etag != self._tail.etag:
             # A server that ignores If-Match.
-            found["Body"].close()
-            raise _replaced(uri)
-        if not found.get("ContentRange", "").startswith(f"bytes {start}-{stop - 1}/"):
-            found["Body"].close()
-            raise StorageError(f"the store of {uri} gives other bytes than it is asked for")
-        return b"".join(self._source.blocks(found))
+            raise self._replaced()
+        if (part.start, len(part.content)) != (start, stop - start):
+            raise self._source.other_bytes("its range is another")
+        return part.content
+
+    def _ask_for(self, start: int, stop: int) -> "GetObjectOutputTypeDef | S3Fault":
+        """Return the reply, or the fault: what is raised while it is handled would hold its words."""
+        try:
+            return self._source.get_range(start, stop, self._tail.etag)
+        except FAULTS as fault:
+            return fault
+
+    def _part(self, found: "GetObjectOutputTypeDef", most: int | None) -> _Part:
+        """Read a reply with at most so many bytes of the object; botocore's errors pass through."""
+        content = b"".join(self._source.blocks(found, most))
+        start, size = 0, len(content)
+        if "ContentRange" in found:
+            place = _CONTENT_RANGE.fullmatch(found["ContentRange"])
+            if place is None or int(place["last"]) - int(place["first"]) != len(content) - 1:
+                raise self._source.other_bytes("its range is another")
+            start, size = int(place["first"]), int(place["size"])
+        return _Part(start, content, size, bare(found["ETag"]), found["Metadata"].get(SHA256))
 
     def _check_whole(self) -> None:
         if self._held_start == 0:
-            self._source.check(self._reply, hashlib.sha256(self._held).hexdigest())
+            self._source.check(self._tail.sha256, hashlib.sha256(self._held).hexdigest())
 
-
-def _whole_size(found: "GetObjectOutputTypeDef") -> int:
-    """Return the size of the object of which a reply has a part, or all."""
-    _, slash, size = found.get("ContentRange", "").rpartition("/")
-    return int(size) if slash else found["ContentLength"]
-
-
-def _replaced(uri: str) -> ConflictError:
-    return ConflictError(f"{uri} was replaced while it was read", "read it again")
+    def _replaced(self) -> ConflictError:
+        return ConflictError(f"{self._source.uri} was replaced while it was read", "read it again")
 
 
 def bare(etag: str) -> str:
-    """Return an etag without its quotes."""
+    """Return an etag without its quotes.
+
+    Raises:
+        ValueError: It has no form of an etag; the message does not repeat it.
+    """
+    if not _ETAG.fullmatch(etag):
+        raise ValueError("no etag")
     return etag.strip('"')
 
 

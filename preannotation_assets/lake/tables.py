@@ -17,16 +17,17 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
+from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, raise_alone
 from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.layout import cure_of_damage
-from preannotation_assets.lake.objects import ObjectStore
+from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
 
 __all__ = [
     "Row",
     "TableStat",
     "read_json",
+    "read_listed_table",
     "read_rows_as",
     "read_table",
     "read_table_as",
@@ -75,6 +76,16 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
         return columns
 
     return _read_projection(store, key, present)
+
+
+def read_listed_table(store: ObjectStore, entry: ObjectEntry) -> pa.Table:
+    """Read a Parquet object that a listing showed and that nobody replaces, whole.
+
+    Raises:
+        ObjectNotFoundError: It is gone.
+        StorageError: It is not Parquet, or larger than the listing said.
+    """
+    return _decode(pa.BufferReader(store.read(entry.key, entry.size)), list, _place(store, entry.key))
 
 
 def read_table_as(
@@ -169,7 +180,8 @@ def _decode(
             found.validate(full=True)
             return found.select(chosen)
     except (pa.ArrowException, OSError):
-        raise StorageError(f"{place.uri} is not a readable Parquet file", place.cure) from None
+        # Arrow's words may quote the file.
+        raise_alone(StorageError(f"{place.uri} is not a readable Parquet file", place.cure))
 
 
 def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
@@ -233,8 +245,8 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        # Not chained: the decoder's exception holds the document.
-        raise StorageError(f"{store.uri(key)} is not JSON", cure_of_damage(key)) from None
+        # The decoder's exception holds the document.
+        raise_alone(StorageError(f"{store.uri(key)} is not JSON", cure_of_damage(key)))
     if not isinstance(value, dict):
         raise StorageError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
     return value

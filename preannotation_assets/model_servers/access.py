@@ -1,20 +1,16 @@
-"""Who is told which secret, whichever kind of server it is, and edges that do not wait. Pure.
+"""Who is told which secret, whichever kind of server it is. Pure.
 
 A secret goes only to an endpoint that the environment itself names, so that nobody who can start a run or a
 command with other addresses gets it. Who sends a request reads the secrets from its own environment.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, OPENAI
 from preannotation_assets.model_servers.networks import Reach, reach_of, url_of
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 
-__all__ = ["access_headers", "all_secrets", "key_headers", "stream_choice", "wants_stream"]
-
-_MOST_STREAMS: Final = 256
+__all__ = ["access_headers", "key_headers"]
 
 
 def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -29,7 +25,11 @@ def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, s
     is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is Reach.LOOPBACK
     if not (is_safe and _is_one_of(endpoint, named)):
         return {}
-    return _token_headers(environment)
+    client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
+    secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
+    return (
+        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
+    )
 
 
 def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -43,43 +43,6 @@ def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]
     is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is not Reach.PUBLIC
     if not (is_safe and _is_one_of(endpoint, OPENAI.named(environment))):
         return {}
-    return _key_header(environment)
-
-
-def all_secrets(environment: Mapping[str, str], *, with_key: bool) -> dict[str, str]:
-    """Without a look at the endpoint; goes as soon as nobody asks for it."""
-    return (_key_header(environment) if with_key else {}) | _token_headers(environment)
-
-
-def stream_choice(choice: StreamChoice, max_in_flight: int) -> StreamChoice:
-    """What ``auto`` means for an endpoint that is given so many requests at once.
-
-    Only over a stream an answer that does not end is given up early, and a server that writes slowly is not
-    taken for a silent one. With more requests than that what a stream costs, processor time for each token,
-    adds up.
-    """
-    is_cheap = max_in_flight <= _MOST_STREAMS
-    return StreamChoice.always if choice is StreamChoice.auto and is_cheap else choice
-
-
-def wants_stream(choice: StreamChoice, endpoint: str) -> bool:
-    """Whether to stream: ``auto`` streams over https.
-
-    An edge such as Cloudflare gives up with 524 after 100 s without response headers. Model servers send
-    headers with the first token; an answer that is not streamed has them with its last.
-    """
-    return choice is StreamChoice.always or (choice is StreamChoice.auto and endpoint.startswith("https://"))
-
-
-def _token_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
-    secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
-    return (
-        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
-    )
-
-
-def _key_header(environment: Mapping[str, str]) -> dict[str, str]:
     key = _read_secret(environment, KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
 

@@ -1,6 +1,7 @@
 """Connections to model servers, each for one request at a time."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -24,6 +25,7 @@ class Connections:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        _silence_libraries()
         self._environment = environment
         self._tls = httpx.create_ssl_context()
         self._all: list[httpx.AsyncHTTPTransport] = []
@@ -59,3 +61,10 @@ class Connections:
         )
         self._all.append(connection)
         return connection
+
+
+def _silence_libraries() -> None:
+    """Below WARNING the libraries log what a server says: its reason phrase may repeat a page."""
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))

@@ -1,14 +1,12 @@
 """Asks servers with metrics, again and again, how many requests they work on and how many wait."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import httpx
-
-from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.exchange import HttpRequest
+from preannotation_assets.model_servers.exchanging import BlockingExchanger, Bounds
 from preannotation_assets.model_servers.server import ModelServer, ServerLoad
 
 __all__ = ["watched_load"]
@@ -38,15 +36,16 @@ def watched_load(
     """
     request = server.load_request()
     ended = threading.Event()
-    headers = server.headers(environment)
 
     def watch(endpoint: str, asked: HttpRequest) -> None:
         silent = 0
-        with httpx.Client(headers=headers, follow_redirects=False, timeout=_TIMEOUT_SECONDS) as client:
+        bounds = Bounds.of_small_reply(_TIMEOUT_SECONDS)
+        with BlockingExchanger(server, environment, _TIMEOUT_SECONDS) as exchanger:
             while silent < _SILENT_REPLIES and not ended.wait(interval_seconds):
-                exchange = _exchange(client, endpoint, asked)
-                load = server.read_load(exchange) if exchange else None
-                silent = 0 if load or not exchange else silent + 1
+                exchange = exchanger.exchange(endpoint, asked, bounds)
+                is_away = exchange.lost is not None or exchange.status in _AWAY
+                load = None if is_away else server.read_load(exchange)
+                silent = 0 if load or is_away else silent + 1
                 if load:
                     tell(endpoint, load)
 
@@ -63,25 +62,3 @@ def watched_load(
         ended.set()
         for watcher in watchers:
             watcher.join(_STOP_SECONDS)
-
-
-def _exchange(client: httpx.Client, endpoint: str, request: HttpRequest) -> Exchange | None:
-    """The response; None where none comes from the server itself."""
-    began_at, began = time.time(), time.monotonic()
-    try:
-        response = client.request(request.method, f"{endpoint}{request.path}")
-    except httpx.RequestError:
-        return None
-    if response.status_code in _AWAY:
-        return None
-    seconds = time.monotonic() - began
-    return Exchange(
-        endpoint,
-        began_at,
-        seconds,
-        lost=None,
-        status=response.status_code,
-        headers=response.headers,
-        content=response.content,
-        request=request,
-    )

@@ -10,15 +10,14 @@ from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.preflight import (
     ModelIdentity,
     identify_model,
-    preload,
     require_agent,
     require_honoured_schema,
     require_room,
     require_served_context,
 )
+from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
 __all__ = ["ModelAccess"]
@@ -28,7 +27,8 @@ __all__ = ["ModelAccess"]
 class ModelAccess:
     """One model, the endpoints that have it, and how they are asked.
 
-    ``max_in_flight`` is requests an endpoint. ``self_reported`` says whether the model rates its answers.
+    ``streamed`` are the endpoints whose answers are streamed. ``max_in_flight`` is requests an endpoint.
+    ``self_reported`` says whether the model rates its answers.
     """
 
     server: ModelServer
@@ -37,7 +37,7 @@ class ModelAccess:
     options: ModelOptions
     timeouts: Timeouts
     policy: RetryPolicy
-    stream: StreamChoice
+    streamed: frozenset[str]
     max_in_flight: int
     self_reported: bool
 

@@ -1,37 +1,29 @@
 """Before the first request: is there a server, may we use it, does it have the model, is there room?"""
 
-import json
 import random
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
-
-from preannotation_assets.errors import (
-    AccessDeniedError,
-    EndpointError,
-    LabelSchemeError,
-    ModelError,
-    SettingsError,
-)
+from preannotation_assets.errors import EndpointError, LabelSchemeError, ModelError, SettingsError
 from preannotation_assets.extraction.argilla_rules import MOST_AGENT_CHARACTERS, agent_of, is_agent
 from preannotation_assets.extraction.prompt import Prompt
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
+from preannotation_assets.model_servers.exchanging import MOST_SMALL_REPLY_BYTES, BlockingExchanger, Bounds
 from preannotation_assets.model_servers.http_client import Timeouts
-from preannotation_assets.model_servers.outcomes import Reason, Stop, Unavailable
+from preannotation_assets.model_servers.outcomes import Reason
+from preannotation_assets.model_servers.proxies import proxy_for
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import EndpointIdentity, ModelServer
 from preannotation_assets.model_servers.statuses import judge_unavailable
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
+from preannotation_assets.visible_text import visible_line
 
 __all__ = [
     "ModelIdentity",
     "identify_model",
-    "preload",
+    "lost_error",
     "require_agent",
     "require_honoured_schema",
     "require_room",
@@ -39,8 +31,6 @@ __all__ = [
 ]
 
 _POLICY: Final = RetryPolicy()
-_IDENTITY_SECONDS: Final = 60.0
-_LONGEST_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +61,21 @@ def identify_model(
     """Asks every endpoint for its version and for the model's digest.
 
     Where that needs work of the model and the server is too busy for it, it waits as the policy does, until
-    ``first_token`` seconds are over.
+    ``first_token`` seconds are over. Every other request may take ``small`` seconds.
 
     Raises:
         EndpointError: an endpoint cannot be reached, is of another kind, or is too old.
         AccessDeniedError: a login page or a refusal stands before it.
         ModelError: the model is missing, must not be asked, or is not the same on all endpoints.
+        SettingsError: there is no safe way to an endpoint; then nothing has been sent to any.
     """
     server.check_model_name(model)
-    timeout = httpx.Timeout(timeouts.connect, read=_IDENTITY_SECONDS)
-    with _client(server, environment, timeout) as client:
+    for endpoint in endpoints:
+        proxy_for(endpoint, environment)
+    with BlockingExchanger(server, environment, timeouts.connect) as exchanger:
         identities = {
             endpoint: server.identify(
-                endpoint,
-                model,
-                _PatientFetcher(_Fetcher(client, server, endpoint, timeouts.first_token), policy),
+                endpoint, model, _PatientFetcher(exchanger, server, endpoint, timeouts, policy)
             )
             for endpoint in endpoints
         }
@@ -112,63 +102,26 @@ def _one_model(server: ModelServer, model: str, identities: Mapping[str, Endpoin
     )
 
 
-def _client(server: ModelServer, environment: Mapping[str, str], timeout: httpx.Timeout) -> httpx.Client:
-    return httpx.Client(headers=server.headers(environment), follow_redirects=False, timeout=timeout)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetcher:
-    """Sends requests to one endpoint, one after the other.
-
-    What has a body is work for the model, which may wait in the server's queue for ``working_seconds``.
-    """
-
-    client: httpx.Client
-    server: ModelServer
-    endpoint: str
-    working_seconds: float
-
-    def __call__(self, request: HttpRequest) -> Exchange:
-        began_at, began = time.time(), time.monotonic()
-        body = None if request.body is None else json.dumps(request.body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        silence = self.client.timeout.read if body is None else self.working_seconds
-        timeout = httpx.Timeout(self.client.timeout.connect, read=silence)
-        url = f"{self.endpoint}{request.path}"
-        try:
-            response = self.client.request(
-                request.method, url, content=body, headers=headers, timeout=timeout
-            )
-        except httpx.RequestError as error:
-            raise EndpointError(
-                f"{self.endpoint} cannot be reached ({type(error).__name__})", self.server.cure
-            ) from None
-        seconds = time.monotonic() - began
-        return Exchange(
-            self.endpoint,
-            began_at,
-            seconds,
-            None,
-            response.status_code,
-            response.headers,
-            response.content,
-            request=request,
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class _PatientFetcher:
-    """Sends work for the model again as long as the server refuses it for load (429, 503)."""
+    """Sends requests to one endpoint, one after the other.
 
-    fetch: _Fetcher
+    What has a body is work for the model, which may wait in the server's queue for ``first_token``
+    seconds. It is sent again as long as the server refuses it for load (429, 503).
+    """
+
+    exchanger: BlockingExchanger
+    server: ModelServer
+    endpoint: str
+    timeouts: Timeouts
     policy: RetryPolicy
 
     def __call__(self, request: HttpRequest) -> Exchange:
-        deadline = time.monotonic() + self.fetch.working_seconds
+        deadline = time.monotonic() + self.timeouts.first_token
         random_source = random.Random()  # noqa: S311
         failures = 0
         while True:
-            exchange = self.fetch(request)
+            exchange = self._exchange(request)
             unavailable = judge_unavailable(exchange.status, exchange.headers or {})
             if request.body is None or not unavailable or unavailable.reason is not Reason.OVERLOADED:
                 return exchange
@@ -178,92 +131,34 @@ class _PatientFetcher:
                 return exchange
             time.sleep(delay)
 
-
-def preload(
-    server: ModelServer,
-    endpoints: Sequence[str],
-    template: RequestTemplate,
-    environment: Mapping[str, str],
-    timeouts: Timeouts,
-    policy: RetryPolicy = _POLICY,
-) -> None:
-    """Loads the model on all endpoints at once and waits for them.
-
-    A client that gives up while a model loads may make the server abandon the load, so the time-out is long.
-    A server that is busy, for example because another client makes it load, is asked again until ``load``
-    seconds are over; one that fails is asked as often as the policy says. Both wait as the policy does.
-
-    Raises:
-        EndpointError: the model could not be loaded.
-        AccessDeniedError: a login page or a refusal stands before it.
-        SettingsError: it was loaded otherwise than the requests need it.
-    """
-    request = server.preload_request(template)
-    if request is None:
-        return
-    timeout = httpx.Timeout(timeouts.connect)
-    given_up = threading.Event()
-    with _client(server, environment, timeout) as client, ThreadPoolExecutor(len(endpoints)) as loaders:
-        deadline = time.monotonic() + timeouts.load
-        loading = _Loading(client, server, template, request, policy, timeouts.load, deadline, given_up)
-        try:
-            running = [loaders.submit(loading.load, endpoint) for endpoint in endpoints]
-            for ended in as_completed(running):
-                ended.result()
-        finally:
-            given_up.set()
+    def _exchange(self, request: HttpRequest) -> Exchange:
+        seconds = self.timeouts.small if request.body is None else self.timeouts.first_token
+        exchange = self.exchanger.exchange(self.endpoint, request, Bounds.of_small_reply(seconds))
+        error = lost_error(self.server, exchange, request)
+        if error:
+            raise error
+        return exchange
 
 
-@dataclass(frozen=True, slots=True)
-class _Loading:
-    """Loads the model until ``deadline``, or until ``given_up`` says that there is no point any more."""
-
-    client: httpx.Client
-    server: ModelServer
-    template: RequestTemplate
-    request: HttpRequest
-    policy: RetryPolicy
-    load_seconds: float
-    deadline: float
-    given_up: threading.Event
-
-    def load(self, endpoint: str) -> None:
-        """Asks one endpoint until it has loaded the model.
-
-        Raises:
-            EndpointError: it cannot be reached, refuses, or did not load it in the time and attempts allowed.
-            AccessDeniedError: a login page or a refusal stands before it.
-            SettingsError: it was loaded otherwise than the requests need it.
-        """
-        fetch = _Fetcher(self.client, self.server, endpoint, self.load_seconds)
-        failures = errors = 0
-        random_source = random.Random()  # noqa: S311
-        while not self.given_up.is_set():
-            exchange = fetch(self.request)
-            if exchange.is_reply:
-                self.server.check_loaded(endpoint, self.template, fetch)
-                return
-            outcome = self.server.read(exchange, self.template.model)
-            if not isinstance(outcome, Unavailable):
-                raise self._refusal(exchange, outcome.error if isinstance(outcome, Stop) else None)
-            failures += 1
-            errors += outcome.reason is not Reason.OVERLOADED
-            delay = self.policy.delay(failures, outcome.retry_after, random_source)
-            if errors >= self.policy.attempts or time.monotonic() + delay > self.deadline:
-                raise EndpointError(
-                    f"{endpoint} could not load {self.template.model} in {failures} attempts"
-                    f" (status {exchange.status})",
-                    "look at the server's log",
-                )
-            self.given_up.wait(delay)
-
-    def _refusal(self, exchange: Exchange, error: Exception | None) -> Exception:
-        if isinstance(error, AccessDeniedError):
-            return error
+def lost_error(server: ModelServer, exchange: Exchange, request: HttpRequest) -> EndpointError | None:
+    """What is told of a small request to which no whole reply came; None where one came."""
+    endpoint, path = exchange.endpoint, request.path
+    if exchange.unreadable:
         return EndpointError(
-            f"{exchange.endpoint} answers {self.request.path} with status {exchange.status}",
-            f"is it {self.server.kind}, and is the model able to load? Look at the server's log",
+            f"{endpoint} answers {path} with more than {MOST_SMALL_REPLY_BYTES // 10**6} MB"
+            " or in a coding that nobody asked for",
+            f"is it {server.kind}?",
         )
+    match exchange.lost:
+        case None:
+            return None
+        case Reason.TIMED_OUT:
+            problem = f"{endpoint} has not answered {path} within {exchange.seconds:.0f} s"
+            return EndpointError(problem, "look at the server's log")
+        case Reason.CONNECTION_LOST:
+            return EndpointError(f"{endpoint} broke off its answer to {path}", "look at the server's log")
+        case _:
+            return EndpointError(f"{endpoint} cannot be reached", server.cure)
 
 
 def require_honoured_schema(server: ModelServer, prompt: Prompt) -> None:
@@ -286,7 +181,7 @@ def require_agent(template: RequestTemplate) -> None:
     agent = agent_of(template.model, template.model_version)
     if is_agent(agent):
         return
-    shown = template.model[:_LONGEST_SHOWN] + "…" * (len(template.model) > _LONGEST_SHOWN)
+    shown = visible_line(template.model)
     longest = MOST_AGENT_CHARACTERS - (len(agent) - len(template.model))
     raise ModelError(
         f"Argilla takes no suggestions of a model named {shown!r}",

@@ -4,9 +4,11 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["RetryPolicy"]
+__all__ = ["LONGEST_RETRY_AFTER", "RetryPolicy"]
 
-_LONGEST_RETRY_AFTER: Final = 3600.0
+LONGEST_RETRY_AFTER: Final = 3600.0
+"""Seconds that a server is left alone at its own wish, at most; then it is asked again, whatever it said."""
+
 _MOST_DOUBLINGS: Final = 30
 
 
@@ -31,4 +33,4 @@ class RetryPolicy:
             self.longest_backoff, self.first_backoff * 2.0 ** min(max(0, failures - 1), _MOST_DOUBLINGS)
         )
         jittered = random_source.uniform(0.0, ceiling)
-        return max(jittered, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
+        return max(jittered, min(retry_after or 0.0, LONGEST_RETRY_AFTER))

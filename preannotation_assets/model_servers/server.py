@@ -52,14 +52,15 @@ class ModelServer(Protocol):
         """What it is called in messages, such as Ollama."""
 
     @property
+    def provider(self) -> str:
+        """``gen_ai.provider.name`` of OpenTelemetry's conventions."""
+
+    @property
     def cure(self) -> str:
         """What to do where no such server can be reached."""
 
     def cure_missing(self, model: str) -> str:
         """What to do where a model is missing, or another one than elsewhere."""
-
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those for an endpoint that is not told; ``headers_for`` takes its place."""
 
     def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
         """The headers of every request to an endpoint; secrets only where the environment names it.
@@ -99,8 +100,11 @@ class ModelServer(Protocol):
     def preload_request(self, template: RequestTemplate) -> HttpRequest | None:
         """The request that loads the model and answers nothing; None where it is always loaded."""
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
-        """Looks at a model that was just loaded; raises SettingsError where it is not as requests need it."""
+    def loaded_request(self) -> HttpRequest | None:
+        """The request that tells how a model was loaded; None where nobody has to look."""
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
+        """Reads the response to it; raises SettingsError where the model is not as requests need it."""
 
     @property
     def warms_each_slot(self) -> bool:

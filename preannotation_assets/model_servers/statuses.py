@@ -93,7 +93,7 @@ def parse_retry_after(value: str | None, now: datetime | None = None) -> float |
     """
     if value is None:
         return None
-    if re.fullmatch(r"[ \t]*[0-9]{1,6}[ \t]*", value):
+    if re.fullmatch(r"[ \t]*[0-9]{1,15}[ \t]*", value):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

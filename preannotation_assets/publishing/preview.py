@@ -19,7 +19,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
 from preannotation_assets.publishing.published_file import rows_of
 
-__all__ = ["MOST_PAGES", "render_page", "write_preview"]
+__all__ = ["MOST_PAGES", "make_preview", "render_page", "write_preview"]
 
 MOST_PAGES: Final = 200
 
@@ -42,10 +42,23 @@ class _ShownPage:
 
 
 def write_preview(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
-    """Writes the preview of the first MOST_PAGES pages, in the scheme's colours, and returns its address.
+    """Writes the preview into the working data of the lake and returns its address.
 
     Raises:
         BatchError: the dataset is not materialized.
+        StorageError: the lake cannot be read or written.
+    """
+    key = DatasetLayout(dataset).preview
+    store.write(key, make_preview(store, dataset, scheme).encode("utf-8"))
+    return store.uri(key)
+
+
+def make_preview(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
+    """The preview of the first MOST_PAGES pages, in the scheme's colours, as HTML; writes nothing.
+
+    Raises:
+        BatchError: the dataset is not materialized.
+        StorageError: the lake cannot be read.
     """
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
@@ -53,9 +66,7 @@ def write_preview(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
     folder = layout.stage("pages", pages.version)
     rows = iterate_rows(store, folder, len(pages.part_rows), PAGES, PAGES.names)
     shown = list(islice(rows, MOST_PAGES))
-    html = _document(manifest, pages.pages, shown, _published_spans(store, layout, shown), scheme)
-    store.write(layout.preview, html.encode("utf-8"))
-    return store.uri(layout.preview)
+    return _document(manifest, pages.pages, shown, _published_spans(store, layout, shown), scheme)
 
 
 def _published_spans(store: ObjectStore, layout: DatasetLayout, shown: Sequence[Row]) -> Spans:

@@ -10,6 +10,7 @@ from preannotation_assets.settings.groups import (
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -34,4 +35,5 @@ __all__ = [
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
+    "WatchingSettings",
 ]

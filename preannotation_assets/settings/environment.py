@@ -24,6 +24,7 @@ from preannotation_assets.settings.groups import (
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.servers import (
     OllamaSettings,
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
+    watching: WatchingSettings = Field(default_factory=WatchingSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
     server_choice: ServerChoice = Field(default_factory=ServerChoice)

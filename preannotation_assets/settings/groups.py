@@ -31,6 +31,7 @@ __all__ = [
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
+    "WatchingSettings",
     "refused",
 ]
 
@@ -76,9 +77,10 @@ class WarehouseSettings(SettingsGroup):
     dataset_pattern: Annotated[
         str, Reading(expected="a regular expression whose first group is the dataset")
     ] = Field(
-        default=r"^(vessels_ocr_[\p{L}\p{N}]+)",
+        default="",
         description="How the sensor finds datasets: a regular expression (RE2) whose first group is the "
-        "dataset in a doc_id.",
+        "dataset in a doc_id. Empty: names that begin with `vessels_ocr_`, up to the first `/`; in a doc_id "
+        "without one, up to what is neither letter nor digit.",
     )
     memory_limit: Annotated[
         str, Reading(expected="a size in bytes with its unit, such as 1GB", is_seldom=True)
@@ -103,6 +105,8 @@ class WarehouseSettings(SettingsGroup):
     @field_validator("dataset_pattern")
     @classmethod
     def _check_pattern(cls, pattern: str) -> str:
+        if not pattern:
+            return pattern
         try:
             groups = regex.compile(pattern).groups
         except regex.error:
@@ -110,6 +114,31 @@ class WarehouseSettings(SettingsGroup):
         if not groups:
             raise ValueError("give a regular expression whose first group is the dataset")
         return pattern
+
+
+class WatchingSettings(SettingsGroup):
+    """When the sensor asks for runs."""
+
+    sensor_seconds: Annotated[int, _SELDOM] = Field(
+        default=60, ge=5, le=86_400, description="Seconds between two looks of the sensor at the warehouse."
+    )
+    sensor_listing_seconds: Annotated[int, _SELDOM] = Field(
+        default=600,
+        ge=0,
+        le=86_400,
+        description="After how many seconds the hashes of all pages are read again though their number is "
+        "the same; a look between counts the pages only.",
+    )
+    still_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=86_400,
+        description="How many seconds a dataset must have been the same before the sensor has it run; 0 for "
+        "at once.",
+    )
+    sensor_most_runs: Annotated[int, _SELDOM] = Field(
+        default=10, ge=1, le=1000, description="The most runs that one look of the sensor asks for."
+    )
 
 
 class StorageSettings(SettingsGroup):

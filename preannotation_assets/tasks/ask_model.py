@@ -16,7 +16,6 @@ from preannotation_assets.errors import ModelError
 from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table_as
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.open_files import allow_open_files
 
@@ -40,7 +39,7 @@ class AskModel:
     parts: Sequence[ChunksToAsk]
     asking: AskingPlan
     server: ModelServer
-    stream: StreamChoice
+    streamed: frozenset[str]
     flush_seconds: float
 
 
@@ -65,7 +64,7 @@ async def _ask(task: AskModel) -> FetchedBytes:
     store = open_store(task.location)
     asking = task.asking
     done = await asyncio.to_thread(AnswerIndex.read, store, task.answers_folder)
-    async with ChatClient(task.server, asking.timeouts, os.environ, task.stream) as client:
+    async with ChatClient(task.server, asking.timeouts, os.environ, task.streamed) as client:
 
         async def approve(endpoints: Sequence[str]) -> None:
             await require_same_digest(client, asking.template, endpoints)

@@ -129,8 +129,10 @@ def reported_progress(
 def _describe_endpoint(
     address: str, state: EndpointState, totals: EndpointTotals | None, seconds: float
 ) -> str:
-    tokens = f" ({_rate(totals.answer_tokens, seconds):.0f} tokens a second)" if totals else ""
-    return f"{state.in_flight} of {state.limit} at {address}{tokens}"
+    notes = [f"{_rate(totals.answer_tokens, seconds):.0f} tokens a second"] if totals else []
+    if state.wished_wait:
+        notes.append(f"asked to wait {_duration(state.wished_wait)} by the server")
+    return f"{state.in_flight} of {state.limit} at {address}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _rate(count: int, seconds: float) -> float:

@@ -224,13 +224,14 @@ class Dispatcher:
 
     def progress(self) -> Progress:
         """What has been done so far."""
+        now = time.monotonic()
         return Progress(
-            seconds=time.monotonic() - self._started,
+            seconds=now - self._started,
             answered=self._counts[AttemptOutcome.ANSWERED],
             failed=self._counts[AttemptOutcome.FAILED],
             split=self._counts[AttemptOutcome.SPLIT] + self._counts[AttemptOutcome.SALVAGED],
             repeated=dict(self._repeated),
-            endpoints=self.pool.states(),
+            endpoints=self.pool.states(now),
             totals={
                 address: replace(totals, repeated=totals.repeated.copy())
                 for address, totals in self._totals.items()

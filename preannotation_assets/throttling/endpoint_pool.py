@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from preannotation_assets.model_servers.retry_policy import LONGEST_RETRY_AFTER
 from preannotation_assets.throttling.adaptive_limit import AdaptiveLimit, Answer
 
 __all__ = ["EndpointPool", "EndpointState", "Feedback"]
@@ -31,13 +32,17 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """An endpoint as the run's metadata shows it; ``limit`` is what was found best by now."""
+    """An endpoint as the run's metadata shows it; ``limit`` is what was found best by now.
+
+    ``wished_wait`` is how many seconds more it asked to be left alone, 0 where it did not.
+    """
 
     in_flight: int
     most_in_flight: int
     limit: int
     lowest_limit: int
     rests: int
+    wished_wait: float = 0.0
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class _Endpoint:
     rests: int = 0
     rests_in_a_row: int = 0
     rests_until: float = 0.0
+    wished_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -59,7 +65,7 @@ class EndpointPool:
     Within the cap every endpoint has an adaptive limit of its own. An endpoint that failed three times in a
     row rests, twice as long each time; then one request probes it, and one success brings it back. What was
     sent before a rest and fails in it does not make it longer: where one engine dies, hundreds fail at once.
-    An endpoint that names a Retry-After rests until then.
+    An endpoint that names a Retry-After rests until then, or until ``LONGEST_RETRY_AFTER`` is over.
     """
 
     addresses: Sequence[str]
@@ -101,7 +107,9 @@ class EndpointPool:
         """Takes note of what a request told about the endpoint."""
         endpoint = self._endpoints[address]
         if feedback.retry_after:
-            endpoint.rests_until = max(endpoint.rests_until, now + feedback.retry_after)
+            wished_until = now + min(feedback.retry_after, LONGEST_RETRY_AFTER)
+            endpoint.wished_until = max(endpoint.wished_until, wished_until)
+            endpoint.rests_until = max(endpoint.rests_until, wished_until)
         if feedback.available:
             endpoint.failures_in_a_row = endpoint.rests_in_a_row = 0
             if feedback.latency:
@@ -131,7 +139,7 @@ class EndpointPool:
         ]
         return min(rests) if rests else None
 
-    def states(self) -> dict[str, EndpointState]:
+    def states(self, now: float) -> dict[str, EndpointState]:
         """Every endpoint, by address."""
         return {
             endpoint.address: EndpointState(
@@ -140,6 +148,7 @@ class EndpointPool:
                 limit=endpoint.limit.value,
                 lowest_limit=endpoint.limit.lowest,
                 rests=endpoint.rests,
+                wished_wait=max(0.0, endpoint.wished_until - now),
             )
             for endpoint in self._endpoints.values()
         }

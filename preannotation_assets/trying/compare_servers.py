@@ -125,7 +125,7 @@ async def _ask(
 ) -> tuple[list[TriedPage], float]:
     """The pages, several at once, and the seconds it took."""
     access = contestant.access
-    async with ChatClient(access.server, access.timeouts, os.environ, access.stream) as client:
+    async with ChatClient(access.server, access.timeouts, os.environ, access.streamed) as client:
         slots = SharedSemaphore.of_this_machine(os.environ, access.max_in_flight)
         asker = PageAsker(
             client,
@@ -135,6 +135,7 @@ async def _ask(
             scheme,
             slots,
             access.timeouts.total,
+            access.policy,
             warms_up=False,
         )
         workers = min(access.max_in_flight, len(pages))

@@ -1,6 +1,7 @@
 """Asks about single pages, one request at a time, and keeps nothing."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from preannotation_assets.model_servers.outcomes import (
     reply_of,
 )
 from preannotation_assets.model_servers.reply import ChatReply
+from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore, semaphore_folder
 from preannotation_assets.trying.projection import Measure
@@ -35,6 +37,8 @@ from preannotation_assets.trying.projection import Measure
 __all__ = ["AskedChunk", "PageAsker", "SharedSemaphore", "TriedPage", "measures_of"]
 
 _MICROSECONDS: Final = 1_000_000
+# Nobody is there, or took all the time that an answer may take.
+_HOPELESS: Final = frozenset({Reason.UNREACHABLE, Reason.TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ class PageAsker:
         scheme: LabelScheme,
         slots: SharedSemaphore,
         allowed_seconds: float,
+        policy: RetryPolicy,
         *,
         warms_up: bool,
     ) -> None:
@@ -124,6 +129,8 @@ class PageAsker:
         self._scheme = scheme
         self._slots = slots
         self._allowed_seconds = allowed_seconds
+        self._policy = policy
+        self._random = random.Random()  # noqa: S311
         self._warms_up = warms_up
         self._known: set[str] = set()
 
@@ -140,10 +147,8 @@ class PageAsker:
         endpoint = next(self._turns)
         async with self._slots.one(endpoint):
             warm_up = await self._warm_up(endpoint)
-            exchange = await self._client.send(
-                endpoint, self._template, text[chunk.start : chunk.end], 0, self._allowed_seconds
-            )
-        reply, reason = _read(endpoint, self._client.read(exchange, self._template))
+        exchange, outcome = await self._send(endpoint, text[chunk.start : chunk.end])
+        reply, reason = _read(outcome)
         is_first = endpoint not in self._known and warm_up is None
         self._known.add(endpoint)
         return AskedChunk(
@@ -156,6 +161,33 @@ class PageAsker:
             constant_tokens=self._template.prompt.constant_tokens,
             answered_at=_ended_at(exchange),
             warm_up=warm_up,
+        )
+
+    async def _send(self, endpoint: str, text: str) -> tuple[Exchange, Outcome]:
+        """Sends a request until it is served, as often as the policy says.
+
+        Raises:
+            EndpointError: it is not served.
+        """
+        failures = 0
+        while True:
+            async with self._slots.one(endpoint):
+                exchange = await self._client.send(endpoint, self._template, text, 0, self._allowed_seconds)
+            outcome = self._client.read(exchange, self._template)
+            if not isinstance(outcome, Unavailable):
+                return exchange, outcome
+            failures += 1
+            if failures >= self._policy.attempts or not self._is_worth_waiting(outcome):
+                times = f"{failures} times: " if failures > 1 else ""
+                raise EndpointError(
+                    f"{endpoint} did not serve the request ({times}{outcome.reason.value})", "try again"
+                )
+            await asyncio.sleep(self._policy.delay(failures, outcome.retry_after, self._random))
+
+    def _is_worth_waiting(self, outcome: Unavailable) -> bool:
+        """Whether somebody who looks at a terminal waits as long as the server asks for."""
+        return (
+            outcome.reason not in _HOPELESS and (outcome.retry_after or 0.0) <= self._policy.longest_backoff
         )
 
     async def _warm_up(self, endpoint: str) -> ChatReply | None:
@@ -199,16 +231,14 @@ def _measure(asked: AskedChunk, reply: ChatReply) -> Measure:
     return Measure(page_tokens, reply.answer_tokens, reading, reply.answer_seconds)
 
 
-def _read(endpoint: str, outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
+def _read(outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
     match outcome:
         case Answered(reply):
             return reply, None
         case TooLong(reason, reply) | Unusable(reason, reply):
             return reply, reason
-        case Refused(reason):
+        case Refused(reason) | Unavailable(reason):
             return None, reason
-        case Unavailable(reason):
-            raise EndpointError(f"{endpoint} did not serve the request ({reason.value})", "try again")
         case Stop(error):
             raise error
 

@@ -39,6 +39,7 @@ _REASONS: Final[Mapping[QuoteOutcome, str]] = {
     QuoteOutcome.NOT_FOUND: "not on the page",
     QuoteOutcome.VALUE_CHANGED: "the page has other characters there",
     QuoteOutcome.ALREADY_TAKEN: "every place of it is taken",
+    QuoteOutcome.SEARCH_CUT_OFF: "looking for it took too much work",
     QuoteOutcome.UNKNOWN_LABEL: "no label of the scheme",
     QuoteOutcome.INVALID_VALUE: "not what a value of the label is",
     QuoteOutcome.EXACT_DUPLICATE: "the same place was marked twice",

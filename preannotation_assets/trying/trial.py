@@ -134,7 +134,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
     """One page after the other, each shown as soon as it is answered."""
     access = trial.access
     done: list[TriedPage] = []
-    async with ChatClient(access.server, access.timeouts, os.environ, access.stream) as client:
+    async with ChatClient(access.server, access.timeouts, os.environ, access.streamed) as client:
         asker = PageAsker(
             client,
             access.endpoints,
@@ -143,6 +143,7 @@ async def _ask(trial: _Trial, pages: list[PageRow]) -> list[TriedPage]:
             trial.scheme,
             trial.slots,
             access.timeouts.total,
+            access.policy,
             warms_up=_warms_up(trial, pages),
         )
         for number, page in enumerate(pages, start=1):

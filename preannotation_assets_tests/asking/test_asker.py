@@ -79,7 +79,7 @@ def test_answers_that_name_nothing_are_answers_and_are_counted(simulator: Any, n
     assert (run.progress.answered, run.progress.empty) == (len(TEXTS), len(TEXTS))
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -97,10 +97,10 @@ def test_answers_that_name_nothing_are_answers_and_are_counted(simulator: Any, n
     ],
 )
 def test_a_fault_now_and_then_costs_a_retry_and_no_answer(
-    simulator: Any, new_run: Any, fault: Fault, reason: str, stream: str
+    simulator: Any, new_run: Any, fault: Fault, reason: str, is_streamed: bool
 ) -> None:
     server = simulator(faults=(FaultRule(fault, requests=(2, 15)),))
-    run = new_run(server, stream=stream)
+    run = new_run(server, streamed=frozenset({server.url} if is_streamed else ()))
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
     assert run.progress.repeated[reason] >= 2
@@ -134,7 +134,7 @@ def test_an_endless_answer_over_a_stream_is_left_long_before_its_longest(
     simulator: Any, new_run: Any, template: Any
 ) -> None:
     server = simulator(speed=100.0, faults=(FaultRule(Fault.WHITESPACE, requests=(1,)),))
-    run = new_run(server, stream="always")
+    run = new_run(server, streamed=frozenset({server.url}))
     run.template = replace(template, options=ModelOptions(context_tokens=8192, answer_tokens=5000))
     run.ask(TEXTS[:2])
     assert run.statuses() == {"answered": 2}
@@ -245,7 +245,9 @@ def test_a_stall_is_given_up_after_its_time_and_asked_again(simulator: Any, new_
 
 def test_silence_inside_a_stream_is_bounded_by_itself(simulator: Any, new_run: Any) -> None:
     server = simulator(faults=(FaultRule(Fault.STALL_MID_STREAM, requests=(3,), seconds=60.0),))
-    run = new_run(server, stream="always", timeouts=Timeouts(first_token=50.0, between_tokens=0.4))
+    run = new_run(
+        server, streamed=frozenset({server.url}), timeouts=Timeouts(first_token=50.0, between_tokens=0.4)
+    )
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
     assert run.progress.repeated == {"timed_out": 1}
@@ -298,10 +300,10 @@ MIXED = (
 )
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
-def test_all_faults_at_once(simulator: Any, new_run: Any, stream: str) -> None:
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_all_faults_at_once(simulator: Any, new_run: Any, is_streamed: bool) -> None:
     server = simulator(faults=tuple(FaultRule(fault, probability=0.04) for fault in MIXED))
-    run = new_run(server, limits=NEVER_STOP, stream=stream)
+    run = new_run(server, limits=NEVER_STOP, streamed=frozenset({server.url} if is_streamed else ()))
     texts = [page(number) for number in range(120)]
     run.ask(texts)
     assert len(run.leaves) == len(texts)

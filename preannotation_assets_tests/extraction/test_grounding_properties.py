@@ -21,6 +21,7 @@ from preannotation_assets.extraction.grounding.search import (
     suffix_starts,
     swapped_places,
 )
+from preannotation_assets.extraction.grounding.work import Work
 from preannotation_assets.extraction.spans import Grounding, Match, Quote
 
 # A loaded machine makes no test wrong.
@@ -234,7 +235,7 @@ def _cheapest_total(options: Sequence[dict[int, float]]) -> float:
 @unhurried
 @given(st.lists(st.dictionaries(st.integers(0, 5), st.integers(0, 9).map(float), max_size=5), max_size=6))
 def test_the_assignment_agrees_with_brute_force(options: list[dict[int, float]]) -> None:
-    chosen = assign(options)
+    chosen = assign(options, Work(1_000_000))
 
     used = [place for place in chosen if place is not None]
     assert len(used) == len(set(used))

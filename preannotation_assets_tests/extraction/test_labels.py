@@ -123,7 +123,7 @@ def test_rules_titles_and_colors_change_nothing_of_what_the_model_is_asked() -> 
         ("labels.1.pattern", "(", "label 2, pattern: is no regular expression"),
         ("labels.1.pattern", "(a|aa)+$", "label 2, pattern: takes too long"),
         ("labels.1.pattern", "x" * 501, "label 2, pattern"),
-        ("labels.1.check", "mmsi", "label 2, check: not valid: write one of: imo_check_digit"),
+        ("labels.1.check", "mmsi", "check: not valid: write one of: imo_check_digit, imo_company_check"),
         ("labels.1.on_invalid", "lower", "label 2, on_invalid: there is no rule"),
         ("labels.1.lower_factor", 0.5, "label 2, lower_factor: there is no rule"),
         ("labels.2.on_invalid", "drop", "label 3, on_invalid"),

@@ -2,9 +2,10 @@ import pickle
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 from preannotation_assets.extraction.values import (
     LONGEST_PATTERN,
     OnInvalid,
@@ -12,11 +13,13 @@ from preannotation_assets.extraction.values import (
     ValueRule,
     Verdict,
     has_imo_check_digit,
+    has_imo_company_check_digit,
     judge,
     pattern_fault,
 )
 
 IMO = ValueRule(None, ValueCheck.IMO_CHECK_DIGIT, OnInvalid.LOWER, 0.5)
+COMPANY = ValueRule(None, ValueCheck.IMO_COMPANY_CHECK_DIGIT, OnInvalid.LOWER, 0.5)
 
 
 def by(pattern: str) -> ValueRule:
@@ -24,20 +27,47 @@ def by(pattern: str) -> ValueRule:
 
 
 @pytest.mark.parametrize(
-    "number", ["9074729", "7654329", "9 074 729", "90-\n74729", "\u200b9074729", "9O747Z9"]
-)
+    "number",
+    [
+        "9074729", "7654329", "9 074 729", "\u200b9074729", "9O747Z9", "٩٠٧٤٧٢٩", "９０７４７２９",
+        *(f"90{sign}\n74729" for sign in LINE_END_SIGNS), *(f"90{sign} \r\n 74729" for sign in "-¬⸗="),
+    ],
+)  # fmt: skip
 def test_an_imo_number_is_valid_however_it_is_printed(number: str) -> None:
     assert judge(IMO, number) is Verdict.VALID
 
 
 @pytest.mark.parametrize(
-    "number", ["9074728", "9074279", "907472", "90747290", "IMO9074729", "", "9.074.729", "٩٠٧٤٧٢٩"]
+    "number",
+    ["9074728", "9074279", "907472", "90747290", "IMO9074729", "", "9.074.729", "0000000", "OOO OOOO"],
 )
 def test_what_is_no_imo_number_is_invalid(number: str) -> None:
     assert judge(IMO, number) is Verdict.INVALID
 
 
-@given(st.integers(0, 9_999_999))
+@pytest.mark.parametrize("number", ["2041999", "204 1999", "٢٠٤١٩٩٩", "2O41999"])
+def test_the_number_of_a_company_is_told_from_that_of_a_ship(number: str) -> None:
+    assert judge(COMPANY, number) is Verdict.VALID
+    assert judge(IMO, number) is Verdict.INVALID
+    assert judge(COMPANY, "9074729") is Verdict.INVALID
+
+
+@pytest.mark.parametrize("number", ["2041998", "0000000", "204199", "20419990", "IMO2041999", ""])
+def test_what_is_no_number_of_a_company_is_invalid(number: str) -> None:
+    assert judge(COMPANY, number) is Verdict.INVALID
+
+
+@given(st.integers(1, 999_999))
+def test_sum_and_last_digit_of_a_company_number_are_a_multiple_of_eleven(stem: int) -> None:
+    digits = f"{stem:06d}"
+    total = sum(int(digit) * weight for digit, weight in zip(digits, (8, 6, 4, 2, 9, 7), strict=True))
+    last = 0
+    while (total + last) % 11:
+        last += 1
+    assert [d for d in range(10) if has_imo_company_check_digit(f"{digits}{d}")] == [last % 10]
+
+
+@given(st.integers(1, 9_999_999))
 def test_the_check_digit_agrees_with_a_plain_count(number: int) -> None:
     digits = f"{number:07d}"
     total = (
@@ -47,16 +77,17 @@ def test_the_check_digit_agrees_with_a_plain_count(number: int) -> None:
     assert has_imo_check_digit(digits) is (str(total)[-1] == digits[6])
 
 
-@given(st.integers(0, 999_999))
+@given(st.integers(1, 999_999))
 def test_one_of_ten_last_digits_is_right(stem: int) -> None:
     assert sum(has_imo_check_digit(f"{stem:06d}{last}") for last in range(10)) == 1
 
 
-@given(st.integers(0, 999_999), st.integers(0, 5), st.integers(1, 9))
+@given(st.integers(1, 999_999), st.integers(0, 5), st.integers(1, 9))
 def test_a_digit_that_is_misread_is_noticed_unless_its_weight_hides_it(stem: int, at: int, off: int) -> None:
     digits = f"{stem:06d}"
     number = next(digits + str(last) for last in range(10) if has_imo_check_digit(digits + str(last)))
     changed = number[:at] + str((int(number[at]) + off) % 10) + number[at + 1 :]
+    assume(int(changed) > 0)
     weight = 7 - at
     hidden = (int(changed[at]) - int(number[at])) * weight % 10 == 0
     assert has_imo_check_digit(changed) is hidden
@@ -68,6 +99,11 @@ def test_a_digit_that_is_misread_is_noticed_unless_its_weight_hides_it(stem: int
         (r"\d{4}", "1974", Verdict.VALID),
         (r"\d{4}", "1 974", Verdict.VALID),
         (r"\d{4}", "19-\r\n  74", Verdict.VALID),
+        (r"\d{4}", "19¬\n74", Verdict.VALID),
+        (r"[0-9]{4}", "١٩٧٤", Verdict.VALID),
+        (r"[٠-٩]{4}", "١٩٧٤", Verdict.VALID),
+        (r"\p{Lu}\p{Ll}+-\p{Lu}\p{Ll}+", "Ribnitz-\nDamgarten", Verdict.VALID),
+        (r"\p{Lu}\p{Ll}+", "Dam⸗\ngarten", Verdict.VALID),
         (r"\d{4}", "in 1974", Verdict.INVALID),
         (r"\d{4}", "1974.", Verdict.INVALID),
         (r"\d{1,2} \p{Lu}\p{Ll}+ \d{4}", "3  March\n1974", Verdict.VALID),

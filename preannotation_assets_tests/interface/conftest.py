@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -21,6 +20,8 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A name that its owner has made to point to this machine.
+    "--host-resolver-rules=MAP evil.example 127.0.0.1",
 )
 # Longer than the sensor waits for a locked database.
 _WAIT_MILLISECONDS = 30_000
@@ -91,17 +92,14 @@ class FailedRuns:
     """Runs that cannot succeed."""
 
     without_view: Run
-    without_ollama: Run
+    without_model: Run
 
 
 @pytest.fixture(scope="package")
-def failed_runs(
-    interface: Interface, materialized: Run, tmp_path_factory: pytest.TempPathFactory
-) -> FailedRuns:
-    """A run on a database without the view, and one with nobody at the model's address."""
-    database = tmp_path_factory.mktemp("without_view") / "empty.duckdb"
-    duckdb.connect(str(database)).close()
-    nobody = {"endpoints": ["http://127.0.0.1:9"], "model": "llama3.3:70b"}
-    without_view = interface.launch(["pages"], "vessels_ocr_1", {"warehouse": {"database": str(database)}})
-    without_ollama = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"model_server": nobody})
-    return FailedRuns(interface.wait_for_end(without_view), interface.wait_for_end(without_ollama))
+def failed_runs(interface: Interface, materialized: Run) -> FailedRuns:
+    """A run on a database without the view, and one with a model that the server does not have."""
+    with interface.warehouse.without_view():
+        without_view = interface.wait_for_end(interface.launch(["pages"], "vessels_ocr_1", {}))
+    nobody = {"model": "nobody:7b"}
+    run_id = interface.launch(["raw_model_outputs"], "vessels_ocr_1", {"model_server": nobody})
+    return FailedRuns(without_view, interface.wait_for_end(run_id))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,17 @@ from interface.polling import wait_for
 from interface.warehouse_file import WarehouseFile
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
-__all__ = ["ENDED", "Interface", "Run", "Tick", "descendants", "is_alive", "serve_interface"]
+__all__ = [
+    "ENDED",
+    "Interface",
+    "Run",
+    "Tick",
+    "descendants",
+    "is_alive",
+    "processes_of",
+    "serve_dev",
+    "serve_interface",
+]
 
 ENDED: Final = frozenset(("SUCCESS", "FAILURE", "CANCELED"))
 
@@ -26,6 +35,8 @@ _PROJECT: Final = Path(__file__).parents[2]
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 60.0
 _RUN_SECONDS: Final = 150.0
+# 24 answers of about 150 tokens, two at a time, take some 10 s.
+_SPEED: Final = 12.0
 _DEV: Final = "import sys; from preannotation_assets.cli import main; sys.exit(main(['dev', '--port', '0']))"
 _LOCATION: Final = {"repositoryLocationName": "preannotation_assets", "repositoryName": "__repository__"}
 _LOADED: Final = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
@@ -42,7 +53,8 @@ _ADD_PARTITION: Final = """mutation($location: RepositorySelector!, $key: String
 _TICKS: Final = """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
     sensorState { ticks(limit: 20) { tickId status timestamp runIds skipReason cursor } } } } }"""
 _LAUNCH: Final = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
-    __typename ... on LaunchRunSuccess { run { runId } } } }"""
+    __typename ... on LaunchRunSuccess { run { runId } }
+    ... on RunConfigValidationInvalid { errors { message } } } }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,13 @@ class Interface:
 
     def launch(self, assets: Sequence[str], dataset: str, resources: Mapping[str, object]) -> str:
         """Starts a run with other resources, as the launchpad does; returns its id."""
+        config = {"resources": {name: {"config": config} for name, config in resources.items()}}
+        launched = self.launch_with(assets, dataset, config)
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def launch_with(self, assets: Sequence[str], dataset: str, config: Mapping[str, object]) -> Any:
+        """Asks for a run with this configuration; what came of it."""
         selector = {
             **_LOCATION,
             "jobName": "preannotate",
@@ -128,13 +147,11 @@ class Interface:
         }
         run = {
             "selector": selector,
-            "runConfigData": {"resources": {name: {"config": config} for name, config in resources.items()}},
+            "runConfigData": config,
             "mode": "default",
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": dataset}]},
         }
-        launched = self.graphql(_LAUNCH, run=run)["launchRun"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        return str(launched["run"]["runId"])
+        return self.graphql(_LAUNCH, run=run)["launchRun"]
 
     def messages(self, run_id: str) -> list[str]:
         """What the events of a run say."""
@@ -176,20 +193,30 @@ class Interface:
 @contextmanager
 def serve_interface(folder: Path) -> Iterator[Interface]:
     """Starts everything in ``folder``, and ends it by its process group."""
+    with RunningSimulator(SimulatorSettings(slots=4, speed=_SPEED)) as simulator:
+        warehouse = WarehouseFile(folder / "pages.duckdb")
+        with serve_dev(folder, warehouse, simulator) as (_, interface):
+            yield interface
+
+
+@contextmanager
+def serve_dev(
+    folder: Path, warehouse: WarehouseFile, simulator: RunningSimulator, *before: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Interface]]:
+    """Starts ``preannotate dev``, by what stands ``before`` it; its process, and the interface."""
     home, output = folder / "home", folder / "output.txt"
-    home.mkdir()
-    shutil.copy(_PROJECT / "dagster.yaml", home)
-    warehouse = WarehouseFile(folder / "pages.duckdb")
-    with RunningSimulator(SimulatorSettings(slots=4)) as simulator, output.open("wb") as log:
+    with output.open("wb") as log:
         environment = os.environ | {
             "DAGSTER_HOME": str(home),
             "PREANNOTATION_DATABASE": str(warehouse.path),
             "PREANNOTATION_ROOT": str(folder / "lake"),
+            "PREANNOTATION_STILL_SECONDS": "0",
+            "PREANNOTATION_SENSOR_LISTING_SECONDS": "0",
             "PREANNOTATION_OLLAMA_ENDPOINTS": simulator.url,
             "PYTHONUNBUFFERED": "1",
         }
         with subprocess.Popen(
-            [sys.executable, "-c", _DEV],
+            [*before, sys.executable, "-c", _DEV],
             cwd=_PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -201,7 +228,7 @@ def serve_interface(folder: Path) -> Iterator[Interface]:
                 url = wait_for(lambda: _address(process, output), "the address", _START_SECONDS)
                 interface = Interface(url, home, folder / "lake", output, warehouse, simulator)
                 wait_for(lambda: _is_loaded(interface), "the code location", _START_SECONDS)
-                yield interface
+                yield process, interface
             finally:
                 _end(process)
 
@@ -225,15 +252,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Tells the command to end, as Ctrl-C or a service manager would; nothing of it may be left."""
     process.terminate()
     try:
-        wait_for(lambda: not _processes(process.pid), "the end of Dagster's processes", _STOP_SECONDS)
+        wait_for(lambda: not processes_of(process.pid), "the end of Dagster's processes", _STOP_SECONDS)
     finally:
-        if _processes(process.pid):
+        if processes_of(process.pid):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _processes(session: int) -> list[int]:
+def processes_of(session: int) -> list[int]:
     """The processes of a session that are alive."""
     return [entry.process for entry in _process_table() if entry.session == session]
 

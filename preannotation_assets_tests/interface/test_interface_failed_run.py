@@ -20,16 +20,15 @@ def test_a_missing_view_is_named(interface: Interface, failed_runs: FailedRuns, 
     assert "WarehouseError: there is no usable view md_raw_ocr.main.vw_argilla_pages: create it" in shown
 
 
-def test_a_missing_ollama_is_named(interface: Interface, failed_runs: FailedRuns, page: Page) -> None:
-    shown = _shown_failure(interface, page, failed_runs.without_ollama)
-    assert "EndpointError: http://127.0.0.1:9 cannot be reached" in shown
-    assert "start Ollama there" in shown
+def test_a_missing_model_is_named(interface: Interface, failed_runs: FailedRuns, page: Page) -> None:
+    shown = _shown_failure(interface, page, failed_runs.without_model)
+    assert f"ModelError: {interface.simulator.url} has no model nobody:7b: run ollama pull nobody:7b" in shown
 
 
 def test_a_run_that_failed_with_an_error_is_not_retried(
     interface: Interface, failed_runs: FailedRuns, page: Page
 ) -> None:
-    page.goto(f"{interface.url}/runs/{failed_runs.without_ollama.run_id}")
+    page.goto(f"{interface.url}/runs/{failed_runs.without_model.run_id}")
     expect(page.get_by_text("Not retrying run since it failed due to an asset or op failure")).to_be_visible()
-    ids = {failed_runs.without_view.run_id, failed_runs.without_ollama.run_id}
+    ids = {failed_runs.without_view.run_id, failed_runs.without_model.run_id}
     assert not any(run.parent in ids for run in interface.runs())

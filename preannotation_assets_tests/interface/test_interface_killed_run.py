@@ -10,14 +10,12 @@ from shared.page_requests import page_requests
 
 from interface.polling import wait_for
 from interface.serving import Interface, Run, descendants, is_alive
-from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatorSettings
+from preannotation_assets.simulator import RequestRecord
 
 DATASET = "vessels_ocr_30"
 PAGES = 24
 FLUSH_SECONDS = 0.5
-SLOTS = 2
-# 24 answers of about 150 tokens take some 10 s of asking.
-SPEED = 12.0
+IN_FLIGHT = 2
 
 
 def _process_of(interface: Interface, run_id: str) -> int | None:
@@ -28,8 +26,9 @@ def _process_of(interface: Interface, run_id: str) -> int | None:
     return None
 
 
-def _asked(simulator: RunningSimulator) -> list[RequestRecord]:
-    return [record for record in page_requests(simulator) if record.prompt_sha256]
+def _asked(interface: Interface, after: int) -> list[RequestRecord]:
+    """What the model was asked, without the first requests."""
+    return [record for record in page_requests(interface.simulator)[after:] if record.prompt_sha256]
 
 
 def _retry_of(interface: Interface, run_id: str) -> Run | None:
@@ -40,21 +39,21 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface:
     interface.warehouse.add(DATASET, PAGES)
     interface.add_partition(DATASET)
     answers = interface.root / "argilla" / "work" / DATASET / "answers"
-    with RunningSimulator(SimulatorSettings(slots=SLOTS, speed=SPEED)) as slow:
-        ollama = {"endpoints": [slow.url], "model": "llama3.3:70b", "flush_seconds": FLUSH_SECONDS}
-        run_id = interface.launch(["pages", "chunks", "raw_model_outputs"], DATASET, {"model_server": ollama})
-        wait_for(lambda: _files(answers) >= 2, "answers on disk", 120)
-        process = _process_of(interface, run_id)
-        assert process is not None
-        started = descendants(process)
-        assert started, "no JVM"
-        os.kill(process, signal.SIGKILL)
-        before = _asked(slow)
-        assert interface.wait_for_end(run_id).status == "FAILURE"
-        retry = wait_for(lambda: _retry_of(interface, run_id), "the retry", 60)
-        wait_for(lambda: not any(map(is_alive, started)), "the end of the killed run's JVM and workers", 60)
-        assert interface.wait_for_end(retry.run_id).status == "SUCCESS"
-        asked = _asked(slow)
+    earlier = len(page_requests(interface.simulator))
+    asking = {"max_in_flight": IN_FLIGHT, "flush_seconds": FLUSH_SECONDS}
+    run_id = interface.launch(["pages", "chunks", "raw_model_outputs"], DATASET, {"model_server": asking})
+    wait_for(lambda: _files(answers) >= 2, "answers on disk", 120)
+    process = _process_of(interface, run_id)
+    assert process is not None
+    started = descendants(process)
+    assert started, "no JVM"
+    os.kill(process, signal.SIGKILL)
+    before = _asked(interface, earlier)
+    assert interface.wait_for_end(run_id).status == "FAILURE"
+    retry = wait_for(lambda: _retry_of(interface, run_id), "the retry", 60)
+    wait_for(lambda: not any(map(is_alive, started)), "the end of the killed run's JVM and workers", 60)
+    assert interface.wait_for_end(retry.run_id).status == "SUCCESS"
+    asked = _asked(interface, earlier)
 
     # The sensor need not run it again.
     interface.warehouse.remove(DATASET)

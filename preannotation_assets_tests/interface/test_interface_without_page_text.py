@@ -19,7 +19,7 @@ def _files_with_marker(folder: Path) -> list[str]:
 def test_nothing_dagster_keeps_or_says_holds_page_text(
     interface: Interface, materialized: Run, failed_runs: FailedRuns
 ) -> None:
-    assert {materialized.status, failed_runs.without_ollama.status} == {"SUCCESS", "FAILURE"}
+    assert {materialized.status, failed_runs.without_model.status} == {"SUCCESS", "FAILURE"}
     assert _files_with_marker(interface.root), "the marker is not even in the lake: this test proves nothing"
     assert _files_with_marker(interface.home) == []
     assert MARKER.lower() not in interface.output.read_text("utf-8", "replace").lower()

@@ -13,6 +13,7 @@ __all__ = ["MARKER", "WarehouseFile"]
 MARKER: Final = "Quartzwick"
 """In the name of the vessel, so that it is in the pages, in the answers and in the suggestions."""
 
+_VIEW: Final = "CREATE VIEW main.vw_argilla_pages AS SELECT * FROM main.ocr_pages"
 _PAGE: Final = """CERTIFICATE OF REGISTRY                                        No. {number}
 
   Name of vessel      {marker} Maid
@@ -37,7 +38,7 @@ class WarehouseFile:
                 "CREATE TABLE main.ocr_pages("
                 "doc_id VARCHAR, page_num INTEGER, text VARCHAR, text_sha256 VARCHAR)"
             )
-            connection.execute("CREATE VIEW main.vw_argilla_pages AS SELECT * FROM main.ocr_pages")
+            connection.execute(_VIEW)
 
     def add(self, dataset: str, pages: int) -> None:
         """Adds a dataset of one document."""
@@ -60,6 +61,17 @@ class WarehouseFile:
         """Takes a dataset out again."""
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("DELETE FROM main.ocr_pages WHERE doc_id = ?", [f"{dataset}/registry"])
+
+    @contextmanager
+    def without_view(self) -> Iterator[None]:
+        """The view is not there, for a while."""
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("DROP VIEW main.vw_argilla_pages")
+        try:
+            yield
+        finally:
+            with duckdb.connect(str(self.path)) as connection:
+                connection.execute(_VIEW)
 
     @contextmanager
     def missing(self) -> Iterator[None]:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from preannotation_assets.errors import BatchError
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key, validate_dataset
-from preannotation_assets.lake.objects import PROBE_AREA, WORK_AREA, check_key
+from preannotation_assets.lake.objects import WORK_AREA, check_key
+from preannotation_assets.lake.probes import PROBE_AREA
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}", fullmatch=True).filter(
     lambda name: ".." not in name

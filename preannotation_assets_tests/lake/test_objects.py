@@ -222,7 +222,7 @@ def test_no_update_is_lost_among_four_writers(store: ObjectStore, tmp_path: Path
 
 def test_probes(store: ObjectStore) -> None:
     store.check_writable()
-    assert store.supports_conditional_writes()
+    store.check_conditional_writes()
     assert list(store.list("")) == []
 
 

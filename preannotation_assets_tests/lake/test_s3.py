@@ -157,7 +157,7 @@ def test_a_store_that_wants_bare_etags_is_given_them(
     assert s3_store.read("k") == b"old"
     s3_store.upload_if("k", source, before)
     assert s3_store.read("k") == b"new content"
-    assert s3_store.supports_conditional_writes()
+    s3_store.check_conditional_writes()
 
 
 def test_a_concurrent_conditional_request_is_tried_again(
@@ -173,24 +173,6 @@ def test_a_store_that_always_refuses_is_reported(s3_store: ObjectStore, proxy: P
     proxy.refuse = lambda command, _headers: (412, "PreconditionFailed") if command == "PUT" else None
     with pytest.raises(ConflictError, match="unchanged"):
         s3_store.upload_if("k", source, None)
-    assert not s3_store.supports_conditional_writes()
-
-
-def refuse_conditions(command: str, headers: dict[str, str]) -> tuple[int, str] | None:
-    conditional = {"If-Match", "If-None-Match"} & set(headers)
-    return (501, "NotImplemented") if command == "PUT" and conditional else None
-
-
-def test_stores_without_conditional_writes_are_detected(s3_store: ObjectStore, proxy: Proxy) -> None:
-    for ignored in ({"if-match", "if-none-match"}, {"if-match"}, {"if-none-match"}):
-        proxy.dropped_headers = frozenset(ignored)
-        assert not s3_store.supports_conditional_writes()
-    proxy.dropped_headers = frozenset()
-    proxy.refuse = refuse_conditions
-    assert not s3_store.supports_conditional_writes()
-    proxy.refuse = None
-    assert s3_store.supports_conditional_writes()
-    assert list(s3_store.list("")) == []
 
 
 def one_line(store: ObjectStore) -> str:

@@ -13,7 +13,6 @@ from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.outcomes import Outcome, Reason, Unavailable, Unusable
 from preannotation_assets.model_servers.reply_body import MOST_REPLY_BYTES
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
 TEMPLATE = RequestTemplate(
@@ -46,7 +45,7 @@ def _ask(answer: Answer, requests: list[bytes] | None = None) -> tuple[Exchange,
     async def main() -> tuple[Exchange, Outcome]:
         async with (
             _server(answer, [] if requests is None else requests) as endpoint,
-            ChatClient(OllamaServer(), Timeouts(), {}, StreamChoice.never) as client,
+            ChatClient(OllamaServer(), Timeouts(), {}, frozenset()) as client,
         ):
             exchange = await client.send(endpoint, TEMPLATE, "page", 0, 60.0)
             return exchange, client.read(exchange, TEMPLATE)

@@ -46,8 +46,8 @@ def test_the_load_is_told_until_the_body_ends() -> None:
     seen: list[str] = []
     told: list[tuple[str, ServerLoad]] = []
     enough = threading.Event()
-    environment = {"PREANNOTATION_SERVER_API_KEY": "k"}
     with metrics_server(200, seen, enough) as url:
+        environment = {"PREANNOTATION_SERVER_API_KEY": "k", "PREANNOTATION_SERVER_URLS": url}
         with watched_load(OpenAIServer(), [url], environment, lambda *load: told.append(load), 0.01):
             assert enough.wait(20)
         asked = len(seen)

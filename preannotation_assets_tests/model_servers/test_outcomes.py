@@ -26,7 +26,7 @@ from preannotation_assets.model_servers.outcomes import (
     Unusable,
     judge_reply,
 )
-from preannotation_assets.model_servers.retry_policy import RetryPolicy
+from preannotation_assets.model_servers.retry_policy import LONGEST_RETRY_AFTER, RetryPolicy
 from preannotation_assets.model_servers.statuses import parse_retry_after
 
 ENDPOINT = "http://gpu:11434"
@@ -136,7 +136,7 @@ def test_an_answer_cut_off_asks_for_less_text_but_an_endless_one_for_another_try
         assert judge_reply(replace(cut, content=endless)) == Unusable(Reason.ENDLESS_ANSWER)
 
 
-@given(seconds=st.integers(0, 999_999))
+@given(seconds=st.integers(0, 10**15 - 1))
 def test_retry_after_in_seconds(seconds: int) -> None:
     assert parse_retry_after(f" {seconds} ") == seconds
 
@@ -152,6 +152,12 @@ def test_retry_after_as_a_date(seconds: int) -> None:
 def test_retry_after_of_anything_else_is_none_or_a_wait(header: str) -> None:
     wait = parse_retry_after(header)
     assert wait is None or wait >= 0
+
+
+@pytest.mark.parametrize("header", ["999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wish_to_be_left_alone_for_ever_is_granted_for_an_hour(header: str) -> None:
+    wait = parse_retry_after(header)
+    assert RetryPolicy().delay(1, wait, random.Random(0)) == LONGEST_RETRY_AFTER == 3600.0
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])

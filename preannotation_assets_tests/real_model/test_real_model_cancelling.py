@@ -9,7 +9,6 @@ import pytest
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from real_model.harbour_pages import PAGES, SCHEME
 from real_model.real_servers import CONTEXT_TOKENS, MODEL, RealServer, poll
@@ -31,8 +30,8 @@ LONG_ANSWER = {
 }
 
 
-@pytest.mark.parametrize("stream", [StreamChoice.never, StreamChoice.always])
-def test_a_cancelled_request_frees_its_slot(real_server: RealServer, stream: StreamChoice) -> None:
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_cancelled_request_frees_its_slot(real_server: RealServer, is_streamed: bool) -> None:
     prompt = replace(build_prompt(load_label_scheme(str(SCHEME))), answer_schema=LONG_ANSWER)
     template = RequestTemplate(MODEL, "0" * 64, prompt, ModelOptions(CONTEXT_TOKENS, ANSWER_TOKENS))
     before = real_server.figures()
@@ -40,7 +39,8 @@ def test_a_cancelled_request_frees_its_slot(real_server: RealServer, stream: Str
 
     async def give_up() -> None:
         server, environment = real_server.protocol(), real_server.environment()
-        async with ChatClient(server, Timeouts(), environment, stream) as client:
+        streamed = frozenset({real_server.url} if is_streamed else ())
+        async with ChatClient(server, Timeouts(), environment, streamed) as client:
             request = asyncio.create_task(
                 client.send(real_server.url, template, PAGES["arrival"], 0, total_seconds=600)
             )

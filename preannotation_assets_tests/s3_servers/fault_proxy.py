@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from s3_servers.exchanges import Exchange, Habit, Reply
+
 __all__ = ["FaultProxy", "HangPoint", "Moment"]
 
 Refuse = Callable[[str, dict[str, str]], tuple[int, str] | None]
@@ -57,6 +59,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.errors_after_work = 0
         self.dropped_headers: frozenset[str] = frozenset()
         self.refuse: Refuse | None = None
+        self.habit: Habit | None = None
         self.requests: list[str] = []
         self.hang_point: HangPoint | None = None
         self.spared_hangs = 0
@@ -129,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         if spoilt and self.server.take("lost_requests"):
             self._hang_up()
             return
-        status, reason, reply_headers, reply = self._ask(headers, body)
+        status, reason, reply_headers, reply = self._ask_with_habit(headers, body)
         if spoilt and self.server.take("lost_replies"):
             self._hang_up()
         elif spoilt and self.server.take("errors_after_work"):
@@ -163,7 +166,24 @@ class _Handler(BaseHTTPRequestHandler):
         dropped = self.server.dropped_headers | {"expect", "connection"}
         return {name: value for name, value in headers.items() if name.lower() not in dropped}
 
-    def _ask(self, headers: dict[str, str], body: bytes) -> tuple[int, str, list[tuple[str, str]], bytes]:
+    def _ask_with_habit(self, headers: dict[str, str], body: bytes) -> Reply:
+        if self.server.habit is None:
+            return self._ask(headers, body)
+        return self.server.habit(Exchange(self.command, self.path, headers, body, self._ask, self._held_etag))
+
+    def _held_etag(self) -> str | None:
+        """The etag of the object at the path of the request, without quotes; moto checks no signatures."""
+        connection = http.client.HTTPConnection(*self.server.target, timeout=10)
+        try:
+            signature = {"Authorization": self.headers.get("Authorization", "")}
+            connection.request("HEAD", self.path.partition("?")[0], headers=signature)
+            response = connection.getresponse()
+            response.read()
+            return (response.getheader("ETag") or "").strip('"') if response.status == 200 else None
+        finally:
+            connection.close()
+
+    def _ask(self, headers: dict[str, str], body: bytes) -> Reply:
         connection = http.client.HTTPConnection(*self.server.target, timeout=10)
         try:
             with self.server.one_at_a_time:

@@ -17,7 +17,14 @@ from werkzeug.serving import WSGIRequestHandler
 
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from s3_servers.fault_proxy import FaultProxy
-from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, TEST_ENVIRONMENT, GatewayError, running_gateway
+from s3_servers.rados_gateway import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    TEST_ENVIRONMENT,
+    GatewayError,
+    RadosGateway,
+    running_gateway,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,6 +40,7 @@ __all__ = [
     "moto_address",
     "plain_client",
     "proxy",
+    "radosgw",
     "radosgw_address",
     "radosgw_bucket",
     "radosgw_location",
@@ -70,13 +78,18 @@ def moto_address() -> Iterator[tuple[str, int]]:
 
 
 @pytest.fixture(scope="session")
-def radosgw_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadosGateway]:
     """Ceph in memory; skips what needs it, and says why, where it cannot run."""
     try:
         with running_gateway(tmp_path_factory.mktemp("ceph"), "memstore") as gateway:
-            yield gateway.address
+            yield gateway
     except GatewayError as error:
         pytest.skip(f"no radosgw: {error}")
+
+
+@pytest.fixture(scope="session")
+def radosgw_address(radosgw: RadosGateway) -> tuple[str, int]:
+    return radosgw.address
 
 
 def plain_client(address: tuple[str, int]) -> "S3Client":

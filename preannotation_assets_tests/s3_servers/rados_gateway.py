@@ -123,6 +123,20 @@ class RadosGateway:
         )  # fmt: skip
         return self
 
+    def create_limited_user(self, name: str, secret: str) -> None:
+        """Make a user whose access key is the name, and who may do nothing until the first user allows it.
+
+        Raises:
+            GatewayError: a program fails, or it takes longer than a minute.
+        """
+        self._deadline = time.monotonic() + _START_SECONDS
+        admin = ("radosgw-admin", *self._conf, "-n", "client.rgw")
+        self._run(*admin, "caps", "add", "--uid=tests", "--caps=user-policy=*")
+        self._run(
+            *admin, "user", "create", f"--uid={name}", f"--display-name={name}",
+            f"--access-key={name}", f"--secret-key={secret}",
+        )  # fmt: skip
+
     def start_again(self) -> None:
         """Start a cluster that was killed.
 

@@ -20,6 +20,7 @@ from preannotation_assets.settings import (
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
+    WatchingSettings,
 )
 from preannotation_assets.settings.fields import settings_of
 
@@ -33,6 +34,10 @@ EVERY_VARIABLE = {
     "PREANNOTATION_BATCH_CONDITION": "doc_id LIKE $dataset",
     "PREANNOTATION_DATASET_PATTERN": r"^(\p{L}+)_",
     "PREANNOTATION_MEMORY_LIMIT": "2.5GB",
+    "PREANNOTATION_SENSOR_SECONDS": "300",
+    "PREANNOTATION_SENSOR_LISTING_SECONDS": "7200",
+    "PREANNOTATION_STILL_SECONDS": "0",
+    "PREANNOTATION_SENSOR_MOST_RUNS": "3",
     "PREANNOTATION_ROOT": "s3://bucket/some/prefix",
     "AWS_ENDPOINT_URL": "http://all:1",
     "AWS_ENDPOINT_URL_S3": "http://s3:9000",
@@ -96,6 +101,9 @@ def test_every_variable_is_read() -> None:
             batch_condition="doc_id LIKE $dataset",
             dataset_pattern=r"^(\p{L}+)_",
             memory_limit="2.5GB",
+        ),
+        watching=WatchingSettings(
+            sensor_seconds=300, sensor_listing_seconds=7200, still_seconds=0, sensor_most_runs=3
         ),
         storage=StorageSettings(
             root="s3://bucket/some/prefix",

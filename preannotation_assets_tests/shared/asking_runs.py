@@ -22,7 +22,6 @@ from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
 from preannotation_assets.throttling.dispatcher import Limits
@@ -91,7 +90,7 @@ class Run:
     limits: Limits = LIMITS
     policy: RetryPolicy = POLICY
     timeouts: Timeouts = field(default_factory=Timeouts)
-    stream: str = "never"
+    streamed: frozenset[str] = frozenset()
     server: ModelServer = field(default_factory=OllamaServer)
     rows: list[dict[str, Any]] = field(default_factory=list)
     leaves: list[list[RequestSpan]] = field(default_factory=list)
@@ -118,7 +117,7 @@ class Run:
 
             async def main() -> None:
                 async with (
-                    ChatClient(self.server, self.timeouts, {}, StreamChoice(self.stream)) as client,
+                    ChatClient(self.server, self.timeouts, {}, self.streamed) as client,
                     AnswerWriter(store, "answers/r", 0.02, approve) as journal,
                 ):
                     await ask_all(asking, client, journal, iter([items]))

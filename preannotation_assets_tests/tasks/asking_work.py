@@ -14,7 +14,6 @@ from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
@@ -78,7 +77,7 @@ class Work:
             parts,
             asking,
             OllamaServer(),
-            StreamChoice.never,
+            frozenset(),
             self.flush_seconds,
         )
 

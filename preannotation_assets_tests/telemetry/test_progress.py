@@ -46,6 +46,17 @@ def test_the_line_says_how_far_how_fast_and_how_long_still() -> None:
     assert describe_progress(_progress(0.0, 0), WORK, None).endswith("time left unknown")
 
 
+def test_the_line_says_that_a_server_asked_to_be_left_alone() -> None:
+    waiting = replace(
+        _progress(100.0, 25_000, answered=148),
+        endpoints={"http://gpu": EndpointState(0, 4, 4, 2, 0, wished_wait=3_480.9)},
+    )
+    line = describe_progress(waiting, WORK, 4000.0)
+    assert (
+        "in flight 0 of 4 at http://gpu (50 tokens a second, asked to wait 58 min 00 s by the server)" in line
+    )
+
+
 def test_the_time_left_goes_by_tokens_and_not_by_requests() -> None:
     # Half of the tokens were in the first tenth of the requests.
     assert Forecast(WORK).seconds_left(_progress(60.0, 50_000, answered=79)) == pytest.approx(60.0)

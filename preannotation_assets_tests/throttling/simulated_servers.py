@@ -248,7 +248,7 @@ class _Batch:
     def _report(self, address: str, feedback: Feedback) -> None:
         self.left -= 1
         self.pool.record(address, feedback, self.now)
-        self.limits[address].append((self.now, self.pool.states()[address].limit))
+        self.limits[address].append((self.now, self.pool.states(self.now)[address].limit))
         self.tokens[address].append((self.now, self.servers[address].written(self.now)))
 
 

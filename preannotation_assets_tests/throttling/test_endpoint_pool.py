@@ -71,7 +71,7 @@ def test_hundreds_that_fail_with_one_engine_are_one_failure() -> None:
     for number in range(256):
         pool.record(A, DOWN, 100.0 + number / 256)
     assert pool.next_return(101.0) == pytest.approx(1.0, abs=0.1)
-    assert pool.states()[A].rests == 1
+    assert pool.states(1_000.0)[A].rests == 1
 
 
 def test_retry_after_keeps_everybody_away_until_then() -> None:
@@ -81,16 +81,35 @@ def test_retry_after_keeps_everybody_away_until_then() -> None:
     assert _fill(pool, 40.5)[0] == A
 
 
+@pytest.mark.parametrize("wish", [3_601.0, 999_999.0, 251_606_333_390.0, float("inf")])
+def test_a_wish_to_be_left_alone_for_ever_is_granted_for_an_hour(wish: float) -> None:
+    pool = EndpointPool([A], 2)
+    pool.record(A, Feedback(available=False, overloaded=True, retry_after=wish), 10.0)
+    assert pool.states(130.0)[A].wished_wait == 3_480.0
+    assert _fill(pool, 3_609.0) == []
+    assert pool.next_return(3_609.0) == 1.0
+    assert _fill(pool, 3_610.5)
+    assert pool.states(3_610.5)[A].wished_wait == 0.0
+
+
+def test_a_rest_of_our_own_is_no_wish_of_the_server() -> None:
+    pool = EndpointPool([A], 2)
+    for _ in range(3):
+        pool.record(A, DOWN, 100.0)
+    assert pool.next_return(100.5) == 1.5
+    assert pool.states(100.5)[A].wished_wait == 0.0
+
+
 @pytest.mark.parametrize("cap", [2, 8, 16])
 def test_refusals_for_load_halve_the_limit_once_for_requests_sent_together_and_it_recovers(cap: int) -> None:
     pool = EndpointPool([A], cap)
     pool.record(A, OK, 100.0)
     for _ in range(2):
         pool.record(A, BUSY, 200.0)
-    assert pool.states()[A].limit == cap // 2
+    assert pool.states(1_000.0)[A].limit == cap // 2
     for second in range(2 + cap * cap):
         pool.record(A, OK, 201.0 + second)
-    state = pool.states()[A]
+    state = pool.states(1_000.0)[A]
     assert (state.limit, state.lowest_limit) == (cap, cap // 2)
 
 
@@ -120,7 +139,7 @@ class Server:
             self.now = ended
             self.pool.release(A)
             self.pool.record(A, Feedback(available=True, latency=ended - sent, queue=queued), ended)
-            self.limits.append(self.pool.states()[A].limit)
+            self.limits.append(self.pool.states(self.now)[A].limit)
         return busy / (self.slots * (self.now - began))
 
     def change_slots(self, slots: int) -> None:
@@ -167,7 +186,7 @@ def test_the_servers_own_work_on_a_request_is_not_taken_for_waiting() -> None:
         _fill(pool, float(step))
         pool.release(A)
         pool.record(A, Feedback(available=True, latency=1.0, queue=0.1), float(step))
-    assert pool.states()[A].limit == 64
+    assert pool.states(1_000.0)[A].limit == 64
 
 
 def test_a_refusal_counts_at_the_cap_too() -> None:
@@ -175,14 +194,14 @@ def test_a_refusal_counts_at_the_cap_too() -> None:
     for step in range(100):
         pool.record(A, OK, 0.1 * step)
     pool.record(A, BUSY, 10.0)
-    assert pool.states()[A].limit == 4
+    assert pool.states(1_000.0)[A].limit == 4
 
 
 def test_the_limit_stays_at_the_cap_as_long_as_nothing_waits() -> None:
     pool = EndpointPool([A], 4)
     for step in range(100):
         pool.record(A, OK, float(step))
-    state = pool.states()[A]
+    state = pool.states(1_000.0)[A]
     assert (state.limit, state.lowest_limit, state.rests) == (4, 4, 0)
 
 
@@ -217,7 +236,7 @@ def test_whatever_happens_the_cap_holds_and_work_can_go_on(
             pool.release(out.pop())
         elif action == "record":
             pool.record(A, feedback, now)
-        for address, state in pool.states().items():
+        for address, state in pool.states(now).items():
             assert state.in_flight == out.count(address) <= cap
             assert min(least, cap) <= state.limit <= cap
     for endpoint in out:

@@ -7,10 +7,18 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from shared.strangers import answering, by_path, strangers
 
 from preannotation_assets import cli
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
+from preannotation_assets.simulator import (
+    Fault,
+    FaultRule,
+    HabitRates,
+    RunningSimulator,
+    SimulatedModel,
+    SimulatorSettings,
+)
 from preannotation_assets.simulator.openai.running import RunningOpenAiSimulator
 from preannotation_assets.simulator.openai.settings import OpenAiSettings, ServedModel
 
@@ -19,6 +27,7 @@ PAGE = 'M/V "ZEBRAQUARTZ STAR"  IMO 9666948. Arrived at Hamburg from Antwerp on 
 OLLAMA_MODEL, OPENAI_MODEL = "llama3.3:70b", "llama-70b"
 
 Compare = Callable[..., tuple[int, str, str]]
+Servers = tuple[RunningSimulator, RunningOpenAiSimulator]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return run
 
 
-def _arguments(servers: tuple[RunningSimulator, RunningOpenAiSimulator]) -> list[str]:
+def _arguments(servers: Servers) -> list[str]:
     ollama, openai = servers
     return ["--server", "ollama", ollama.url, OLLAMA_MODEL, "--server", "openai", openai.url, OPENAI_MODEL]
 
@@ -70,7 +79,7 @@ def _row(out: str, title: str) -> list[str]:
 
 
 def test_two_kinds_of_servers_are_asked_about_the_same_pages(
-    servers: tuple[RunningSimulator, RunningOpenAiSimulator], compare: Compare, tmp_path: Path
+    servers: Servers, compare: Compare, tmp_path: Path
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
 
@@ -87,7 +96,7 @@ def test_two_kinds_of_servers_are_asked_about_the_same_pages(
 
 
 def test_each_kind_has_its_own_number_in_flight_unless_one_is_given(
-    servers: tuple[RunningSimulator, RunningOpenAiSimulator], compare: Compare
+    servers: Servers, compare: Compare
 ) -> None:
     _, out, _ = compare(*_arguments(servers))
 
@@ -95,8 +104,60 @@ def test_each_kind_has_its_own_number_in_flight_unless_one_is_given(
     assert "2: 12 requests do not fill 256 in flight" in out
 
 
+def test_a_server_that_is_busy_for_a_moment_is_asked_again(
+    servers: Servers,
+    compare: Compare,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREANNOTATION_FIRST_BACKOFF", "0.01")
+    ollama, _ = servers
+    ollama.set_faults(FaultRule(Fault.BUSY, requests=(1, 2, 4)))
+    try:
+        status, out, error = compare(*_arguments(servers), "--pages", "4", "--in-flight", "1")
+    finally:
+        ollama.set_faults()
+
+    assert (status, error) == (0, "")
+    assert _row(out, "requests  ") == ["4", "4"]
+    assert _row(out, "  failed") == ["0", "0"]
+
+
+def test_a_server_that_stays_busy_is_given_up_with_the_number_of_attempts(
+    servers: Servers,
+    compare: Compare,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREANNOTATION_FIRST_BACKOFF", "0.01")
+    monkeypatch.setenv("PREANNOTATION_ATTEMPTS", "3")
+    ollama, _ = servers
+    ollama.set_faults(FaultRule(Fault.BUSY, probability=1.0))
+    try:
+        status, _, error = compare(*_arguments(servers), "--pages", "1")
+    finally:
+        ollama.set_faults()
+
+    assert status == 1
+    assert "did not serve the request (3 times: overloaded): try again" in error
+
+
+def test_each_server_is_told_the_secrets_that_the_environment_has_for_it(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = answering(b'{"data": [{"id": "llama-70b", "owned_by": "vllm"}]}')
+    with strangers() as start:
+        named, other = start(by_path({"/v1/models": listed})), start(by_path({"/v1/models": listed}))
+        monkeypatch.setenv("PREANNOTATION_SERVER_URLS", f"{named.url}/v1")
+        monkeypatch.setenv("PREANNOTATION_SERVER_API_KEY", "hunter2")
+        for stranger in (named, other):
+            assert compare("--server", "openai", stranger.url, OPENAI_MODEL)[0] == 1
+
+    assert all("Bearer hunter2" in request for request in named.got)
+    assert other.got
+    assert "hunter2" not in other.told()
+
+
 def test_a_server_that_is_not_there_is_told_before_anything_is_asked(
-    servers: tuple[RunningSimulator, RunningOpenAiSimulator], compare: Compare
+    servers: Servers, compare: Compare
 ) -> None:
     ollama, _ = servers
     ollama.reset()

@@ -2,21 +2,37 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from preannotation_assets.cli.deployment import open_lake, read_settings
+from preannotation_assets.errors import SettingsError
 
 __all__ = ["preview", "verify"]
 
 
 def preview(arguments: argparse.Namespace) -> int:
-    """Writes the HTML preview and says where."""
+    """Writes the HTML preview and says where: into the lake, or into a file of this machine."""
     from preannotation_assets.label_file import load_label_scheme
-    from preannotation_assets.publishing.preview import write_preview
+    from preannotation_assets.publishing.preview import make_preview, write_preview
 
     settings = read_settings()
-    scheme = load_label_scheme(settings.labels.path)
-    sys.stdout.write(f"{write_preview(open_lake(settings), arguments.dataset, scheme)}\n")
+    lake, scheme = open_lake(settings), load_label_scheme(settings.labels.path)
+    if arguments.output is None:
+        written = write_preview(lake, arguments.dataset, scheme)
+    else:
+        written = arguments.output
+        _write(Path(written), make_preview(lake, arguments.dataset, scheme))
+    sys.stdout.write(f"{written}\n")
     return 0
+
+
+def _write(path: Path, html: str) -> None:
+    """Writes a file that shows page text, so for its owner only; one that is there keeps its permissions."""
+    try:
+        path.touch(0o600)
+        path.write_text(html, "utf-8")
+    except OSError as error:
+        raise SettingsError(f"the preview cannot be written to {path} ({type(error).__name__})") from None
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -36,6 +36,8 @@ _CODE: Final = stage_code("tasks.chunk_pages", CHUNKS)
     deps=[pages],
     code_version=_CODE,
     metadata=column_schema(CHUNKS),
+    # Nothing: without it Dagster takes anything.
+    config_schema={},
 )
 def chunks(
     context: AssetExecutionContext,

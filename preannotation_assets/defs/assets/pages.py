@@ -5,20 +5,20 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
-from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
-from pydantic import Field
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.contracts import PAGES
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, per_second
 from preannotation_assets.defs.assets.neighbours import vw_argilla_pages
+from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.stage_code import stage_code
-from preannotation_assets.errors import BatchError, SettingsError
+from preannotation_assets.errors import BatchError
 from preannotation_assets.extraction.pages import SourceRow, check_pages
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import (
@@ -30,20 +30,20 @@ from preannotation_assets.lake.batch import (
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
 from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
+from preannotation_assets.visible_text import visible_line
 from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["PagesConfig", "pages"]
+__all__ = ["PagesConfig", "no_pages", "pages"]
 
 _CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
 
 
-class PagesConfig(Config):
+class PagesConfig(BaseModel):
     """What of the dataset is read."""
 
-    doc_ids_file: str = Field(
-        default="",
-        description="A file with one doc_id a line: only these documents. Empty for the whole dataset.",
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    doc_ids: list[str] = Field(default=[], description="Only these documents. Empty for the whole dataset.")
 
 
 @asset(
@@ -54,10 +54,10 @@ class PagesConfig(Config):
     deps=[vw_argilla_pages],
     code_version=_CODE,
     metadata=column_schema(PAGES),
+    config_schema=launch_fields(PagesConfig, PagesConfig()),
 )
 def pages(
     context: AssetExecutionContext,
-    config: PagesConfig,
     warehouse: WarehouseResource,
     storage: StorageResource,
 ) -> MaterializeResult[None]:
@@ -67,14 +67,10 @@ def pages(
     and recorded; they end up as failed in the published manifest.
     """
     began = time.monotonic()
-    store = storage.open()
-    store.check_writable()
-    conditional_writes = store.supports_conditional_writes()
-    if not conditional_writes:
-        context.log.warning("the store ignores conditional writes: never publish from two places at once")
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     sweep_dead_writers(store, layout)
-    doc_ids = read_doc_ids(config.doc_ids_file) if config.doc_ids_file else None
+    doc_ids = PagesConfig(**context.op_execution_context.op_config).doc_ids or None
     with warehouse.open() as source:
         manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part)
     seconds = time.monotonic() - began
@@ -93,27 +89,20 @@ def pages(
             "doc_ids_not_found": manifest.doc_ids_not_found,
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(manifest.pages, seconds),
-            "conditional_writes": conditional_writes,
             "location": MetadataValue.path(store.uri(layout.stage("pages", manifest.version))),
         },
     )
 
 
-def read_doc_ids(path: str) -> list[str]:
-    """The ids in a file, one a line; blank lines do not count.
+def no_pages(source: Warehouse, dataset: str) -> BatchError:
+    """What is told of a dataset without pages; names those that may have been meant.
 
     Raises:
-        SettingsError: the file cannot be read, or holds no id.
+        WarehouseError: the view cannot be evaluated.
     """
-    try:
-        # Windows programs begin a file with a byte order mark.
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the file of doc_ids {path} cannot be read ({type(error).__name__})") from None
-    doc_ids = list(dict.fromkeys(line.strip("\r") for line in lines if line.strip()))
-    if not doc_ids:
-        raise SettingsError(f"the file of doc_ids {path} is empty", "put one doc_id on each line")
-    return doc_ids
+    names = [visible_line(name) for name in source.similar_names(dataset)]
+    cure = f"there is {', '.join(names)}" if names else "check the name of the dataset"
+    return BatchError(f"the warehouse has no pages of {dataset}", cure)
 
 
 def _snapshot(
@@ -129,13 +118,12 @@ def _snapshot(
     Raises:
         BatchError: there is no page, or none that can be used.
     """
+    # Before the pages: what changes while they are read is then seen to be newer than what is published.
+    fingerprint = source.fingerprint(layout.dataset) if doc_ids is None else None
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
-        raise BatchError(
-            f"the warehouse has no pages of {layout.dataset}" + (" with these doc_ids" if doc_ids else ""),
-            "check the name of the dataset" + (" and the file of doc_ids" if doc_ids else ""),
-        )
+        raise no_pages(source, layout.dataset) if doc_ids is None else _none_of_these(layout.dataset)
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
@@ -153,6 +141,7 @@ def _snapshot(
         failed_pages=snapshot.failed_pages,
         narrowed_to_doc_ids=None if doc_ids is None else len(doc_ids),
         doc_ids_not_found=0 if doc_ids is None else len(set(doc_ids) - seen),
+        source_fingerprint=fingerprint,
     )
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
     if present and present.content_hash == manifest.content_hash:
@@ -161,6 +150,13 @@ def _snapshot(
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
     return manifest
+
+
+def _none_of_these(dataset: str) -> BatchError:
+    return BatchError(
+        f"the warehouse has no pages of {dataset} with these doc_ids",
+        "check the name of the dataset and the doc_ids",
+    )
 
 
 def _require_a_page(dataset: str, snapshot: Snapshot) -> None:

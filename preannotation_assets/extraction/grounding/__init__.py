@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from preannotation_assets.extraction.spans import (
     Grounding,
@@ -13,19 +14,20 @@ from preannotation_assets.extraction.spans import (
 
 from .assignment import assign
 from .candidates import Candidate, Finding, find
-from .order import ChainLink, chain_costs
+from .order import ChainLink, chain_costs, follow_the_page
 from .page import Page
 from .quotes import PreparedQuote, prepare
+from .work import ChunkWork
 
-__all__ = ["ground"]
+__all__ = ["ChunkWork", "ground"]
 
 _NOWHERE = Finding((), False)
 # How many pairs of a quote and a place are weighed in all; more are thinned out.
-_MOST_PAIRS = 100_000
+_MOST_PAIRS = 50_000
 _FEWEST_PLACES = 16
 
 
-def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
+def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) -> list[GroundingResult]:
     """Finds the place of every quote on a page.
 
     A quote is found by its letters: case, diacritics, punctuation, spaces and line ends may differ, and
@@ -33,26 +35,35 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
     All quotes are then placed together: one quote of a label to one place, at the least total cost, with
     the order of the quotes as evidence where several places are equally good.
 
+    The work is limited, and counted in steps: a quote that needs more repairs than that allows is found
+    without repairs or not at all.
+
     Args:
         text: the page's text, any string.
         quotes: what the model marked, in its order.
+        work: what finding them may cost; the usual, if it is not given.
 
     Returns:
         One result a quote, in the order of the quotes: a grounding with ``text[start:end]`` in code
         points, or a rejection with its reason.
     """
     page = Page(text)
-    prepared = {written: prepare(written, page.table) for written in {quote.text for quote in quotes}}
-    findings = _findings(page, quotes, prepared)
-    contenders = _thinned(quotes, _contenders(quotes, findings))
-    costs = chain_costs(
-        [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
-    )
+    work = work or ChunkWork()
+    # In the order of the quotes, not of a set: the first ones have the first claim to the work.
+    written = dict.fromkeys(quote.text for quote in quotes)
+    prepared = {quoted: prepare(quoted, page.table) for quoted in written}
+    findings = _findings(page, quotes, prepared, work)
+    contenders: Sequence[Sequence[Candidate]] = _contenders(quotes, findings)
+    if follow_the_page(_links(quotes, contenders)):
+        contenders = _contenders(quotes, {quoted: _all_places(found) for quoted, found in findings.items()})
+    contenders = _thinned(quotes, contenders)
+    costs = chain_costs(_links(quotes, contenders))
     places = assign(
         [
             {(quote.label, c.start, c.end): cost for c, cost in zip(candidates, own, strict=True)}
             for quote, candidates, own in zip(quotes, contenders, costs, strict=True)
-        ]
+        ],
+        work.assignment,
     )
     return [
         _result(prepared[quote.text], findings[quote.text], place)
@@ -60,8 +71,16 @@ def ground(text: str, quotes: Sequence[Quote]) -> list[GroundingResult]:
     ]
 
 
+def _links(quotes: Sequence[Quote], contenders: Sequence[Sequence[Candidate]]) -> list[ChainLink]:
+    return [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
+
+
+def _all_places(finding: Finding) -> Finding:
+    return replace(finding, candidates=finding.others or finding.candidates)
+
+
 def _findings(
-    page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote]
+    page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote], work: ChunkWork
 ) -> dict[str, Finding]:
     """The places of every text: as many as its letters are quoted under one label, if there are."""
     copies = Counter((quote.label, prepared[quote.text].letters) for quote in quotes)
@@ -70,7 +89,7 @@ def _findings(
         count = copies[quote.label, prepared[quote.text].letters]
         wanted[quote.text] = max(wanted.get(quote.text, 0), count)
     return {
-        written: find(page, quote, wanted[written]) if quote.letters else _NOWHERE
+        written: find(page, quote, wanted[written], work) if quote.letters else _NOWHERE
         for written, quote in prepared.items()
     }
 
@@ -112,10 +131,12 @@ def _thinned(
 
 def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
     if place is not None:
-        found = next(c for c in finding.candidates if (c.start, c.end) == place[1:])
+        found = next(c for c in finding.others or finding.candidates if (c.start, c.end) == place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
-    if not quote.text:
+    if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)
     if finding.candidates:
         return Rejection(QuoteOutcome.ALREADY_TAKEN)
+    if finding.cut_off:
+        return Rejection(QuoteOutcome.SEARCH_CUT_OFF)
     return Rejection(QuoteOutcome.VALUE_CHANGED if finding.value_changed else QuoteOutcome.NOT_FOUND)

@@ -10,6 +10,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import TypeVar
 
+from .work import Work, WorkSpentError
+
 __all__ = ["REJECTION", "assign"]
 
 # Above the cost that any change of places can save.
@@ -18,11 +20,12 @@ REJECTION = 1_000.0
 Place = TypeVar("Place", bound=Hashable)
 
 
-def assign(options: Sequence[Mapping[Place, float]]) -> list[Place | None]:
+def assign(options: Sequence[Mapping[Place, float]], work: Work) -> list[Place | None]:
     """Gives every quote one of its places, or none, so that no place is used twice.
 
     Args:
         options: for every quote the places it can take and the cost of each.
+        work: what moving others may cost; beyond it quotes get the cheapest places that are still free.
 
     Returns:
         The place of every quote; None for a quote that others leave no place.
@@ -31,7 +34,7 @@ def assign(options: Sequence[Mapping[Place, float]]) -> list[Place | None]:
     costs = [
         {numbers.setdefault(place, len(numbers)): cost for place, cost in own.items()} for own in options
     ]
-    solver = _Solver(costs)
+    solver = _Solver(costs, work)
     for quote in range(len(costs)):
         solver.add(quote)
     places = list(numbers)
@@ -41,9 +44,10 @@ def assign(options: Sequence[Mapping[Place, float]]) -> list[Place | None]:
 class _Solver:
     """An optimal assignment of the quotes added so far; place ``-1 - quote`` is that quote's rejection."""
 
-    def __init__(self, costs: Sequence[dict[int, float]]) -> None:
+    def __init__(self, costs: Sequence[dict[int, float]], work: Work) -> None:
         self.chosen = [-1 - quote for quote in range(len(costs))]
         self._costs = costs
+        self._work = work
         self._owner: dict[int, int] = {}
         self._price: dict[int, float] = {}
 
@@ -59,7 +63,11 @@ class _Solver:
             self._owner[cheapest] = quote
             self.chosen[quote] = cheapest
             return
-        reached, came_from, target = self._cheapest_path(quote)
+        try:
+            reached, came_from, target = self._cheapest_path(quote)
+        except WorkSpentError:
+            self._take_free_place(quote)
+            return
         total = reached.pop(target)
         for place, distance in reached.items():
             self._price[place] = self._price.get(place, 0.0) + total - distance
@@ -73,6 +81,14 @@ class _Solver:
                 return
             place = left
 
+    def _take_free_place(self, quote: int) -> None:
+        costs = self._costs[quote]
+        free = [place for place in costs if place not in self._owner]
+        if free:
+            cheapest = min(free, key=lambda place: costs[place] + self._price.get(place, 0.0))
+            self._owner[cheapest] = quote
+            self.chosen[quote] = cheapest
+
     def _cheapest_path(self, quote: int) -> tuple[dict[int, float], dict[int, int], int]:
         """Dijkstra over places with reduced costs; returns the places passed, whence, and the free one."""
         reached: dict[int, float] = {}
@@ -82,6 +98,7 @@ class _Solver:
         current, base = quote, 0.0
         while True:
             own = 0.0 if current == quote else self._reduced(current, self.chosen[current])
+            self._work.spend(1 + len(self._costs[current]))
             for place in (*self._costs[current], -1 - current):
                 if place in reached:
                     continue

@@ -8,12 +8,13 @@ from preannotation_assets.extraction.spans import Match
 
 from .cores import core_hits
 from .gaps import gap_hits
-from .hits import Hit, exact_hits, inner_hits, similar_hits
+from .hits import Hit, exact_hits, inflected_hits, inner_hits, similar_hits
 from .intervals import Intervals
 from .page import Page
 from .quotes import PreparedQuote
-from .search import Pattern, pattern
+from .search import Pattern, level_steps, pattern
 from .surfaces import cuts_number, dress, same_values, surface_price
+from .work import ChunkWork, Work, WorkSpentError
 
 __all__ = ["Candidate", "Finding", "find"]
 
@@ -28,17 +29,21 @@ _DOUBTFUL = 0.5
 _BAND = 0.6
 # Where the quote also stands unrepaired, another place must be nearly the same.
 _COPY_PER_LETTER = 0.07
+# A number that stands alone is sooner meant than one that is glued to letters.
+_GLUED = 0.05
 _UNLIMITED = float("inf")
 _ACRONYM = 3
 _AROUND = 2
 _SHORT_PAGE = 40
-# Beyond this product of a quote's and a page's letters (a quote of 2,000 on a page of 100,000) quotes are
-# only found by their exact letters: the states of one search would take 25 MB and more.
-_MOST_CELLS = 200_000_000
+# What it takes to look at a place: the least, a letter, a symbol at an edge.
+_PLACE_STEPS = 5
+_LETTERS_A_STEP = 4
+_SQUARE_LETTERS_A_STEP = 30_000
+_AFFIXES_A_STEP = 5
 
 
 class Candidate(NamedTuple):
-    """A place for a quote: ``text[start:end]``, what taking it costs, how it matches.
+    """A place for a quote: ``as_given[start:end]`` of the page, what taking it costs, how it matches.
 
     ``similarity`` is 1.0 for an exact match and less for every repair.
     """
@@ -52,56 +57,100 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """All places of one quote in ascending order; whether one was refused for its changed value only."""
+    """All places of one quote in ascending order.
+
+    ``others`` are all of them and those that are less like the quote, where ``candidates`` are enough.
+    ``value_changed`` says that a place was refused for its changed value only, ``cut_off`` that the search
+    was given up because it took too much work.
+    """
 
     candidates: Sequence[Candidate]
     value_changed: bool
+    cut_off: bool = False
+    others: Sequence[Candidate] = ()
 
 
-def find(page: Page, quote: PreparedQuote, wanted: int) -> Finding:
+def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Finding:
     """Finds the places of a quote: verbatim, folded, with repairs, inside words, in parts.
 
     Each of these is only tried, and its places only offered, when those before it are fewer than wanted.
+    Where repairs take more work than there is, the places without repairs are all that is offered.
     """
-    exact = exact_hits(page, quote.letters)
-    candidates = _grounded(page, quote, exact)
+    work.begin_quote()
+    try:
+        exact = exact_hits(page, quote.letters, work.exact)
+        candidates = _grounded(page, quote, exact, work.exact)
+    except WorkSpentError:
+        return Finding((), False, cut_off=True)
     verbatim = [candidate for candidate in candidates if candidate.match is Match.EXACT]
     sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
     for best in (verbatim, sure):
         if len(best) >= wanted:
-            return Finding(best, False)
+            return Finding(best, False, others=_with_inflected(page, quote, candidates, work.exact))
     value_changed = bool(exact) and not candidates and quote.has_digits
-    if len(candidates) >= wanted or _is_too_long(page, quote):
+    if len(candidates) >= wanted or len(quote.letters) > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)
+    try:
+        repaired = _with_repairs(page, quote, candidates, wanted, work.repairs)
+    except WorkSpentError:
+        return Finding(candidates, value_changed, cut_off=True)
+    return Finding(repaired.candidates, value_changed or repaired.value_changed)
+
+
+def _with_inflected(
+    page: Page, quote: PreparedQuote, candidates: list[Candidate], work: Work
+) -> Sequence[Candidate]:
+    try:
+        hits = list(inflected_hits(page, quote, work))
+        return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
+    except WorkSpentError:
+        return candidates
+
+
+def _with_repairs(
+    page: Page, quote: PreparedQuote, candidates: list[Candidate], wanted: int, work: Work
+) -> Finding:
+    """The candidates given, and those with repairs, inside words and in parts."""
+    work.spend(level_steps(page, len(quote.letters)))
     searched = pattern(page, quote.letters)
     most = _COPY_PER_LETTER * len(quote.letters) if candidates else _UNLIMITED
-    similar = similar_hits(page, quote, searched, wanted, most)
+    similar = similar_hits(page, quote, searched, wanted, most, work)
     price = 0.0 if candidates else min((hit.price for hit in similar.hits), default=_DOUBTFUL)
-    candidates = _united(candidates, _grounded(page, quote, similar.hits))
+    candidates = _united(candidates, _grounded(page, quote, similar.hits, work))
     if len(candidates) < wanted:
-        candidates = _united(candidates, _grounded(page, quote, inner_hits(page, quote, similar.begun)))
+        inner = inner_hits(page, quote, similar.begun, work)
+        candidates = _united(candidates, _grounded(page, quote, inner, work))
     if not candidates or price >= _DOUBTFUL:
-        candidates = _near_best(_united(candidates, _parts(page, quote, searched)))
-    return Finding(candidates, value_changed or similar.value_changed)
+        candidates = _near_best(_united(candidates, _parts(page, quote, searched, work)))
+    return Finding(candidates, similar.value_changed)
 
 
-def _is_too_long(page: Page, quote: PreparedQuote) -> bool:
-    length, available = len(quote.letters), len(page.letters)
-    return length > 2 * available + _SHORT_PAGE or length * available > _MOST_CELLS
-
-
-def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit]) -> list[Candidate]:
+def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work) -> list[Candidate]:
     """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
+    steps = _place_steps(quote)
     for hit in hits:
+        work.spend(steps)
         start, end = page.offsets(hit.first, hit.last)
         written = page.text[start:end]
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
         surface = surface_price(quote.core, written)
+        if quote.has_digits and page.is_glued_number(hit.first, hit.last):
+            surface += _GLUED
         place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
         found.append(_candidate(page, quote, place, hit.price, surface))
     return found
+
+
+def _place_steps(quote: PreparedQuote) -> float:
+    letters, affixes = len(quote.core), len(quote.text) - len(quote.core)
+    return (
+        _PLACE_STEPS
+        + letters / _LETTERS_A_STEP
+        + letters * letters / _SQUARE_LETTERS_A_STEP
+        + affixes / _AFFIXES_A_STEP
+    )
 
 
 def _is_common_word(quote: PreparedQuote, written: str) -> bool:
@@ -119,8 +168,8 @@ def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
 def _candidate(
     page: Page, quote: PreparedQuote, place: tuple[int, int], price: float, surface: float
 ) -> Candidate:
-    start, end = place
-    if not price and page.text[start:end] == quote.text:
+    start, end = page.written_at(*place)
+    if not price and page.as_given[start:end] == quote.verbatim:
         return Candidate(start, end, surface, Match.EXACT, 1.0)
     match = Match.FUZZY if price else Match.FOLDED
     length = len(quote.letters)
@@ -128,12 +177,13 @@ def _candidate(
     return Candidate(start, end, _REPAIR_WEIGHT * price + surface, match, similarity)
 
 
-def _parts(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Candidate]:
-    for hit in gap_hits(page, quote, searched):
+def _parts(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> Iterator[Candidate]:
+    for hit in gap_hits(page, quote, searched, work):
+        work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
         yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
-    for core in core_hits(page, quote):
-        yield from _grounded(page, core.quote, [core.hit])
+    for core in core_hits(page, quote, work):
+        yield from _grounded(page, core.quote, [core.hit], work)
 
 
 def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:

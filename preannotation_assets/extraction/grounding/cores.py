@@ -11,8 +11,9 @@ from rapidfuzz.distance import Levenshtein
 from .hits import Hit, exact_hits, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
-from .search import pattern
+from .search import level_steps, pattern
 from .words import Word, abbreviates, is_common, is_roman_numeral, split_words
+from .work import Work
 
 __all__ = ["Core", "core_hits"]
 
@@ -29,6 +30,9 @@ _REPAIR_PER_LETTER = 0.1
 _FEWEST_REPAIRED_LETTERS = 5
 _FEWEST_LETTERS = 2
 _SHORT_CORE = 3
+
+_LETTERS_SPLIT_A_STEP = 2
+_HIT_STEPS = 5
 
 _OPENING = frozenset('([«“"„')
 _CLOSING = frozenset('.)]»”"')
@@ -49,10 +53,17 @@ class _Cut(NamedTuple):
     after: Sequence[Word]
 
 
-def core_hits(page: Page, quote: PreparedQuote) -> Iterator[Core]:
-    """The places of a quote without up to three added words at either edge."""
+def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
+    """The places of a quote without up to three added words at either edge.
+
+    Raises:
+        WorkSpentError: finding them takes more work than there is.
+    """
+    work.spend(len(quote.text) / _LETTERS_SPLIT_A_STEP)
     for cut in _cuts(page, quote):
-        for hit in _hits(page, cut):
+        work.spend(5 + len(quote.text) / _LETTERS_SPLIT_A_STEP)
+        for hit in _hits(page, cut, work):
+            work.spend(_HIT_STEPS)
             priced = _with_added_words(page, hit, cut)
             if priced is not None and priced.price <= _MOST_PRICE:
                 yield Core(cut.core, priced)
@@ -99,16 +110,17 @@ def _core_text(text: str, words: Sequence[Word], before: int, after: int) -> str
     return text[start:end]
 
 
-def _hits(page: Page, cut: _Cut) -> list[Hit]:
+def _hits(page: Page, cut: _Cut, work: Work) -> list[Hit]:
     core = cut.core
-    hits = exact_hits(page, core.letters)
+    hits = exact_hits(page, core.letters, work)
     if len(core.letters) <= _SHORT_CORE:
         return [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
     if hits or any(word.price is None for word in (*cut.before, *cut.after)):
         return hits
     most = _REPAIR_PER_LETTER * len(core.letters) if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else 0.0
-    similar = similar_hits(page, core, pattern(page, core.letters), 1, most)
-    repaired = similar.hits or inner_hits(page, core, similar.begun)
+    work.spend(level_steps(page, len(core.letters)))
+    similar = similar_hits(page, core, pattern(page, core.letters), 1, most, work)
+    repaired = similar.hits or inner_hits(page, core, similar.begun, work)
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in repaired]
 
 

@@ -15,9 +15,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "mended"]
+from .reading import LOST_LETTER
+
+__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character"]
 
 SEPARATOR = " "
+_ZERO, _NINE = ord("0"), ord("9")
+# One number with letters before or behind it. Where letters and digits take turns it is a code, a single
+# letter before a short number is one too. Between two digits, letters that look like one are one.
+_GLUED_NUMBER = re.compile(r"(?:[^\W\d_]{2,}(?=\d)|[^\W\d_](?=\d[\dloi]{3}))?(\d(?:[\dloi]*\d)?)[^\W\d_]*")
 _INVISIBLE = ""
 _VARIATION_SELECTORS = frozenset(chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 
@@ -27,17 +33,26 @@ _PLAIN_LETTERS: Mapping[str, str] = {
     "ŋ": "n", "ŧ": "t", "ĸ": "k", "ꝛ": "r", "ƒ": "f",
 }  # fmt: skip
 
+# Letters of other scripts whose capitals are those of Latin letters to every reader and engine.
+_LATIN_CAPITALS: Mapping[str, str] = dict(
+    zip("авекмнорстухіјѕԁһԛԝӏαβεζηικμνορτυχ", "abekmhopctyxijsdhqwlabezhikmnoptyx", strict=True)
+)
+
+_SPECIAL: Mapping[str, str] = {
+    LOST_LETTER: LOST_LETTER,
+    # Layout that Unicode counts as letters: what stretches Arabic and N'Ko words.
+    "\u0640": _INVISIBLE,
+    "\u07fa": _INVISIBLE,
+    # The sign of a unit is no look-alike: 5 µm are not 5 mm.
+    "\u00b5": "\u03bc",
+}
+
 # Blocks written without spaces between words: every character may start or end a word there
 # (Thai to Myanmar, Khmer, kana, Han with its extensions and compatibility forms).
 _UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
     (0x0E00, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3040, 0x312F), (0x3400, 0x9FFF),
     (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
-
-# Symbols that are a broken letter when letters stand on both sides of them.
-_SYMBOLS: Mapping[str, str] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
-_SYMBOL = re.compile(r"[!|€$@¢]")
-_SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,8 @@ class FoldedText:
 
     ``letters[i]`` was written at code point ``origins[i]``; ``starts[i]`` says that a word starts
     with it, ``ends[i]`` that a word ends with it; ``codes`` are the letters as code points.
+    ``begins[i]`` and ``closes[i]`` say the same of what may be quoted by itself although it is glued to
+    letters: a number, and a word without a lost letter at its edge.
     """
 
     letters: str
@@ -53,6 +70,8 @@ class FoldedText:
     origins: NDArray[np.int64]
     starts: NDArray[np.bool_]
     ends: NDArray[np.bool_]
+    begins: NDArray[np.bool_]
+    closes: NDArray[np.bool_]
 
 
 class FoldTable(dict[int, str]):
@@ -70,7 +89,7 @@ class FoldTable(dict[int, str]):
 
 def fold(text: str) -> FoldedText:
     """Folds a text to its letters."""
-    codes, origins = _folded(_code_points(mended(text)))
+    codes, origins = _folded(_code_points(text))
     is_letter = codes != ord(SEPARATOR)
     starts = is_letter.copy()
     starts[1:] &= ~is_letter[:-1]
@@ -82,26 +101,52 @@ def fold(text: str) -> FoldedText:
         starts[1:] |= unspaced[:-1] & is_letter[1:]
         ends |= unspaced
         ends[:-1] |= unspaced[1:] & is_letter[:-1]
-    codes = codes[is_letter]
-    return FoldedText(
-        letters=codes.tobytes().decode("utf-32-le", "surrogatepass"),
-        codes=codes,
-        origins=origins[is_letter],
-        starts=starts[is_letter],
-        ends=ends[is_letter],
-    )
+    codes, origins = codes[is_letter], origins[is_letter]
+    starts, ends = starts[is_letter], ends[is_letter]
+    letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
+    begins, closes = _borders_inside_words(text, letters, codes, origins, starts, ends)
+    return FoldedText(letters, codes, origins, starts, ends, begins, closes)
 
 
-def mended(text: str) -> str:
-    """The text with letters in place of the symbols that print leaves for them inside words."""
-    if not _SYMBOL.search(text):
-        return text
-    return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
+def _is_raised(letter: str) -> bool:
+    """Whether it is a digit of another kind than those of numbers, as in m²."""
+    return letter.isnumeric() and not letter.isdecimal()
+
+
+def _borders_inside_words(
+    text: str,
+    letters: str,
+    codes: NDArray[np.uint32],
+    origins: NDArray[np.int64],
+    starts: NDArray[np.bool_],
+    ends: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The borders of words, and inside them those of a number glued to letters and of lost letters."""
+    is_digit = (codes >= _ZERO) & (codes <= _NINE)
+    changes = np.flatnonzero((is_digit[1:] != is_digit[:-1]) & ~starts[1:] & ~ends[:-1])
+    has_lost = LOST_LETTER in letters
+    if not len(changes) and not has_lost:
+        return starts, ends
+    begins, closes = starts.copy(), ends.copy()
+    word_starts, word_ends = np.flatnonzero(starts), np.flatnonzero(ends)
+    for word in np.unique(np.searchsorted(word_starts, changes, side="right") - 1).tolist():
+        first, last = int(word_starts[word]), int(word_ends[word]) + 1
+        number = _GLUED_NUMBER.fullmatch(letters, first, last)
+        if number and not any(_is_raised(text[at]) for at in origins[slice(*number.span(1))].tolist()):
+            begins[number.start(1)] = True
+            closes[number.end(1) - 1] = True
+    if has_lost:
+        lost = codes == ord(LOST_LETTER)
+        begins[1:] |= begins[:-1] & lost[:-1]
+        closes[:-1] |= closes[1:] & lost[1:]
+    return begins, closes
 
 
 @lru_cache(maxsize=8192)
 def fold_character(character: str) -> str:
     """What one code point folds to: letters and digits, a separator, or nothing for invisible ones."""
+    if character in _SPECIAL:
+        return _SPECIAL[character]
     category = unicodedata.category(character)
     if category[0] in "LN":
         folded = _fold_letter(character)
@@ -123,7 +168,7 @@ def _fold_letter(character: str) -> str:
         return character  # a fraction such as one half is not the number 12
     plain = "".join(_PLAIN_LETTERS.get(part, part) for part in decomposed.casefold())
     plain = unicodedata.normalize("NFKD", plain)
-    return "".join(part for part in plain if part.isalnum())
+    return "".join(_LATIN_CAPITALS.get(part, part) for part in plain if part.isalnum())
 
 
 def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

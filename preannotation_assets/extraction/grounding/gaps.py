@@ -11,8 +11,9 @@ from .hits import Hit
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import repair
-from .search import Pattern, first_level, suffix_starts
+from .search import Pattern, first_level, level_steps, suffix_starts
 from .words import FUNCTION_WORDS, abbreviates
+from .work import Work
 
 __all__ = ["gap_hits"]
 
@@ -42,15 +43,22 @@ _SIDE_LIMIT_PER_LETTER = 0.2
 _FEWEST_REPAIRED_LETTERS = 4
 _INFINITY = float("inf")
 
+_LETTERS_A_STEP = 3_000
 
-def gap_hits(page: Page, quote: PreparedQuote, searched: Pattern) -> Iterator[Hit]:
-    """The places of a quote with a few more words on the page between two of its words."""
+
+def gap_hits(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> Iterator[Hit]:
+    """The places of a quote with a few more words on the page between two of its words.
+
+    Raises:
+        WorkSpentError: finding them takes more work than there is.
+    """
     if not 1 < len(quote.words) <= _MOST_WORDS or len(quote.letters) < _FEWEST_LETTERS:
         return
+    work.spend(2 * level_steps(page, len(quote.letters)))
     prefixes = first_level(searched, page.starts)
     if not any(prefixes[end] & page.ends for end in quote.word_ends[:-1]):
         return
-    search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends))
+    search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends), work)
     elided = _elisions(page, quote)
     for left in range(len(quote.words) - 1):
         if left in elided or not elided:
@@ -67,16 +75,19 @@ class _GapSearch:
     quote: PreparedQuote
     prefixes: Sequence[int]
     suffixes: Sequence[int]
+    work: Work
 
     def gaps(self, left: int, elided: bool) -> Iterator[Hit]:
         """Hits with more words on the page behind the quote's word ``left``."""
         cut = self.quote.word_ends[left]
+        self.work.spend(self._steps())
         ends = self.prefixes[cut] & self.page.ends
         starts = self.suffixes[cut] & self.page.starts
         if not ends or not starts:
             return
         reach = _ELIDED_REACH if elided else _REACH
         for start in members(_spread(ends, reach) & starts):
+            self.work.spend(self._steps())
             end = _last_member_before(ends, start)
             price = self._elided_price(end, start) if elided else self._gap_price(left, end, start)
             if price <= _MOST_PRICE:
@@ -87,12 +98,14 @@ class _GapSearch:
         if left + 2 >= len(self.quote.words):
             return
         cut, resumed = self.quote.word_ends[left], self.quote.word_ends[left + 1]
+        self.work.spend(self._steps())
         ends = self.prefixes[cut] & self.page.ends
         starts = self.suffixes[resumed] & self.page.starts
         if not ends or not starts:
             return
         left_out = self.quote.words[left + 1]
         for start in members((ends | _spread(ends, _REACH)) & starts):
+            self.work.spend(self._steps())
             end = _last_member_before(ends, start + 1)
             if end == start and left_out in FUNCTION_WORDS:
                 yield from self._joined(cut, end, start, resumed, _ADDED_FUNCTION_WORD)
@@ -101,6 +114,9 @@ class _GapSearch:
                 continue
             if abbreviates(self.page.letters[end:start], left_out):
                 yield from self._joined(cut, end, start, resumed, _ABBREVIATED)
+
+    def _steps(self) -> float:
+        return 3 + len(self.page.letters) / _LETTERS_A_STEP
 
     def _gap_price(self, left: int, end: int, start: int) -> float:
         between = self.page.letters[end:start]
@@ -120,8 +136,8 @@ class _GapSearch:
 
     def _joined(self, cut: int, end: int, start: int, resumed: int, price: float) -> Iterator[Hit]:
         """The hit whose first part ends at ``end`` and whose other starts at ``start``, if both are good."""
-        first = _cheapest_start(self.page, self.quote.letters[:cut], end)
-        last = _cheapest_end(self.page, self.quote.letters[resumed:], start)
+        first = _cheapest_start(self.page, self.quote.letters[:cut], end, self.work)
+        last = _cheapest_end(self.page, self.quote.letters[resumed:], start, self.work)
         price += first[0] + last[0]
         if price <= _MOST_PRICE:
             yield Hit(first[1], last[1], price)
@@ -159,26 +175,26 @@ def _last_member_before(places: int, boundary: int) -> int:
     return (places & ((1 << boundary) - 1)).bit_length() - 1
 
 
-def _cheapest_start(page: Page, letters: str, end: int) -> tuple[float, int]:
+def _cheapest_start(page: Page, letters: str, end: int, work: Work) -> tuple[float, int]:
     """The price and the start of the best match of some letters that ends at a boundary."""
     near = end - len(letters)
     starts = page.starts_between(near - _SIDE_SLACK, min(end - 1, near + _SIDE_SLACK))
-    return _cheapest((_side_price(letters, page.letters[start:end]), start) for start in starts)
+    return _cheapest((_side_price(letters, page.letters[start:end], work), start) for start in starts)
 
 
-def _cheapest_end(page: Page, letters: str, start: int) -> tuple[float, int]:
+def _cheapest_end(page: Page, letters: str, start: int, work: Work) -> tuple[float, int]:
     """The price and the end of the best match of some letters that starts at a boundary."""
     near = start + len(letters)
     ends = page.ends_between(max(start + 1, near - _SIDE_SLACK), near + _SIDE_SLACK)
-    return _cheapest((_side_price(letters, page.letters[start:end]), end) for end in ends)
+    return _cheapest((_side_price(letters, page.letters[start:end], work), end) for end in ends)
 
 
-def _side_price(letters: str, written: str) -> float:
+def _side_price(letters: str, written: str, work: Work) -> float:
     if letters == written:
         return 0.0
     if len(letters) < _FEWEST_REPAIRED_LETTERS:
         return _INFINITY
-    fixed = repair(letters, written, (len(letters),))
+    fixed = repair(letters, written, (len(letters),), work)
     return (
         fixed.total if not fixed.digits and fixed.total < _SIDE_LIMIT_PER_LETTER * len(letters) else _INFINITY
     )

@@ -9,10 +9,11 @@ from .intervals import Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
-from .search import Pattern, first_level, next_level, swapped_places
-from .words import is_roman_numeral
+from .search import Pattern, first_level, level_steps, next_level, swapped_places
+from .words import ENDINGS, is_roman_numeral
+from .work import Work
 
-__all__ = ["Hit", "SimilarHits", "exact_hits", "inner_hits", "similar_hits"]
+__all__ = ["Hit", "SimilarHits", "exact_hits", "inflected_hits", "inner_hits", "similar_hits"]
 
 # The price that the repairs of a word of 0 to 5 letters may have, in company and alone: a short word alone
 # has little to show, one letter must be right.
@@ -42,6 +43,12 @@ _SHORT_INNER_LETTERS = 5
 _SHORT_TAIL = 2
 _LONG_TAIL = 8
 _TAIL_PER_LETTER = 0.6
+_INFLECTED = 0.2
+# How many letters more than one a lost letter may stand for.
+_LETTERS_A_LOST_ONE = 2
+
+_LETTERS_FOUND_A_STEP = 500
+_SQUARE_LETTERS_A_STEP = 60_000
 
 
 class Hit(NamedTuple):
@@ -64,13 +71,26 @@ class SimilarHits(NamedTuple):
     begun: int
 
 
-def exact_hits(page: Page, letters: str) -> list[Hit]:
-    """All places of the letters, just so, between the borders of words."""
-    return [Hit(first, last, 0.0) for first, last in page.find(letters) if page.is_bordered(first, last)]
+def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
+    """All places of the letters, just so, between the borders of words.
+
+    Raises:
+        WorkSpentError: finding them takes more work than there is.
+    """
+    return [
+        Hit(first, last, 0.0) for first, last in _found(page, letters, work) if page.is_bordered(first, last)
+    ]
+
+
+def _found(page: Page, letters: str, work: Work) -> Iterator[tuple[int, int]]:
+    work.spend(1 + len(page.letters) / _LETTERS_FOUND_A_STEP)
+    for place in page.find(letters):
+        work.spend(0.5 + len(letters) / _LETTERS_FOUND_A_STEP)
+        yield place
 
 
 def similar_hits(
-    page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, most: float
+    page: Page, quote: PreparedQuote, searched: Pattern, wanted: int, most: float, work: Work
 ) -> SimilarHits:
     """The places of a quote with repairs, between the borders of words, the cheapest of overlapping ones.
 
@@ -82,9 +102,15 @@ def similar_hits(
         searched: the pattern of the quote's letters.
         wanted: how many places are wanted.
         most: the price that the repairs may have, at most that which is usual for the quote's length.
+        work: what the search may cost.
+
+    Raises:
+        WorkSpentError: it would cost more.
     """
     length = len(quote.letters)
     limit = min(most, _limit(length, len(quote.words) == 1))
+    steps = level_steps(page, length)
+    work.spend(steps)
     states = first_level(searched, page.starts)
     begun = states[-1]
     hits: list[Hit] = []
@@ -93,13 +119,15 @@ def similar_hits(
     swapped: Sequence[int] = ()
     for errors in range(_most_errors(quote, limit) + 1):
         if errors == 1:
+            work.spend(steps)
             swapped = swapped_places(searched)
         if errors:
+            work.spend(steps)
             states = next_level(searched, swapped, states)
         ends = states[-1] & page.ends & ~seen
         seen |= ends
         for end in members(ends):
-            first, fixed = _best_start(page, quote, end, errors)
+            first, fixed = _best_start(page, quote, end, errors, work)
             if fixed is None:
                 continue
             if fixed.digits:
@@ -112,10 +140,13 @@ def similar_hits(
     return SimilarHits(hits, value_changed, begun)
 
 
-def inner_hits(page: Page, quote: PreparedQuote, begun: int) -> Iterator[Hit]:
+def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iterator[Hit]:
     """The places of a quote inside longer words: inflected, compounded, or glued to what is before it.
 
     ``begun`` is that of the search with repairs.
+
+    Raises:
+        WorkSpentError: finding them takes more work than there is.
     """
     length = len(quote.letters)
     if not quote.words or len(quote.words[-1]) < _FEWEST_INNER_LETTERS:
@@ -124,16 +155,31 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int) -> Iterator[Hit]:
     for end in members(begun & ~page.ends):
         tail = _tail(page, end, length)
         if tail is not None:
-            first, fixed = _best_start(page, quote, end, 0)
+            first, fixed = _best_start(page, quote, end, 0, work)
             if fixed and not fixed.digits:
                 hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
                 if _is_acceptable(page, quote, hit, fixed, limit):
                     yield hit
-    for first, last in page.find(quote.letters):
+    for first, last in _found(page, quote.letters, work):
         if page.is_glued(first) and not page.starts_at(first):
             tail = _tail(page, last, length)
             if tail is not None:
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
+
+
+def inflected_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Hit]:
+    """The places of a quote's letters, just so, with an ending of inflection behind them.
+
+    Raises:
+        WorkSpentError: finding them takes more work than there is.
+    """
+    if not quote.words or len(quote.words[-1]) < _FEWEST_INNER_LETTERS or quote.letters[-1].isdigit():
+        return
+    for first, last in _found(page, quote.letters, work):
+        if page.starts_at(first) and not page.ends_at(last):
+            tail = page.tail(last)
+            if page.letters[last : last + tail] in ENDINGS:
+                yield Hit(first, last, _INFLECTED)
 
 
 def _tail(page: Page, end: int, length: int) -> int | None:
@@ -153,14 +199,20 @@ def _most_errors(quote: PreparedQuote, limit: float) -> int:
     return max(errors, 1) if quote.has_digits else errors
 
 
-def _best_start(page: Page, quote: PreparedQuote, end: int, errors: int) -> tuple[int, Repair | None]:
+def _best_start(
+    page: Page, quote: PreparedQuote, end: int, errors: int, work: Work
+) -> tuple[int, Repair | None]:
     """Where a match that ends at a boundary begins, and its repairs; None if it is too different."""
     letters = quote.letters
     length = len(letters)
-    slack = errors + 1 + length // 8
+    lost = _LETTERS_A_LOST_ONE * page.lost_letters_between(end - length, end)
+    slack = errors + 1 + length // 8 + lost
     nearest = 1 + 2 * length // (3 if quote.has_digits else 5)
+    nearest += lost
     starts: list[int] = []
-    for start in page.starts_between(end - length - slack, min(end - 1, end - length + slack)):
+    near = page.starts_between(end - length - slack, min(end - 1, end - length + slack))
+    work.spend(3 + len(near) * (0.5 + length * length / _SQUARE_LETTERS_A_STEP))
+    for start in near:
         distance = Levenshtein.distance(letters, page.letters[start:end], score_cutoff=nearest)
         if distance < nearest:
             starts, nearest = [start], distance
@@ -169,7 +221,7 @@ def _best_start(page: Page, quote: PreparedQuote, end: int, errors: int) -> tupl
     best: Repair | None = None
     best_start = end
     for start in starts:
-        fixed = repair(letters, page.letters[start:end], quote.word_ends)
+        fixed = repair(letters, page.letters[start:end], quote.word_ends, work)
         if best is None or (fixed.digits, fixed.total) < (best.digits, best.total):
             best, best_start = fixed, start
     return best_start, best

@@ -6,10 +6,12 @@ are closed under exchange: it does not matter whether the page or the model is r
 
 from collections.abc import Mapping
 
-__all__ = ["BROKEN_LETTERS", "CLOSE", "LOOKALIKES", "LOOKALIKE_GROUPS"]
+__all__ = ["BROKEN_LETTERS", "CLOSE", "LIGATURES", "LOOKALIKES", "LOOKALIKE_GROUPS"]
 
 # Single letters that differ by a hair line, a dot or a broken stroke.
-_CLOSE_PAIRS = "il i1 l1 ij lj lt it ft fs ce co eo o0 ao ae nu uv vy hb hk rt br s5 b8 b6 z2 gq g9 q9 g6"
+_CLOSE_PAIRS = (
+    "il i1 l1 ij lj lt it ft fs ce co eo o0 ao ae nu uv vy hb hk rt br s5 b8 b6 z2 gq g9 q9 g6 з3 б6 ч4"  # noqa: RUF001
+)
 
 # Single letters that share their main strokes in some case of some common typeface.
 _PAIRS = (
@@ -64,6 +66,9 @@ def _group_table(pairs: str) -> dict[str, tuple[str, ...]]:
         others.setdefault(other, set()).add(one)
     return {group: tuple(sorted(found)) for group, found in others.items()}
 
+
+# Three letters of one type, which are lost together.
+LIGATURES = frozenset({"ffi", "ffl"})
 
 CLOSE: Mapping[str, str] = _letter_table(_CLOSE_PAIRS)
 LOOKALIKES: Mapping[str, str] = _letter_table(_CLOSE_PAIRS + " " + _PAIRS)

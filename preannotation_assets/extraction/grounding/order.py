@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-__all__ = ["ChainLink", "Placed", "Spot", "chain_costs"]
+__all__ = ["ChainLink", "Placed", "Spot", "chain_costs", "follow_the_page"]
 
 _STEP_BACK = 0.4
 _WAY_BACK = 1.0
 _LONG_WAY = 400
 _NESTED = 0.3
 _NESTED_IN_ITS_LABEL = 0.8
+# How many steps say something about the order, and which share of them may go back in a good one.
+_FEWEST_STEPS = 4
+_MOST_BACK = 0.2
 _INFINITY = float("inf")
 
 
@@ -50,6 +53,14 @@ class ChainLink(NamedTuple):
 
     label: str
     spots: Sequence[Placed]
+
+
+def follow_the_page(links: Sequence[ChainLink]) -> bool:
+    """Whether the quotes that stand at one place only go forward on the page, nearly all of them."""
+    starts = [link.spots[0].start for link in links if len(link.spots) == 1]
+    steps = len(starts) - 1
+    back = sum(after < before for before, after in pairwise(starts))
+    return steps >= _FEWEST_STEPS and back <= _MOST_BACK * steps
 
 
 def chain_costs(links: Sequence[ChainLink]) -> list[list[float]]:

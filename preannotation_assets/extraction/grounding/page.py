@@ -14,34 +14,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folding import FoldTable, fold
-from .lookalikes import BROKEN_LETTERS, CLOSE
+from .lookalikes import BROKEN_LETTERS, CLOSE, LIGATURES
+from .reading import LOST_LETTER, read
 
 __all__ = ["Page", "members"]
 
+_PAIR = 2
 
 Value = TypeVar("Value")
 
 
 class Page:
-    """A page's text and letters, and where they are.
+    """A page's text as a reader takes it, its letters, and where they are.
 
-    ``starts`` and ``ends`` are the boundary sets where words start and end, ``word_starts`` and
-    ``word_ends`` the same as ascending lists. ``places`` has the letter set of every letter, ``alike``
-    that of a letter and of those that look much like it. ``stand_ins`` says what may stand for one letter
-    or two: how many those are, the letter set where others begin that look like them, how many those are.
+    ``starts`` and ``ends`` are the boundary sets where words start and end, and numbers that are glued to
+    letters; ``word_starts`` and ``word_ends`` are ascending lists of those of words. ``places`` has the
+    letter set of every letter, ``alike`` that of a letter and of those that look much like it. ``stand_ins``
+    says what may stand for one letter or two: how many those are, the letter set where others begin that
+    look like them, how many those are.
+    Positions are those of ``text``; ``written_at`` says where that is on the page as it was given.
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.as_given = text
+        self._reading = read(text)
+        self.text = self._reading.text
         self.table = FoldTable()
-        folded = fold(text)
+        folded = fold(self.text)
         self.letters = folded.letters
-        self.starts = _bits(folded.starts)
-        self.ends = _bits(folded.ends) << 1
+        self.has_lost_letters = LOST_LETTER in folded.letters
+        self.starts = _bits(folded.begins)
+        self.ends = _bits(folded.closes) << 1
         self.word_starts: list[int] = np.flatnonzero(folded.starts).tolist()
         self.word_ends: list[int] = (np.flatnonzero(folded.ends) + 1).tolist()
-        self._start_flags = folded.starts.tobytes()
-        self._end_flags = folded.ends.tobytes()
+        self._begins = (
+            self.word_starts if folded.begins is folded.starts else np.flatnonzero(folded.begins).tolist()
+        )
+        self._closes = (
+            self.word_ends if folded.closes is folded.ends else (np.flatnonzero(folded.closes) + 1).tolist()
+        )
+        self._start_flags = folded.begins.tobytes()
+        self._end_flags = folded.closes.tobytes()
         self._codes = folded.codes
         self._origins = folded.origins
         self.places: Mapping[str, int] = _Lazy(self._find_places)
@@ -55,10 +68,14 @@ class Page:
         found = self.places[letter]
         for other in CLOSE.get(letter, ""):
             found |= self.places[other]
+        if self.has_lost_letters and not letter.isdigit():
+            found |= self.places[LOST_LETTER]
         return found
 
     def _find_stand_ins(self, group: str) -> Sequence[tuple[int, int, int]]:
-        others = ((self._find_sequence(other), len(other)) for other in BROKEN_LETTERS.get(group, ()))
+        others = [(self._find_sequence(other), len(other)) for other in BROKEN_LETTERS.get(group, ())]
+        if self.has_lost_letters and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
+            others.append((self.places[LOST_LETTER], 1))
         return tuple((len(group), places, width) for places, width in others if places)
 
     def _find_sequence(self, letters: str) -> int:
@@ -76,16 +93,23 @@ class Page:
             first = self.letters.find(letters, first + 1)
 
     def starts_at(self, boundary: int) -> bool:
-        """Whether a word starts at a boundary."""
+        """Whether a word starts at a boundary, or a number that is glued to letters."""
         return self._start_flags[boundary] != 0
 
     def ends_at(self, boundary: int) -> bool:
-        """Whether a word ends at a boundary."""
+        """Whether a word ends at a boundary, or a number that is glued to letters."""
         return self._end_flags[boundary - 1] != 0
 
     def is_bordered(self, first: int, last: int) -> bool:
-        """Whether a word starts at the one boundary and one ends at the other."""
+        """Whether a word or number starts at the one boundary and one ends at the other."""
         return self._start_flags[first] != 0 and self._end_flags[last - 1] != 0
+
+    def is_glued_number(self, first: int, last: int) -> bool:
+        """Whether what starts and ends there is only a part of a word of letters and digits."""
+        return self._begins is not self.word_starts and (
+            self.word_starts[bisect_right(self.word_starts, first) - 1] != first
+            or self.word_ends[bisect_left(self.word_ends, last)] != last
+        )
 
     def is_glued(self, boundary: int) -> bool:
         """Whether a word begins inside a run of letters, by its capital or after a number."""
@@ -101,6 +125,10 @@ class Page:
             end += 1
         return int(self._origins[first]), end
 
+    def written_at(self, start: int, end: int) -> tuple[int, int]:
+        """Where on the page, as it was given, ``text[start:end]`` is written."""
+        return self._reading.written(start, end)
+
     def written(self, first: int, last: int) -> str:
         """The text between two boundaries."""
         start, end = self.offsets(first, last)
@@ -111,12 +139,16 @@ class Page:
         return int(self._origins[letter])
 
     def starts_between(self, low: int, high: int) -> Sequence[int]:
-        """The boundaries from ``low`` to ``high``, both included, where a word starts."""
-        return self.word_starts[bisect_left(self.word_starts, low) : bisect_right(self.word_starts, high)]
+        """The boundaries from ``low`` to ``high``, both included, where a word or number starts."""
+        return self._begins[bisect_left(self._begins, low) : bisect_right(self._begins, high)]
 
     def ends_between(self, low: int, high: int) -> Sequence[int]:
-        """The boundaries from ``low`` to ``high``, both included, where a word ends."""
-        return self.word_ends[bisect_left(self.word_ends, low) : bisect_right(self.word_ends, high)]
+        """The boundaries from ``low`` to ``high``, both included, where a word or number ends."""
+        return self._closes[bisect_left(self._closes, low) : bisect_right(self._closes, high)]
+
+    def lost_letters_between(self, low: int, high: int) -> int:
+        """How many letters are lost between two boundaries."""
+        return self.letters.count(LOST_LETTER, max(0, low), high) if self.has_lost_letters else 0
 
     def tail(self, boundary: int) -> int:
         """How many letters of its word are behind a boundary; 0 where a word ends."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .folding import SEPARATOR, FoldTable, mended
+from .folding import SEPARATOR, FoldTable
+from .reading import read
 
 __all__ = ["PreparedQuote", "prepare"]
 
@@ -16,10 +17,12 @@ _CLOSING = frozenset("\"'`”’“‘»›«‹)]}>")  # noqa: RUF001
 class PreparedQuote:
     """A quote without outer white space.
 
-    ``letters`` are its folded letters, ``words`` the same split into words, which end at ``word_ends``.
-    ``text`` is ``prefix``, then ``core`` from the first to the last letter, then ``suffix``.
+    ``verbatim`` is as the model wrote it, ``text`` as a reader takes it. ``letters`` are its folded letters,
+    ``words`` the same split into words, which end at ``word_ends``. ``text`` is
+    ``prefix``, then ``core`` from the first to the last letter, then ``suffix``.
     """
 
+    verbatim: str
     text: str
     letters: str
     words: Sequence[str]
@@ -37,8 +40,9 @@ class PreparedQuote:
 
 def prepare(text: str, table: FoldTable) -> PreparedQuote:
     """Folds a quote."""
-    stripped = text.strip()
-    words = mended(stripped).translate(table).split()
+    verbatim = text.strip()
+    stripped = read(verbatim).text.strip()
+    words = stripped.translate(table).split()
     ends: list[int] = []
     total = 0
     for word in words:
@@ -51,6 +55,7 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
         last -= 1
     letters = "".join(words)
     return PreparedQuote(
+        verbatim=verbatim,
         text=stripped,
         letters=letters,
         words=words,

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from .lookalikes import CLOSE, LOOKALIKE_GROUPS, LOOKALIKES
+from .lookalikes import CLOSE, LIGATURES, LOOKALIKE_GROUPS, LOOKALIKES
+from .reading import LOST_LETTER
+from .work import Work
 
 __all__ = ["Repair", "repair"]
 
@@ -23,6 +25,14 @@ _SWAPPED = 0.7
 # Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
 _DIGIT = 1000.0
 _GROUP_WIDTHS = (1, 2)
+_PAIR = 2
+# What a lost letter was is not known: it may have been any one, two together, or none.
+_LOST = 0.25
+_LOST_PAIR = 0.3
+_LOST_NOTHING = 0.15
+# A longer stretch without two equal letters in a row is no repair: it is priced letter by letter.
+_LONGEST_STRETCH = 48
+_CELL_STEPS = 1.5
 
 
 class Repair(NamedTuple):
@@ -37,19 +47,25 @@ class Repair(NamedTuple):
     digits: int
 
 
-def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
+def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Repair:
     """Prices the way from a quote's letters to those on the page.
 
     Args:
         quote: the quote's letters.
         written: the letters on the page.
         word_ends: where in the quote its words end.
+        work: what the pricing may cost.
+
+    Raises:
+        WorkSpentError: it would cost more.
     """
+    work.spend(_repair_steps(len(quote)))
     prices = [0.0] * len(word_ends)
     letters = digits = 0
     word = 0
     for first, quoted, found in _differences(quote, written):
         after = first + len(quoted)
+        work.spend(1 + _CELL_STEPS * min(len(quoted) * len(found), _LONGEST_STRETCH**2))
         price = _price(quoted, found, quote[first - 1 : first], quote[after : after + 1])
         if price >= _DIGIT:
             changed = int(price // _DIGIT)
@@ -61,6 +77,10 @@ def repair(quote: str, written: str, word_ends: Sequence[int]) -> Repair:
             word += 1
         prices[word] += price
     return Repair(prices, sum(prices), letters, digits)
+
+
+def _repair_steps(length: int) -> float:
+    return 4 + length / 10 + length * length / 16_000
 
 
 def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:
@@ -91,7 +111,14 @@ def _price(quoted: str, written: str, before: str, after: str) -> float:
         return _single(quoted, before, after)
     if not quoted and len(written) == 1:
         return _single(written, before, after)
+    if max(len(quoted), len(written)) > _LONGEST_STRETCH:
+        return _letter_by_letter(quoted, written)
     return _align(quoted, written, before, after)
+
+
+def _letter_by_letter(quoted: str, written: str) -> float:
+    digits = [[letter for letter in side if letter.isdigit()] for side in (quoted, written)]
+    return Levenshtein.distance(quoted, written) * _LETTER + (_DIGIT if digits[0] != digits[1] else 0.0)
 
 
 def _align(quoted: str, written: str, before: str, after: str) -> float:
@@ -116,6 +143,11 @@ def _grouped(rows: Sequence[Sequence[float]], quoted: str, written: str) -> floa
     best = float("inf")
     if len(quoted) > 1 and len(written) > 1 and quoted[-1] == written[-2] and quoted[-2] == written[-1]:
         best = rows[len(quoted) - 2][len(written) - 2] + (_DIGIT if quoted[-2:].isdigit() else _SWAPPED)
+    if written.endswith(LOST_LETTER):
+        for width in (2, 3):
+            group = quoted[-width:]
+            if group in LIGATURES or (len(group) == width == _PAIR and group.isalpha()):
+                best = min(best, rows[len(quoted) - width][len(written) - 1] + _LOST_PAIR)
     for width in _GROUP_WIDTHS:
         if len(quoted) < width:
             break
@@ -130,7 +162,9 @@ def _exchange(letter: str, other: str) -> float:
         return 0.0
     if not (letter.isdigit() and other.isdigit()) and other in LOOKALIKES.get(letter, ""):
         return _CLOSE_LOOKALIKE if other in CLOSE.get(letter, "") else _LOOKALIKE
-    return _DIGIT if letter.isdigit() or other.isdigit() else _LETTER
+    if letter.isdigit() or other.isdigit():
+        return _DIGIT
+    return _LOST if LOST_LETTER in (letter, other) else _LETTER
 
 
 def _in_context(letters: str, position: int, before: str, after: str) -> float:
@@ -143,4 +177,6 @@ def _single(letter: str, previous: str, following: str) -> float:
     """The price of a letter that the other side lacks."""
     if letter.isdigit():
         return _DIGIT
+    if letter == LOST_LETTER:
+        return _LOST_NOTHING
     return _DOUBLED if letter in (previous, following) else _LETTER

@@ -11,10 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .lookalikes import BROKEN_LETTERS
+from .lookalikes import BROKEN_LETTERS, LIGATURES
 from .page import Page
 
-__all__ = ["Pattern", "first_level", "next_level", "pattern", "suffix_starts", "swapped_places"]
+__all__ = [
+    "Pattern",
+    "first_level",
+    "level_steps",
+    "next_level",
+    "pattern",
+    "suffix_starts",
+    "swapped_places",
+]
+
+
+_LETTERS_A_STEP = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +46,17 @@ def pattern(page: Page, letters: str) -> Pattern:
     jumps = [page.stand_ins[letter] for letter in letters]
     for position, pair in enumerate(pairwise(letters), start=1):
         group = "".join(pair)
-        if group in BROKEN_LETTERS:
+        if group in BROKEN_LETTERS or page.has_lost_letters:
             jumps[position] = (*jumps[position], *page.stand_ins[group])
+        triple = letters[position - 2 : position + 1]
+        if page.has_lost_letters and triple in LIGATURES:
+            jumps[position] = (*jumps[position], *page.stand_ins[triple])
     return Pattern(places, jumps)
+
+
+def level_steps(page: Page, length: int) -> float:
+    """The work of one pass over a pattern of some length."""
+    return length * (1 + len(page.letters) / _LETTERS_A_STEP)
 
 
 def first_level(wanted: Pattern, starts: int) -> list[int]:
@@ -76,7 +95,7 @@ def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
     states = [0] * length + [ends]
     for position in range(length - 1, -1, -1):
         state = (states[position + 1] >> 1) & wanted.places[position]
-        for back in (1, 2):
+        for back in (1, 2, 3):
             if position + back > length:
                 break
             for taken, group, width in wanted.jumps[position + back - 1]:

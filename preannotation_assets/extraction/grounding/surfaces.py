@@ -5,6 +5,8 @@ import unicodedata
 
 from rapidfuzz.distance import Levenshtein
 
+from preannotation_assets.extraction.line_ends import LINE_END_SIGNS, sign_class
+
 from .folding import SEPARATOR, FoldTable
 from .quotes import PreparedQuote
 
@@ -12,14 +14,14 @@ __all__ = ["cuts_number", "dress", "same_values", "surface_price"]
 
 # Typographic marks are what this is about: they are not mistaken for the plain ones.
 _QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′")  # noqa: RUF001
-_DASHES = frozenset("-‐‑‒–—―−¬⸗=~")  # noqa: RUF001
+_DASHES = frozenset(LINE_END_SIGNS)
 _GROUPING_MARKS = frozenset(".,'’·")  # noqa: RUF001
 _STOPS = frozenset(".,")
 _GROUP_OF_DIGITS = 3
 _NEAR_EDGE = 2
 
 # A word broken at the end of a line; the sign that breaks it is one of many in old print.
-_LINE_BREAK = re.compile(r"[-\u2010¬⸗=\u00ad]\s*\n\s*")
+_LINE_BREAK = re.compile(rf"[{sign_class()}]\s*\n\s*")
 _SPACE = re.compile(r"\s+")
 # One number with its grouping or decimal marks; with more marks it may be a date or a reference.
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?![\d]|[.,]\d)")

@@ -7,9 +7,11 @@ quotes. A word with a digit can never be left out.
 import re
 from dataclasses import dataclass
 
+from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
+
 from .folding import SEPARATOR, FoldTable
 
-__all__ = ["FUNCTION_WORDS", "Word", "abbreviates", "is_common", "is_roman_numeral", "split_words"]
+__all__ = ["ENDINGS", "FUNCTION_WORDS", "Word", "abbreviates", "is_common", "is_roman_numeral", "split_words"]
 
 
 def _listed(words: str) -> frozenset[str]:
@@ -23,6 +25,14 @@ FUNCTION_WORDS = _listed(
     sur die der das den dem ein eine und im am von vom zu zum zur bei mit auf aus het een van te op aan
     bij met voor el los las y e con por il lo gli i di da del della dei delle nel al o os as do dos em
     no na
+    """
+)
+
+# What inflection puts behind a name in German, Dutch, English, the Scandinavian and Slavic languages, folded.
+ENDINGS = _listed(
+    """
+    s es e n en ens er ern em ns t et ets te a as ar or ene ens erne
+    u om em ie ow owi ami ach ovi ou y i ho mu ego emu ej
     """
 )
 
@@ -50,7 +60,7 @@ _DESIGNATIONS = _listed(
 
 _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 
-_HYPHENS = frozenset("-\u2010\u00ac\u2e17=")
+_HYPHENS = frozenset(LINE_END_SIGNS)
 
 _FUNCTION_WORD = 0.35
 _BRACKETED = 0.3

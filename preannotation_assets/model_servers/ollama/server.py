@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError, SettingsError
-from preannotation_assets.model_servers.access import access_headers, all_secrets
+from preannotation_assets.model_servers.access import access_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.ollama.errors import judge_error
 from preannotation_assets.model_servers.ollama.model_lists import (
@@ -52,16 +52,13 @@ class OllamaServer:
 
     keep_alive: str = "30m"
     kind: str = "Ollama"
+    provider: str = "ollama"
     cure: str = "start Ollama there, or set OLLAMA_HOST"
     warms_each_slot: bool = True
 
     def cure_missing(self, model: str) -> str:
         """Ollama's command that fetches a model."""
         return f"run ollama pull {model} on each"
-
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those for an endpoint that is not told; ``headers_for`` takes its place."""
-        return all_secrets(environment, with_key=False)
 
     def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
         """Those of Cloudflare Access: Ollama itself has no login.
@@ -141,20 +138,22 @@ class OllamaServer:
         """A request without messages, which loads the model with the options of the run."""
         return HttpRequest("POST", "/api/chat", preload_body(template, self.keep_alive))
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
+    def loaded_request(self) -> HttpRequest | None:
+        """The list of loaded models."""
+        return HttpRequest("GET", "/api/ps")
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
         """Makes sure that the model was loaded with the context that was asked for.
 
         Raises:
-            EndpointError: the endpoint cannot be reached.
             SettingsError: Ollama has cut the context, as ``/api/ps`` says.
         """
-        exchange = fetch(HttpRequest("GET", "/api/ps"))
         payload = _load_object(exchange.content) if exchange.status == _OK else None
         served = loaded_context(payload, template.model, template.digest) if payload else None
         if served is not None and served < template.options.context_tokens:
             raise SettingsError(
-                f"num_ctx is {template.options.context_tokens}, but {endpoint} has loaded {template.model}"
-                f" with a context of {served} tokens",
+                f"num_ctx is {template.options.context_tokens}, but {exchange.endpoint} has loaded"
+                f" {template.model} with a context of {served} tokens",
                 f"set PREANNOTATION_NUM_CTX={served} or lower",
             )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from preannotation_assets.errors import ModelError
-from preannotation_assets.model_servers.access import access_headers, all_secrets, key_headers
+from preannotation_assets.model_servers.access import access_headers, key_headers
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.openai.canary import CHAT_PATH
 from preannotation_assets.model_servers.openai.errors import judge_error, judge_error_object
@@ -55,6 +55,7 @@ class OpenAIServer:
     revision: str = ""
     variant: Variant = _UNKNOWN
     kind: str = "OpenAI API"
+    provider: str = "openai"
     cure: str = "start the server there, or set PREANNOTATION_SERVER_URLS"
 
     def cure_missing(self, model: str) -> str:  # noqa: ARG002
@@ -62,10 +63,6 @@ class OpenAIServer:
         return (
             "serve the same weights under this name on each, or name them with PREANNOTATION_SERVER_REVISION"
         )
-
-    def headers(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Those for an endpoint that is not told; ``headers_for`` takes its place."""
-        return all_secrets(environment, with_key=True)
 
     def headers_for(self, endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
         """The key as a bearer token, where there is one, and the headers of Cloudflare Access.
@@ -158,8 +155,12 @@ class OpenAIServer:
         """None: the model is loaded when the server starts."""
         return None
 
-    def check_loaded(self, endpoint: str, template: RequestTemplate, fetch: Fetch) -> None:
-        """Nothing: it was not loaded for these requests."""
+    def loaded_request(self) -> HttpRequest | None:
+        """None: it was not loaded for these requests."""
+        return None
+
+    def check_loaded(self, exchange: Exchange, template: RequestTemplate) -> None:
+        """Nothing."""
 
     @property
     def warms_each_slot(self) -> bool:

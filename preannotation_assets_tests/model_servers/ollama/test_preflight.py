@@ -15,7 +15,8 @@ import pytest
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError, ModelError
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
-from preannotation_assets.model_servers.preflight import identify_model, preload
+from preannotation_assets.model_servers.preflight import identify_model
+from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import Fault, FaultRule, SimulatedModel
@@ -97,7 +98,8 @@ def test_a_login_page_before_the_server(simulator: Any) -> None:
     credentials = AccessCredentials("id", "secret")
     server = simulator(access=credentials)
     assert "CF_ACCESS_CLIENT_ID" in _refusal(AccessDeniedError, server.url)
-    environment = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
+    token = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
+    environment = {**token, "OLLAMA_HOST": server.url}
     assert identify_model(OLLAMA, [server.url], MODEL, environment, TIMEOUTS).digest
     wrong = {**environment, "CF_ACCESS_CLIENT_SECRET": "hunter2"}
     with pytest.raises(AccessDeniedError) as raised:

@@ -30,6 +30,12 @@ def _tags(**more: Any) -> Fetch:
     return _fetch({"/api/version": {"version": "0.33.1"}, "/api/tags": {"models": [{**ENTRY, **more}]}})
 
 
+def _look(template: RequestTemplate, fetch: Fetch) -> None:
+    request = OLLAMA.loaded_request()
+    assert request
+    OLLAMA.check_loaded(fetch(request), template)
+
+
 def test_the_context_of_the_model_is_known_before_it_is_loaded() -> None:
     trained = _tags(details={"family": "llama", "context_length": 8192})
     assert OLLAMA.identify(ENDPOINT, "llama3.3:70b", trained).context_tokens == 8192
@@ -52,12 +58,12 @@ def test_a_missing_model_is_told_in_one_line_with_one_colon() -> None:
 @pytest.mark.parametrize("served", [8192, 4096, None])
 def test_a_context_that_was_not_cut_is_good(template: RequestTemplate, served: int | None) -> None:
     entry = ENTRY if served is None else {**ENTRY, "context_length": served}
-    OLLAMA.check_loaded(ENDPOINT, template, _fetch({"/api/ps": {"models": [entry]}}))
+    _look(template, _fetch({"/api/ps": {"models": [entry]}}))
 
 
 def test_no_word_about_the_loaded_model_is_no_error(template: RequestTemplate) -> None:
-    OLLAMA.check_loaded(ENDPOINT, template, _fetch({}))
-    OLLAMA.check_loaded(ENDPOINT, template, _fetch({"/api/ps": [1]}))
+    _look(template, _fetch({}))
+    _look(template, _fetch({"/api/ps": [1]}))
 
 
 def test_a_context_that_ollama_cut_stops_with_the_value_to_set(template: RequestTemplate) -> None:
@@ -65,7 +71,7 @@ def test_a_context_that_ollama_cut_stops_with_the_value_to_set(template: Request
     with pytest.raises(
         SettingsError, match=r"num_ctx is 4096, .*2048 tokens: set PREANNOTATION_NUM_CTX=2048"
     ):
-        OLLAMA.check_loaded(ENDPOINT, template, cut)
+        _look(template, cut)
 
 
 @pytest.mark.parametrize(

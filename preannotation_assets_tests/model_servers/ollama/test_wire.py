@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.model_servers.access import stream_choice, wants_stream
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     join_stream,
@@ -16,7 +15,6 @@ from preannotation_assets.model_servers.ollama.wire import (
     warm_up_body,
 )
 from preannotation_assets.model_servers.outcomes import Reason, Unusable, judge_reply
-from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.model_servers.template import RequestTemplate, request_key
 
 JSON_VALUES = st.recursive(
@@ -183,21 +181,6 @@ def test_an_answer_that_ollama_ends_after_31_equal_tokens_is_endless_and_counted
     bare = parse_reply({key: payload[key] for key in ("message", "done")})
     assert bare is not None
     assert bare.answer_tokens is None
-
-
-def test_only_https_is_streamed_unless_told_otherwise() -> None:
-    assert wants_stream(StreamChoice.auto, "https://gpu.example")
-    assert not wants_stream(StreamChoice.auto, "http://gpu:11434")
-    assert wants_stream(StreamChoice.always, "http://gpu:11434")
-    assert not wants_stream(StreamChoice.never, "https://gpu.example")
-
-
-def test_answers_are_streamed_unless_so_many_are_in_flight_that_it_costs_too_much() -> None:
-    assert stream_choice(StreamChoice.auto, 4) is StreamChoice.always
-    assert stream_choice(StreamChoice.auto, 256) is StreamChoice.always
-    assert stream_choice(StreamChoice.auto, 257) is StreamChoice.auto
-    assert stream_choice(StreamChoice.never, 4) is StreamChoice.never
-    assert stream_choice(StreamChoice.always, 256) is StreamChoice.always
 
 
 def test_a_count_that_no_column_holds_is_unknown() -> None:

@@ -5,6 +5,7 @@ import pickle
 from typing import Any
 
 import pytest
+from opentelemetry.semconv._incubating.attributes.gen_ai_attributes import GenAiProviderNameValues
 
 from preannotation_assets.errors import ModelError
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
@@ -171,3 +172,7 @@ def test_a_variant_is_read_as_it_was_written_and_goes_to_the_tasks(variant: Vari
 
 def test_there_is_nothing_to_load(template: RequestTemplate) -> None:
     assert SERVER.preload_request(template) is None
+
+
+def test_the_provider_in_the_metrics_is_a_value_of_opentelemetry_s_conventions() -> None:
+    assert SERVER.provider in {value.value for value in GenAiProviderNameValues}

@@ -168,7 +168,7 @@ def _tasks(
             parts=_parts_to_ask(batch, share),
             asking=replace(plan, task=number),
             server=access.server,
-            stream=access.stream,
+            streamed=access.streamed,
             flush_seconds=run.model_server.flush_seconds,
         )
         for number, share in enumerate(split_by_tokens(wanted, run.spark.parallelism()))
@@ -181,8 +181,7 @@ def _permit_server(
 ) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
     driver_host = conf.get("spark.driver.host") or "127.0.0.1"
-    provider = run.access.server.kind.lower()
-    names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model, provider)
+    names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model, run.access.server.provider)
     log = RequestLog(batch.store, f"{batch.layout.requests}/{batch.run_id}", batch.run_id)
     with (
         log,

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from dagster import AssetExecutionContext, Config, DataVersion, MaterializeResult, MetadataValue, asset
-from pydantic import Field
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -36,6 +36,7 @@ from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
 from preannotation_assets.defs.assets.raw_model_outputs.learning import learn_calibration
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
+from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
@@ -54,8 +55,10 @@ __all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
 _MICROSECONDS: Final = 1_000_000
 
 
-class RawModelOutputsConfig(Config):
+class RawModelOutputsConfig(BaseModel):
     """What is asked again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     refresh: bool = Field(default=False, description="Ask everything again, also what is answered already.")
 
@@ -69,10 +72,10 @@ class RawModelOutputsConfig(Config):
     pool="model_server",
     code_version=COLLECTING_CODE,
     metadata=column_schema(RAW_MODEL_OUTPUTS),
+    config_schema=launch_fields(RawModelOutputsConfig, RawModelOutputsConfig()),
 )
 def raw_model_outputs(
     context: AssetExecutionContext,
-    config: RawModelOutputsConfig,
     storage: StorageResource,
     spark: SparkResource,
     model_server: ModelServerResource,
@@ -85,7 +88,8 @@ def raw_model_outputs(
     so, chunks with an improbable value are asked about once more, to compare.
     """
     began = time.monotonic()
-    store = storage.open()
+    config = RawModelOutputsConfig(**context.op_execution_context.op_config)
+    store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")

@@ -1,0 +1,131 @@
+"""A text as a reader takes it: character references resolved, lost and foreign letters recognised."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from html import unescape
+from typing import Final, NamedTuple
+
+__all__ = ["LOST_LETTER", "Reading", "read"]
+
+LOST_LETTER: Final = "\ufffd"
+"""Stands for one letter or more that the page has lost."""
+
+# A reference by name or number, escaped once or more often: &ouml; &#246; &#xf6; &amp;ouml;
+_REFERENCE: Final = r"&(?:amp;)*(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
+# What decoders, fonts and PDF libraries leave for letters that they do not know.
+_LOST: Final = r"[\ufffd\u25a1\ue000-\uf8ff\x01\x03-\x08\x0e-\x1b\x7f]+"
+_UNREADABLE: Final = re.compile(rf"(?P<reference>{_REFERENCE})|(?P<lost>{_LOST})|\?+")
+_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?]|{_LOST}")
+_PAIR: Final = 2
+_INSIDE_A_SENTENCE: Final = frozenset(",;")
+_NEXT: Final = re.compile(r"\s*(\S?)")
+
+# Symbols that are a broken letter when letters stand on both sides of them.
+_SYMBOLS: Final[Mapping[str, str]] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
+_SYMBOL: Final = re.compile(r"[!|€$@¢]")
+_SYMBOL_IN_WORD: Final = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
+
+# Small letters of other scripts that look like Latin ones, although their capitals do not.
+_FOREIGN: Final = re.compile(r"[\u0370-\u052f]")
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_MOSTLY: Final = 2
+_LATIN_SHAPES: Final = str.maketrans("νυηωσγπпгиьшлт", "vunwoynnrubwnt")
+
+
+class Reading(NamedTuple):
+    """What a text reads as.
+
+    ``changes`` are the places that do not read as they are written: where each begins and ends in the
+    reading, and where in the text, ascending.
+    """
+
+    text: str
+    changes: Sequence[tuple[int, int, int, int]]
+
+    def written(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the text ``reading.text[start:end]`` is written; ``start`` is below ``end``."""
+        if not self.changes:
+            return start, end
+        return self._origin(start)[0], self._origin(end - 1)[1]
+
+    def _origin(self, position: int) -> tuple[int, int]:
+        index = bisect_right(self.changes, position, key=lambda change: change[0]) - 1
+        if index < 0:
+            return position, position + 1
+        _, read_to, written_from, written_to = self.changes[index]
+        if position < read_to:
+            return written_from, written_to
+        return written_to + position - read_to, written_to + position - read_to + 1
+
+
+def read(text: str) -> Reading:
+    """Reads a text: every letter that stands for others, or for a lost one, becomes what it stands for."""
+    reading = _legible(text) if _MAY_BE_UNREADABLE.search(text) else Reading(text, ())
+    return Reading(_in_one_script(_mended(reading.text)), reading.changes)
+
+
+def _legible(text: str) -> Reading:
+    pieces: list[str] = []
+    changes: list[tuple[int, int, int, int]] = []
+    done = length = 0
+    for found in _UNREADABLE.finditer(text):
+        start, end = found.span()
+        readable = _meaning(found)
+        if readable is None:
+            continue
+        pieces += text[done:start], readable
+        length += start - done
+        # A reference to nothing leaves no place to come back to; the text around it keeps its places.
+        changes.append((length, length + len(readable), start, end))
+        length += len(readable)
+        done = end
+    pieces.append(text[done:])
+    return Reading("".join(pieces), changes)
+
+
+def _meaning(found: re.Match[str]) -> str | None:
+    written = found.group()
+    if found["reference"]:
+        while (plain := unescape(written)) != written:
+            written = plain
+        return written if written != found.group() else None
+    before, after = (
+        found.string[max(0, found.start() - _PAIR) : found.start()],
+        found.string[found.end() : found.end() + _PAIR],
+    )
+    if before[-1:].islower() and after[:1].isupper():
+        return " "  # two words, with a sign between them
+    if found["lost"]:
+        return LOST_LETTER if before[-1:].isalnum() or after[:1].isalnum() else " "
+    return LOST_LETTER if _is_lost(before, after, _NEXT.match(found.string, found.end())) else None
+
+
+def _is_lost(before: str, after: str, following: re.Match[str] | None) -> bool:
+    """Whether a question mark is a lost letter: inside a word, or at its edge where no sentence ends."""
+    if before[-1:].isalpha() and after[:1].isalpha():
+        return True
+    if len(before) == _PAIR and before.isalpha():
+        sign = following[1] if following else ""
+        return sign.islower() or sign.isdigit() or sign in _INSIDE_A_SENTENCE
+    return not before[-1:].strip() and len(after) == _PAIR and after.isalpha() and after.islower()
+
+
+def _mended(text: str) -> str:
+    """The text with letters in place of the symbols that print leaves for them inside words."""
+    if not _SYMBOL.search(text):
+        return text
+    return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
+
+
+def _in_one_script(text: str) -> str:
+    """The text with Latin letters in place of those that only look so, in words that have both."""
+    if not _FOREIGN.search(text):
+        return text
+    return _WORD.sub(lambda word: _in_latin(word.group()), text)
+
+
+def _in_latin(word: str) -> str:
+    mostly_latin = _MOSTLY * len(_LATIN.findall(word)) > len(word)
+    return word.translate(_LATIN_SHAPES) if mostly_latin else word

@@ -1,0 +1,22 @@
+"""The signs that print, text layers and OCR engines leave where a line ends inside a word."""
+
+from typing import Final
+
+__all__ = ["LINE_END_SIGNS", "sign_class"]
+
+LINE_END_SIGNS: Final = (
+    "-"
+    "\u00ad"  # soft hyphen
+    "\u2010\u2011\u2012\u2013\u2014\u2015"  # hyphens and dashes
+    "\u2212\ufe58\ufe63\uff0d"  # minus, small and wide forms
+    "\u00ac\u02d7\u2e17\u2e1a\u2e40"  # not sign, modifier minus, double oblique, diaeresis and double hyphen
+    "=~_"  # how engines read the double hyphen of blackletter, and worn ones
+    "\u058a\u05be\u1400\u1806\u30a0"  # of Armenian, Hebrew, Canadian syllabics, Mongolian, Japanese
+    "\u0002\ufffe\uffff"  # what PDF libraries write for a hyphen that the text layer hides
+)
+"""One character a sign; any of them may stand before a line break with a word going on behind it."""
+
+
+def sign_class() -> str:
+    """The signs as the inside of a character class, for `re` and for `regex`."""
+    return "".join(f"\\u{ord(sign):04x}" for sign in LINE_END_SIGNS)

@@ -1,0 +1,162 @@
+"""What is in the warehouse gets published, whatever happens in between."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preannotation_assets.warehouse import DatasetSummary
+from preannotation_assets.watching.watch import RetryPlan, State, Watch, by_urgency, observe, state_of
+
+AT_ONCE = RetryPlan(still_seconds=0.0)
+
+
+@dataclass
+class _World:
+    """A warehouse, what is published of it, and the sensor's looks at it, one a minute."""
+
+    plan: RetryPlan = AT_ONCE
+    warehouse: dict[str, str] = field(default_factory=dict)
+    published: dict[str, str] = field(default_factory=dict)
+    watches: dict[str, Watch] = field(default_factory=dict)
+    now: float = 1e9
+    busy: set[str] = field(default_factory=set)
+
+    def look(self) -> list[str]:
+        present = [DatasetSummary(name, 1, text) for name, text in self.warehouse.items()]
+        watches = observe(self.watches, present, self.now)
+        self.watches = {
+            name: watch.confirmed(self.published.get(name), self.now) for name, watch in watches.items()
+        }
+        states = {
+            name: state_of(watch, self.plan, self.now, is_busy=name in self.busy)
+            for name, watch in self.watches.items()
+        }
+        due = [name for name in by_urgency(self.watches) if states[name] is State.DUE]
+        requests = due[: self.plan.most_requests]
+        for name in requests:
+            self.watches[name] = self.watches[name].requested(self.now)
+        self.now += 60.0
+        return requests
+
+    def state(self, name: str) -> State:
+        return state_of(self.watches[name], self.plan, self.now, is_busy=name in self.busy)
+
+    def run(self, name: str) -> None:
+        self.published[name] = self.warehouse[name]
+
+
+def test_there_and_back_again_fires_three_times() -> None:
+    world = _World()
+    for text in ("A", "B", "A"):
+        world.warehouse["d"] = text
+        assert world.look() == ["d"]
+        world.run("d")
+        assert world.look() == []
+        assert world.state("d") is State.PUBLISHED
+
+
+def test_what_changes_back_before_it_was_published_needs_no_run() -> None:
+    world = _World(replace(AT_ONCE, still_seconds=300.0), {"d": "A"}, {"d": "A"})
+    assert world.look() == []
+    world.warehouse["d"] = "B"
+    assert world.look() == []
+    world.warehouse["d"] = "A"
+    assert [world.look() for _ in range(10)] == [[]] * 10
+
+
+def test_a_run_that_published_nothing_comes_again_later_and_later_and_is_given_up() -> None:
+    plan = RetryPlan(still_seconds=0.0, first_wait_seconds=120.0, longest_wait_seconds=480.0, most_attempts=5)
+    world = _World(plan, {"d": "A"})
+    fired = [minute for minute in range(60) if world.look()]
+    assert fired == [0, 2, 6, 14, 22]
+    assert world.state("d") is State.GIVEN_UP
+    world.warehouse["d"] = "B"
+    assert world.look() == ["d"]
+
+
+def test_what_a_person_published_meanwhile_is_seen_though_it_was_given_up() -> None:
+    world = _World(replace(AT_ONCE, most_attempts=1), {"d": "A"})
+    assert world.look() == ["d"]
+    assert [world.look() for _ in range(100)] == [[]] * 100
+    world.run("d")
+    world.look()
+    assert world.state("d") is State.PUBLISHED
+    assert world.watches["d"].attempts == 0
+
+
+def test_a_dataset_that_is_being_loaded_is_left_alone_until_it_is_still() -> None:
+    world = _World(RetryPlan(still_seconds=600.0), {"d": "0"})
+    for batch in range(20):
+        world.warehouse["d"] = str(batch)
+        assert world.look() == []
+        assert world.state("d") is State.LOADING
+    assert [bool(world.look()) for _ in range(10)] == [False] * 9 + [True]
+
+
+def test_nothing_is_asked_for_while_a_run_of_it_is_under_way() -> None:
+    world = _World(AT_ONCE, {"d": "A"}, busy={"d"})
+    assert world.look() == []
+    assert world.state("d") is State.IN_WORK
+    world.busy.clear()
+    assert world.look() == ["d"]
+
+
+def test_a_thousand_new_datasets_are_asked_for_a_few_a_look_and_all_of_them() -> None:
+    world = _World(replace(AT_ONCE, most_requests=30), {f"d{number:04}": "A" for number in range(1000)})
+    asked: list[str] = []
+    while requests := world.look():
+        assert len(requests) <= 30
+        asked += requests
+        for name in requests:
+            world.run(name)
+    assert asked == sorted(world.warehouse)
+
+
+def test_those_that_fail_do_not_keep_others_waiting() -> None:
+    world = _World(replace(AT_ONCE, most_requests=1, first_wait_seconds=0.0), {"bad": "A", "good": "A"})
+    assert world.look() == ["bad"]
+    assert world.look() == ["good"]
+
+
+def test_a_dataset_that_is_gone_is_forgotten() -> None:
+    world = _World(AT_ONCE, {"d": "A"})
+    world.look()
+    del world.warehouse["d"]
+    assert world.look() == []
+    assert world.watches == {}
+
+
+def test_a_clock_that_is_set_back_delays_nothing_by_the_difference() -> None:
+    world = _World(AT_ONCE, {"d": "A"})
+    world.look()
+    world.now -= 1e6
+    world.look()
+    world.now += 120.0
+    assert world.look() == ["d"]
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 7, 10_000])
+def test_no_wait_is_longer_than_the_longest(attempts: int) -> None:
+    assert 120.0 <= RetryPlan().wait_seconds(attempts) <= 3600.0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["change", "fail", "gone", "reset"]))))
+def test_whatever_happens_all_is_published_once_the_runs_get_through(events: list[tuple[str, str]]) -> None:
+    world = _World(RetryPlan(still_seconds=120.0, longest_wait_seconds=300.0), dict.fromkeys("abc", "0"))
+    for number, (name, event) in enumerate(events):
+        match event:
+            case "change":
+                world.warehouse[name] = str(number % 3)
+            case "gone":
+                world.warehouse.pop(name, None)
+            case "reset":
+                world.watches = {}
+            case _:
+                pass
+        world.look()
+    for _ in range(20):
+        for name in world.look():
+            world.run(name)
+    assert world.warehouse.items() <= world.published.items()
