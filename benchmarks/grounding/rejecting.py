@@ -84,7 +84,8 @@ def print_trade_off() -> None:
     false = [each for each in answers if each.made_up]
     true = [each for each in answers if not each.made_up]
     print(
-        f"\n{len(true)} true answers, {len(false)} made up\nleast similarity{'true found':>12}{'made up found':>15}"
+        f"\n{len(true)} true answers, {len(false)} made up\n"
+        f"least similarity{'true found':>12}{'made up found':>15}"
     )
     for least in LEAST_SIMILARITIES:
         found = sum(each.right and each.similarity >= least for each in true) / len(true)
