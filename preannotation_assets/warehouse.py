@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import pyarrow as pa
 from preannotation_assets.errors import WarehouseError
 from preannotation_assets.extraction.pages import SourceRow
 from preannotation_assets.settings.groups import WarehouseSettings
+from preannotation_assets.temporary_folders import temporary_folder
 from preannotation_assets.visible_text import visible_line
 
 __all__ = ["DatasetSummary", "Warehouse", "open_warehouse"]
@@ -112,7 +112,7 @@ def open_warehouse(
         WarehouseError: the database, the view or one of its columns is not as it must be.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="preannotation-duckdb-") as spill,
+        temporary_folder() as spill,
         duckdb.connect(
             config={
                 "custom_user_agent": "preannotation_assets",
@@ -120,7 +120,7 @@ def open_warehouse(
                 # Every thread pins memory of its own while sorting: with 4 of them 1 GB is too little
                 # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
                 "threads": 1,
-                "temp_directory": spill,
+                "temp_directory": str(spill),
                 **({} if settings.database.startswith("md:") else _NO_EXTENSIONS),
                 **connection_config,
             }

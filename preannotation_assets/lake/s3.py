@@ -25,6 +25,7 @@ from preannotation_assets.errors import ConditionalWritesError, ConflictError, S
 from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
 from preannotation_assets.lake.local import content_sha256, open_source, staged_file
 from preannotation_assets.lake.local_errors import local_errors
+from preannotation_assets.lake.local_rights import OWN
 from preannotation_assets.lake.objects import (
     ObjectEntry,
     ObjectStat,
@@ -181,7 +182,7 @@ class S3ObjectStore:
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
-        with local_errors(str(path)), staged_file(path.parent) as staged:
+        with local_errors(str(path)), staged_file(path.parent, OWN) as staged:
             stat = fetch_whole(self._object(key), staged.stream, None)
             staged.replace(path)
         return stat

@@ -5,13 +5,10 @@ first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 """
 
 import json
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
@@ -22,6 +19,7 @@ from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.layout import cure_of_damage
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
+from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = [
     "Row",
@@ -39,6 +37,7 @@ __all__ = [
 Row: TypeAlias = Mapping[str, Any]
 """A row of a table: its values by the names of the columns."""
 
+_FILE = "table.parquet"
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 64 * 1024**2
@@ -205,7 +204,7 @@ def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size
     Raises:
         StorageError: The upload failed; the object is as it was.
     """
-    with _temporary_path() as path:
+    with temporary_file(_FILE) as path:
         pq.write_table(table, path, row_group_size=row_group_size, compression=_COMPRESSION)
         store.upload(key, path)
         return path.stat().st_size
@@ -223,7 +222,7 @@ def write_batches(
         StorageError: A batch has another schema, or the upload failed; the object is as it was.
     """
     rows = 0
-    with _temporary_path() as path:
+    with temporary_file(_FILE) as path:
         with pq.ParquetWriter(path, schema, compression=_COMPRESSION) as writer:
             for group in _row_groups(_checked(batches, schema, store.uri(key)), schema):
                 writer.write_table(group, row_group_size=max(1, group.num_rows))
@@ -261,12 +260,6 @@ def write_json(store: ObjectStore, key: str, value: Mapping[str, object]) -> Non
     """
     text = json.dumps(dict(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     store.write(key, f"{text}\n".encode())
-
-
-@contextmanager
-def _temporary_path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
-        yield Path(folder) / "table.parquet"
 
 
 def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, uri: str) -> Iterator[pa.RecordBatch]:

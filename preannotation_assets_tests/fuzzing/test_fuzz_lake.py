@@ -152,5 +152,5 @@ def test_any_etag_loses_its_quotes_or_is_refused_without_being_repeated(etag: st
         told = bare(f'"{etag}"')
     except ValueError as error:
         told = str(error)
-        assert told == "no etag"  # noqa: PT017
+        assert told == "no etag"
     assert '"' not in told
