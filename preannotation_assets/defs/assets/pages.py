@@ -105,6 +105,13 @@ def no_pages(source: Warehouse, dataset: str) -> BatchError:
     return BatchError(f"the warehouse has no pages of {dataset}", cure)
 
 
+def _no_such_doc_ids(dataset: str) -> BatchError:
+    return BatchError(
+        f"the warehouse has no pages of {dataset} with these doc_ids",
+        "check the name of the dataset and the doc_ids",
+    )
+
+
 def _snapshot(
     source: Warehouse,
     store: ObjectStore,
@@ -123,14 +130,7 @@ def _snapshot(
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
-        raise (
-            no_pages(source, layout.dataset)
-            if doc_ids is None
-            else BatchError(
-                f"the warehouse has no pages of {layout.dataset} with these doc_ids",
-                "check the name of the dataset and the doc_ids",
-            )
-        )
+        raise no_pages(source, layout.dataset) if doc_ids is None else _no_such_doc_ids(layout.dataset)
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
