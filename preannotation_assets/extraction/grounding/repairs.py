@@ -30,7 +30,8 @@ _GROUP_WIDTHS = (1, 2)
 _SILENT = 0.35
 _SILENT_BEHIND: Mapping[str, str] = {"h": "tcrkpgd", "e": "aou"}
 # Another ending of the same stem.
-_ENDING = 0.6
+_ENDING = 0.4
+_LONE_ENDING = 0.8
 _STEM = 4
 # A dearer stretch than that is more than one repair.
 _ONE_PLACE = 0.46
@@ -87,7 +88,7 @@ def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Re
             and _are_endings(quoted, found)
             and first - (word_ends[word - 1] if word else 0) >= _STEM
         ):
-            price = min(price, _ENDING)
+            price = min(price, _ENDING if len(word_ends) > 1 else _LONE_ENDING)
         letters += max(len(quoted), len(found))
         places += 1 if price <= _ONE_PLACE or max(len(quoted), len(found)) == 1 else 2
         middle = first + len(quoted) // 2
