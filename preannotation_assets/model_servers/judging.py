@@ -32,10 +32,12 @@ def judge_exchange(server: ModelServer, exchange: Exchange, template: RequestTem
 
 
 def _for_scheme(outcome: Outcome, template: RequestTemplate) -> Outcome:
+    labels = template.prompt.labels
     match outcome:
-        case Answered(reply) | TooLong(Reason.ANSWER_TOO_LONG, reply) if reply:
-            quotes = parse_answer(reply.content).quotes
-            fits = fits_labels(quotes, template.prompt.labels)
+        case Answered(reply, quotes) if not fits_labels(quotes, labels):
+            return Unusable(Reason.INVALID_ANSWER, reply)
+        case TooLong(Reason.ANSWER_TOO_LONG, reply) if reply:
+            fits = fits_labels(parse_answer(reply.content).quotes, labels)
             return outcome if fits else Unusable(Reason.INVALID_ANSWER, reply)
         case _:
             return outcome
