@@ -46,10 +46,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A complete answer and its quotes; ``judging`` lets it pass only where these fit the labels as well."""
+    """A complete answer; ``judging`` lets it pass only where its quotes fit the labels as well.
+
+    ``quotes`` are there where they have been read already.
+    """
 
     reply: ChatReply
-    quotes: tuple[AnsweredQuote, ...] = field(default=(), compare=False, repr=False)
+    quotes: tuple[AnsweredQuote, ...] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,6 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if reply.done_reason != "stop":
         return Unusable(Reason.NOT_DONE, reply)
     parsed = parse_answer(reply.content)
-    return (
-        Answered(reply, parsed.quotes)
-        if parsed.fault is None
-        else Unusable(Reason(parsed.fault.value), reply)
-    )
+    if parsed.fault is not None:
+        return Unusable(Reason(parsed.fault.value), reply)
+    return Answered(reply, parsed.quotes)
