@@ -132,6 +132,5 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if reply.done_reason != "stop":
         return Unusable(Reason.NOT_DONE, reply)
     parsed = parse_answer(reply.content)
-    if parsed.fault is not None:
-        return Unusable(Reason(parsed.fault.value), reply)
-    return Answered(reply, parsed.quotes)
+    fault = parsed.fault
+    return Answered(reply, parsed.quotes) if fault is None else Unusable(Reason(fault.value), reply)
