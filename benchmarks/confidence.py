@@ -15,7 +15,7 @@ from itertools import groupby
 
 import httpx
 
-from benchmarks.grounding import DATA
+from benchmarks.grounding.predicting import DATA
 from preannotation_assets.extraction.answer_format import RATED_QUOTES
 from preannotation_assets.extraction.consistency import (
     MarkedSpan,

@@ -3,9 +3,14 @@
 Every exception takes a ``problem`` and, where there is one, a ``cure``; both are plain strings made
 of ids, names and numbers. Page text, quotes, model answers and secrets never go into them. They hold
 no other state, so they can be pickled between Spark's processes.
+
+What a library's exception says stays behind, because it may quote what it was given: ours are raised ``from
+None``, and never show what was being handled when they were raised.
 """
 
 from typing import ClassVar, NoReturn
+
+from preannotation_assets.visible_text import visible
 
 __all__ = [
     "AccessDeniedError",
@@ -25,7 +30,6 @@ __all__ = [
     "StorageError",
     "VerificationError",
     "WarehouseError",
-    "raise_alone",
 ]
 
 
@@ -38,12 +42,24 @@ class PreannotationError(Exception):
     code: ClassVar[str] = "preannotation"
 
     def __init__(self, problem: str, cure: str = "") -> None:
-        super().__init__(problem, cure)
-        self.problem = problem
-        self.cure = cure
+        # Ids and names in them come from outside, and a terminal or a log shows them.
+        self.problem, self.cure = visible(problem), visible(cure)
+        super().__init__(self.problem, self.cure)
+        # Dagster stores what an exception was raised in, as a traceback shows it.
+        self.__suppress_context__ = True
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.cure}" if self.cure else self.problem
+
+    def raise_alone(self) -> NoReturn:
+        """Raises it without the exception that is being handled, which may quote page text or secrets.
+
+        ``from None`` keeps that one as the context, hidden from tracebacks but not from who walks the chain.
+        """
+        try:
+            raise self from None
+        finally:
+            self.__context__ = None
 
 
 class SettingsError(PreannotationError):
@@ -140,14 +156,3 @@ class RowsLostError(PreannotationError):
     """A publication would take away more of the rows before than is allowed; what was published stays."""
 
     code = "rows_lost"
-
-
-def raise_alone(error: PreannotationError) -> NoReturn:
-    """Raises an error without the exception that is being handled, which may quote page text or secrets.
-
-    ``from None`` keeps that one as the context, hidden from tracebacks but not from all who walk the chain.
-    """
-    try:
-        raise error from None
-    finally:
-        error.__context__ = None

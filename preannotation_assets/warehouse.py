@@ -1,9 +1,7 @@
 """The warehouse: pages from MotherDuck or from a local DuckDB file, read only. Without Dagster."""
 
-import errno
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ import pyarrow as pa
 from preannotation_assets.errors import WarehouseError
 from preannotation_assets.extraction.pages import SourceRow
 from preannotation_assets.settings.groups import WarehouseSettings
+from preannotation_assets.temporary_folders import temporary_folder
 from preannotation_assets.visible_text import visible_line
 
 __all__ = ["DatasetSummary", "Warehouse", "open_warehouse"]
@@ -113,7 +112,7 @@ def open_warehouse(
         WarehouseError: the database, the view or one of its columns is not as it must be.
     """
     with (
-        _spill_folder() as spill,
+        temporary_folder() as spill,
         duckdb.connect(
             config={
                 "custom_user_agent": "preannotation_assets",
@@ -121,7 +120,7 @@ def open_warehouse(
                 # Every thread pins memory of its own while sorting: with 4 of them 1 GB is too little
                 # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
                 "threads": 1,
-                "temp_directory": spill,
+                "temp_directory": str(spill),
                 **({} if settings.database.startswith("md:") else _NO_EXTENSIONS),
                 **connection_config,
             }
@@ -241,19 +240,6 @@ class Warehouse:
         with _named_errors("the datasets cannot be listed"):
             rows = self._connection.execute(query, {**self._name_parameters, **parameters}).fetchall()
         return [DatasetSummary(name, pages, f"{pages}-{xor}-{total}") for name, pages, xor, total in rows]
-
-
-@contextmanager
-def _spill_folder() -> Iterator[str]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="preannotation-duckdb-")
-    except OSError as error:
-        raise WarehouseError(
-            f"there is no temporary folder ({errno.errorcode.get(error.errno or 0, type(error).__name__)})",
-            "make room in the folder TMPDIR, or set TMPDIR to another",
-        ) from None
-    with folder as path:
-        yield path
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, database: str) -> str:

@@ -41,6 +41,7 @@ _MARKER_OF_PLACE = {
     "cli": "unit",
     "defs": "unit",
     "defs/resources/test_spark.py": "spark",
+    "defs/resources/test_spark_privacy.py": "spark",
     "demo": "unit",
     "demo/test_services.py": "server",
     "end_to_end": "spark",

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from dagster import AssetKey, DagsterInstance, Definitions, SkipReason, build_sensor_context
+from dagster._core.remote_representation.external_data import RepositorySnap
+from dagster._serdes import serialize_value
 
 import preannotation_assets
 from preannotation_assets.definitions import defs, load_definitions
@@ -117,6 +119,25 @@ def test_with_a_malformed_variable_the_sensor_says_so_and_forgets_nothing(malfor
         assert isinstance(result, SkipReason)
         assert (result.skip_message or "").startswith(PROBLEM)
         assert new_datasets.evaluate_tick(context).cursor == '{"vessels_ocr_7": "f"}'
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PREANNOTATION_ROOT", "s3://key:hunter2@bucket"),
+        ("AWS_ENDPOINT_URL", "https://h/?k=hunter2"),
+        ("PREANNOTATION_SPARK_MASTER", "spark://u:hunter2@h:7077"),
+        ("PREANNOTATION_SPARK_CONFIG", "spark.authenticate.secret=hunter2"),
+        ("PREANNOTATION_DATABASE", "md:x?motherduck_token=hunter2"),
+    ],
+)
+def test_a_secret_in_the_wrong_variable_is_in_nothing_that_dagster_stores_or_logs(
+    variable: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = load_definitions({variable: text}).get_repository_def()
+    assert "hunter2" not in serialize_value(RepositorySnap.from_def(shown))
+    assert "nothing can run: " in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_with_a_malformed_variable_the_location_loads_and_says_so(tmp_path: Path) -> None:

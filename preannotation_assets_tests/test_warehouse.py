@@ -3,7 +3,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -275,14 +274,6 @@ def test_a_file_out_of_reach_is_told_without_the_secrets_in_its_address(tmp_path
     address = "https://user:CONFIDENTIAL@127.0.0.1:1/pages.parquet?signature=CONFIDENTIAL"
     said = warehouse._one_line(duckdb.IOException(f'IO Error: no \x1b[2J "{address}"\nmore'))
     assert said == 'IO Error: no \u241b[2J "https://\u2026127.0.0.1:1/pages.parquet?\u2026"'
-
-
-def test_without_a_temporary_folder_there_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = database(tmp_path, [TABLE, VIEW])
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    assert "there is no temporary folder (ENOENT): make room in the folder TMPDIR" in problem(path)
 
 
 def test_motherduck_needs_a_token_and_no_answer_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:

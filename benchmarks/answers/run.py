@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.answers.formats import FORMATS, MarkedQuote
 from benchmarks.answers.tokens import MISSING, count_tokens, find_tokenizer
-from benchmarks.grounding import DATA, _scorer, predict
+from benchmarks.grounding.predicting import DATA, predict, scorer
 from preannotation_assets.simulator.answer_text import answers_to
 from preannotation_assets.simulator.settings import HabitRates
 
@@ -60,8 +60,8 @@ def tokens_a_suggestion(pages: Sequence[Sequence[MarkedQuote]]) -> list[float] |
 
 def exact_f1(pages: Sequence[Page]) -> float:
     """The exact F1 of this package's grounding."""
-    scorer = _scorer()
-    score: float = scorer.summary(scorer.score(predict, pages))["overall"]["F1"]
+    scoring = scorer()
+    score: float = scoring.summary(scoring.score(predict, pages))["overall"]["F1"]
     return score
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     if not (DATA / "score.py").is_file():
         print("no pages with true spans beside the repository: answer formats are not compared")
         return
-    pages = _scorer().load("dev")
+    pages = scorer().load("dev")
     with gzip.open(DATA.parent / "throughput.jsonl.gz", "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     annotated, vessels = [marked_quotes(page) for page in pages], [vessel_quotes(text) for text in texts]

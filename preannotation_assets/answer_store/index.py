@@ -109,16 +109,22 @@ class AnswerIndex:
     def leaves(self, request: RequestSpan) -> Iterator[tuple[RequestSpan, IndexedAnswer | None]]:
         """The requests that stand for a request: itself, or what it was split into, in order.
 
-        Their offsets are in the same text as those of the request.
+        Their offsets are in the same text as those of the request. One whose parts are none of its text was
+        not asked: what was kept of it is damaged, and a part that is as long as the whole would have no end.
         """
-        answer = self.get(request.request_key)
-        if answer is None or answer.status != AnswerStatus.SPLIT:
-            yield request, answer
-            return
-        for part in answer.parts:
-            yield from self.leaves(
-                RequestSpan(request.start + part.start, request.start + part.end, part.request_key)
-            )
+        waiting = [request]
+        while waiting:
+            whole = waiting.pop()
+            answer = self.get(whole.request_key)
+            if answer is None or answer.status != AnswerStatus.SPLIT:
+                yield whole, answer
+            elif answer.parts and all(_is_part(part, whole.end - whole.start) for part in answer.parts):
+                waiting += [
+                    RequestSpan(whole.start + part.start, whole.start + part.end, part.request_key)
+                    for part in reversed(answer.parts)
+                ]
+            else:
+                yield whole, None
 
     def unasked(self, request: RequestSpan) -> list[RequestSpan]:
         """The requests for a request that the store knows nothing of, not even a failure."""
@@ -131,6 +137,10 @@ class AnswerIndex:
             for leaf, answer in self.leaves(request)
             if answer is None or answer.status != AnswerStatus.ANSWERED
         ]
+
+
+def _is_part(part: RequestSpan, length: int) -> bool:
+    return 0 <= part.start < part.end <= length and part.end - part.start < length
 
 
 def read_answers(store: ObjectStore, wanted: Mapping[str, IndexedAnswer]) -> pa.Table:

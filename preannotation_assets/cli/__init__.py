@@ -5,10 +5,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from preannotation_assets.cli.parser import build_parser
 from preannotation_assets.errors import PreannotationError
+from preannotation_assets.temporary_folders import remove_abandoned_folders
 
 __all__ = ["main"]
 
@@ -21,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = parsed.command
     if threading.current_thread() is threading.main_thread():
         _heed_signals()
+    # Whoever needs a temporary folder will be told what is wrong with TMPDIR.
+    with suppress(OSError):
+        remove_abandoned_folders()
     try:
         return command(parsed)
     except PreannotationError as error:

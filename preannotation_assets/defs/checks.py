@@ -38,6 +38,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.losses import loss_words
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]
@@ -141,9 +142,9 @@ def _offender_table(offenders: Sequence[Offence]) -> MetadataValue:
         TableRecord(
             {
                 "rule": item.rule.value,
-                "doc_id": item.doc_id,
+                "doc_id": shown_id(item.doc_id),
                 "page_num": item.page_num,
-                "span_id": item.span_id,
+                "span_id": shown_id(item.span_id),
             }
         )
         for item in offenders

@@ -16,7 +16,7 @@ __all__ = ["break_control_tokens", "delimit_page"]
 _CONTROL_TOKEN: Final = re.compile(
     r"<(?=[^\s<>]{1,100}>)|\[(?=(?:/?[A-Z][A-Z0-9_]{2,60}|\|[^\s|\]]{1,60}\||gMASK|img-\d+)\])"
 )
-_LOOKS_LIKE_THE_TAG: Final = re.compile(r"<\s*/?\s*page", re.IGNORECASE)
+_LOOKS_LIKE_THE_TAG: Final = re.compile(r"<\s*+(?:/\s*+)?page", re.IGNORECASE)
 _DIGITS: Final = 8
 
 

@@ -19,7 +19,7 @@ from preannotation_assets.extraction.consistency import MarkedSpan, adjusted_con
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.merging import merge
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Quote, QuoteOutcome, Span
-from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge
+from preannotation_assets.extraction.values import OnInvalid, ValueRule, Verdict, judge, match_seconds
 
 __all__ = [
     "ChunkAnswer",
@@ -105,7 +105,8 @@ def suggest(
     found = _ground_all(page_text, answers, labels)
     if second_answers:
         found = _compare(found, second_answers, _ground_all(page_text, second_answers, labels))
-    judged = [(answer, _judge(page_text, quote, rules.get(quote.label))) for answer, quote in found]
+    seconds = match_seconds(sum(quote.label in rules for _, quote in found))
+    judged = [(answer, _judge(page_text, quote, rules.get(quote.label), seconds)) for answer, quote in found]
     spans = [span for answer, quote in judged if (span := _span(answer, quote))]
     merged = merge(spans, overlaps_allowed, len(page_text))
     dropped = {_origin(drop.span): drop.reason for drop in merged.dropped}
@@ -214,12 +215,12 @@ def _marked(quote: JudgedQuote) -> MarkedSpan | None:
     return MarkedSpan(quote.label, place.start, place.end) if place else None
 
 
-def _judge(page_text: str, quote: JudgedQuote, rule: ValueRule | None) -> JudgedQuote:
+def _judge(page_text: str, quote: JudgedQuote, rule: ValueRule | None, seconds: float) -> JudgedQuote:
     """Applies the rule of the label, last: no agreement makes an invalid value better."""
     place = quote.grounding
     if rule is None or place is None:
         return quote
-    verdict = judge(rule, page_text[place.start : place.end])
+    verdict = judge(rule, page_text[place.start : place.end], seconds)
     rejected = verdict is Verdict.INVALID and rule.on_invalid is OnInvalid.REJECT
     return replace(
         quote,

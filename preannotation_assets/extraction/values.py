@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import regex
@@ -25,6 +26,8 @@ __all__ = [
     "has_imo_check_digit",
     "has_imo_company_check_digit",
     "judge",
+    "match_seconds",
+    "pattern_doubt",
     "pattern_fault",
 ]
 
@@ -34,14 +37,22 @@ DEFAULT_LOWER_FACTOR: Final = 0.5
 LONGEST_PATTERN: Final = 500
 """The longest pattern, in characters."""
 
-# A pattern that takes longer for one value (CPU seconds) is given up; ordinary ones take microseconds.
+# A pattern that takes longer for one value (CPU seconds) is given up; ordinary ones take microseconds, and
+# get a hundred times that however many values there are.
 _LONGEST_MATCH: Final = 0.05
+_SHORTEST_LIMIT: Final = 0.001
+# What the patterns of all values of one page, each matched with so many readings, may take together.
+_LONGEST_PAGE: Final = 2.0
+_READINGS: Final = 8
 # A repeat is unrolled when the pattern is compiled: nested large ones would take all memory.
 _MOST_REPEATS: Final = 10_000
 _REPEAT: Final = re.compile(r"(?P<nested>[)}+?*]\s*)?\{(?:(\d+)(?:,(\d*))?|,(\d+))\}")
+# The regex module's approximate matching: at most so many errors, insertions, deletions or substitutions.
+_FUZZY: Final = re.compile(r"\{[^{}]{0,40}[eids]\s{0,4}<")
 # Texts of the longest quote's length on which a pattern that backtracks without end shows itself.
+_LONG_VALUE: Final = 300
 _PROBES: Final = tuple(
-    unit * (300 // len(unit)) + "!" for unit in ("a", "A", "1", " ", "A1", "a ", "1.", "a-")
+    unit * (_LONG_VALUE // len(unit)) + "!" for unit in ("a", "A", "1", " ", "A1", "a ", "1.", "a-")
 )
 
 # The groups of look-alikes that the grounding holds for close, one digit for each letter.
@@ -95,8 +106,17 @@ class ValueRule:
         return confidence * self.lower_factor
 
 
-def judge(rule: ValueRule | None, value: str) -> Verdict | None:
-    """Whether a value, as the page has it, satisfies a rule.
+def match_seconds(values: int) -> float:
+    """The CPU seconds that one match may take where so many values are judged.
+
+    All of them take 2 s at most, or 8 ms each where there are more than 250.
+    """
+    share = _LONGEST_PAGE / (_READINGS * max(1, values))
+    return min(_LONGEST_MATCH, max(_SHORTEST_LIMIT, share))
+
+
+def judge(rule: ValueRule | None, value: str, seconds: float = _LONGEST_MATCH) -> Verdict | None:
+    """Whether a value, as the page has it, satisfies a rule; ``seconds`` is the limit of one match.
 
     Invisible characters are left out, and digits of other scripts are read as 0 to 9. A value may be read
     in several ways: with every run of white space as one blank, or without any; with the sign of a word
@@ -115,7 +135,7 @@ def judge(rule: ValueRule | None, value: str) -> Verdict | None:
         return Verdict.VALID
     try:
         pattern = regex.compile(rule.pattern)
-        matches = any(pattern.fullmatch(reading, timeout=_LONGEST_MATCH) for reading in readings)
+        matches = any(pattern.fullmatch(reading, timeout=seconds) for reading in readings)
     except TimeoutError:
         return None
     return Verdict.VALID if matches else Verdict.INVALID
@@ -188,12 +208,32 @@ def pattern_fault(pattern: str) -> str | None:
         compiled = regex.compile(pattern)
     except (regex.error, ValueError) as error:
         return f"is no regular expression (character {getattr(error, 'pos', None) or 0})"
-    try:
-        for probe in _PROBES:
-            compiled.fullmatch(probe, timeout=_LONGEST_MATCH)
-    except TimeoutError:
-        return "takes too long on some texts"
+    return "takes too long on some texts" if _is_slow(compiled, _PROBES) else None
+
+
+def pattern_doubt(pattern: str) -> str | None:
+    """What a pattern without fault is likely to suffer from, in a few words; None where nothing is known.
+
+    It is tried on texts of its own characters, and fuzzy counts such as ``{e<=3}`` are doubted as they are.
+    """
+    if _FUZZY.search(pattern):
+        return "a fuzzy count may take all of its time on any value"
+    own = [character for character in dict.fromkeys(pattern) if character.isprintable()]
+    letters = [character for character in own if character.isalnum()]
+    runs = [unit * (_LONG_VALUE // len(unit)) for unit in (*own, *map("".join, pairwise(letters)))]
+    ends = ["\0", *(f"{character}\0" for character in own if not character.isalnum())]
+    if _is_slow(regex.compile(pattern), [run + end for run in runs for end in ends]):
+        return "takes too long on texts of its own characters"
     return None
+
+
+def _is_slow(compiled: "regex.Pattern[str]", texts: Sequence[str]) -> bool:
+    try:
+        for text in texts:
+            compiled.fullmatch(text, timeout=_LONGEST_MATCH)
+    except TimeoutError:
+        return True
+    return False
 
 
 def _repeats(pattern: str) -> int:

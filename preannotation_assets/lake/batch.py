@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
-from preannotation_assets.errors import BatchError, StorageError, raise_alone
-from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.errors import BatchError, StorageError
+from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
 from preannotation_assets.lake.tables import read_json, read_table_as, write_json
@@ -41,9 +41,10 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        # The field only: deeper down are keys and values of whoever wrote it.
-        place = str((*error.errors(include_input=False, include_url=False)[0]["loc"], "it")[0])
-        raise_alone(StorageError(f"{store.uri(key)} is not a {kind.__name__}", f"look at {place}"))
+        # The field only: what is below it may have names of whoever wrote it.
+        place = (*error.errors(include_input=False, include_url=False)[0]["loc"], "content")
+        problem = f"{store.uri(key)} is not a {kind.__name__}, by its {place[0]}"
+        StorageError(problem, cure_of_damage(key)).raise_alone()
 
 
 def require_manifest(

@@ -6,8 +6,9 @@ from typing import Final
 
 from preannotation_assets.errors import BatchError
 
-__all__ = ["DatasetLayout", "calibration_key", "part_key", "validate_dataset"]
+__all__ = ["DatasetLayout", "calibration_key", "cure_of_damage", "part_key", "validate_dataset"]
 
+_STAGES: Final = ("pages", "chunks", "raw_model_outputs")
 # Names in the work area that begin with _ are no dataset's.
 _DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,198}")
 
@@ -31,6 +32,22 @@ def validate_dataset(dataset: str) -> str:
 def calibration_key(model: str) -> str:
     """The key of what has been learned about a model's tokens."""
     return f"argilla/work/_calibration/{re.sub(r'[^A-Za-z0-9.-]+', '_', model)}.json"
+
+
+def cure_of_damage(key: str) -> str:
+    """What to do where the object of a key is not what was written there."""
+    match key.split("/"):
+        case ["argilla", "work", _, "answers", *_]:
+            return "move it out of answers/; the next run asks again what only it has answered"
+        case ["argilla", "work", dataset, stage, _, *_] if stage in _STAGES:
+            return (
+                f"remove argilla/work/{dataset}/{stage}/manifest.json while no run is going on;"
+                " the next run makes the stage anew"
+            )
+        case ["argilla", "in", _, "suggestions", "suggestions.parquet"]:
+            return "materialize suggestions again"
+    # Manifests, leases, calibrations, groundings: none holds what a run cannot make again.
+    return "remove it while no run is going on; the next one writes it anew"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,19 @@ it. A lease of a process of this machine that is gone is taken at once.
 """
 
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, Self
 
 from preannotation_assets.errors import BatchError, ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import ObjectStore, read_json
 from preannotation_assets.lake.owner import is_gone, this_process
+from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["DatasetLease"]
 
+_FILE: Final = "lease.json"
 _LIFETIME_SECONDS: Final = 60.0
 _RENEWALS: Final = 4
 _POLL_SECONDS: Final = 0.5
@@ -129,8 +129,7 @@ class DatasetLease:
 
     def _own_etag(self) -> str | None:
         """The etag of the lease, if it is of this run in this process."""
-        with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
-            path = Path(folder) / "lease.json"
+        with temporary_file(_FILE) as path:
             try:
                 stat = self._store.download(self._key, path)
                 holder = json.loads(path.read_text("utf-8"))
@@ -145,7 +144,6 @@ class DatasetLease:
     def _write(self, expected: str | None, *, held: bool) -> str:
         self._renewals += 1
         content = self._holder() | {"held": held, "renewals": self._renewals}
-        with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
-            path = Path(folder) / "lease.json"
+        with temporary_file(_FILE) as path:
             path.write_text(json.dumps(content, sort_keys=True), "utf-8")
             return self._store.upload_if(self._key, path, expected)

@@ -13,9 +13,10 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
@@ -24,6 +25,7 @@ from preannotation_assets.errors import ConflictError, ObjectNotFoundError, Stor
 from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
 from preannotation_assets.lake.local_errors import describe, local_errors
 from preannotation_assets.lake.local_ranges import FileRanges
+from preannotation_assets.lake.local_rights import OPEN_TO_OTHERS, OWN, close_work_area
 from preannotation_assets.lake.objects import (
     RESERVED_NAME,
     WORK_AREA,
@@ -42,6 +44,7 @@ __all__ = ["LocalObjectStore", "StagedFile", "content_sha256", "open_source", "s
 _LOCKS = f"{WORK_AREA}/{RESERVED_NAME}locks"
 _FOLDER_ATTEMPTS = 100
 _COPY_BYTES = 1 << 20
+_NOT_TO_EXECUTE = 0o666
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -56,6 +59,7 @@ class LocalObjectStore:
     def __init__(self, root: LocalRoot) -> None:
         """Take the folder, which need not exist yet."""
         self._root = root.path
+        self._area = root.path / WORK_AREA
         self._counter = FetchCounter()
 
     @property
@@ -89,7 +93,7 @@ class LocalObjectStore:
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
-        with self._source(key) as source, local_errors(str(path)), staged_file(path.parent) as target:
+        with self._source(key) as source, local_errors(str(path)), staged_file(path.parent, OWN) as target:
             etag = _copy(source, target.stream)
             target.replace(path)
             stat = _object_stat(key, source, etag)
@@ -121,7 +125,7 @@ class LocalObjectStore:
             ConflictError: The object is another, or exists although None was expected.
         """
         target = self._path(key)
-        with open_source(path) as source, local_errors(str(target)), staged_file(target.parent) as staged:
+        with open_source(path) as source, local_errors(str(target)), self._staged(target) as staged:
             etag = _copy(source, staged.stream)
             with self._lock(key):
                 current = self.stat(key)
@@ -151,12 +155,14 @@ class LocalObjectStore:
                     self._remove_empty_folders(path.parent)
 
     def check_writable(self) -> None:
-        """Write, list, read back and delete a probe object in the work area.
+        """Write, list, read back and delete a probe object in the work area, and close that to others.
 
         Raises:
             StorageError: The folder cannot be used; one line names it and says why.
         """
         probe_writable(self, str(self._root))
+        with local_errors(str(self._area)):
+            close_work_area(self._area)
 
     def check_conditional_writes(self) -> None:
         """Try on a probe object whether ``upload_if`` refuses what it must not do.
@@ -204,8 +210,8 @@ class LocalObjectStore:
         with local_errors(str(path)):
             try:
                 return path.open("rb")
-            except _ABSENT as error:
-                raise ObjectNotFoundError(f"there is no object {path}") from error
+            except _ABSENT:
+                raise ObjectNotFoundError(f"there is no object {path}") from None
 
     def _count(self, size: int) -> None:
         self._counter.add_request()
@@ -213,7 +219,7 @@ class LocalObjectStore:
 
     def _write(self, key: str, source: BinaryIO) -> str:
         target = self._path(key)
-        with local_errors(str(target)), staged_file(target.parent) as staged:
+        with local_errors(str(target)), self._staged(target) as staged:
             etag = _copy(source, staged.stream)
             with self._lock(key):
                 staged.replace(target)
@@ -223,9 +229,26 @@ class LocalObjectStore:
     def _lock(self, key: str) -> Iterator[None]:
         """Hold the lock file of the key, which it shares with 1/256 of all keys."""
         bucket = hashlib.sha256(key.encode()).hexdigest()[:2]
-        with _open_in_folder(self._root / _LOCKS / f"{bucket}.lock", "ab") as stream:
+        path = self._root / _LOCKS / f"{bucket}.lock"
+        with _open_in_folder(path, "ab", self._rights(path)) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+    def _staged(self, target: Path) -> AbstractContextManager["StagedFile"]:
+        return staged_file(target.parent, self._rights(target))
+
+    def _rights(self, path: Path) -> int:
+        """The rights of new folders on the way to a path; its file gets the same but for executing.
+
+        Readers of other users may open what is published. What lies in the work area is as open as that
+        folder itself, which is its owner's alone when it is made here.
+        """
+        if not path.is_relative_to(self._area):
+            return OPEN_TO_OTHERS
+        if not self._area.is_dir():
+            _create_folder(self._area.parent, OPEN_TO_OTHERS)
+            _create_folder(self._area, OWN)
+        return stat.S_IMODE(self._area.stat().st_mode) & OPEN_TO_OTHERS
 
     def _files(self, prefix: str) -> Iterator[Path]:
         folder = self._root / prefix.rpartition("/")[0]
@@ -260,7 +283,7 @@ def open_source(path: Path) -> Iterator[BinaryIO]:
     try:
         source = path.open("rb")
     except OSError as error:
-        raise describe(str(path), error) from error
+        raise describe(str(path), error) from None
     with source:
         yield source
 
@@ -281,37 +304,37 @@ class StagedFile:
 
 
 @contextmanager
-def staged_file(folder: Path) -> Iterator[StagedFile]:
+def staged_file(folder: Path, rights: int) -> Iterator[StagedFile]:
     """Open a temporary file in ``folder``, which is created; it goes away unless it was renamed.
 
-    It gets the permissions of the umask, so that readers of other users may open it later, and stays
-    locked (flock) while its writer lives.
+    ``rights`` are those of folders, as far as the umask leaves them. The file stays locked (flock) while its
+    writer lives.
     """
     path = folder / f"{RESERVED_NAME}{uuid4().hex}.tmp"
     try:
-        with _open_in_folder(path, "x+b") as stream:
+        with _open_in_folder(path, "x+b", rights) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield StagedFile(path, stream)
     finally:
         path.unlink(missing_ok=True)
 
 
-def _open_in_folder(path: Path, mode: str) -> BinaryIO:
+def _open_in_folder(path: Path, mode: str, rights: int) -> BinaryIO:
     """Open a file for writing and create the folders above it.
 
     A delete may take an empty folder away between its creation and the opening: try again.
     """
     for _ in range(_FOLDER_ATTEMPTS):
         with suppress(FileNotFoundError):
-            _create_folder(path.parent)
-            return cast(BinaryIO, path.open(mode))
+            _create_folder(path.parent, rights)
+            return cast(BinaryIO, open(path, mode, opener=partial(os.open, mode=rights & _NOT_TO_EXECUTE)))
     raise StorageError(f"{path.parent} is removed again and again while it is being written to")
 
 
-def _create_folder(folder: Path) -> None:
+def _create_folder(folder: Path, rights: int) -> None:
     if not folder.is_dir():
-        _create_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        _create_folder(folder.parent, rights)
+        folder.mkdir(rights, exist_ok=True)
         _sync_folder(folder.parent)
 
 

@@ -19,7 +19,7 @@ def local_errors(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise describe(place, error) from error
+        raise describe(place, error) from None
 
 
 def describe(place: str, error: OSError) -> StorageError:

@@ -288,7 +288,7 @@ def _parse_s3(rest: str) -> S3Root:
     try:
         check_prefix(prefix)
     except StorageError as error:
-        raise SettingsError("the storage root has an invalid prefix", error.cure) from error
+        raise SettingsError("the storage root has an invalid prefix", error.cure) from None
     return S3Root(bucket, prefix)
 
 

@@ -21,10 +21,11 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from preannotation_assets.errors import ConditionalWritesError, ConflictError, StorageError, raise_alone
+from preannotation_assets.errors import ConditionalWritesError, ConflictError, StorageError
 from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
 from preannotation_assets.lake.local import content_sha256, open_source, staged_file
 from preannotation_assets.lake.local_errors import local_errors
+from preannotation_assets.lake.local_rights import OWN
 from preannotation_assets.lake.objects import (
     ObjectEntry,
     ObjectStat,
@@ -108,7 +109,7 @@ def open_s3_store(root: S3Root, location: StoreLocation, limits: RequestLimits) 
         session = Session()
         work, probe = (_client(session, location, each) for each in (limits, _probe_limits(limits)))
     except BotoCoreError as error:
-        raise_alone(describe(root.uri, error))
+        describe(root.uri, error).raise_alone()
     return S3ObjectStore(root, work, probe)
 
 
@@ -181,7 +182,7 @@ class S3ObjectStore:
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""
-        with local_errors(str(path)), staged_file(path.parent) as staged:
+        with local_errors(str(path)), staged_file(path.parent, OWN) as staged:
             stat = fetch_whole(self._object(key), staged.stream, None)
             staged.replace(path)
         return stat

@@ -23,7 +23,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from preannotation_assets.errors import ObjectNotFoundError, StorageError, raise_alone
+from preannotation_assets.errors import ObjectNotFoundError, StorageError
 
 __all__ = [
     "FAULTS",
@@ -109,7 +109,7 @@ def translated(place: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as fault:
-        raise_alone(describe(place, fault))
+        describe(place, fault).raise_alone()
 
 
 def error_code(fault: S3Fault) -> str:

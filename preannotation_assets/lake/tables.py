@@ -5,22 +5,21 @@ first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 """
 
 import json
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, raise_alone
+from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake.evolution import conform
+from preannotation_assets.lake.layout import cure_of_damage
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
+from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = [
     "Row",
@@ -38,12 +37,10 @@ __all__ = [
 Row: TypeAlias = Mapping[str, Any]
 """A row of a table: its values by the names of the columns."""
 
+_FILE = "table.parquet"
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 64 * 1024**2
-# Manifests, leases and calibrations: none holds what a run cannot make again.
-_DAMAGED = "remove it while no run is going on; the next one writes it anew"
-
 # Takes the columns that a file has and returns those to read, in their order.
 _Choose: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 
@@ -72,7 +69,9 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
     def present(names: Sequence[str]) -> Sequence[str]:
         missing = sorted(set(columns) - set(names))
         if missing:
-            raise StorageError(f"{store.uri(key)} lacks the columns {', '.join(missing)}")
+            raise StorageError(
+                f"{store.uri(key)} lacks the columns {', '.join(missing)}", cure_of_damage(key)
+            )
         return columns
 
     return _read_projection(store, key, present)
@@ -85,7 +84,7 @@ def read_listed_table(store: ObjectStore, entry: ObjectEntry) -> pa.Table:
         ObjectNotFoundError: It is gone.
         StorageError: It is not Parquet, or larger than the listing said.
     """
-    return _decode(pa.BufferReader(store.read(entry.key, entry.size)), list, store.uri(entry.key))
+    return _decode(pa.BufferReader(store.read(entry.key, entry.size)), list, _place(store, entry.key))
 
 
 def read_table_as(
@@ -109,7 +108,7 @@ def read_table_as(
         return [name for name in wanted.names if name in names]
 
     table = _read_whole(store, key, present) if columns is None else _read_projection(store, key, present)
-    return conform(table, wanted, store.uri(key))
+    return conform(table, wanted, store.uri(key), cure_of_damage(key))
 
 
 def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence[int]) -> pa.Table:
@@ -128,27 +127,41 @@ def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence
 
     try:
         with store.open(key) as source:
-            table = _decode(source, present, store.uri(key), rows)
+            table = _decode(source, present, _place(store, key), rows)
     except ConflictError:
-        table = _decode(pa.BufferReader(store.read(key)), present, store.uri(key), rows)
-    return conform(table, schema, store.uri(key))
+        table = _decode(pa.BufferReader(store.read(key)), present, _place(store, key), rows)
+    return conform(table, schema, store.uri(key), cure_of_damage(key))
 
 
 def _read_projection(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
     try:
         with store.open(key) as source:
-            return _decode(source, choose, store.uri(key))
+            return _decode(source, choose, _place(store, key))
     except ConflictError:
         # Replaced between two requests: one request cannot meet that.
         return _read_whole(store, key, choose)
 
 
 def _read_whole(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
-    return _decode(pa.BufferReader(store.read(key)), choose, store.uri(key))
+    return _decode(pa.BufferReader(store.read(key)), choose, _place(store, key))
+
+
+class _Place(NamedTuple):
+    """Where a table is, and what to do where it is damaged."""
+
+    uri: str
+    cure: str
+
+
+def _place(store: ObjectStore, key: str) -> _Place:
+    return _Place(store.uri(key), cure_of_damage(key))
 
 
 def _decode(
-    source: ObjectReader | pa.BufferReader, choose: _Choose, uri: str, rows: Sequence[int] | None = None
+    source: ObjectReader | pa.BufferReader,
+    choose: _Choose,
+    place: _Place,
+    rows: Sequence[int] | None = None,
 ) -> pa.Table:
     """Decode the chosen columns, whose bytes are fetched together where they lie close together.
 
@@ -160,12 +173,14 @@ def _decode(
             chosen = list(choose(names))
             twice = sorted({name for name in chosen if names.count(name) > 1})
             if twice:
-                raise StorageError(f"{uri} has more than one column {', '.join(twice)}")
+                raise StorageError(f"{place.uri} has more than one column {', '.join(twice)}", place.cure)
             found = file.read(columns=chosen) if rows is None else _read_rows(file, chosen, rows)
+            # Decoding believes what the file says of offsets and of texts being UTF-8.
+            found.validate(full=True)
             return found.select(chosen)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         # Arrow's words may quote the file.
-        raise_alone(StorageError(f"{uri} is not a readable Parquet file"))
+        StorageError(f"{place.uri} is not a readable Parquet file", place.cure).raise_alone()
 
 
 def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
@@ -189,7 +204,7 @@ def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size
     Raises:
         StorageError: The upload failed; the object is as it was.
     """
-    with _temporary_path() as path:
+    with temporary_file(_FILE) as path:
         pq.write_table(table, path, row_group_size=row_group_size, compression=_COMPRESSION)
         store.upload(key, path)
         return path.stat().st_size
@@ -207,7 +222,7 @@ def write_batches(
         StorageError: A batch has another schema, or the upload failed; the object is as it was.
     """
     rows = 0
-    with _temporary_path() as path:
+    with temporary_file(_FILE) as path:
         with pq.ParquetWriter(path, schema, compression=_COMPRESSION) as writer:
             for group in _row_groups(_checked(batches, schema, store.uri(key)), schema):
                 writer.write_table(group, row_group_size=max(1, group.num_rows))
@@ -230,9 +245,9 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         value = json.loads(content)
     except (ValueError, RecursionError):
         # The decoder's exception holds the document.
-        raise_alone(StorageError(f"{store.uri(key)} is not JSON", _DAMAGED))
+        StorageError(f"{store.uri(key)} is not JSON", cure_of_damage(key)).raise_alone()
     if not isinstance(value, dict):
-        raise StorageError(f"{store.uri(key)} is not a JSON object", _DAMAGED)
+        raise StorageError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
     return value
 
 
@@ -245,12 +260,6 @@ def write_json(store: ObjectStore, key: str, value: Mapping[str, object]) -> Non
     """
     text = json.dumps(dict(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     store.write(key, f"{text}\n".encode())
-
-
-@contextmanager
-def _temporary_path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="preannotation-") as folder:
-        yield Path(folder) / "table.parquet"
 
 
 def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, uri: str) -> Iterator[pa.RecordBatch]:

@@ -23,8 +23,9 @@ _EQUAL_TOKENS: Final = 30
 _LONGEST_TOKEN: Final = 20
 # A token takes 120 to 350 bytes of a stream: most answers are shorter, and read once, when they are complete.
 _BYTES_BETWEEN_LOOKS: Final = 16_384
-# A string of an answer, and the colon behind it if it is a key.
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?')
+# A string of an answer, the colon behind it if it is a key, or what is left of one that does not end: were
+# that no match, every quotation mark in it would be tried as a beginning.
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<end>")(?P<colon>\s*:)?)?')
 _WHITE_SPACE: Final = re.compile(r"\s+")
 
 
@@ -62,7 +63,7 @@ def cannot_end(content: str, page_text: str) -> bool:
     quotes = Counter(
         found.group()
         for found in _STRING.finditer(content)
-        if found.start() >= begins and found.group(1) is None
+        if found.start() >= begins and found["end"] and not found["colon"]
     )
     repeated, folded = _repeated_quotes(quotes), _fold(page_text)
     return not repeated or any(folded.count(quote) < often for quote, often in repeated.items())

@@ -1,11 +1,9 @@
 """The suggestions on their pages as one HTML file. It shows page text, so it stays in the working data."""
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -18,6 +16,7 @@ from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
 from preannotation_assets.publishing.published_file import rows_of
+from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["MOST_PAGES", "make_preview", "render_page", "write_preview"]
 
@@ -73,8 +72,7 @@ def _published_spans(store: ObjectStore, layout: DatasetLayout, shown: Sequence[
     """The published rows of these pages, if they are of the present text; both are sorted alike."""
     versions = {_page_key(page): page["text_sha256"] for page in shown}
     spans: Spans = defaultdict(list)
-    with tempfile.TemporaryDirectory(prefix="preannotation-preview-") as folder:
-        path = Path(folder) / "suggestions.parquet"
+    with temporary_file("suggestions.parquet") as path:
         store.download(layout.published_suggestions, path)
         for row in rows_of(path, layout.dataset, _SPAN_COLUMNS):
             key = _page_key(row)

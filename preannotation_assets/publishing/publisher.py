@@ -8,7 +8,6 @@ both can tell whether they belong together.
 import contextlib
 import hashlib
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +32,11 @@ from preannotation_assets.publishing.losses import (
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.published_file import rows_of, sha256_of, verify_file
 from preannotation_assets.publishing.verification import Rule, SpanRules, VerificationReport, verify_rows
+from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["Publication", "publish", "recall_verification", "verify_dataset"]
 
+_FILE: Final = "suggestions.parquet"
 _GROUP_ROWS: Final = 50_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
 _PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
@@ -73,8 +74,7 @@ def publish(
         StorageError: the lake fails, or the Parquet is larger than one put may be.
     """
     before = store.stat(layout.published_suggestions)
-    with tempfile.TemporaryDirectory(prefix="preannotation-publish-") as folder:
-        merged = Path(folder) / "suggestions.parquet"
+    with temporary_file(_FILE) as merged:
         rows = _merge(store, part_keys, merged)
         _require_one_put(store, layout, merged.stat().st_size)
         manifest = _of_parquet(draft, merged, rows)
@@ -128,8 +128,7 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    with tempfile.TemporaryDirectory(prefix="preannotation-verify-") as folder:
-        path = Path(folder) / "suggestions.parquet"
+    with temporary_file(_FILE) as path:
         try:
             stat = store.download(layout.published_suggestions, path)
         except ObjectNotFoundError:
@@ -200,12 +199,10 @@ def _earlier_rows(
         return EarlierRows({})
     if published.content_hash == manifest.content_hash or not asks_the_same(published, manifest):
         return EarlierRows({})
-    with tempfile.TemporaryDirectory(prefix="preannotation-before-") as folder:
-        path = Path(folder) / "suggestions.parquet"
-        # Nothing that is wrong with what is there may keep something right from taking its place.
-        with contextlib.suppress(VerificationError, ObjectNotFoundError):
-            store.download(layout.published_suggestions, path)
-            return EarlierRows(_rows_by_page(path, layout.dataset))
+    # Nothing that is wrong with what is there may keep something right from taking its place.
+    with contextlib.suppress(VerificationError, ObjectNotFoundError), temporary_file(_FILE) as path:
+        store.download(layout.published_suggestions, path)
+        return EarlierRows(_rows_by_page(path, layout.dataset))
     return EarlierRows({})
 
 

@@ -17,6 +17,7 @@ from preannotation_assets.manifests import (
     SuggestionsManifest,
 )
 from preannotation_assets.publishing.doubts import doubts
+from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
 __all__ = ["Summary", "summarize"]
 
@@ -52,7 +53,7 @@ class Summary:
         quotes = sum(published.quotes_by_outcome.values())
         kept = published.quotes_by_outcome.get(QuoteOutcome.KEPT, 0)
         return [
-            f"dataset    {published.dataset}{self._narrowed()}",
+            f"dataset    {shown_id(published.dataset)}{self._narrowed()}",
             (
                 f"pages      {published.pages_processed + failed}: {published.pages_with_spans} with spans, "
                 f"{len(published.pages_without_spans)} without{self._without_why()}, {failed} failed"
@@ -65,11 +66,11 @@ class Summary:
             f"latency    p50 {_seconds(self.latencies, 0.50)}, p95 {_seconds(self.latencies, 0.95)}",
             f"quotes     {quotes}: {kept} became suggestions, {quotes - kept} did not (repeated, not found)",
             f"rows       {published.rows} ({published.bytes:,} bytes)",
-            "spans      " + ", ".join(f"{label} {count}" for label, count in labels),
-            f"model      {published.model} {published.model_version}",
+            "spans      " + ", ".join(f"{shown_id(label)} {count}" for label, count in labels),
+            f"model      {shown_id(published.model)} {shown_id(published.model_version)}",
             *(f"warning    {doubt}" for doubt in doubts(published)),
             *(
-                f"failed     {page.doc_id} page {page.page_num}: {page.reason}"
+                f"failed     {shown_page(page.doc_id, page.page_num)}: {shown_id(page.reason)}"
                 for page in published.failed_pages[:_FAILURES_SHOWN]
             ),
         ]

@@ -11,6 +11,7 @@ import pyarrow as pa
 from preannotation_assets.contracts import SUGGESTIONS, SUGGESTIONS_SORT, span_id
 from preannotation_assets.extraction.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 from preannotation_assets.lake import Row
+from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
 __all__ = [
     "MOST_OFFENDERS",
@@ -104,8 +105,8 @@ class VerificationReport:
     def lines(self) -> list[str]:
         """What a reader of ``preannotate verify`` is told: the offenders one by one, then all in one line."""
         said = [
-            f"{offender.doc_id} page {offender.page_num}{' ' * bool(offender.span_id)}{offender.span_id}: "
-            f"not: {offender.rule.value}"
+            f"{shown_page(offender.doc_id, offender.page_num)}{' ' * bool(offender.span_id)}"
+            f"{shown_id(offender.span_id)}: not: {offender.rule.value}"
             for offender in self.offenders
         ]
         if self.shifted_pages:
@@ -117,14 +118,21 @@ class VerificationReport:
 
     def summary(self) -> str:
         """The broken rules with their counts, in one line."""
-        broken = [f"{count} x not: {rule.value}" for rule, count in sorted(self.offences.items())]
+        broken = [
+            f"{count} x not: {rule.value}{self._first(rule)}" for rule, count in sorted(self.offences.items())
+        ]
         return "; ".join([*broken, *self.differences])
+
+    def _first(self, rule: Rule) -> str:
+        """The first page that breaks a rule; the rules themselves do not say which."""
+        first = next((offender for offender in self.offenders if offender.rule is rule), None)
+        return f" (first {shown_page(first.doc_id, first.page_num)})" if first else ""
 
 
 def schema_differences(schema: pa.Schema) -> list[str]:
     """How a Parquet's columns differ from the twelve of the contract; empty where they do not."""
     if schema.names != SUGGESTIONS.names:
-        return [f"columns are {', '.join(schema.names)}"]
+        return [f"columns are {shown_id(', '.join(schema.names))}"]
     return [
         f"{wanted.name} is {_shown(found)}, not {_shown(wanted)}"
         for found, wanted in zip(schema, SUGGESTIONS, strict=True)
@@ -133,7 +141,8 @@ def schema_differences(schema: pa.Schema) -> list[str]:
 
 
 def _shown(column: pa.Field) -> str:
-    return f"{column.type} that may be null" if column.nullable else str(column.type)
+    shown = shown_id(str(column.type))
+    return f"{shown} that may be null" if column.nullable else shown
 
 
 def verify_rows(

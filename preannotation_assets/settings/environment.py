@@ -199,7 +199,7 @@ def _parse_pairs(text: str) -> object:
     if text.startswith("{"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _MALFORMED
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(key.strip() and equals for key, equals, _ in pairs):

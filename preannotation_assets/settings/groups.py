@@ -8,17 +8,21 @@ not settings: whoever needs one reads it from the environment at the moment of u
 a configuration that Dagster stores and shows.
 """
 
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Self
+from urllib.parse import unquote
 
 import regex
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.stream_choice import StreamChoice
 from preannotation_assets.s3_endpoint import check_endpoint
-from preannotation_assets.settings.fields import Reading
+from preannotation_assets.settings.credentials import holds_credentials, is_name_of_secret
+from preannotation_assets.settings.fields import Reading, Setting
 
 __all__ = [
     "REFUSED",
@@ -41,6 +45,10 @@ REFUSED: Final = "setting_refused"
 _DEFAULT_LABELS: Final = Path(__file__).parents[1] / "label_schemes" / "vessels.yaml"
 _MEMORY_SIZE: Final = r"^\d+(\.\d+)? ?([kKMGT]i?)?B$"
 _SELDOM: Final = Reading(is_seldom=True)
+# What options, and a token instead of a name, would need.
+_MOTHERDUCK_NAME: Final = re.compile(r"md:(?!eyJ[^.]*\.)[^?#&=%@:/]{0,255}")
+# Anything but s3://bucket/prefix: what S3 clients of other kinds take in an address.
+_ODD_ROOT: Final = re.compile(r"^(?!file:)[^/]*://(?:[^/]*[:]|.*[@?#])", re.DOTALL)
 
 
 class SettingsGroup(BaseModel):
@@ -49,6 +57,14 @@ class SettingsGroup(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, allow_inf_nan=False
     )
+
+    @field_validator("*")
+    @classmethod
+    def _refuse_credentials(cls, value: object, info: ValidationInfo) -> object:
+        name = info.field_name or ""
+        if any(map(holds_credentials, _texts_in(value))):
+            raise refused(misplaced_secret(Setting("", name, cls.model_fields[name]).variables[0]))
+        return value
 
 
 class LabelSettings(SettingsGroup):
@@ -93,11 +109,12 @@ class WarehouseSettings(SettingsGroup):
     @field_validator("database")
     @classmethod
     def _check_database(cls, database: str) -> str:
-        if "token=" in database.lower():
+        is_remote = database.startswith("md:")
+        if "token=" in unquote(database).lower() or (is_remote and not _MOTHERDUCK_NAME.fullmatch(database)):
             raise refused(
                 SettingsError(
-                    "PREANNOTATION_DATABASE has a token in it",
-                    "put the token into the variable motherduck_token",
+                    "PREANNOTATION_DATABASE has more in it than the name of a database",
+                    "write a file, md: or md:NAME, and put the token into the variable motherduck_token",
                 )
             )
         return database if database.startswith("md:") else _absolute(database)
@@ -168,6 +185,8 @@ class StorageSettings(SettingsGroup):
     @field_validator("root")
     @classmethod
     def _make_absolute(cls, root: str) -> str:
+        if _ODD_ROOT.search(root):
+            raise refused(misplaced_secret("PREANNOTATION_ROOT"))
         return root if "://" in root else _absolute(root)
 
     @field_validator("endpoint_url")
@@ -308,10 +327,46 @@ class SparkSettings(SettingsGroup):
         "As a variable: key=value,key=value or a JSON object.",
     )
 
+    @field_validator("master")
+    @classmethod
+    def _check_master(cls, master: str) -> str:
+        if set("@?#") & set(master):
+            raise refused(misplaced_secret("PREANNOTATION_SPARK_MASTER"))
+        return master
+
+    @field_validator("spark_config")
+    @classmethod
+    def _check_config(cls, config: dict[str, str]) -> dict[str, str]:
+        # Where a secret is, in a file, is none.
+        if any(is_name_of_secret(name) and not name.lower().endswith("file") for name in config):
+            error = SettingsError(
+                "PREANNOTATION_SPARK_CONFIG has a property for a secret",
+                "put it into Spark's spark-defaults.conf, which Dagster does not store",
+            )
+            raise refused(error)
+        return config
+
 
 def refused(error: SettingsError) -> PydanticCustomError:
     """An error of a validator that reaches the user as it is."""
     return PydanticCustomError(REFUSED, "{problem}: {cure}", {"problem": error.problem, "cure": error.cure})
+
+
+def misplaced_secret(variable: str) -> SettingsError:
+    """What is told of a setting that has a secret in it, without repeating it."""
+    return SettingsError(
+        f"{variable} has a user name, a password or a token in it",
+        "secrets have variables of their own, see the table of settings in README.md",
+    )
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts_in(list(value.values()))
+    elif isinstance(value, list):
+        yield from (item for item in value if isinstance(item, str))
 
 
 def _absolute(path: str) -> str:

@@ -5,6 +5,7 @@ runs that use the same folder share the cap. What a run could not get it polls f
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import math
@@ -24,6 +25,7 @@ _LINGER_SECONDS: Final = 2.0
 # How long a run leaves a slot to another one that has less than its share.
 _COURTESY_SECONDS: Final = 3 * POLL_SECONDS
 _HELD: Final = b"held"
+_NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 # Two changes of a folder so close may have one time.
 _COARSEST_CLOCK_NANOSECONDS: Final = 2_000_000_000
 
@@ -75,9 +77,9 @@ class HostSemaphore:
     def want(self, wanting: bool) -> None:
         """Says whether this run has work for a slot it cannot get."""
         if wanting and self._wish is None:
-            descriptor = os.open(self._wish_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._wish = descriptor
+            self._wish = _open(self._wish_path, os.O_CREAT)
+            if self._wish is not None:
+                fcntl.flock(self._wish, fcntl.LOCK_EX)
         elif not wanting and self._wish is not None:
             self._wish_path.unlink(missing_ok=True)
             os.close(self._wish)
@@ -132,9 +134,21 @@ class HostSemaphore:
         return None
 
 
+def _open(path: Path, flags: int = 0) -> int | None:
+    """The descriptor of the file; None where none is free: whoever asks will ask again."""
+    try:
+        return os.open(path, flags | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in _NO_DESCRIPTOR:
+            return None
+        raise
+
+
 def _lock(path: Path) -> int | None:
-    """The descriptor of the file, locked; None where another has the lock."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    """The descriptor of the file, locked; None where another has the lock, or none is free."""
+    descriptor = _open(path, os.O_CREAT)
+    if descriptor is None:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -152,8 +166,10 @@ def _release(descriptor: int) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[int | None]:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = _open(path)
     except FileNotFoundError:
+        descriptor = None
+    if descriptor is None:
         yield None
         return
     try:

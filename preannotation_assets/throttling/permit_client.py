@@ -25,6 +25,7 @@ from preannotation_assets.throttling.permit_messages import (
 __all__ = ["PermitClient"]
 
 _CONNECT_SECONDS: Final = 30.0
+_CONNECT_PAUSE_SECONDS: Final = 0.1
 
 
 class PermitClient:
@@ -35,16 +36,36 @@ class PermitClient:
         self._line = PermitLine()
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        connecting = loop.create_connection(lambda: self._line, self._address.host, self._address.port)
         try:
-            await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                # Cut before it was known: others crowd at the door, who do not know the secret.
+                while not await self._is_known():
+                    await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except (OSError, TimeoutError):
+            self._line.close()
             raise RunStoppedError(
                 f"no permit server at {self._address.host}:{self._address.port}", "is the driver still there?"
             ) from None
-        self._line.write(encode_line({"secret": self._address.secret}))
         return self
+
+    async def _is_known(self) -> bool:
+        """Connects and says the secret; False where the connection ended before there was a reply.
+
+        Raises:
+            OSError: there is nobody to connect to.
+            RunStoppedError: the secret is another.
+        """
+        line = self._line = PermitLine()
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: line, self._address.host, self._address.port)
+        line.write(encode_line({"secret": self._address.secret}))
+        reply = await line.read()
+        if reply is None:
+            return False
+        if json.loads(reply).get("known") is not True:
+            line.close()
+            raise _driver_is_gone()
+        return True
 
     async def __aexit__(self, *exception: object) -> None:
         self._line.close()

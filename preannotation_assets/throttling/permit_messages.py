@@ -2,7 +2,8 @@
 
 The messages are JSON, one a line:
 
-- task: ``{"secret": ...}``, once; then ``{"want": true}`` for each permit
+- task: ``{"secret": ...}``, once; driver: ``{"known": ...}``
+- task: ``{"want": true}`` for each permit
 - driver: ``{"endpoint": ..., "warm_up": ...}``, or ``{"stop": ...}`` when no request is to be sent any more;
   with ``warm_up`` true the constant part of the prompt is to be read first, under the same permit
 - task: ``{"ended": ..., "failure_signal": ...}`` gives the permit back the moment the request has ended; says
@@ -18,6 +19,7 @@ from preannotation_assets.contracts import AttemptOutcome
 
 __all__ = [
     "LINE_LIMIT",
+    "LONGEST_HELLO",
     "FailureSignal",
     "Permit",
     "PermitAddress",
@@ -28,6 +30,9 @@ __all__ = [
 
 LINE_LIMIT: Final = 64 * 1024
 """The longest message in bytes."""
+
+LONGEST_HELLO: Final = 256
+"""The longest first message in bytes: nothing else is read of whoever has not said the secret."""
 
 # Of a prompt, in the time that one is written.
 _TOKENS_READ_TO_A_TOKEN: Final = 40.0

@@ -15,8 +15,10 @@ from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import InferenceError, RunStoppedError
 from preannotation_assets.throttling.dispatcher import Dispatcher, Limits, Progress
 from preannotation_assets.throttling.host_semaphore import POLL_SECONDS, HostSemaphore
+from preannotation_assets.throttling.permit_listener import Strangers, accept_connections, listen
 from preannotation_assets.throttling.permit_messages import (
     LINE_LIMIT,
+    LONGEST_HELLO,
     FailureSignal,
     Permit,
     PermitAddress,
@@ -28,7 +30,7 @@ from preannotation_assets.throttling.permit_messages import (
 __all__ = ["PermitServer"]
 
 _START_SECONDS: Final = 30.0
-_HELLO_SECONDS: Final = 30.0
+_HELLO_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 5.0
 
@@ -75,6 +77,7 @@ class PermitServer:
         self._failure: OSError | None = None
         self._finished = asyncio.Event()
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[Any]] = {}
+        self._strangers = Strangers()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -120,23 +123,27 @@ class PermitServer:
 
     async def _serve(self) -> None:
         try:
-            server = await asyncio.start_server(self._attend, self._bind_host, 0, limit=LINE_LIMIT)
+            listener = await listen(self._bind_host)
         except OSError as error:
             self._failure = error
             self._ready.set()
             return
-        self._port = server.sockets[0].getsockname()[1]
+        self._port = listener.getsockname()[1]
         self._ready.set()
-        waker = asyncio.create_task(self._wake())
+        at_work = [
+            asyncio.create_task(self._wake()),
+            asyncio.create_task(accept_connections(listener, self._attend, self._strangers)),
+        ]
         await self._finished.wait()
         self._dispatcher.stop("the run has ended")
-        waker.cancel()
-        server.close()
+        for task in at_work:
+            task.cancel()
+        await asyncio.gather(*at_work, return_exceptions=True)
+        listener.close()
         # Ended by the end of their connections, not by cancelling: asyncio logs cancelled ones as errors.
         for writer, connection in list(self._connections.items()):
             writer.close()
             await asyncio.wait([connection], timeout=_CLOSE_SECONDS)
-        await asyncio.gather(waker, return_exceptions=True)
 
     async def _wake(self) -> None:
         """Looks again whenever a resting endpoint may be probed, or another run may have freed a slot."""
@@ -150,23 +157,30 @@ class PermitServer:
         connection = asyncio.current_task()
         if connection:
             self._connections[writer] = connection
+        self._strangers.take_in(writer)
         try:
-            if await self._knows_secret(reader):
+            if await self._knows_secret(reader, writer):
+                self._strangers.let_go(writer)
                 while (await _read(reader)).get("want"):
                     await self._grant(reader, writer)
         except (_HungUpError, ConnectionError):
             pass  # The task is gone; its permit was given back on the way here.
         finally:
+            self._strangers.let_go(writer)
             self._connections.pop(writer, None)
             writer.close()
 
-    async def _knows_secret(self, reader: asyncio.StreamReader) -> bool:
+    async def _knows_secret(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether a connection says the secret; it is told so."""
         try:
-            hello = await asyncio.wait_for(_read(reader), _HELLO_SECONDS)
+            hello = await asyncio.wait_for(_read(reader, LONGEST_HELLO), _HELLO_SECONDS)
         except TimeoutError:
             return False
         offered = str(hello.get("secret", "")).encode("utf-8", "replace")
-        return hmac.compare_digest(offered, self._secret.encode())
+        known = hmac.compare_digest(offered, self._secret.encode())
+        writer.write(encode_line({"known": known}))
+        await writer.drain()
+        return known
 
     async def _grant(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One permit, from the wish to the end of its request, or of the connection; then the report."""
@@ -214,16 +228,16 @@ class PermitServer:
                 await hung_up
 
 
-async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """The next message.
+async def _read(reader: asyncio.StreamReader, longest: int = LINE_LIMIT) -> dict[str, Any]:
+    """The next message, of ``longest`` bytes at most.
 
     Raises:
         _HungUpError: there is none any more, or it is not one of ours.
     """
     try:
         line = await reader.readline()
-        message = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+        message = json.loads(line) if line.endswith(b"\n") and len(line) <= longest else None
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise _HungUpError

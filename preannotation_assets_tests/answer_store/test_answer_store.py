@@ -111,6 +111,52 @@ def test_answers_are_read_back_as_they_were_given(store: ObjectStore) -> None:
     assert (read["answer"], read["token_lengths"], read["token_logprobs"]) == (said, [3, 4], [-0.5, -1.25])
 
 
+def part(start: int, end: int, key: str) -> dict[str, Any]:
+    return {"start": start, "end": end, "request_key": key}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"whole": [part(0, 100, "whole")]},
+        {"whole": [part(0, 60, "l"), part(50, 100, "r")], "r": [part(0, 50, "r")]},
+        {"whole": [part(0, 100, "other")], "other": [part(0, 100, "whole")]},
+        {"whole": [part(40, 140, "l")]},
+        {"whole": [part(-5, 20, "l")]},
+        {"whole": [part(20, 20, "l")]},
+        {"whole": []},
+        {"whole": None},
+    ],
+    ids=["itself", "a part itself", "in turn", "behind the end", "before", "empty", "no part", "null"],
+)
+def test_a_request_whose_parts_are_none_of_its_text_was_not_asked(
+    store: ObjectStore, rows: dict[str, list[dict[str, Any]] | None]
+) -> None:
+    _write(store, "run/1", *(row(key, AnswerStatus.SPLIT, pieces=parts) for key, parts in rows.items()))
+    _write(store, "run/2", row("l"))
+    whole = RequestSpan(7, 107, "whole")
+    wrong = RequestSpan(57, 107, "r") if "r" in rows else whole
+    assert AnswerIndex.read(store, FOLDER).unasked(whole) == [wrong]
+    # It is asked again, and the answer is the better row.
+    _write(store, "run/3", row(wrong.request_key, at=2))
+    index = AnswerIndex.read(store, FOLDER)
+    assert index.unanswered(whole) == []
+    assert index.unasked(whole) == []
+
+
+def test_a_text_may_be_split_as_often_as_it_has_characters(store: ObjectStore) -> None:
+    length = 3000
+    splits = [
+        row(str(size), AnswerStatus.SPLIT, pieces=[part(0, size - 1, str(size - 1))])
+        for size in range(2, length + 1)
+    ]
+    _write(store, "run/1", *splits, row("1"))
+    index = AnswerIndex.read(store, FOLDER)
+    ((leaf, answer),) = index.leaves(RequestSpan(0, length, str(length)))
+    assert leaf == RequestSpan(0, 1, "1")
+    assert answer is not None
+
+
 def test_splits_resolve_to_their_parts_and_theirs(store: ObjectStore) -> None:
     halves = [{"start": 0, "end": 60, "request_key": "l"}, {"start": 50, "end": 100, "request_key": "r"}]
     quarters = [{"start": 0, "end": 30, "request_key": "rl"}, {"start": 20, "end": 50, "request_key": "rr"}]

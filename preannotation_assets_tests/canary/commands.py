@@ -16,7 +16,7 @@ from preannotation_assets import cli
 from preannotation_assets.definitions import build_resources
 from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.settings import Settings
 
 PARTITION = "dagster/partition"
@@ -60,10 +60,12 @@ def failed_checks(dataset: str) -> int:
 
 def tick() -> int:
     """An evaluation of the sensor; says what it decided."""
-    warehouse = build_resources(Settings.from_environment(os.environ))["warehouse"]
+    settings = Settings.from_environment(os.environ)
+    resources = build_resources(settings)
+    used = {"warehouse": resources["warehouse"], "storage": resources["storage"]}
     with DagsterInstance.get() as instance:
-        context = build_sensor_context(instance, resources={"warehouse": warehouse})
-        sys.stdout.write(repr(new_datasets(context)))
+        context = build_sensor_context(instance, resources=used)
+        sys.stdout.write(repr(build_sensor(settings.watching)(context)))
     return 0
 
 

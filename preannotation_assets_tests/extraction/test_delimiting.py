@@ -94,3 +94,10 @@ def test_a_quote_from_the_broken_text_is_found_where_it_stood(token: str, data: 
     assert isinstance(found, Grounding)
     start = page.index("Marie" if quoted == "Marie" else quoted)
     assert (found.start, found.end) == (start, start + len(quoted))
+
+
+@pytest.mark.parametrize("filling", [" ", "\n", "<", "< ", "< /", "\t\r\n"])
+def test_two_million_characters_behind_a_bracket_are_delimited(filling: str) -> None:
+    text = "<" + filling * (2_000_000 // len(filling))
+    assert delimit_page(text).startswith("<page>\n<")
+    assert not delimit_page(text + "/ \n pAge").startswith("<page>")

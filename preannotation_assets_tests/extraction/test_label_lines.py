@@ -200,3 +200,23 @@ def test_examples_that_lead_to_empty_answers_are_a_warning_and_no_mistake(
 def test_the_scheme_of_the_package_has_no_warning() -> None:
     source = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
     assert check_label_scheme(source, "s.yaml").warnings == ()
+
+
+def test_one_example_again_and_again_is_too_many_and_is_not_grounded_as_often() -> None:
+    """Grounding each of 5,000 would outlast the test."""
+    page = "ORION of Hull, built 1974. " * 400
+    example = f"  - &one\n    text: {page}\n    spans: [{', '.join(['{vessel_name: ORION}'] * 200)}]\n"
+    start, _, _ = SOURCE.partition("examples:\n  - text")
+    errors = check_label_scheme(
+        f"{start}examples:\n{example}{'  - *one' + chr(10)}" + "  - *one\n" * 5000, "s"
+    ).errors
+    assert any("a list of at most 100 examples" in str(error) for error in errors)
+    assert not any("ORION" in str(error) for error in errors)
+
+
+def test_a_slow_pattern_is_warned_of_with_its_line() -> None:
+    source = SOURCE.replace(r"'\d{4}'", "'(q|qq)+$'")
+    checked = check_label_scheme(source.replace("1974", "qqq").replace("1975", "qqqq"), "s.yaml")
+    (line,) = [number for number, text in enumerate(source.splitlines(), 1) if "(q|qq)" in text]
+    (said,) = [warning for warning in checked.warnings if "pattern" in warning]
+    assert said.startswith(f"s.yaml:{line}: warning: label 2, pattern: takes too long on texts of its own")

@@ -15,6 +15,8 @@ from preannotation_assets.extraction.values import (
     has_imo_check_digit,
     has_imo_company_check_digit,
     judge,
+    match_seconds,
+    pattern_doubt,
     pattern_fault,
 )
 
@@ -180,3 +182,31 @@ def test_a_valid_number_is_seven_digits_or_what_looks_like_them(value: str) -> N
 
 def test_the_longest_pattern_is_quick_to_refuse_or_compile() -> None:
     assert pattern_fault("(" * (LONGEST_PATTERN // 2) + ")" * (LONGEST_PATTERN // 2)) is None
+
+
+def test_the_values_of_a_page_share_what_their_patterns_may_take() -> None:
+    assert match_seconds(0) == match_seconds(1) == match_seconds(5) == 0.05
+    assert match_seconds(250) == match_seconds(100_000) == 0.001
+    for values in (1, 5, 20, 100, 250):
+        assert 8 * values * match_seconds(values) <= 2.0
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(q|qq)+$", r"(?:q|qz|z)*!", r"(?:[a-z]+){e<=8}", r"(?:abc){1i + 1d < 3}"]
+)
+def test_a_pattern_that_ordinary_texts_do_not_show_to_be_slow_is_doubted(pattern: str) -> None:
+    assert pattern_fault(pattern) is None
+    assert pattern_doubt(pattern) is not None
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"\d{4}", r"[A-Z]{2}-\d{1,7}", r"(?i)(?:m/v|s\.s\.) .{1,40}", r"[^\p{Cc}]+", r"(a|b)+"]
+)
+def test_ordinary_patterns_are_not_doubted(pattern: str) -> None:
+    assert pattern_doubt(pattern) is None
+
+
+def test_a_slow_pattern_leaves_a_value_unjudged_whatever_its_limit() -> None:
+    rule = ValueRule(r"(q|qq)+$", None, OnInvalid.REJECT, 0.5)
+    assert judge(rule, "q" * 200 + "!", match_seconds(1000)) is None
+    assert judge(rule, "qqq", match_seconds(1000)) is Verdict.VALID

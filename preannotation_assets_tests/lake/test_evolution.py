@@ -86,7 +86,7 @@ def test_missing_columns_are_null_and_unknown_ones_are_dropped() -> None:
 
 def test_what_may_not_be_null_is_named() -> None:
     schema = pa.schema([pa.field("a", pa.string(), nullable=False)])
-    with pytest.raises(StorageError, match="place lacks the column a: which may not be null"):
+    with pytest.raises(StorageError, match="place lacks the column a, which may not be null"):
         conform(pa.table({"b": [1]}), schema, "place")
     with pytest.raises(StorageError, match="place has nulls in the column a"):
         conform(pa.table({"a": ["x", None]}), schema, "place")

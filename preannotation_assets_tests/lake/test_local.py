@@ -102,7 +102,7 @@ def test_a_writer_killed_before_the_renaming_leaves_the_old_object(
 def test_sweeping_spares_a_living_writer_however_old_its_file(
     local_store: ObjectStore, local_root: Path
 ) -> None:
-    with staged_file(local_root / "published") as staged:
+    with staged_file(local_root / "published", 0o777) as staged:
         assert local_store.sweep_unfinished("", later()) == 0
         staged.stream.write(b"done")
         staged.replace(local_root / "published" / "object")
@@ -139,15 +139,75 @@ def test_delete_takes_empty_folders_away_but_never_the_root(
     assert not (local_root / "a").exists()
 
 
-def test_published_files_have_the_permissions_of_the_umask(
-    local_store: ObjectStore, local_root: Path
-) -> None:
+@pytest.fixture
+def umask() -> Iterator[None]:
     before = os.umask(0o022)
-    try:
-        local_store.write("object", b"")
-    finally:
-        os.umask(before)
-    assert (local_root / "object").stat().st_mode & 0o777 == 0o644
+    yield
+    os.umask(before)
+
+
+def rights(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_is_published_may_be_read_and_the_working_data_are_their_owner_s(local_root: Path) -> None:
+    store = open_store(StoreLocation(str(local_root / "new" / "lake")))
+    root = local_root / "new" / "lake"
+    store.write("argilla/work/ds/answers/one", b"")
+    store.write("argilla/in/ds/suggestions/suggestions.parquet", b"")
+    store.write("argilla/work/ds/preview.html", b"")
+
+    below = {path: rights(path) for path in (root / "argilla/work").rglob("*")}
+    assert len(below) > 5
+    assert {mode for path, mode in below.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in below.items() if path.is_file()} == {0o600}
+    assert rights(root / "argilla/work") == 0o700
+    for folder in (".", "argilla", "argilla/in", "argilla/in/ds/suggestions"):
+        assert rights(root / folder) == 0o755
+    assert rights(root / "argilla/in/ds/suggestions/suggestions.parquet") == 0o644
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_download_is_its_owner_s_alone(local_store: ObjectStore, tmp_path: Path) -> None:
+    local_store.write("object", b"")
+    local_store.download("object", tmp_path / "copy")
+    assert rights(tmp_path / "copy") == 0o600
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o755, 0o700), (0o777, 0o700), (0o750, 0o750), (0o700, 0o700)]
+)
+def test_a_work_area_that_everybody_may_enter_is_closed(
+    local_store: ObjectStore, local_root: Path, before: int, after: int
+) -> None:
+    area = local_root / "argilla/work"
+    area.mkdir(parents=True)
+    area.chmod(before)
+    local_store.check_writable()
+    local_store.write("argilla/work/ds/one", b"")
+    assert rights(area) == after
+    # A group that was let in is let in further down.
+    assert rights(area / "ds") == after
+    assert rights(area / "ds/one") == after & 0o666
+
+
+def test_a_work_area_of_another_user_that_everybody_may_enter_is_named(
+    local_store: ObjectStore,
+    local_root: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    area = local_root / "argilla/work"
+    area.mkdir(parents=True)
+    area.chmod(0o777)
+    monkeypatch.setattr(os, "getuid", lambda: area.stat().st_uid + 1)
+    local_store.check_writable()
+    assert rights(area) == 0o777
+    assert [record.getMessage() for record in caplog.records] == [
+        f"every user of this machine may read the pages in {area}: chmod it to 700"
+    ]
 
 
 def test_dead_probes_are_cleared_away(local_store: ObjectStore, local_root: Path) -> None:

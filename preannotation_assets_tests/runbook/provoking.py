@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -24,19 +25,23 @@ from preannotation_assets import cli, warehouse
 from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.cli import dataset_run
 from preannotation_assets.defs.resources.java import find_java_home
+from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.defs.sensors import new_datasets
+from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.errors import PreannotationError
 from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.instance import dataset_lock, ensure_dagster_home, interface_lock
-from preannotation_assets.lake import StoreLocation, open_store
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.lake.local_errors import describe as describe_local
+from preannotation_assets.lake.probes import probe_conditional_writes
 from preannotation_assets.lake.s3_errors import describe as describe_s3
-from preannotation_assets.manifests import Calibration
+from preannotation_assets.manifests import Calibration, Comparison
+from preannotation_assets.publishing.losses import require_rows_kept
 from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.recovery import prepare_instance
+from preannotation_assets.settings.groups import WatchingSettings
 from preannotation_assets.simulator import (
     AccessCredentials,
     Fault,
@@ -48,6 +53,8 @@ from preannotation_assets.simulator.openai import OpenAiSettings, RunningOpenAiS
 from preannotation_assets.telemetry.progress import Work, describe_progress
 from preannotation_assets.throttling.dispatcher import Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
+from preannotation_assets.watching.account import tell
+from preannotation_assets.watching.watch import RetryPlan, State, Watch
 
 __all__ = ["ON_SPARK", "PROVOKED", "Scene"]
 
@@ -98,8 +105,8 @@ def enter(context: contextmanager) -> None:  # type: ignore[valid-type]
         pass
 
 
-def progress_line(in_flight: int, limit: int) -> str:
-    state = EndpointState(in_flight, in_flight, limit, limit, 0)
+def progress_line(in_flight: int, limit: int, wished_wait: float = 0.0) -> str:
+    state = EndpointState(in_flight, in_flight, limit, limit, 0, wished_wait)
     progress = Progress(1.0, 0, 0, 0, {}, {"http://gpu-1:11434": state}, {})
     return describe_progress(progress, Work(9, 0, 9, 900), None)
 
@@ -125,22 +132,61 @@ def changed_view(scene: Scene, statement: str) -> str:
     return scene.attempt()
 
 
-def sensor(scene: Scene, *more: str) -> str:
-    with duckdb.connect(str(scene.place.database)) as connection:
-        connection.executemany(
-            "INSERT INTO p VALUES (?, 1, 'a', '0')", [[doc_id] for doc_id in more or ["x"]]
-        )
-    resource = WarehouseResource(database=str(scene.place.database))
-    cursor = None
+def sensor(scene: Scene) -> str:
+    """What a tick says of the dataset, the first time that it is seen."""
+    warehouse, storage = (
+        WarehouseResource(database=str(scene.place.database)),
+        StorageResource(root=str(scene.place.lake)),
+    )
     with DagsterInstance.ephemeral() as instance:
-        for _ in range(2):
-            result = new_datasets(
-                build_sensor_context(instance, cursor=cursor, resources={"warehouse": resource})
-            )
-            if isinstance(result, SkipReason):
-                return str(result.skip_message)
-            cursor = result.cursor
-    raise AssertionError("it fired twice")
+        context = build_sensor_context(instance, resources={"warehouse": warehouse, "storage": storage})
+        result = build_sensor(WatchingSettings())(context)
+    assert isinstance(result, SkipReason)
+    return str(result.skip_message)
+
+
+def given_up() -> str:
+    plan = RetryPlan()
+    watch = Watch("a", 0.0, attempts=plan.most_attempts)
+    return tell({DATASET: watch}, {DATASET: State.GIVEN_UP}, plan)
+
+
+class WithoutConditions:
+    """A store that writes whatever the condition is."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def upload_if(self, key: str, path: Path, expected: str | None) -> str:
+        return self._store.upload(key, path)
+
+
+def without_conditions(scene: Scene) -> str:
+    store: Any = WithoutConditions(open_store(StoreLocation(str(scene.place.lake))))
+    return told(lambda: probe_conditional_writes(store, "s3://bucket/prefix"))
+
+
+def unclosed_database(scene: Scene) -> str:
+    """A writer ends before it has put its log into the file, and the log has to build an index."""
+    statements = [
+        "PRAGMA disable_checkpoint_on_shutdown",
+        "SET checkpoint_threshold = '1TB'",
+        "INSERT INTO p SELECT 'other/' || i, 1, 'a', '0' FROM range(100000) r(i)",
+        "CHECKPOINT",
+        "CREATE INDEX by_document ON p(doc_id)",
+        "INSERT INTO p VALUES ('other', 1, 'a', '0')",
+    ]
+    code = (
+        "import duckdb, os, sys; connection = duckdb.connect(sys.argv[1]);"
+        "[connection.execute(statement) for statement in sys.argv[2:]]; os._exit(0)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(scene.place.database), *statements], timeout=60, check=True
+    )
+    return scene.attempt()
 
 
 def s3_refusal(code: str, status: int) -> str:
@@ -280,7 +326,8 @@ PROVOKED: dict[str, Callable[[Scene], str]] = {
     "context too small for the settings": lambda scene: scene.attempt(PREANNOTATION_NUM_CTX="4096"),
     "context smaller at the server": lambda scene: scene.attempt(**scene.openai(window=4096)),
     "schema not kept": lambda scene: scene.attempt(**scene.openai(fixed_answer="It is blue.")),
-    "Retry-After of an hour": lambda scene: scene.attempt(
+    "Retry-After of an hour": lambda scene: progress_line(0, 4, 3600),
+    "overloaded": lambda scene: scene.attempt(
         OLLAMA_HOST=scene.ollama(FaultRule(Fault.RATE_LIMIT_SECONDS, probability=1, seconds=3600))
     ),
     "all empty, while it runs": lambda scene: str(answers_doubt(95, 100)),
@@ -296,8 +343,10 @@ PROVOKED: dict[str, Callable[[Scene], str]] = {
         "SELECT doc_id, page_num, text::INTEGER::VARCHAR AS text, text_sha256 FROM p",
     ),
     "no token": lambda scene: scene.attempt(PREANNOTATION_DATABASE="md:"),
-    "sensor does not fire": sensor,
-    "sensor leaves one out": lambda scene: sensor(scene, "vessels_ocr_größe/1"),
+    "database was not closed": unclosed_database,
+    "sensor finds nothing": lambda scene: tell({}, {}, RetryPlan()),
+    "sensor does not fire yet": sensor,
+    "sensor fires no more": lambda scene: given_up(),
     "disk full": lambda scene: str(describe_local("/lake/a", OSError(errno.ENOSPC, "full"))),
     "no right to write": lambda scene: str(describe_local("/lake/a", OSError(errno.EACCES, "no"))),
     "S3 out of reach": lambda scene: scene.command(
@@ -305,6 +354,7 @@ PROVOKED: dict[str, Callable[[Scene], str]] = {
         AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", AWS_REGION="us-east-1",
     ),
     "no bucket": lambda scene: s3_refusal("NoSuchBucket", 404),
+    "S3 without conditions": without_conditions,
     "wrong secret": lambda scene: s3_refusal("SignatureDoesNotMatch", 403),
     "clock": lambda scene: s3_refusal("RequestTimeTooSkewed", 403),
     "lease held": held_lease,
@@ -325,6 +375,13 @@ PROVOKED: dict[str, Callable[[Scene], str]] = {
     ),
     "no Java": without_java,
     "publication refused": lambda scene: published(scene, refused_rows),
+    "rows were dropped": lambda scene: told(
+        lambda: require_rows_kept(
+            DATASET,
+            Comparison(pages=9, rows_before=90, rows=3, pages_emptied=8, pages_failed=0),
+            most_lost=0.5,
+        )
+    ),
     "published by somebody else": lambda scene: published(scene, published_meanwhile),
     "written by somebody else": lambda scene: published(scene, written_meanwhile),
     "published file was replaced": lambda scene: published(

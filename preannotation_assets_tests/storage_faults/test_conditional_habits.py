@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from dagster import AssetsDefinition, DagsterInstance, materialize
 from published_batches import BATCHES, LAYOUT, expected_table, publish_batch, write_pages
 from s3_servers.conditional_habits import HABITS, ConditionalHabit
 from s3_servers.fault_proxy import FaultProxy, HangPoint, Moment
@@ -16,6 +17,16 @@ from s3_servers.fault_proxy import FaultProxy, HangPoint, Moment
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
+from preannotation_assets.defs.assets.pages import pages
+from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.partitions import add_dataset
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.publishing import PublishingResource
+from preannotation_assets.defs.resources.spark import SparkResource
+from preannotation_assets.defs.resources.storage import StorageResource
+from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError, ConditionalWritesError, ConflictError, StorageError
 from preannotation_assets.lake import (
     ObjectStore,
@@ -28,6 +39,7 @@ from preannotation_assets.lake import (
 )
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.lake.probes import PROBE_AREA
+from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
 QUICK = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=1)
 FIT = [habit for habit in HABITS if habit.said is None]
@@ -131,7 +143,7 @@ def test_without_a_preflight_such_a_server_is_named_as_well(
     assert s3_store.read("k") == b"old"
 
 
-def conditional_puts(proxy: FaultProxy) -> int:
+def probe_writes(proxy: FaultProxy) -> int:
     return sum(line.startswith("PUT") and PROBE_AREA in line for line in proxy.requests)
 
 
@@ -143,12 +155,12 @@ def test_a_store_is_probed_once_in_a_process_and_a_refusal_is_not_remembered(
         with pytest.raises(ConditionalWritesError):
             open_for_publishing(s3_location)
     proxy.habit = None
+    before = probe_writes(proxy)
     open_for_publishing(s3_location)
-    assert 8 <= conditional_puts(proxy) <= 30
-    before = conditional_puts(proxy)
+    # The check of the rights writes one.
+    assert probe_writes(proxy) == before + 1 + 13
     open_for_publishing(s3_location)
-    # What the check of the rights writes.
-    assert conditional_puts(proxy) == before + 1
+    assert probe_writes(proxy) == before + 1 + 13 + 1
 
 
 PROBING = """
@@ -193,3 +205,36 @@ def test_a_store_that_fails_while_it_is_probed_is_no_store_without_conditions(
         open_store(s3_location, QUICK).check_conditional_writes()
     assert not isinstance(caught.value, ConditionalWritesError)
     assert list(s3_store.list("")) == []
+
+
+@pytest.mark.parametrize(
+    "asset", [pages, raw_model_outputs, suggestions], ids=lambda asset: asset.key.path[-1]
+)
+def test_an_asset_alone_is_refused_before_it_asks_or_reads(
+    asset: AssetsDefinition, s3_location: StoreLocation, proxy: FaultProxy
+) -> None:
+    """As the sensor's runs begin with ``pages``, and as one asset is materialized in the web interface."""
+    proxy.habit = next(habit for habit in HABITS if habit.name == "400 to If-Match").make()
+    with RunningSimulator(SimulatorSettings()) as server, DagsterInstance.ephemeral() as instance:
+        add_dataset(instance, LAYOUT.dataset)
+        result = materialize(
+            [asset],
+            partition_key=LAYOUT.dataset,
+            instance=instance,
+            raise_on_error=False,
+            resources={
+                "warehouse": WarehouseResource(database="nowhere.duckdb"),
+                "storage": StorageResource(root=s3_location.root, endpoint_url=s3_location.endpoint_url),
+                "spark": SparkResource(),
+                "label_scheme": LabelSchemeResource(),
+                "model_server": OllamaResource(endpoints=[server.url]),
+                "publishing": PublishingResource(),
+            },
+        )
+        (failure,) = result.get_step_failure_events()
+        assert server.requests() == ()
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert error.cause is not None
+    assert error.cause.cls_name == "ConditionalWritesError"
+    assert "takes no write with If-Match" in error.cause.message

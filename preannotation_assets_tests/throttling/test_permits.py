@@ -16,6 +16,7 @@ from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_listener import MOST_STRANGERS
 from preannotation_assets.throttling.permit_messages import (
     FailureSignal,
     PermitAddress,
@@ -172,7 +173,11 @@ def test_without_the_secret_there_is_no_permit(secret: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\xfe\n", b"null\n", b"{" * 70_000 + b"\n", b"{"]
+    "sent",
+    [
+        *(b"GET / HTTP/1.1\r\n\r\n", b"[1]\n", b"\xff\xfe\n", b"null\n", b"{" * 70_000 + b"\n", b"{"),
+        *(b"[" * 60_000 + b"\n", b'{"secret": ' + b"[" * 200 + b"\n"),
+    ],
 )
 def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
     sent: bytes, caplog: pytest.LogCaptureFixture
@@ -215,9 +220,51 @@ def test_a_report_of_an_unknown_outcome_is_hung_up_on_and_counts_nothing() -> No
             writer.close()
 
     with PermitServer([ENDPOINT], LIMITS) as server:
-        assert asyncio.run(report(server.address)) == encode_line({"endpoint": ENDPOINT, "warm_up": False})
+        assert asyncio.run(report(server.address)) == encode_line({"known": True}) + encode_line(
+            {"endpoint": ENDPOINT, "warm_up": False}
+        )
         progress = server.progress()
         assert (progress.answered, progress.failed, progress.endpoints[ENDPOINT].in_flight) == (0, 0, 0)
+
+
+def test_a_task_that_knows_the_secret_may_say_nonsense_and_only_its_own_connection_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def talk(address: PermitAddress) -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(encode_line({"secret": address.secret}) + b"[" * 60_000 + b"\n")
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(talk(server.address)) == encode_line({"known": True})
+    assert not caplog.records
+
+
+def test_strangers_are_few_and_the_one_that_waits_longest_makes_room() -> None:
+    async def main(address: PermitAddress) -> int:
+        crowd = [
+            await asyncio.open_connection(address.host, address.port) for _ in range(MOST_STRANGERS + 40)
+        ]
+        async with PermitClient(address) as line:
+            assert (await asyncio.wait_for(line.acquire(), 10)).endpoint == ENDPOINT
+        hung_up_on = [reader for reader, _ in crowd[:41]]
+        assert [await asyncio.wait_for(_rest(reader), 10) for reader in hung_up_on] == [b""] * 41
+        still_there = sum(not reader.at_eof() for reader, _ in crowd)
+        for _, writer in crowd:
+            writer.close()
+        return still_there
+
+    async def _rest(reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+    with PermitServer([ENDPOINT], LIMITS) as server:
+        assert asyncio.run(main(server.address)) == MOST_STRANGERS - 1
 
 
 def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:

@@ -51,6 +51,7 @@ from preannotation_assets.manifests import (
 )
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
 
@@ -295,7 +296,14 @@ def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
     has_rows = store.stat(first) is not None
     table = read_table(store, first, _PREVIEW_COLUMNS) if has_rows else pa.table({})
     rows = table.slice(0, _PREVIEW_ROWS).to_pylist()
-    records = [TableRecord(row | {"confidence": _rounded(row["confidence"])}) for row in rows]
+    records = [
+        TableRecord(
+            row
+            | {name: shown_id(row[name]) for name in ("doc_id", "label")}
+            | {"confidence": _rounded(row["confidence"])}
+        )
+        for row in rows
+    ]
     return MetadataValue.table(records, TableSchema([TableColumn(name) for name in _PREVIEW_COLUMNS]))
 
 

@@ -31,7 +31,7 @@ MINIMUM_JAVA = 17
 _VECTOR_MODULE = "--add-modules=jdk.incubator.vector"
 _PROBE_SECONDS = 30.0
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
-_HOME = re.compile(r"^\s*java\.home = (.+?)\s*$", re.MULTILINE)
+_HOME = re.compile(r"^[ \t]*java\.home = (.+)$", re.MULTILINE)
 
 _WRAPPER = """\
 #!/bin/sh
@@ -110,7 +110,7 @@ def _probe(java: Path, environment: Mapping[str, str]) -> _Runtime | None:
             # Version managers put shell scripts on the PATH: Java itself knows best where it lives.
             home = _HOME.search(output)
             return _Runtime(
-                home=Path(home.group(1)) if home else java.resolve().parent.parent,
+                home=Path(home.group(1).strip()) if home else java.resolve().parent.parent,
                 major=major,
                 has_vector_module=bool(arguments),
             )

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 from typing import TypeVar
 from uuid import uuid4
 
@@ -31,7 +32,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from preannotation_assets.defs.resources.java import find_java_home
-from preannotation_assets.errors import PreannotationError, SettingsError, raise_alone
+from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.settings.groups import SparkSettings
 
 __all__ = ["SparkResource", "run_tasks"]
@@ -48,6 +49,8 @@ _SETTINGS = {
     "spark.app.name": "preannotation",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # Written here, so that no spark-defaults.conf turns it on: it holds every property in clear.
+    "spark.eventLog.enabled": "false",
     # A second copy of a slow task would ask the model everything twice.
     "spark.speculation": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -175,6 +178,8 @@ def _local_settings() -> dict[str, str]:
     return {
         "spark.driver.host": _LOOPBACK,
         "spark.driver.bindAddress": _LOOPBACK,
+        # Every user of this machine can connect to loopback. Spark makes the secret by itself, in the JVM.
+        "spark.authenticate": "true",
         "spark.pyspark.python": sys.executable,
     }
 
@@ -199,17 +204,31 @@ def _start(settings: Mapping[str, str]) -> SparkSession:
     except (PySparkException, Py4JError) as error:
         master, memory = settings["spark.master"], settings["spark.driver.memory"]
         # Alone: what the JVM says may repeat any of its settings.
-        raise_alone(
-            SettingsError(
-                f"Spark does not start with master {master} and driver memory {memory} "
-                f"({type(error).__name__})",
-                "check both, and that the master can be reached",
-            )
-        )
+        SettingsError(
+            f"Spark does not start with master {master} and driver memory {memory} ({type(error).__name__})",
+            "check both, and that the master can be reached",
+        ).raise_alone()
     if threading.current_thread() is threading.main_thread() and on_interrupt is not None:
         # Spark has put its own handler in the place of Dagster's.
         signal.signal(signal.SIGINT, on_interrupt)
+    _expect_the_end_of_the_jvm(session)
     return session
+
+
+def _expect_the_end_of_the_jvm(session: SparkSession) -> None:
+    """Keeps PySpark's thread for accumulators from writing a traceback when the JVM has ended.
+
+    A signal to the whole process group, as `timeout` and service managers send it, ends the JVM first. A JVM
+    that ends when it should not fails the call that waits for it.
+    """
+    server = session.sparkContext._accumulatorServer
+    say = server.handle_error
+
+    def handle_error(request: socket | tuple[bytes, socket], client_address: object) -> None:
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            say(request, client_address)
+
+    server.handle_error = handle_error  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -8,11 +8,12 @@ from preannotation_assets.extraction.spans import Match
 
 from .cores import core_hits
 from .gaps import gap_hits
-from .hits import Hit, exact_hits, inflected_hits, inner_hits, similar_hits
+from .hits import Hit, exact_hits, inner_hits, similar_hits
 from .intervals import Intervals
 from .page import Page
 from .quotes import PreparedQuote
 from .search import Pattern, level_steps, pattern
+from .stems import ending_hits, stem_hits
 from .surfaces import cuts_number, dress, same_values, surface_price
 from .work import ChunkWork, Work, WorkSpentError
 
@@ -101,7 +102,7 @@ def _with_inflected(
     page: Page, quote: PreparedQuote, candidates: list[Candidate], work: Work
 ) -> Sequence[Candidate]:
     try:
-        hits = list(inflected_hits(page, quote, work))
+        hits = list(ending_hits(page, quote, work))
         return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
     except WorkSpentError:
         return candidates
@@ -120,6 +121,8 @@ def _with_repairs(
     if len(candidates) < wanted:
         inner = inner_hits(page, quote, similar.begun, work)
         candidates = _united(candidates, _grounded(page, quote, inner, work))
+    if not candidates:
+        candidates = _united(candidates, _grounded(page, quote, stem_hits(page, quote, work), work))
     if not candidates or price >= _DOUBTFUL:
         candidates = _near_best(_united(candidates, _parts(page, quote, searched, work)))
     return Finding(candidates, similar.value_changed)

@@ -4,6 +4,7 @@ What is left without them, the core, must stand on the page, and it must carry t
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -12,7 +13,7 @@ from .hits import Hit, exact_hits, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
-from .words import Word, abbreviates, is_common, is_roman_numeral, split_words
+from .words import FUNCTION_WORDS, Word, abbreviates, is_common, is_roman_numeral, split_words
 from .work import Work
 
 __all__ = ["Core", "core_hits"]
@@ -78,6 +79,9 @@ def _cuts(page: Page, quote: PreparedQuote) -> Iterator[_Cut]:
         for after in range(min(count - before, _MOST_ADDED + 1)):
             kept = words[before : count - after]
             cut = words[:before], words[count - after :]
+            if all(word.letters.isdigit() for word in kept):
+                # A number is not the quote without its unit or month, unless these stand there abbreviated.
+                cut = _not_left_out(cut[0]), _not_left_out(cut[1])
             if (before or after) and _may_carry(kept) and _may_be_added(*cut):
                 yield _Cut(prepare(_core_text(quote.text, words, before, after), page.table), *cut)
 
@@ -85,6 +89,10 @@ def _cuts(page: Page, quote: PreparedQuote) -> Iterator[_Cut]:
 def _may_carry(words: Sequence[Word]) -> bool:
     letters = sum(len(word.letters) for word in words)
     return letters >= _FEWEST_LETTERS and not all(is_common(word.letters) for word in words)
+
+
+def _not_left_out(words: Sequence[Word]) -> list[Word]:
+    return [word if word.letters in FUNCTION_WORDS else replace(word, price=None) for word in words]
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:

@@ -12,7 +12,7 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import repair
 from .search import Pattern, first_level, level_steps, suffix_starts
-from .words import FUNCTION_WORDS, abbreviates
+from .words import FUNCTION_WORDS, MULTIPLES, abbreviates
 from .work import Work
 
 __all__ = ["gap_hits"]
@@ -124,7 +124,8 @@ class _GapSearch:
         if words > _MOST_GAP_WORDS or (words > 1 and len(between) > _LONG_GAP):
             return _INFINITY
         before, after = self.quote.words[: left + 1], self.quote.words[left + 1 :]
-        if before[-1].isdigit() and after[0].isdigit() and any(letter.isdigit() for letter in between):
+        beside_number = before[-1].isdigit() or after[0].isdigit()
+        if beside_number and (between in MULTIPLES or any(letter.isdigit() for letter in between)):
             return _INFINITY
         price = _GAP + _GAP_WORD * words + _GAP_LETTER * len(between)
         if not between.isdigit() and (_are_function_words(before) or _are_function_words(after)):

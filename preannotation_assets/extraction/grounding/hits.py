@@ -10,10 +10,18 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
 from .search import Pattern, first_level, level_steps, next_level, swapped_places
-from .words import ENDINGS, is_roman_numeral
+from .words import is_roman_numeral
 from .work import Work
 
-__all__ = ["Hit", "SimilarHits", "exact_hits", "inflected_hits", "inner_hits", "similar_hits"]
+__all__ = [
+    "Hit",
+    "SimilarHits",
+    "exact_hits",
+    "has_lost_capital",
+    "inner_hits",
+    "letters_found",
+    "similar_hits",
+]
 
 # The price that the repairs of a word of 0 to 5 letters may have, in company and alone: a short word alone
 # has little to show, one letter must be right.
@@ -24,10 +32,12 @@ _LIMIT = 0.2
 _LIMIT_PER_LETTER = 0.15
 # Letters that look alike are many: where several differ they prove less than one that is plainly wrong.
 _MANY_LIMIT_PER_LETTER = 0.12
+_LONE_MANY_LIMIT_PER_LETTER = 0.08
 _ROMAN_LIMIT = 0.3
 
 # A name that stands without its capital, or in more or fewer words, is likely another word.
 _LOWER_CASE = 0.8
+_LONE_LOWER_CASE = 2.0
 _SPLIT = 0.3
 
 _ERROR = 0.45
@@ -43,7 +53,6 @@ _SHORT_INNER_LETTERS = 5
 _SHORT_TAIL = 2
 _LONG_TAIL = 8
 _TAIL_PER_LETTER = 0.6
-_INFLECTED = 0.2
 # How many letters more than one a lost letter may stand for.
 _LETTERS_A_LOST_ONE = 2
 
@@ -78,11 +87,18 @@ def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
         WorkSpentError: finding them takes more work than there is.
     """
     return [
-        Hit(first, last, 0.0) for first, last in _found(page, letters, work) if page.is_bordered(first, last)
+        Hit(first, last, 0.0)
+        for first, last in letters_found(page, letters, work)
+        if page.is_bordered(first, last)
     ]
 
 
-def _found(page: Page, letters: str, work: Work) -> Iterator[tuple[int, int]]:
+def letters_found(page: Page, letters: str, work: Work) -> Iterator[tuple[int, int]]:
+    """The places of letters, just so, anywhere on the page.
+
+    Raises:
+        WorkSpentError: finding them takes more work than there is.
+    """
     work.spend(1 + len(page.letters) / _LETTERS_FOUND_A_STEP)
     for place in page.find(letters):
         work.spend(0.5 + len(letters) / _LETTERS_FOUND_A_STEP)
@@ -154,32 +170,22 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
     limit = _limit(length, True)
     for end in members(begun & ~page.ends):
         tail = _tail(page, end, length)
-        if tail is not None:
+        if tail is not None and page.letters[end - 1] == quote.letters[-1]:
             first, fixed = _best_start(page, quote, end, 0, work)
-            if fixed and not fixed.digits:
+            if fixed and not fixed.digits and not has_lost_capital(page, quote, first):
                 hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
                 if _is_acceptable(page, quote, hit, fixed, limit):
                     yield hit
-    for first, last in _found(page, quote.letters, work):
+    for first, last in letters_found(page, quote.letters, work):
         if page.is_glued(first) and not page.starts_at(first):
             tail = _tail(page, last, length)
             if tail is not None:
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
 
 
-def inflected_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Hit]:
-    """The places of a quote's letters, just so, with an ending of inflection behind them.
-
-    Raises:
-        WorkSpentError: finding them takes more work than there is.
-    """
-    if not quote.words or len(quote.words[-1]) < _FEWEST_INNER_LETTERS or quote.letters[-1].isdigit():
-        return
-    for first, last in _found(page, quote.letters, work):
-        if page.starts_at(first) and not page.ends_at(last):
-            tail = page.tail(last)
-            if page.letters[last : last + tail] in ENDINGS:
-                yield Hit(first, last, _INFLECTED)
+def has_lost_capital(page: Page, quote: PreparedQuote, first: int) -> bool:
+    """Whether a quote begins with a capital, and the page with a small letter there."""
+    return quote.core[0].isupper() and page.text[page.origin(first)].islower()
 
 
 def _tail(page: Page, end: int, length: int) -> int | None:
@@ -231,10 +237,13 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     if not fixed.total:
         return True
     total = fixed.total + _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
+    alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if quote.core[0].isupper() and page.text[page.origin(hit.first)].islower():
-        total += _LOWER_CASE
+    if alone and fixed.places > 1 and not quote.has_digits:
+        limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
+    if has_lost_capital(page, quote, hit.first):
+        total += _LONE_LOWER_CASE if alone else _LOWER_CASE
     return total <= limit and all(
         not price or price <= _word_limit(quote, word)
         for word, price in zip(quote.words, fixed.prices, strict=True)

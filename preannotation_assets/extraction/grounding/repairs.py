@@ -4,7 +4,7 @@ Prices are in units of one unexplained letter. Look-alikes and variant spellings
 digit that becomes another digit, appears or vanishes has no price: it makes another value.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 from .lookalikes import CLOSE, LIGATURES, LOOKALIKE_GROUPS, LOOKALIKES
 from .reading import LOST_LETTER
+from .words import ENDINGS
 from .work import Work
 
 __all__ = ["Repair", "repair"]
@@ -25,6 +26,15 @@ _SWAPPED = 0.7
 # Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
 _DIGIT = 1000.0
 _GROUP_WIDTHS = (1, 2)
+# Letters that come and go with the spelling: th, rh, ae for a with dots.
+_SILENT = 0.35
+_SILENT_BEHIND: Mapping[str, str] = {"h": "tcrkpgd", "e": "aou"}
+# Another ending of the same stem.
+_ENDING = 0.4
+_LONE_ENDING = 0.8
+_STEM = 4
+# A dearer stretch than that is more than one repair.
+_ONE_PLACE = 0.46
 _PAIR = 2
 # What a lost letter was is not known: it may have been any one, two together, or none.
 _LOST = 0.25
@@ -38,12 +48,14 @@ _CELL_STEPS = 1.5
 class Repair(NamedTuple):
     """What turning a quote's letters into the page's costs, for each word of the quote and in total.
 
-    ``letters`` counts the letters that differ, and ``digits`` the changed digits, which have no price.
+    ``letters`` counts the letters that differ, ``places`` the places where some do, and ``digits`` the
+    changed digits, which have no price.
     """
 
     prices: Sequence[float]
     total: float
     letters: int
+    places: int
     digits: int
 
 
@@ -61,7 +73,7 @@ def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Re
     """
     work.spend(_repair_steps(len(quote)))
     prices = [0.0] * len(word_ends)
-    letters = digits = 0
+    letters = places = digits = 0
     word = 0
     for first, quoted, found in _differences(quote, written):
         after = first + len(quoted)
@@ -71,12 +83,19 @@ def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Re
             changed = int(price // _DIGIT)
             digits += changed
             price -= changed * _DIGIT
+        elif (
+            after in word_ends
+            and _are_endings(quoted, found)
+            and first - (word_ends[word - 1] if word else 0) >= _STEM
+        ):
+            price = min(price, _ENDING if len(word_ends) > 1 else _LONE_ENDING)
         letters += max(len(quoted), len(found))
+        places += 1 if price <= _ONE_PLACE or max(len(quoted), len(found)) == 1 else 2
         middle = first + len(quoted) // 2
         while word_ends[word] <= middle and word < len(word_ends) - 1:
             word += 1
         prices[word] += price
-    return Repair(prices, sum(prices), letters, digits)
+    return Repair(prices, sum(prices), letters, places, digits)
 
 
 def _repair_steps(length: int) -> float:
@@ -179,4 +198,10 @@ def _single(letter: str, previous: str, following: str) -> float:
         return _DIGIT
     if letter == LOST_LETTER:
         return _LOST_NOTHING
-    return _DOUBLED if letter in (previous, following) else _LETTER
+    if letter in (previous, following):
+        return _DOUBLED
+    return _SILENT if previous and previous in _SILENT_BEHIND.get(letter, "") else _LETTER
+
+
+def _are_endings(quoted: str, written: str) -> bool:
+    return (not quoted or quoted in ENDINGS) and (not written or written in ENDINGS)

@@ -11,7 +11,16 @@ from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
 from .folding import SEPARATOR, FoldTable
 
-__all__ = ["ENDINGS", "FUNCTION_WORDS", "Word", "abbreviates", "is_common", "is_roman_numeral", "split_words"]
+__all__ = [
+    "ENDINGS",
+    "FUNCTION_WORDS",
+    "MULTIPLES",
+    "Word",
+    "abbreviates",
+    "is_common",
+    "is_roman_numeral",
+    "split_words",
+]
 
 
 def _listed(words: str) -> frozenset[str]:
@@ -28,13 +37,16 @@ FUNCTION_WORDS = _listed(
     """
 )
 
-# What inflection puts behind a name in German, Dutch, English, the Scandinavian and Slavic languages, folded.
-ENDINGS = _listed(
+# What inflection puts behind a name in German, Dutch, the Scandinavian, Baltic and Slavic languages.
+_LATIN_ENDINGS = """
+    s es e n en ens er ern em ns t et ets te a as ar or ene erne sche
+    u om em ie ow owi ami ach ovi ou y i ho mu ego emu ej iego iej im ym ych in un us aus is io eho os oje
     """
-    s es e n en ens er ern em ns t et ets te a as ar or ene ens erne
-    u om em ie ow owi ami ach ovi ou y i ho mu ego emu ej
-    """
+_CYRILLIC_ENDINGS = (
+    "а я у ю е о ы и ой ей ом ем ым им ого его ому ему ая яя ое ее ую юю ых их ами ями ах ях ов ев ью"  # noqa: RUF001
+    " ия ии ий ый го"  # noqa: RUF001
 )
+ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FoldTable()))
 
 # Titles, forms of address, generations, legal forms and kinds of places and ships, in the same languages,
 # folded.
@@ -58,6 +70,14 @@ _DESIGNATIONS = _listed(
     """
 )
 
+# Words that multiply the number before them, folded.
+MULTIPLES = _listed(
+    """
+    hundred thousand million millions billion hundert tausend millionen mille million milliard milliarden
+    milliards cent cents mil millones millon mila milioni honderd duizend miljoen tusen hundra tusind
+    """
+)
+
 _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 
 _HYPHENS = frozenset(LINE_END_SIGNS)
@@ -65,15 +85,11 @@ _HYPHENS = frozenset(LINE_END_SIGNS)
 _FUNCTION_WORD = 0.35
 _BRACKETED = 0.3
 _DESIGNATION = 0.45
-_SHORT = 0.5
 _INITIAL = 0.65
-_COMMON = 0.6
 _APPOSITION = 0.6
-_COMMON_LETTER = 0.06
 _LETTER = 0.05
 _APPOSITION_WORDS = 2
-_INITIALS = 2
-_ACRONYM = 3
+_NAME = 4
 _ARTICLE = 3
 _ABBREVIATION = 5
 
@@ -128,6 +144,8 @@ def abbreviates(written: str, quoted: str) -> bool:
 
     The page may abbreviate to one letter, the quote may not; a title is only short for a title.
     """
+    if not (written + quoted).isalpha():
+        return False
     if len(written) > 1 and is_common(quoted) and not is_common(written):
         return False
     return _shortens(written, quoted) or (len(quoted) > 1 and _shortens(quoted, written))
@@ -142,16 +160,16 @@ def _shortens(short: str, long: str) -> bool:
         return long in _DESIGNATIONS or long in FUNCTION_WORDS
     if short in FUNCTION_WORDS or long in FUNCTION_WORDS:
         return False
-    if short == short[0] * len(short):
+    if short == short[0] * len(short) or long.startswith(short):
         return True
     rest = iter(long)
-    return all(letter in rest for letter in short)
+    return (long in _DESIGNATIONS or short[-1] == long[-1]) and all(letter in rest for letter in short)
 
 
 def _last_comma(text: str) -> int:
-    """Where the last comma stands, if nothing but a short apposition follows it; else -1."""
+    """Where the last comma stands, if it is between a name and a short apposition; else -1."""
     comma = text.rfind(", ")
-    return comma if len(text[comma + 1 :].split()) <= _APPOSITION_WORDS else -1
+    return comma if comma >= _NAME and len(text[comma + 1 :].split()) <= _APPOSITION_WORDS else -1
 
 
 def is_roman_numeral(written: str) -> bool:
@@ -167,17 +185,12 @@ def _price(text: str, start: int, end: int, letters: str) -> float | None:
     """What leaving out the word ``text[start:end]`` costs for its kind; None if that is not allowed."""
     written = text[start:end]
     if letters in FUNCTION_WORDS and (len(letters) <= _ARTICLE or written[0].islower()):
-        return _FUNCTION_WORD
+        return None if "-" in (text[start - 1 : start], text[end : end + 1]) else _FUNCTION_WORD
     if letters in _DESIGNATIONS and text[end : end + 1] != "-":
         return _DESIGNATION
     if _is_number(written) or _is_glued(text, start, end):
         return None
-    dotted = text[end : end + 1] == "." and _INITIALS <= len(letters) <= _ABBREVIATION
-    if dotted or (written.isupper() and len(letters) == _ACRONYM):
-        return _SHORT
-    if len(letters) <= _INITIALS:
-        return _INITIAL
-    return _COMMON + _COMMON_LETTER * len(letters) if written[0].islower() else None
+    return _INITIAL if len(letters) == 1 and text[end : end + 1] == "." else None
 
 
 def _is_glued(text: str, start: int, end: int) -> bool:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from preannotation_assets.extraction.delimiting import break_control_tokens
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Match, Quote
-from preannotation_assets.extraction.values import OnInvalid, Verdict, judge
+from preannotation_assets.extraction.values import (
+    OnInvalid,
+    Verdict,
+    judge,
+    match_seconds,
+    pattern_doubt,
+)
 
 from .models import Label, LabelScheme
 from .source import Location
@@ -38,6 +44,7 @@ class ReadExample:
 
 def faults_of_labels(labels: Mapping[int, Label], names: Mapping[int, str]) -> Iterator[SchemeFault]:
     """What labels contradict in one another and in themselves; ``names`` are those of all labels."""
+    seconds = match_seconds(sum(len(label.examples) for label in labels.values()))
     uses: Counter[str] = Counter()
     for index, name in names.items():
         uses[name] += 1
@@ -59,14 +66,25 @@ def faults_of_labels(labels: Mapping[int, Label], names: Mapping[int, str]) -> I
                 "another label is shown by the same words",
                 "give titles that experts can tell apart",
             )
-        yield from _faults_of_rule(("labels", index), label)
+        yield from _faults_of_rule(("labels", index), label, seconds)
 
 
 def doubts_about(scheme: LabelScheme) -> Iterator[SchemeFault]:
-    """What a valid scheme is likely to suffer from: no example, or those that lead a model to mark nothing.
+    """What a valid scheme is likely to suffer from: slow patterns, no example, or those that teach nothing.
 
     A small model marked nothing where an example without marks stood behind one with marks (docs/labels.md).
     """
+    for index, label in enumerate(scheme.labels):
+        if label.pattern and (doubt := pattern_doubt(label.pattern)):
+            yield SchemeFault(
+                ("labels", index, "pattern"),
+                doubt,
+                "values that are cut off are not judged; write it simpler",
+            )
+    yield from _doubts_about_examples(scheme)
+
+
+def _doubts_about_examples(scheme: LabelScheme) -> Iterator[SchemeFault]:
     marked = [index for index, example in enumerate(scheme.examples) if example.spans]
     first_marked = marked[0] if marked else len(scheme.examples)
     behind = [index for index in range(first_marked, len(scheme.examples)) if index not in marked]
@@ -88,7 +106,7 @@ def doubts_about(scheme: LabelScheme) -> Iterator[SchemeFault]:
         )
 
 
-def _faults_of_rule(at: Location, label: Label) -> Iterator[SchemeFault]:
+def _faults_of_rule(at: Location, label: Label, seconds: float) -> Iterator[SchemeFault]:
     if label.rule is None:
         for field, value in (("on_invalid", label.on_invalid), ("lower_factor", label.lower_factor)):
             if value is not None:
@@ -97,7 +115,7 @@ def _faults_of_rule(at: Location, label: Label) -> Iterator[SchemeFault]:
     if label.on_invalid is OnInvalid.REJECT and label.lower_factor is not None:
         yield SchemeFault((*at, "lower_factor"), "on_invalid is reject", "remove one of the two")
     for index, example in enumerate(label.examples):
-        if judge(label.rule, example) is Verdict.INVALID:
+        if judge(label.rule, example, seconds) is Verdict.INVALID:
             yield SchemeFault(
                 (*at, "examples", index),
                 "invalid by the label's own pattern or check",
@@ -119,16 +137,22 @@ def faults_of_examples(
     satisfies the label's rule: otherwise the model is shown an answer that would be thrown away.
     """
     by_name = {label.name: label for label in labels.values()}
+    seconds = match_seconds(sum(len(example.quotes) for example in examples.values()))
+    seen: list[ReadExample] = []
     for index, example in examples.items():
+        # An alias of YAML repeats an example for nothing; grounding it again is not for nothing.
+        if example in seen:
+            continue
+        seen.append(example)
         at: Location = ("examples", index, "spans")
         for number, quote in example.quotes.items():
             if quote.label not in known_names:
                 yield SchemeFault((*at, number), "no label has that name", "write a label's name")
-        yield from _faults_of_places(at, example, by_name, overlaps_allowed=overlaps_allowed)
+        yield from _faults_of_places(at, example, by_name, seconds, overlaps_allowed=overlaps_allowed)
 
 
 def _faults_of_places(
-    at: Location, example: ReadExample, labels: Mapping[str, Label], *, overlaps_allowed: bool
+    at: Location, example: ReadExample, labels: Mapping[str, Label], seconds: float, *, overlaps_allowed: bool
 ) -> Iterator[SchemeFault]:
     """At most one fault a span."""
     results = ground(example.text, list(example.quotes.values()))
@@ -145,13 +169,17 @@ def _faults_of_places(
             yield SchemeFault(
                 here, "overlaps a span before it", "mark one of the two, or set overlaps to true"
             )
-        elif label and judge(label.rule, example.text[result.start : result.end]) is Verdict.INVALID:
+        elif label and judge(label.rule, _value(example, result), seconds) is Verdict.INVALID:
             yield SchemeFault(
                 here,
                 f"invalid by the pattern or check of the label {label.name}",
                 "change that, or the example",
             )
         reached, covered = max(reached, result.start), max(covered, result.end)
+
+
+def _value(example: ReadExample, place: Grounding) -> str:
+    return example.text[place.start : place.end]
 
 
 def _not_exact(at: Location, text: str, quote: Quote, result: GroundingResult) -> SchemeFault:

@@ -18,10 +18,24 @@ from preannotation_assets.extraction.values import (
     pattern_fault,
 )
 
-__all__ = ["MOST_QUOTE_CHARACTERS", "Example", "Label", "LabelScheme", "MarkedQuote"]
+__all__ = [
+    "MOST_EXAMPLES",
+    "MOST_EXAMPLE_SPANS",
+    "MOST_LABEL_EXAMPLES",
+    "MOST_QUOTE_CHARACTERS",
+    "Example",
+    "Label",
+    "LabelScheme",
+    "MarkedQuote",
+]
 
 MOST_QUOTE_CHARACTERS: Final = 300
 """The longest quote, in code points: the model may not answer a longer one."""
+
+# More do not fit into a prompt; an alias of YAML repeats one in three characters, and each is grounded.
+MOST_LABEL_EXAMPLES: Final = 100
+MOST_EXAMPLES: Final = 100
+MOST_EXAMPLE_SPANS: Final = 500
 
 
 def _usable(pattern: str) -> str:
@@ -63,7 +77,7 @@ class Label(_Strict):
 
     name: _LabelName
     definition: _Prose
-    examples: tuple[_Prose, ...] = ()
+    examples: Annotated[tuple[_Prose, ...], Field(max_length=MOST_LABEL_EXAMPLES)] = ()
     excludes: _Prose | None = None
     title: _Title | None = None
     color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
@@ -85,7 +99,7 @@ class Example(_Strict):
     """A text the model is shown with its right answer: one-key mappings in reading order."""
 
     text: Annotated[str, StringConstraints(pattern=r"\S")]
-    spans: tuple[MarkedQuote, ...]
+    spans: Annotated[tuple[MarkedQuote, ...], Field(max_length=MOST_EXAMPLE_SPANS)]
 
 
 class LabelScheme(_Strict):
@@ -95,7 +109,7 @@ class LabelScheme(_Strict):
     version: Annotated[int, Field(ge=1)]
     overlaps: bool = False
     labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=200)]
-    examples: tuple[Example, ...] = ()
+    examples: Annotated[tuple[Example, ...], Field(max_length=MOST_EXAMPLES)] = ()
 
     @property
     def label_names(self) -> tuple[str, ...]:

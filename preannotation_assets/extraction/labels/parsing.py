@@ -13,7 +13,16 @@ from preannotation_assets.extraction.spans import Quote
 from preannotation_assets.extraction.values import LONGEST_PATTERN, OnInvalid, ValueCheck
 
 from .checks import ReadExample, SchemeFault, doubts_about, faults_of_examples, faults_of_labels
-from .models import MOST_QUOTE_CHARACTERS, Example, Label, LabelScheme, MarkedQuote
+from .models import (
+    MOST_EXAMPLE_SPANS,
+    MOST_EXAMPLES,
+    MOST_LABEL_EXAMPLES,
+    MOST_QUOTE_CHARACTERS,
+    Example,
+    Label,
+    LabelScheme,
+    MarkedQuote,
+)
 from .source import Location, Source, SourceError, read_source, repeated_keys
 
 __all__ = ["CheckedScheme", "check_label_scheme", "parse_label_scheme"]
@@ -30,10 +39,10 @@ _WANTED: Final[Mapping[tuple[str, ...], str]] = {
     ("version",): "a whole number from 1",
     ("overlaps",): "true or false",
     ("labels",): "a list of 1 to 200 labels, each with name and definition",
-    ("examples",): "a list of examples, each with text and spans",
+    ("examples",): f"a list of at most {MOST_EXAMPLES} examples, each with text and spans",
     ("labels", "name"): "1 to 100 characters without colon or line break, no blank at either end",
     ("labels", "definition"): "1 to 2,000 characters",
-    ("labels", "examples"): "a list of texts",
+    ("labels", "examples"): f"a list of at most {MOST_LABEL_EXAMPLES} texts",
     ("labels", "excludes"): "1 to 2,000 characters",
     ("labels", "title"): "1 to 500 characters in one line",
     ("labels", "color"): "# and six hexadecimal digits, in quotation marks",
@@ -43,7 +52,8 @@ _WANTED: Final[Mapping[tuple[str, ...], str]] = {
     ("labels", "lower_factor"): "a number from 0 to 1",
     ("examples", "text"): "a text that is not blank",
     ("examples", "spans"): (
-        f"a list, each item a label and its quote of at most {MOST_QUOTE_CHARACTERS} characters; [] for none"
+        f"a list of at most {MOST_EXAMPLE_SPANS}, each item a label and its quote of at most "
+        f"{MOST_QUOTE_CHARACTERS} characters; [] for none"
     ),
 }
 
@@ -118,7 +128,7 @@ def _inconsistencies(read: Source, scheme: LabelScheme | None) -> Iterator[Schem
     names = dict(_names(read.data))
     examples = {
         index: ReadExample(text, dict(_quotes(item)))
-        for index, item in enumerate(_items(read.data, "examples"))
+        for index, item in enumerate(_items(read.data, "examples")[:MOST_EXAMPLES])
         if isinstance(text := _get(item, "text"), str) and text.strip()
     }
     yield from faults_of_labels(labels, names)
@@ -146,7 +156,7 @@ def _names(data: object) -> Iterator[tuple[int, str]]:
 
 def _quotes(example: object) -> Iterator[tuple[int, Quote]]:
     """The well-formed quotes of an example, by their index among its spans."""
-    for index, span in enumerate(_items(example, "spans")):
+    for index, span in enumerate(_items(example, "spans")[:MOST_EXAMPLE_SPANS]):
         try:
             label, text = next(iter(_MARKED_QUOTE.validate_python(span).items()))
         except ValidationError:

@@ -80,7 +80,8 @@ def test_what_a_launch_leaves_out_is_as_the_environment_says() -> None:
 def test_a_launch_can_switch_the_second_pass_off_and_choose_how_answers_come() -> None:
     resource = server_of({"second_pass_below": None, "stream": "always"})
     assert resource.second_pass_below is None
-    assert resource.access().stream
+    assert resource.access().streamed == set(resource.access().endpoints)
+    assert server_of({"stream": "never"}).access().streamed == set()
     with pytest.raises(DagsterInvalidConfigError, match="sometimes"):
         launched("model_server", {"stream": "sometimes"})
 

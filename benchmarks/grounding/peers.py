@@ -1,8 +1,8 @@
 """Grounding beside its peers: exact-span F1, false grounding and milliseconds a page, in one run.
 
 Run from the root of the repository with ``python -m benchmarks.grounding``. The pages, their true spans
-and the scorer are looked for in ``../shared/benchmarks/grounding``; peers that are not installed
-(LangExtract, spacy-llm, rapidfuzz) are left out with a line that says so.
+and the scorer are looked for in ``GROUNDING_PAGES``, or in ``../shared/benchmarks/grounding``; peers that
+are not installed (LangExtract, spacy-llm, rapidfuzz) are left out with a line that says so.
 """
 
 import importlib
@@ -11,21 +11,11 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from collections.abc import Mapping
 
-from preannotation_assets.extraction.grounding import ground
-from preannotation_assets.extraction.spans import Grounding, Quote
+from benchmarks.grounding.predicting import Answers, Predictor, Spans, has_real_pages, predict, scorer
 
-__all__ = ["main", "predict"]
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "benchmarks" / "grounding"
-
-Answers = Sequence[Mapping[str, Any]]
-Spans = list[tuple[int, int] | None]
-Predictor = Callable[[str, Answers], Spans]
+__all__ = ["print_peers"]
 
 # A run is repeated this often, for the least disturbed time, unless it takes longer than the patience.
 RUNS = 3
@@ -36,15 +26,6 @@ RAPIDFUZZ_CUTOFF = 85.0
 
 LONG_PAGE_CHARACTERS = 30_000
 LONG_PAGE_ANSWERS = 200
-
-
-def predict(page_text: str, answers: Answers) -> Spans:
-    """Grounds a page's answers: one span of code points, or None, an answer."""
-    quotes = [Quote(label=str(answer["label"]), text=str(answer["text"])) for answer in answers]
-    return [
-        (result.start, result.end) if isinstance(result, Grounding) else None
-        for result in ground(page_text, quotes)
-    ]
 
 
 def langextract_predictor(accept_match_lesser: bool) -> Predictor:
@@ -124,25 +105,16 @@ def _is_installed(package: str) -> bool:
     return False
 
 
-def _scorer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("grounding_score", DATA / "score.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(DATA / "score.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def print_quality(split: str, competitors: Mapping[str, Predictor]) -> None:
     """Prints one line a competitor: the figures of the scorer, and the least mean time of a few runs."""
-    scorer = _scorer()
-    pages = scorer.load(split)
+    score = scorer()
+    pages = score.load(split)
     print(f"{'':32}{'exact F1':>10}{'false grounding':>17}{'ms a page':>11}")
     for name, predictor in competitors.items():
         began = time.perf_counter()
-        runs = [scorer.summary(scorer.score(predictor, pages))]
+        runs = [score.summary(score.score(predictor, pages))]
         while len(runs) < RUNS and time.perf_counter() - began < PATIENCE_SECONDS:
-            runs.append(scorer.summary(scorer.score(predictor, pages)))
+            runs.append(score.summary(score.score(predictor, pages)))
         overall = runs[0]["overall"]
         milliseconds = min(run["ms_mean"] for run in runs)
         print(f"{name:32}{overall['F1']:10.4f}{overall['false_ground']:17.4f}{milliseconds:11.2f}")
@@ -201,15 +173,9 @@ def _least_milliseconds(predictor: Predictor, text: str, answers: Answers) -> fl
     return min(times)
 
 
-def main() -> None:
-    """Prints the tables."""
+def print_peers() -> None:
+    """Prints both tables."""
     competitors = predictors()
-    if (DATA / "score.py").is_file():
+    if has_real_pages():
         print_quality(sys.argv[1] if len(sys.argv) > 1 else "dev", competitors)
-    else:
-        print("no pages with true spans beside the repository: only the speed is measured")
     print_speed(competitors)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,218 @@
+"""Damage planted on invented pages, so that the true span of every quote is known.
+
+Every page has one kind of damage; half of the pages are quoted in their order, half shuffled.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from html.entities import codepoint2name
+from typing import NamedTuple
+
+from benchmarks.grounding.predicting import predict
+from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
+
+__all__ = ["print_planted"]
+
+PAGES = 100
+QUOTES = 20
+SEED = 20261130
+
+SYLLABLES = ["bar", "den", "fjo", "gal", "hol", "kir", "lun", "mor", "nes", "ost", "ran", "sul", "tor", "vik"]
+ACCENTED = {"a": "á", "e": "é", "o": "ö", "u": "ü", "n": "ñ", "s": "š"}
+FILLER = "the and was sold at noon with all her gear while lying off under repair by order of".split()  # noqa: SIM905
+PREFIXES = ["IMO", "GT", "NT", "USD", "No", "LOA", "Built", "on", "ИМО", "BRT", "Tel"]
+SUFFIXES = ["GRT", "t", "BRT", "built", "at", "tons", "m", "nach", "kW"]
+CYRILLIC = str.maketrans("ABCEHKMOPTXYaceopxy", "АВСЕНКМОРТХУасеорху")  # noqa: RUF001
+GREEK = str.maketrans("ABEZHIKMNOPTYX", "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")  # noqa: RUF001
+ARABIC = "ابتثجحدرسشصطعفقكلمنهوي"
+STEMS = {
+    "": ["s", "es", "en"],
+    "er": ["en", "em", "es"],
+    "a": ["y", "u", "ie", "om"],
+    "ov": ["ova", "ovem", "ovi"],
+    "ски": ["ского", "ским", "скому"],
+}
+
+
+class Planted(NamedTuple):
+    """What stands on the page, what is quoted, and where in what stands there that is; None for nowhere."""
+
+    written: str
+    quote: str
+    span: tuple[int, int] | None
+
+
+Planter = Callable[[random.Random], Planted]
+
+
+def whole(written: str, quote: str) -> Planted:
+    """A quote that stands for all of what is written."""
+    return Planted(written, quote, (0, len(written)))
+
+
+def name(draw: random.Random) -> str:
+    """An invented name."""
+    return "".join(draw.choices(SYLLABLES, k=draw.randint(2, 4))).capitalize()
+
+
+def number(draw: random.Random) -> str:
+    """A number as registers have them."""
+    value = draw.randint(100, 9_999_999)
+    return draw.choice(
+        [
+            str(value),
+            f"{value:,}",
+            f"{draw.randint(1, 28):02}.{draw.randint(1, 12):02}.{draw.randint(1850, 1999)}",
+        ]
+    )
+
+
+def behind_letters(draw: random.Random) -> Planted:
+    """IMO9666948."""
+    prefix, value = draw.choice(PREFIXES), number(draw)
+    return Planted(prefix + value, value, (len(prefix), len(prefix) + len(value)))
+
+
+def before_letters(draw: random.Random) -> Planted:
+    """12,416GRT."""
+    value = number(draw)
+    return Planted(value + draw.choice(SUFFIXES), value, (0, len(value)))
+
+
+def between_letters(draw: random.Random) -> Planted:
+    """on12.03.1974at."""
+    prefix, value = draw.choice(["on", "vom", "le", "IMO"]), number(draw)
+    return Planted(
+        prefix + value + draw.choice(["at", "bis", "GT"]), value, (len(prefix), len(prefix) + len(value))
+    )
+
+
+def register_line(draw: random.Random) -> Planted:
+    """M/V NORDLYS IMO9666948 GT12416."""
+    value = str(draw.randint(1_000_000, 9_999_999))
+    before = f"M/V {name(draw).upper()} IMO"
+    return Planted(
+        f"{before}{value} GT{draw.randint(100, 99_999)}", value, (len(before), len(before) + len(value))
+    )
+
+
+def part_of_code(draw: random.Random) -> Planted:
+    """24703 in 24703L202."""
+    digits = str(draw.randint(1_000, 99_999))
+    letter = draw.choice("ACDEHKMNPRTVWX")
+    code = draw.choice([f"{digits}{letter}{draw.randint(100, 999)}", f"{draw.randint(2, 9)}{letter}{digits}"])
+    return Planted(code, digits, None)
+
+
+def lost_letter(draw: random.Random) -> Planted:
+    """S?o Paulo, with one or two letters lost inside the name."""
+    letters = name(draw) + " " + name(draw)
+    at, width = draw.randint(1, len(letters.split()[0]) - 3), draw.randint(1, 2)
+    return whole(letters[:at] + draw.choice("\ufffd?\ue001") + letters[at + width :], letters)
+
+
+def lost_ligature(draw: random.Random) -> Planted:
+    """O?ce for Office."""
+    start, ligature, end = name(draw), draw.choice(["fi", "fl", "ff", "ffi"]), draw.choice(SYLLABLES)
+    return whole(f"{start}\ufffd{end}", f"{start}{ligature}{end}")
+
+
+def reference(draw: random.Random) -> Planted:
+    """L&uuml;beck, Ham&shy;burg."""
+    letters = name(draw)
+    places = [place for place, letter in enumerate(letters) if letter in ACCENTED]
+    at = draw.choice(places) if places else 0
+    sign = ACCENTED.get(letters[at], letters[at])
+    named = codepoint2name.get(ord(sign))
+    forms = [f"&#{ord(sign)};", f"&#x{ord(sign):x};", *([f"&{named};", f"&amp;{named};"] if named else [])]
+    if draw.random() < 0.2:
+        return whole(f"{letters[:3]}&shy;{letters[3:]}", letters)
+    return whole(
+        letters[:at] + draw.choice(forms) + letters[at + 1 :], letters[:at] + sign + letters[at + 1 :]
+    )
+
+
+def other_script(draw: random.Random) -> Planted:
+    """HANSA with letters of another alphabet."""
+    letters = name(draw).upper()
+    table = draw.choice([CYRILLIC, GREEK])
+    return whole("".join(each.translate(table) if draw.random() < 0.6 else each for each in letters), letters)
+
+
+def stretched(draw: random.Random) -> Planted:
+    """An Arabic word with tatweel."""
+    letters = "".join(draw.choices(ARABIC, k=draw.randint(4, 8)))
+    at = draw.randint(1, len(letters) - 1)
+    return whole(letters[:at] + "\u0640" * draw.randint(1, 4) + letters[at:], letters)
+
+
+def broken_line(draw: random.Random) -> Planted:
+    """Ham¬, and burg on the next line."""
+    letters = name(draw)
+    at = draw.randint(2, len(letters) - 2)
+    return whole(f"{letters[:at]}{draw.choice(LINE_END_SIGNS)}\n{letters[at:]}", letters)
+
+
+def inflected(draw: random.Random) -> Planted:
+    """Another case of the name than the quote has."""
+    ending = draw.choice(list(STEMS))
+    stem = name(draw) if ending.isascii() else "Новоград" + draw.choice(["ов", "ин", "ен"])
+    stem += draw.choice(SYLLABLES) if ending.isascii() else "".join(draw.choices("бвгдзклмнпрст", k=2))
+    forms = [stem + ending, stem + draw.choice(STEMS[ending])]
+    draw.shuffle(forms)
+    return whole(*forms)
+
+
+def invented(draw: random.Random) -> Planted:
+    """A name that is not there."""
+    return Planted(name(draw), f"{name(draw)} {name(draw)}", None)
+
+
+KINDS: Sequence[Planter] = (
+    behind_letters, before_letters, between_letters, register_line, part_of_code, lost_letter, lost_ligature,
+    reference, other_script, stretched, broken_line, inflected, invented,
+)  # fmt: skip
+
+
+def page(plant: Planter, draw: random.Random) -> tuple[str, list[tuple[str, tuple[int, int] | None]]]:
+    """A page with some planted places, and the quotes of it with their true spans."""
+    text = "Register of the year. "
+    quotes: list[tuple[str, tuple[int, int] | None]] = []
+    for _ in range(QUOTES):
+        planted = plant(draw)
+        span = planted.span and (len(text) + planted.span[0], len(text) + planted.span[1])
+        quotes.append((planted.quote, span))
+        text += f"{planted.written} {' '.join(draw.choices(FILLER, k=6))}\n"
+    return text, quotes
+
+
+def right(plant: Planter, seed: int) -> tuple[int, int]:
+    """How many quotes are placed right, and how many there are.
+
+    An inflected name may be marked with its ending or without; a quote that stands there twice is left out.
+    """
+    draw = random.Random(f"{plant.__name__} {seed}")
+    good = total = 0
+    for index in range(PAGES):
+        text, quotes = page(plant, draw)
+        if index % 2:
+            draw.shuffle(quotes)
+        spans = predict(text, [{"label": "NAME", "text": quote} for quote, _ in quotes])
+        for (quote, truth), span in zip(quotes, spans, strict=True):
+            total += 1
+            good += span == truth or (
+                plant is inflected
+                and span is not None
+                and span[0] == (truth or span)[0]
+                and text[slice(*span)] == quote
+            )
+    return good, total
+
+
+def print_planted() -> None:
+    """Prints one line a kind."""
+    print(f"\n{'planted on invented pages':32}{'quotes':>8}{'right':>9}")
+    for plant in KINDS:
+        good, total = right(plant, SEED)
+        example = (plant.__doc__ or "").partition(".")[0]
+        print(f"{plant.__name__.replace('_', ' '):32}{total:8}{good / total:9.4f}   {example}")

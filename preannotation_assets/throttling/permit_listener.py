@@ -1,0 +1,98 @@
+"""The permit server's door: whoever may connect to a port can hold connections open and say nothing.
+
+Connections that have not said the run's secret are strangers. There are MOST_STRANGERS of them at most, the
+one that has waited longest makes room, so they cannot take the files that the run needs. A task of the run
+that is sent away so comes again.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from preannotation_assets.throttling.permit_messages import LINE_LIMIT
+
+__all__ = ["MOST_STRANGERS", "Strangers", "accept_connections", "listen"]
+
+MOST_STRANGERS: Final = 64
+"""Connections that may be open without having said the secret."""
+
+_BACKLOG: Final = 1024
+_PAUSE_SECONDS: Final = 0.2
+_NO_FILE_FREE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_log = logging.getLogger(__name__)
+
+_Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Strangers:
+    """The connections that have not said the secret, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._writers: dict[asyncio.StreamWriter, None] = {}
+
+    def take_in(self, writer: asyncio.StreamWriter) -> None:
+        """Counts a new connection, and cuts the oldest one where there are too many."""
+        if len(self._writers) >= MOST_STRANGERS:
+            self._cut(next(iter(self._writers)))
+        self._writers[writer] = None
+
+    def let_go(self, writer: asyncio.StreamWriter) -> None:
+        """Counts it no longer: it has ended, or has said the secret."""
+        self._writers.pop(writer, None)
+
+    def cut_all(self) -> None:
+        """Cuts every one of them, to make room."""
+        for writer in list(self._writers):
+            self._cut(writer)
+
+    def _cut(self, writer: asyncio.StreamWriter) -> None:
+        del self._writers[writer]
+        writer.transport.abort()
+
+
+async def listen(host: str) -> socket.socket:
+    """A listening socket on a free port of an interface.
+
+    Raises:
+        OSError: there is no such interface, or no port is free.
+    """
+    loop = asyncio.get_running_loop()
+    (family, *_, address), *_ = await loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+async def accept_connections(listener: socket.socket, attend: _Attend, strangers: Strangers) -> None:
+    """Accepts until it is cancelled; ``attend`` has each connection in a task of its own.
+
+    asyncio's own server tells of every file that it did not get with a traceback, a hundred at once. Here it
+    is said once.
+    """
+    loop = asyncio.get_running_loop()
+    has_complained = False
+    while True:
+        try:
+            connection, _ = await loop.sock_accept(listener)
+        except OSError as error:
+            if error.errno in _NO_FILE_FREE:
+                strangers.cut_all()
+                if not has_complained:
+                    kind = errno.errorcode[error.errno]
+                    _log.warning("no file was free for a connection to the permit server (%s)", kind)
+                    has_complained = True
+                await asyncio.sleep(_PAUSE_SECONDS)
+            continue
+        await _hand_over(connection, attend)
+
+
+async def _hand_over(connection: socket.socket, attend: _Attend) -> None:
+    reader = asyncio.StreamReader(limit=LINE_LIMIT)
+    protocol = asyncio.StreamReaderProtocol(reader, attend)
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+    except OSError:
+        connection.close()
