@@ -4,10 +4,11 @@ A terminal obeys control characters, and characters that turn the direction of w
 something else than it does.
 """
 
+import re
 import unicodedata
 from typing import Final
 
-__all__ = ["visible", "visible_line"]
+__all__ = ["plain_name", "visible", "visible_line"]
 
 # Control pictures begin at U+2400, in the order of the control characters they show.
 _CONTROL_PICTURES: Final = 0x2400
@@ -21,6 +22,8 @@ _LONGEST_LINE: Final = 80
 _INVISIBLE: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 # Emoji and many scripts are joined by them, and they turn nothing round.
 _JOINERS: Final = frozenset("\u200c\u200d")
+# Names of models, paths and versions; what a server repeats of a request has blanks or quotation marks.
+_PLAIN: Final = re.compile(r"[\w./:@+~\\-]{1,100}")
 
 
 def visible(text: str) -> str:
@@ -39,6 +42,15 @@ def visible_line(text: str, longest: int = _LONGEST_LINE) -> str:
     # What is cut off is not looked at: a server may send megabytes.
     line = visible(text[: longest + 1]).replace("\n", chr(_CONTROL_PICTURES + ord("\n")))
     return line if len(line) <= longest else line[: max(0, longest - 1)] + _ELLIPSIS
+
+
+def plain_name(text: str) -> str | None:
+    """The text where it can be a name or a version: one word of at most 100 characters; else None.
+
+    For a message or a log: a server that repeats what it was sent in the place of its name would have page
+    text or a key in it.
+    """
+    return text if _PLAIN.fullmatch(text) else None
 
 
 def _visible_character(character: str) -> str:

@@ -1,10 +1,17 @@
-"""The entry point of a deployment, run by hand: the web server is not open to all by default."""
+"""The entry point of a deployment, run by hand: the web server is not open to all by default.
+
+The image cannot be built here: of its recipe is read what must not be otherwise.
+"""
 
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,3 +51,82 @@ def test_what_the_configuration_names_is_there() -> None:
     for file in ("dagster.yaml", "workspace.yaml"):
         named = re.findall(r"\b[\w-]+/[\w./-]+\.(?:yaml|sh|py|md)\b", (ROOT / file).read_text("utf-8"))
         assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def goes_into_the_image(path: str) -> bool:
+    """Whether a file is sent to the build, by the last line that fits it or a folder above it."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    above = [path, *(str(folder) for folder in Path(path).parents if str(folder) != ".")]
+    taken = True
+    for line in lines:
+        if line and not line.startswith("#"):
+            pattern = line.removeprefix("!").removeprefix("**/")
+            anywhere = "**/" in line
+            if any(fnmatch(Path(each).name if anywhere else each, pattern) for each in above):
+                taken = line.startswith("!")
+    return taken
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "data/lake/argilla/work/ds/pages/v/part-00000.parquet",
+            "data/md_raw_ocr.duckdb",
+            ".dagster/history/runs.db",
+        ),
+        *(
+            ".venv/bin/python",
+            ".venv-argilla/x",
+            ".git/config",
+            ".env",
+            ".hypothesis/x",
+            "notes.txt",
+            "secret.pem",
+        ),
+        *(
+            "preannotation_assets_tests/conftest.py",
+            "preannotation_assets/lake/__pycache__/local.pyc",
+            "benchmarks/a",
+        ),
+    ],
+)
+def test_pages_secrets_and_tools_stay_out_of_the_image(path: str) -> None:
+    assert not goes_into_the_image(path)
+
+
+def test_what_the_image_needs_goes_into_it() -> None:
+    recipe = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+    copied = re.findall(r"requirements/\w+\.lock", recipe)
+    assert len(set(copied)) == 2
+    needed = [
+        *copied,
+        "deploy/entrypoint.sh",
+        "deploy/compute_logs_s3.yaml",
+        "dagster.yaml",
+        "workspace.yaml",
+    ]
+    needed += [
+        "pyproject.toml",
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["readme"],
+    ]
+    needed += [str(file.relative_to(ROOT)) for file in (ROOT / "preannotation_assets").rglob("*.py")]
+    assert [name for name in needed if not (ROOT / name).is_file() or not goes_into_the_image(name)] == []
+
+
+def test_the_image_has_a_pinned_base_and_does_not_run_as_root() -> None:
+    recipe = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+    lines = [line for line in recipe.splitlines() if line and not line.startswith("#")]
+    (base,) = [line for line in lines if line.startswith("FROM ")]
+    assert re.fullmatch(r"FROM python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base)
+    (user,) = [line for line in lines if line.startswith("USER ")]
+    assert user != "USER root"
+    # Nothing is installed after the rights are given up, and nothing that runs comes before.
+    assert lines.index(user) > max(number for number, line in enumerate(lines) if line.startswith("RUN "))
+    assert lines.index(user) < min(
+        number for number, line in enumerate(lines) if line.startswith("ENTRYPOINT")
+    )
+    assert "--owner=preannotation --mode=0700 /var/lib/dagster" in recipe
+    assert all("--require-hashes" in line for line in lines if "-r requirements/" in line)
+    # The command is there by the package's own entry point.
+    assert re.search(r"pip install .*--editable \.$", recipe, re.MULTILINE)

@@ -83,6 +83,13 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert missing(page.read_text("utf-8"), page.parent) == []
 
 
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text("utf-8"))
+    tests = "".join(file.read_text("utf-8") for file in (ROOT / CODE[1]).rglob("test_*.py"))
+    assert len(named) > 30
+    assert [name for name in named if f"def {name}(" not in tests] == []
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = {(ROOT / link).resolve() for link, _ in LINK.findall((ROOT / "README.md").read_text("utf-8"))}
     assert [page.name for page in PAGES if page.name != "README.md" and page not in linked] == []

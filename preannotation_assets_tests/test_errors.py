@@ -7,7 +7,7 @@ import pytest
 
 from preannotation_assets import errors
 
-KINDS = [getattr(errors, name) for name in errors.__all__]
+KINDS = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -31,7 +31,7 @@ def test_every_error_of_the_module_is_listed() -> None:
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.PreannotationError)
     }
-    assert defined == set(errors.__all__)
+    assert defined == {kind.__name__ for kind in KINDS}
 
 
 def test_no_error_brings_control_characters_to_a_terminal() -> None:
@@ -64,4 +64,4 @@ def test_no_exception_is_chained_to_what_a_library_says() -> None:
         if isinstance(node, ast.Raise) and node.cause is not None
         if not (isinstance(node.cause, ast.Constant) and node.cause.value is None)
     ]
-    assert [place for place in chained if not place.startswith("lake/s3")] == []
+    assert chained == []

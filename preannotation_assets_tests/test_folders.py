@@ -5,8 +5,19 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "preannotation_assets"
 # What is tested as a whole: against Argilla's server, in a browser, through the command line, with a real
-# model, and the lake and its publishing on servers that fail, and lakes that earlier code has written.
-WHOLE = {"argilla", "interface", "end_to_end", "storage_faults", "evolution", "real_model"}
+# model, the lake and its publishing on servers that fail, lakes that earlier code has written, what leaks,
+# what any input does, and what the runbook says.
+WHOLE = {
+    "argilla",
+    "canary",
+    "end_to_end",
+    "evolution",
+    "fuzzing",
+    "interface",
+    "real_model",
+    "runbook",
+    "storage_faults",
+}
 
 
 def test_every_folder_of_tests_is_a_folder_of_the_package() -> None:

@@ -45,7 +45,7 @@ def probe_writable(store: ObjectStore, root_uri: str) -> None:
     try:
         same = _round_trip(store)
     except StorageError as error:
-        raise StorageError(_unusable(root_uri, error), error.cure) from error
+        raise StorageError(_unusable(root_uri, error), error.cure) from None
     if not same:
         raise StorageError(f"the storage root {root_uri} does not give back what was written to it")
 
@@ -65,9 +65,9 @@ def probe_conditional_writes(store: ObjectStore, root_uri: str) -> None:
         with temporary_folder() as folder:
             fault = _fault(store, key, folder)
     except ConditionalWritesError as error:
-        raise ConditionalWritesError(_unusable(root_uri, error), error.cure) from error
+        raise ConditionalWritesError(_unusable(root_uri, error), error.cure) from None
     except StorageError as error:
-        raise StorageError(_unusable(root_uri, error), error.cure) from error
+        raise StorageError(_unusable(root_uri, error), error.cure) from None
     finally:
         store.delete([key])
     if fault:

@@ -95,7 +95,7 @@ def _lay_out(texts: Sequence[str]) -> _Layout:
 
 def _skipped(text: str, content: str) -> int | None:
     """How much of the first text stands before the content; None where the content does not begin in it."""
-    starts = [match.start() for match in re.finditer(re.escape(content[0]), text)]
+    starts = [start for start, character in enumerate(text) if character == content[0]]
     return next((start for start in [*starts, len(text)] if content.startswith(text[start:])), None)
 
 

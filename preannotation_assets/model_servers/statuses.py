@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from preannotation_assets.errors import AccessDeniedError
+from preannotation_assets.model_servers.addresses import OPENAI
 from preannotation_assets.model_servers.json_values import as_json, load_object
 from preannotation_assets.model_servers.outcomes import Reason, Unavailable
 
@@ -61,7 +62,8 @@ def login_error(endpoint: str, kind: str, status: int) -> AccessDeniedError:
     """What is told of a login page; ``kind`` is the kind of server that was expected."""
     return AccessDeniedError(
         f"{endpoint} answers with status {status} and not with {kind}'s JSON, as a login page does",
-        "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, or ask for access",
+        "set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, which go over https to servers only that the"
+        " environment names, or ask for access",
     )
 
 
@@ -69,7 +71,8 @@ def key_error(endpoint: str, status: int, variable: str) -> AccessDeniedError:
     """What is told of a server that wants a key of its own, which is in an environment ``variable``."""
     return AccessDeniedError(
         f"{endpoint} answers with status {status}: it wants another key, or one at all",
-        f"set {variable} to the server's key where the run and its tasks read their environment",
+        f"set {variable} to the server's key where the run and its tasks read their environment; it goes to"
+        f" servers only that {OPENAI.cure_variables} names there",
     )
 
 

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 __all__ = [
     "FATAL_REPLIES",
     "REPLIES",
+    "Change",
     "MakeReply",
     "Reply",
     "Spoil",
@@ -25,7 +26,7 @@ __all__ = [
     "echoing_store",
     "for_pages",
     "for_path",
-    "with_echo_in",
+    "for_string",
 ]
 
 _LONGEST_HEADER = 8_000
@@ -187,8 +188,12 @@ def _running(handler: type[_Handler]) -> Iterator[str]:
             thread.join(10)
 
 
-Spoil = Callable[[str, str, bool], Reply | None]
-"""Takes the path of a request, what was sent, and whether it asks about a page; None hands it on."""
+Change = Callable[[Reply], Reply]
+Spoil = Callable[[str, str, bool], Reply | Change | None]
+"""Takes the path of a request, what was sent, and whether it asks about a page.
+
+Gives a reply, or what to make of the reply that the server behind gives; None hands that on.
+"""
 
 
 def for_pages(replies: Sequence[MakeReply], *, every: int = 1) -> Spoil:
@@ -196,7 +201,7 @@ def for_pages(replies: Sequence[MakeReply], *, every: int = 1) -> Spoil:
     counting = threading.Lock()
     asked = 0
 
-    def spoil(path: str, sent: str, is_about_a_page: bool) -> Reply | None:
+    def spoil(path: str, sent: str, is_about_a_page: bool) -> Reply | Change | None:
         nonlocal asked
         if not is_about_a_page:
             return None
@@ -210,6 +215,23 @@ def for_pages(replies: Sequence[MakeReply], *, every: int = 1) -> Spoil:
 def for_path(wanted: str, reply: MakeReply) -> Spoil:
     """Every request for a path gets the reply."""
     return lambda path, sent, is_about_a_page: reply(sent) if path == wanted else None
+
+
+def for_string(wanted: str, number: int) -> Spoil:
+    """Every good reply from a path has what was sent in the place of its string of that number, from 0."""
+
+    def spoil(path: str, sent: str, is_about_a_page: bool) -> Reply | Change | None:
+        if path != wanted:
+            return None
+
+        def change(good: Reply) -> Reply:
+            if good.status != 200 or good.content_type.partition(";")[0] != _JSON:
+                return good
+            return replace(good, body=json.dumps(with_echo_in(json.loads(good.body), number, sent)).encode())
+
+        return change
+
+    return spoil
 
 
 def with_echo_in(document: object, number: int, sent: str) -> object:
@@ -244,7 +266,11 @@ def echoing_proxy(target: str, spoil: Spoil) -> Iterator[str]:
     class Proxy(_Handler):
         def take(self) -> Reply:
             is_about_a_page = b"<page" in self.body.split(b'"role"')[-1]
-            return spoil(self.path, self.sent(), is_about_a_page) or self._handed_on()
+            made = spoil(self.path, self.sent(), is_about_a_page)
+            if isinstance(made, Reply):
+                return made
+            good = self._handed_on()
+            return made(good) if made else good
 
         def _handed_on(self) -> Reply:
             address = urlsplit(target)

@@ -83,7 +83,7 @@ def materialized(interface: Interface, browser: Browser, tmp_path_factory: pytes
         # The new partition is selected already, unless the dialog was still loading when it was opened.
         window.get_by_role("dialog").get_by_role("button", name="All", exact=True).click()
         window.get_by_role("button", name="Launch 1 run").click()
-        started = wait_for(lambda: interface.run_ids() - before, "the run", 30)
+        started = wait_for(lambda: interface.run_ids() - before, "the run", 60)
     return interface.wait_for_end(started.pop())
 
 

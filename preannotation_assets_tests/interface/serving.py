@@ -34,7 +34,7 @@ ENDED: Final = frozenset(("SUCCESS", "FAILURE", "CANCELED"))
 _PROJECT: Final = Path(__file__).parents[2]
 _START_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 60.0
-_RUN_SECONDS: Final = 150.0
+_RUN_SECONDS: Final = 300.0
 # 24 answers of about 150 tokens, two at a time, take some 10 s.
 _SPEED: Final = 12.0
 _DEV: Final = "import sys; from preannotation_assets.cli import main; sys.exit(main(['dev', '--port', '0']))"

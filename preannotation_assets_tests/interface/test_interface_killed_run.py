@@ -31,6 +31,10 @@ def _asked(interface: Interface, after: int) -> list[RequestRecord]:
     return [record for record in page_requests(interface.simulator)[after:] if record.prompt_sha256]
 
 
+def _has_started(interface: Interface, run_id: str) -> bool:
+    return any(run.run_id == run_id and run.started_at for run in interface.runs())
+
+
 def _retry_of(interface: Interface, run_id: str) -> Run | None:
     return next((run for run in interface.runs() if run.parent == run_id), None)
 
@@ -39,9 +43,11 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface:
     interface.warehouse.add(DATASET, PAGES)
     interface.add_partition(DATASET)
     answers = interface.root / "argilla" / "work" / DATASET / "answers"
-    earlier = len(page_requests(interface.simulator))
     asking = {"max_in_flight": IN_FLIGHT, "flush_seconds": FLUSH_SECONDS}
     run_id = interface.launch(["pages", "chunks", "raw_model_outputs"], DATASET, {"model_server": asking})
+    # It holds the pool from here on: what is asked is asked by it.
+    wait_for(lambda: _has_started(interface, run_id), "the start of the run", 300)
+    earlier = len(page_requests(interface.simulator))
     wait_for(lambda: _files(answers) >= 2, "answers on disk", 120)
     process = _process_of(interface, run_id)
     assert process is not None

@@ -51,7 +51,9 @@ def test_a_coding_that_nobody_asked_for_is_not_read(encoding: str) -> None:
         ReplyBody(encoding, 100)
 
 
-@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"cut off" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip at all", gzip.compress(b"cut off" * 100)[:-9]], ids=["no gzip", "cut off"]
+)
 def test_deflated_bytes_that_are_none_or_lack_their_end_are_not_read(content: bytes) -> None:
     with pytest.raises(UnreadableBodyError):
         _read("gzip", content, 10_000, 7)

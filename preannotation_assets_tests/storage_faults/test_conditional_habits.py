@@ -23,6 +23,7 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
+from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
@@ -227,6 +228,7 @@ def test_an_asset_alone_is_refused_before_it_asks_or_reads(
                 "spark": SparkResource(),
                 "label_scheme": LabelSchemeResource(),
                 "model_server": OllamaResource(endpoints=[server.url]),
+                "publishing": PublishingResource(),
             },
         )
         (failure,) = result.get_step_failure_events()

@@ -22,8 +22,8 @@ async def ask(address, times):
     for _ in range(times):
         async with PermitClient(address) as line:
             await line.acquire()
-            await line.release()
-            await line.report(REPORT)
+            line.release()
+            line.report(REPORT)
 
 async def main(address):
     await asyncio.gather(*(ask(address, 25) for _ in range(4)))

@@ -123,14 +123,7 @@ def _snapshot(
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
-        raise (
-            no_pages(source, layout.dataset)
-            if doc_ids is None
-            else BatchError(
-                f"the warehouse has no pages of {layout.dataset} with these doc_ids",
-                "check the name of the dataset and the doc_ids",
-            )
-        )
+        raise no_pages(source, layout.dataset) if doc_ids is None else _none_of_these(layout.dataset)
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
@@ -157,6 +150,13 @@ def _snapshot(
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
     return manifest
+
+
+def _none_of_these(dataset: str) -> BatchError:
+    return BatchError(
+        f"the warehouse has no pages of {dataset} with these doc_ids",
+        "check the name of the dataset and the doc_ids",
+    )
 
 
 def _require_a_page(dataset: str, snapshot: Snapshot) -> None:

@@ -35,12 +35,11 @@ from preannotation_assets.model_servers.outcomes import (
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
-from preannotation_assets.visible_text import visible_line
+from preannotation_assets.visible_text import plain_name
 
 __all__ = ["OllamaServer"]
 
 _OLDEST: Final = (0, 12, 6)
-_LONGEST_VERSION: Final = 40
 _NUMBERS: Final = re.compile(r"[0-9]{1,9}")
 _OK: Final = 200
 _JSON: Final = "application/json"
@@ -186,9 +185,9 @@ class OllamaServer:
     def _read_version(self, endpoint: str, fetch: Fetch) -> str:
         path = "/api/version"
         version = self._require_object(fetch(HttpRequest("GET", path)), path).get("version")
-        if not isinstance(version, str):
+        shown = plain_name(version) if isinstance(version, str) else None
+        if shown is None:
             raise EndpointError(f"{endpoint} does not say which Ollama it is", "is it an Ollama server?")
-        shown = visible_line(version, _LONGEST_VERSION)
         numbers = tuple(int(number) for number in _NUMBERS.findall(shown)[:3])
         # A build from source calls itself 0.0.0.
         if numbers != (0, 0, 0) and numbers < _OLDEST:

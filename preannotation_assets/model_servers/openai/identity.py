@@ -19,6 +19,7 @@ from preannotation_assets.model_servers.openai.models_list import (
 from preannotation_assets.model_servers.openai.variant import Software
 from preannotation_assets.model_servers.outcomes import Stop
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch
+from preannotation_assets.visible_text import plain_name
 
 __all__ = ["identify_endpoint"]
 
@@ -37,8 +38,9 @@ def identify_endpoint(endpoint: str, model: str, revision: str, fetch: Fetch) ->
     """
     served = _served_model(endpoint, model, fetch)
     if served.contradicts(revision):
+        named = ", ".join(filter(None, map(plain_name, served.pinned)))
         raise ModelError(
-            f"{endpoint} names the weights of {model} {', '.join(served.pinned)[:_LONGEST]}, not {revision}",
+            f"{endpoint} names the weights of {model} {named or 'otherwise'}, not {revision}",
             "correct PREANNOTATION_SERVER_REVISION, or load these weights",
         )
     canary = find_form(endpoint, model, served.software, fetch)
@@ -59,7 +61,7 @@ def _served_model(endpoint: str, model: str, fetch: Fetch) -> ServedModel:
         raise _no_list(exchange)
     served = find_model(payload, model)
     if served is None:
-        names = ", ".join(name[:_LONGEST] for name in served_names(payload)[:_MOST_NAMES])
+        names = ", ".join(filter(None, map(plain_name, served_names(payload)[:_MOST_NAMES])))
         raise ModelError(
             f"{endpoint} has no model {model}", f"set PREANNOTATION_MODEL; it has {names or 'none'}"
         )
@@ -86,7 +88,7 @@ def _version(software: Software, canary: CanaryReply, properties: Mapping[str, o
         told = as_name(properties.get("build_info"))
     elif software is Software.SGLANG:
         told = as_name(_optional(fetch, "/server_info").get("version"))
-    return f"{software} {(told or canary.fingerprint)[:_LONGEST]}".strip()
+    return f"{software} {(plain_name(told or canary.fingerprint) or '')[:_LONGEST]}".strip()
 
 
 def _context_tokens(served: ServedModel, properties: Mapping[str, object]) -> int | None:
@@ -103,7 +105,8 @@ def _notes(model: str, revision: str, served: ServedModel, canary: CanaryReply, 
             " unnoticed; name them with PREANNOTATION_SERVER_REVISION"
         )
     if canary.variant.answers_as:
-        notes.append(f"asked for {model}, the server answers as {canary.variant.answers_as[:_LONGEST]}")
+        name = plain_name(canary.variant.answers_as) or "another"
+        notes.append(f"asked for {model}, the server answers as {name}")
     if served.software is Software.VLLM:
         notes += metrics_hints(_optional_content(fetch, LOAD_PATH))
         notes += canary_hints(canary)

@@ -35,12 +35,12 @@ from preannotation_assets.model_servers.outcomes import (
 from preannotation_assets.model_servers.schema_lint import lint_answer_schema
 from preannotation_assets.model_servers.server import EndpointIdentity, Fetch, ServerLoad
 from preannotation_assets.model_servers.template import RequestTemplate
+from preannotation_assets.visible_text import plain_name
 
 __all__ = ["OpenAIServer"]
 
 _OK: Final = 200
 _EVENTS: Final = "text/event-stream"
-_LONGEST_NAME: Final = 80
 _UNKNOWN: Final = Variant()
 
 
@@ -113,7 +113,7 @@ class OpenAIServer:
         if answering and model and answering not in {model, self.variant.answers_as}:
             return Stop(
                 ModelError(
-                    f"{exchange.endpoint} answers as {answering[:_LONGEST_NAME]!r} and not as {model}",
+                    f"{exchange.endpoint} answers as {plain_name(answering) or 'another'} and not as {model}",
                     "run again; the server was started with another model, or passes requests on to others",
                 )
             )

@@ -45,22 +45,25 @@ def run_with(
 ) -> Callable[..., tuple[Any, Any]]:
     """Starts a stand-in and makes a run that asks it."""
 
-    def start(stream: str = "never", faults: tuple[FaultRule, ...] = (), **settings: Any) -> tuple[Any, Any]:
+    def start(
+        *, is_streamed: bool = False, faults: tuple[FaultRule, ...] = (), **settings: Any
+    ) -> tuple[Any, Any]:
         server = stand_in(**settings)
         kind = ready(server.url, template)
         server.reset()
         server.set_faults(*faults)
-        return server, replace(new_run(server), template=template, server=kind, stream=stream)
+        streamed = frozenset({server.url} if is_streamed else ())
+        return server, replace(new_run(server), template=template, server=kind, streamed=streamed)
 
     return start
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("flavour", list(Flavour))
 def test_every_text_is_answered_with_its_tokens(
-    run_with: Callable[..., tuple[Any, Any]], flavour: Flavour, stream: str
+    run_with: Callable[..., tuple[Any, Any]], flavour: Flavour, is_streamed: bool
 ) -> None:
-    _, run = run_with(stream, flavour=flavour)
+    _, run = run_with(is_streamed=is_streamed, flavour=flavour)
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
     source = LogprobSource.MASKED if flavour is Flavour.VLLM else None
@@ -85,14 +88,14 @@ def test_quotes_with_quotation_marks_backslashes_and_line_breaks_survive(
     json.loads(row["answer"])
 
 
-@pytest.mark.parametrize("stream", ["never", "always"])
+@pytest.mark.parametrize("is_streamed", [False, True])
 @pytest.mark.parametrize("flavour", list(Flavour))
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_costs_another_attempt_and_no_answer(
-    run_with: Callable[..., tuple[Any, Any]], flavour: Flavour, stream: str, fault: Fault
+    run_with: Callable[..., tuple[Any, Any]], flavour: Flavour, is_streamed: bool, fault: Fault
 ) -> None:
     rule = FaultRule(fault, requests=(3,), seconds=0.05)
-    _, run = run_with(stream, (rule,), flavour=flavour, restart_seconds=0.05)
+    _, run = run_with(is_streamed=is_streamed, faults=(rule,), flavour=flavour, restart_seconds=0.05)
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
     # llama-server's grammar lets nobody write blanks without end.
