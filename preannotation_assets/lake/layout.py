@@ -6,7 +6,14 @@ from typing import Final
 
 from preannotation_assets.errors import BatchError
 
-__all__ = ["DatasetLayout", "calibration_key", "cure_of_damage", "part_key", "validate_dataset"]
+__all__ = [
+    "DatasetLayout",
+    "calibration_key",
+    "cure_of_damage",
+    "cure_of_loss",
+    "part_key",
+    "validate_dataset",
+]
 
 _STAGES: Final = ("pages", "chunks", "raw_model_outputs")
 # Names in the work area that begin with _ are no dataset's.
@@ -48,6 +55,14 @@ def cure_of_damage(key: str) -> str:
             return "materialize suggestions again"
     # Manifests, leases, calibrations, groundings: none holds what a run cannot make again.
     return "remove it while no run is going on; the next one writes it anew"
+
+
+def cure_of_loss(key: str) -> str:
+    """What to do where the object of a key is gone: a stage is made anew only without its manifest."""
+    match key.split("/"):
+        case ["argilla", "work", _, stage, _, *_] if stage in _STAGES:
+            return cure_of_damage(key)
+    return "run again"
 
 
 @dataclass(frozen=True, slots=True)
