@@ -2,27 +2,27 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult
-from yaml import YAMLError
+from dagster import DagsterInstance, ExecuteInProcessResult
 
+from preannotation_assets.cli.dagster_instance import open_instance
 from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.pages import PagesConfig, no_pages
+from preannotation_assets.defs.assets.pages import PagesConfig
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import PreannotationError, SettingsError
-from preannotation_assets.instance import dataset_lock
+from preannotation_assets.errors import PreannotationError
+from preannotation_assets.instance import dagster_home, dataset_lock
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
+from preannotation_assets.overview.unknown import no_pages
 from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.settings import Settings
@@ -56,7 +56,7 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
         sys.stderr.write(f"preannotate: error: {problem}\n")
     if problems:
         return 1
-    with _open_instance() as instance:
+    with open_instance(dagster_home(os.environ, Path.cwd())) as instance:
         result = _materialize(instance, settings, request)
     if _was_interrupted(result):
         raise KeyboardInterrupt
@@ -65,19 +65,6 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
         return 1
     _print_account(settings, request.dataset, result.run_id)
     return 0 if _checks_passed(result) else 1
-
-
-@contextmanager
-def _open_instance() -> Iterator[DagsterInstance]:
-    """Dagster's instance. Its own errors may repeat what is in its configuration."""
-    try:
-        instance = DagsterInstance.get()
-    except (DagsterError, YAMLError) as error:
-        raise SettingsError(
-            f"Dagster's instance cannot be opened ({type(error).__name__})", "check DAGSTER_HOME/dagster.yaml"
-        ) from None
-    with instance:
-        yield instance
 
 
 def _materialize(

@@ -29,11 +29,11 @@ from preannotation_assets.lake.batch import (
 )
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
+from preannotation_assets.overview.unknown import no_pages
 from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
-from preannotation_assets.visible_text import visible_line
 from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["PagesConfig", "no_pages", "pages"]
+__all__ = ["PagesConfig", "pages"]
 
 _CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
 
@@ -92,17 +92,6 @@ def pages(
             "location": MetadataValue.path(store.uri(layout.stage("pages", manifest.version))),
         },
     )
-
-
-def no_pages(source: Warehouse, dataset: str) -> BatchError:
-    """What is told of a dataset without pages; names those that may have been meant.
-
-    Raises:
-        WarehouseError: the view cannot be evaluated.
-    """
-    names = [visible_line(name) for name in source.similar_names(dataset)]
-    cure = f"there is {', '.join(names)}" if names else "check the name of the dataset"
-    return BatchError(f"the warehouse has no pages of {dataset}", cure)
 
 
 def _snapshot(
