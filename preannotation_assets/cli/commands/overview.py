@@ -43,7 +43,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _last_run(dataset: str) -> list[str]:
-    """As Dagster's instance of this machine has it. Whoever only reads the lake has none, and none is made."""
+    """As this machine's Dagster has it. Whoever only reads the lake has none, and none is made."""
     home = dagster_home(os.environ, Path.cwd())
     if not (home / "dagster.yaml").is_file():
         return []
