@@ -74,7 +74,7 @@ def test_a_wrong_configuration_of_dagster_is_told_without_its_values(tmp_path: P
 def test_checks_that_failed_with_an_error_fail_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     class Evaluation:
         def __init__(self, name: str, passed: bool, severity: str) -> None:
-            self.check_name, self.passed = name, passed
+            self.check_name, self.passed, self.description = name, passed, f"what {name} means"
             self.severity = type("Severity", (), {"value": severity})()
 
     def passed(*evaluations: Evaluation) -> bool:
@@ -84,4 +84,6 @@ def test_checks_that_failed_with_an_error_fail_the_run(capsys: pytest.CaptureFix
     assert passed()
     assert passed(Evaluation("a", True, "ERROR"), Evaluation("b", False, "WARN"))
     assert not passed(Evaluation("offsets", False, "ERROR"), Evaluation("b", True, "ERROR"))
-    assert capsys.readouterr().err.splitlines()[-1] == "preannotate: check offsets failed (ERROR)"
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "preannotate: check offsets failed (ERROR): what offsets means"
+    )
