@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page, split_chunk
 from preannotation_assets.extraction.grounding import ground
-from preannotation_assets.extraction.spans import Chunk, Grounding, Quote
+from preannotation_assets.extraction.spans import Chunk, Grounding, Quote, Rejection
 from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, TokenKind
 from preannotation_assets.extraction.token_learning import CountedPrompt, LearnedTokens, learn_tokens
 from preannotation_assets.extraction.tokens import calibrated_tokens, estimate_tokens, tokens_by_kind
@@ -126,6 +126,23 @@ def test_a_quote_is_found_at_its_code_points(page: str, quote: str, place: str) 
     (found,) = ground(text, [Quote("x", quote)])
     assert isinstance(found, Grounding)
     assert text[found.start : found.end] == place
+
+
+@pytest.mark.parametrize(
+    ("page", "quote"),
+    [
+        pytest.param("arabic/register", "387", id="a part of a number with an Arabic mark"),
+        pytest.param("arabic/register", "٨٧", id="the same in Arabic digits"),
+        pytest.param("arabic/register", "987", id="without its decimal mark"),
+        pytest.param("japanese/register", "247", id="a part of a number with a wide mark"),
+        pytest.param("thai/register", "417.33", id="a part of a Thai number"),
+        pytest.param("arabic/register", "٨٧٤١٢٠٦", id="another digit"),
+        pytest.param("chinese/register", "郑州十七号", id="another name"),
+    ],
+)
+def test_another_value_is_refused(page: str, quote: str) -> None:
+    (found,) = ground(PAGES[page], [Quote("x", quote)])
+    assert isinstance(found, Rejection)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
