@@ -129,6 +129,33 @@ def test_a_quote_is_found_at_its_code_points(page: str, quote: str, place: str) 
 
 
 @pytest.mark.parametrize(
+    ("page", "quote", "place"),
+    [
+        ("greek/crew_list", "Σταυρόπονλος Ιωάννης", "Σταυρόπουλος Ιωάννης"),
+        ("russian/crew_list", "Щербакоз Юрий Михайлович", "Щербаков Юрий Михайлович"),
+        ("ukrainian/register", "Українське Дупайське пароплавство", "Українське Дунайське пароплав-\nство"),
+        ("arabic/bill_of_lading", "بنك ببروت والبلاد العربية", "بنك بيروت والبلاد العربية"),
+        ("hebrew/crew_list", "יעקכ סולומונוב", "יעקב סולומונוב"),
+        ("chinese/bill_of_lading", "臺灣氷泥股份有限公司高雄廠", "臺灣水泥股份有限公司高雄廠"),
+        ("chinese/register", "中国远洋运输总公司上海分公同", "中国远洋运输总公司上海分公司"),
+        ("japanese/bill_of_lading", "タソジュンプリオク", "タンジュンプリオク"),
+        ("japanese/bill_of_lading", "タンジュンプリオワ", "タンジュンプリオク"),
+        ("thai/bill_of_lading", "ธนาศารกรุงไทย", "ธนาคารกรุงไทย"),
+        ("thai/register", "สมุทรปราถาร", "สมุทร\nปราการ"),
+        (
+            "vietnamese/register",
+            "Công ty cổ phân Vận tài biển Đông Đô",
+            "Công ty cổ phần Vận tải biển Đông Đô",
+        ),
+    ],
+)
+def test_a_quote_with_a_misread_letter_is_found(page: str, quote: str, place: str) -> None:
+    (found,) = ground(PAGES[page], [Quote("x", quote)])
+    assert isinstance(found, Grounding)
+    assert PAGES[page][found.start : found.end] == place
+
+
+@pytest.mark.parametrize(
     ("page", "quote"),
     [
         pytest.param("arabic/register", "387", id="a part of a number with an Arabic mark"),
@@ -137,7 +164,11 @@ def test_a_quote_is_found_at_its_code_points(page: str, quote: str, place: str) 
         pytest.param("japanese/register", "247", id="a part of a number with a wide mark"),
         pytest.param("thai/register", "417.33", id="a part of a Thai number"),
         pytest.param("arabic/register", "٨٧٤١٢٠٦", id="another digit"),
-        pytest.param("chinese/register", "郑州十七号", id="another name"),
+        pytest.param("chinese/register", "振华十七号", id="another Chinese number in a name"),
+        pytest.param("chinese/bill_of_lading", "民國六十三年十一月八日", id="another day in ideographs"),
+        pytest.param("chinese/port_book", "耶松船廠", id="another word in a short name"),
+        pytest.param("chinese/register", "中国近海运输总公司广州分公司", id="another company"),
+        pytest.param("japanese/register", "近海汽船株式会社", id="another company in Japanese"),
     ],
 )
 def test_another_value_is_refused(page: str, quote: str) -> None:
