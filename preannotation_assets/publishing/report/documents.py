@@ -159,7 +159,7 @@ def _plot(title: str, values: Sequence[float], unit: str) -> tuple[str, str, His
         return None
     return (
         title,
-        f"{len(values):,}: p50 {half:.4g}{unit}, p95 {most:.4g}{unit}, sum {sum(values):,.0f}{unit}",
+        f"{len(values):,}: p50 {half:.3g}{unit}, p95 {most:.3g}{unit}, sum {sum(values):,.0f}{unit}",
         plot,
     )
 

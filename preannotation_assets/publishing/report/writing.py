@@ -21,12 +21,12 @@ from preannotation_assets.publishing.report.documents import (
     write_pages,
 )
 from preannotation_assets.publishing.report.reading import Batch, read_batch, read_pages, read_requests
-from preannotation_assets.publishing.shown_ids import shown_page
+from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 from preannotation_assets.temporary_folders import temporary_folder
 
 __all__ = ["MOST_BYTES", "MOST_PAGES", "save_report", "write_report"]
 
-MOST_PAGES: Final = 5_000
+MOST_PAGES: Final = 6_000
 """Pages of one file; more are in the next."""
 
 MOST_BYTES: Final = 20_000_000
@@ -123,8 +123,8 @@ class _Part:
         """Packs a chunk of pages."""
         for page in pages:
             self.counts.add(page)
-        self.first = self.first or shown_page(pages[0].doc_id, pages[0].page_num)
-        self.last = shown_page(pages[-1].doc_id, pages[-1].page_num)
+        self.first = self.first or _name(pages[0])
+        self.last = _name(pages[-1])
         with self.path.open("a", encoding="ascii") as file:
             for line in (packed([page.marks for page in pages]), packed([page.content for page in pages])):
                 self.bytes += file.write(f"{line}\n")
@@ -193,3 +193,7 @@ def _batched(pages: Iterator[ReportedPage], size: int) -> Iterator[list[Reported
             chunk = []
     if chunk:
         yield chunk
+
+
+def _name(page: ReportedPage) -> str:
+    return shown_id(page.doc_id) if page.page_num is None else shown_page(page.doc_id, page.page_num)

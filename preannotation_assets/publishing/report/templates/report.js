@@ -3,7 +3,9 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const STATES = { marked: "", without_spans: "without spans", failed: "failed", changed: "text changed since the publication" };
-  const MARGIN = "1200px 0px";
+  const PAGE_MARGIN = 1200;
+  const FOLD_MARGIN = 4000;
+  const FOLD_PAGES = 40;
   const PRINTED = 300;
   const DOUBTFUL = 500;
   const SURE = 800;
@@ -15,6 +17,7 @@
   let outcomes = {};
   let pages = [];
   let shown = [];
+  let folds = [];
   let stops = [];
   // The stop that is marked as current, or, after going to a page, none and the one that comes next.
   let at = null;
@@ -134,18 +137,8 @@
     at = null;
     next = 0;
     currentPage = null;
-    watcher.disconnect();
-    const fragment = document.createDocumentFragment();
-    for (const page of pages) page.drawn = null;
-    for (const [order, page] of found.entries()) {
-      page.order = order;
-      page.element = node("article", `page ${page.state}`);
-      page.element.dataset.page = page.index;
-      page.element.style.minHeight = `${90 + page.lines * 25}px`;
-      fragment.append(page.element);
-    }
-    byId("pages").replaceChildren(fragment);
-    for (const page of found) watcher.observe(page.element);
+    found.forEach((page, order) => (page.order = order));
+    lay();
     document.body.classList.toggle("filtered", chosen.size > 0);
     byId("all-labels").hidden = !chosen.size;
     dimBins();
@@ -170,32 +163,86 @@
     }
   }
 
-  // Pages are drawn when they come near and emptied when they are far.
-  const watcher = new IntersectionObserver((entries) => {
+  // A browser slows down with thousands of boxes. So there is one for each fold of pages; a fold that comes near
+  // gets boxes for its pages, and a page that comes nearer still is drawn.
+  function lay() {
+    foldWatcher.disconnect();
+    pageWatcher.disconnect();
+    for (const page of pages) page.element = page.drawn = null;
+    folds = [];
+    for (let first = 0; first < shown.length; first += FOLD_PAGES) {
+      const fold = { pages: shown.slice(first, first + FOLD_PAGES), element: node("div", "fold"), isOpen: false };
+      for (const page of fold.pages) page.fold = fold;
+      fold.element.dataset.fold = folds.length;
+      fold.element.style.minHeight = `${fold.pages.reduce((sum, page) => sum + height(page) + 16, 0)}px`;
+      folds.push(fold);
+    }
+    byId("pages").replaceChildren(...folds.map((fold) => fold.element));
+    for (const fold of folds) foldWatcher.observe(fold.element);
+  }
+
+  const height = (page) => page.height ?? 90 + page.lines * 25;
+
+  const foldWatcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      const fold = folds[entry.target.dataset.fold];
+      if (fold?.element !== entry.target) continue;
+      if (entry.isIntersecting) open(fold);
+      else close(fold, entry.boundingClientRect.height);
+    }
+  }, { rootMargin: `${FOLD_MARGIN}px 0px` });
+
+  const pageWatcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       const page = pages[entry.target.dataset.page];
-      if (entry.target !== page.element) continue;
+      if (page.element !== entry.target) continue;
       if (entry.isIntersecting) draw(page);
-      else if (page.drawn) empty(page);
+      else if (page.drawn) empty(page, entry.boundingClientRect.height);
     }
-  }, { rootMargin: MARGIN });
+  }, { rootMargin: `${PAGE_MARGIN}px 0px` });
 
-  function empty(page) {
+  function open(fold) {
+    if (fold.isOpen) return;
+    fold.isOpen = true;
+    for (const page of fold.pages) {
+      page.element = node("article", `page ${page.state}`);
+      page.element.dataset.page = page.index;
+      page.element.style.minHeight = `${height(page)}px`;
+    }
+    fold.element.replaceChildren(...fold.pages.map((page) => page.element));
+    fold.element.style.minHeight = "";
+    for (const page of fold.pages) pageWatcher.observe(page.element);
+  }
+
+  function close(fold, tall) {
+    if (!fold.isOpen || currentPage?.fold === fold) return;
+    fold.isOpen = false;
+    fold.element.style.minHeight = `${tall}px`;
+    for (const page of fold.pages) {
+      pageWatcher.unobserve(page.element);
+      page.element = page.drawn = null;
+    }
+    fold.element.replaceChildren();
+  }
+
+  function empty(page, tall) {
     if (page === currentPage) return;
-    page.element.style.minHeight = `${page.element.offsetHeight}px`;
+    page.height = tall;
+    page.element.style.minHeight = `${tall}px`;
     page.element.replaceChildren();
     page.drawn = null;
   }
 
   function draw(page) {
+    const { element } = page;
     page.drawn ??= content(page).then((each) => {
-      if (!page.drawn) return;
+      if (!page.drawn || page.element !== element) return;
       const parts = [heading(page)];
       if (each.text) parts.push(textOf(page, each.text));
       else parts.push(node("p", "empty", page.state === "failed" ? "the text could not be used" : "no text"));
       if (each.rejected.length) parts.push(rejectedOf(each.rejected));
-      page.element.replaceChildren(...parts);
-      page.element.style.minHeight = "";
+      element.replaceChildren(...parts);
+      element.style.minHeight = "";
       highlight();
     });
     return page.drawn;
@@ -362,18 +409,25 @@
 
   // Going from place to place.
   async function toPage(page) {
-    currentPage?.element.classList.remove("current");
     const before = currentPage;
     currentPage = page;
+    if (before && before !== page) leave(before);
+    open(page.fold);
     page.element.classList.add("current");
-    if (before && before !== page && before.drawn && !isNear(before.element)) empty(before);
     page.element.scrollIntoView({ block: "start" });
     await draw(page);
   }
 
-  function isNear(element) {
+  // The page that was current is kept however far it is: now it is as all others are.
+  function leave(page) {
+    page.element.classList.remove("current");
+    if (page.drawn && !isNear(page.element, PAGE_MARGIN)) empty(page, page.element.offsetHeight);
+    if (!isNear(page.fold.element, FOLD_MARGIN)) close(page.fold, page.fold.element.offsetHeight);
+  }
+
+  function isNear(element, margin) {
     const box = element.getBoundingClientRect();
-    return box.bottom > -1200 && box.top < window.innerHeight + 1200;
+    return box.bottom > -margin && box.top < window.innerHeight + margin;
   }
 
   async function toSpan(place) {
@@ -390,7 +444,10 @@
 
   // The page below the status line, or the last that begins above it.
   function pageInView() {
-    return Math.max(0, shown.findLastIndex((page) => page.element.getBoundingClientRect().top < 120));
+    const isAbove = ({ element }) => element.getBoundingClientRect().top < 120;
+    const fold = folds.findLast(isAbove);
+    const page = fold?.isOpen ? fold.pages.findLast(isAbove) : fold?.pages[0];
+    return page?.order ?? 0;
   }
 
   function stopFrom(order) {
@@ -446,7 +503,10 @@
   });
 
   async function print() {
-    for (const page of shown.slice(0, PRINTED)) await draw(page);
+    for (const page of shown.slice(0, PRINTED)) {
+      open(page.fold);
+      await draw(page);
+    }
     window.print();
   }
 
