@@ -28,8 +28,8 @@ from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.publisher import verify_dataset
+from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.settings import Settings

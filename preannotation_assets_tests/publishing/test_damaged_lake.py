@@ -21,8 +21,8 @@ from preannotation_assets.errors import PreannotationError, StorageError
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.lake import ObjectStore, write_table
 from preannotation_assets.lake.layout import cure_of_damage, part_key
-from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.report import write_report
 
 MARKER = "QZXWB"
 SCHEME = parse_label_scheme(

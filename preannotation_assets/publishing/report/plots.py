@@ -15,6 +15,8 @@ _TICK_ROOM: Final = 14
 _VALUE_BINS: Final = 24
 # What is above it goes into the last bar: one answer that took minutes must not squeeze all others.
 _SHARE_SHOWN: Final = 0.98
+# What is smaller is nothing: neither seconds nor tokens are.
+_LEAST_POWER: Final = -9
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -108,5 +110,5 @@ def _round_above(value: float) -> float:
     """The next of 1, 2, 2.5, 5 and 10 times a power of ten."""
     if value <= 0:
         return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
+    power = 10.0 ** max(_LEAST_POWER, math.floor(math.log10(value)))
     return float(next((step * power for step in _STEPS if step * power >= value), 10 * power))
