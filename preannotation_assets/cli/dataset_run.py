@@ -21,10 +21,8 @@ from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError, PreannotationError
 from preannotation_assets.instance import dagster_home, dataset_lock
-from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
 from preannotation_assets.overview.unknown import missing_words, no_pages
-from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.settings import Settings
 
@@ -178,11 +176,11 @@ def _checks_passed(result: ExecuteInProcessResult) -> bool:
 def _print_account(settings: Settings, dataset: str, run_id: str) -> None:
     store = open_lake(settings)
     summary, layout = summarize(store, dataset, run_id), DatasetLayout(dataset)
-    preview = write_preview(store, dataset, load_label_scheme(settings.labels.path))
+    has_preview = store.stat(layout.preview) is not None
     lines = [
         *summary.lines(),
         f"published  {store.uri(layout.published_suggestions)}",
         f"manifest   {store.uri(layout.published_manifest)}",
-        f"preview    {preview}",
+        *([f"preview    {store.uri(layout.preview)}"] if has_preview else []),
     ]
     sys.stdout.write("\n".join(["", *lines, ""]))

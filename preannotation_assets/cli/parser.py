@@ -110,13 +110,13 @@ def _add_compare_servers(commands: "_Commands") -> None:
 
 def _add_published(commands: "_Commands") -> None:
     preview = commands.add_parser(
-        "preview", help="write an HTML file that shows the suggestions on the pages"
+        "preview", help="write an HTML file that shows the suggestions on all pages, to filter and to search"
     )
     preview.add_argument("dataset")
     preview.add_argument(
         "--output",
         metavar="FILE",
-        help="write it to this file, for whom the lake is read only, not into the lake",
+        help="write it to this file, and FILE-1 and so on where it is too much for one, not into the lake",
     )
     preview.set_defaults(command=published.preview)
     export = commands.add_parser(

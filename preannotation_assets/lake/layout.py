@@ -115,6 +115,11 @@ class DatasetLayout:
         """The HTML preview. It shows page text, so it is never below ``published``."""
         return f"{self.work}/preview.html"
 
+    @property
+    def preview_parts(self) -> str:
+        """How the keys begin of the other files of a preview that is larger than one file."""
+        return f"{self.work}/preview-"
+
     def stage(self, stage: str, version: str) -> str:
         """The folder of one version of a stage's output, e.g. of ``pages`` or ``chunks``."""
         return f"{self.work}/{stage}/{version}"

@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from preannotation_assets.publishing.preview import MOST_PAGES
 from s3_servers.fault_proxy import FaultProxy
 from s3_servers.rados_gateway import TEST_ENVIRONMENT
 
 from end_to_end.user_place import DATASET, REPORT, Place, make_place
-from preannotation_assets.publishing.preview import MOST_PAGES
 from preannotation_assets.simulator import RunningSimulator
 
 pytestmark = pytest.mark.spark

@@ -11,6 +11,7 @@ from uuid import uuid4
 import boto3
 import pyarrow as pa
 import pytest
+from preannotation_assets.publishing.preview import make_preview, write_preview
 from published_batches import BATCHES, LABELS, LAYOUT, expected_table, publish_batch, write_pages
 from s3_servers.fixtures import plain_client
 from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, RadosGateway
@@ -32,7 +33,6 @@ from preannotation_assets.lake import (
 )
 from preannotation_assets.lake.batch import sweep_dead_writers, sweep_stage
 from preannotation_assets.lake.lease import DatasetLease
-from preannotation_assets.publishing.preview import make_preview, write_preview
 from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.settings.groups import LabelSettings

@@ -16,28 +16,18 @@ __all__ = ["export", "preview", "verify"]
 
 
 def preview(arguments: argparse.Namespace) -> int:
-    """Writes the HTML preview and says where: into the lake, or into a file of this machine."""
+    """Writes the report of the pages and says where: into the lake, or into files of this machine."""
     from preannotation_assets.label_file import load_label_scheme
-    from preannotation_assets.publishing.preview import make_preview, write_preview
+    from preannotation_assets.publishing.report import save_report, write_report
 
     settings = read_settings()
     lake, scheme = open_lake(settings), load_label_scheme(settings.labels.path)
     if arguments.output is None:
-        written = write_preview(lake, arguments.dataset, scheme)
-    else:
-        written = arguments.output
-        _write(Path(written), make_preview(lake, arguments.dataset, scheme))
-    sys.stdout.write(f"{written}\n")
+        sys.stdout.write(f"{write_report(lake, arguments.dataset, scheme)}\n")
+        return 0
+    for path in save_report(lake, arguments.dataset, scheme, Path(arguments.output)):
+        sys.stdout.write(f"{path}\n")
     return 0
-
-
-def _write(path: Path, html: str) -> None:
-    """Writes a file that shows page text, so for its owner only; one that is there keeps its permissions."""
-    try:
-        path.touch(0o600)
-        path.write_text(html, "utf-8")
-    except OSError as error:
-        raise SettingsError(f"the preview cannot be written to {path} ({type(error).__name__})") from None
 
 
 def export(arguments: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
+from preannotation_assets.errors import PreannotationError
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
@@ -52,6 +53,7 @@ from preannotation_assets.manifests import (
 )
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
@@ -158,10 +160,21 @@ def suggestions(
     )
     for doubt in doubts(manifest):
         context.log.warning(doubt)
+    metadata = _metadata(store, inputs, publication, fetched, time.monotonic() - began)
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
-        metadata=_metadata(store, inputs, publication, fetched, time.monotonic() - began),
+        metadata=metadata | _report(context, store, inputs),
     )
+
+
+def _report(context: AssetExecutionContext, store: ObjectStore, inputs: _Inputs) -> MetadataValues:
+    """Where the report is that shows the suggestions on their pages; what is published stays without it."""
+    try:
+        address = write_report(store, inputs.layout.dataset, inputs.scheme)
+    except PreannotationError as error:
+        context.log.warning(f"the suggestions are published, their preview is not written: {error}")
+        return {}
+    return {"report": MetadataValue.path(address)}
 
 
 def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | None:
