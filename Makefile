@@ -34,7 +34,8 @@ check: lint
 	$(BIN)/pytest -q -m unit --numprocesses auto
 
 test: set-up-dev
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -m unit --numprocesses auto
+	$(BIN)/pytest -q -m "not unit"
 
 test-argilla: set-up-dev set-up-argilla
 	$(BIN)/pytest -q preannotation_assets_tests/argilla

@@ -5,8 +5,8 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "preannotation_assets"
 # What is tested as a whole: against Argilla's server, in a browser, through the command line, with a real
-# model, the lake and its publishing on servers that fail, lakes that earlier code has written, what leaks, what
-# any input does, and what the runbook says.
+# model, the lake and its publishing on servers that fail, lakes that earlier code has written, what leaks,
+# what any input does, and what the runbook says.
 WHOLE = {
     "argilla",
     "canary",

@@ -69,6 +69,15 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """A command gives signals handlers of its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @contextmanager
 def halted(program: str, lake: Path, database: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has come to ``halt()``."""

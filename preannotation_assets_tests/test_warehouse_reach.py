@@ -24,8 +24,12 @@ class Pages(ThreadingHTTPServer):
         self.requests = 0
 
     @property
+    def plain_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/page"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/page?signature=SECRETMARK"
+        return f"{self.plain_url}?signature=SECRETMARK"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,9 +115,9 @@ def test_a_condition_reaches_no_address_and_is_one_condition(
         connection.execute(over(str(tmp_path / "page.txt")))
     before = database.read_bytes()
     with pytest.raises(WarehouseError, match="the pages cannot be read"):
-        texts(database, batch_condition=f"doc_id IN (SELECT content FROM read_text('{pages.url}'))")
+        texts(database, batch_condition=f"doc_id IN (SELECT content FROM read_text('{pages.plain_url}'))")
     for condition in (
-        f"true); LOAD httpfs; SELECT 'x', 1, content, 'h' FROM read_text('{pages.url}') WHERE (true",
+        f"true); LOAD httpfs; SELECT 'x', 1, content, 'h' FROM read_text('{pages.plain_url}') WHERE (true",
         f"true); COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'; SELECT (true",
     ):
         with pytest.raises(WarehouseError, match="more than a condition"):

@@ -83,10 +83,8 @@ def print_trade_off() -> None:
     answers = [each for seed in SEEDS for each in judged(pages, seed)]
     false = [each for each in answers if each.made_up]
     true = [each for each in answers if not each.made_up]
-    print(
-        f"\n{len(true)} true answers, {len(false)} made up\n"
-        f"least similarity{'true found':>12}{'made up found':>15}"
-    )
+    print(f"\n{len(true)} true answers, {len(false)} made up")
+    print(f"least similarity{'true found':>12}{'made up found':>15}")
     for least in LEAST_SIMILARITIES:
         found = sum(each.right and each.similarity >= least for each in true) / len(true)
         wrong = sum(each.similarity >= max(least, 1e-9) for each in false) / len(false)

@@ -145,8 +145,9 @@ def _step_ends(instance: DagsterInstance, run_id: str) -> dict[str, float]:
 def _fingerprint(settings: Settings) -> str:
     """What the request keys of the batch are made of."""
     resources = build_resources(settings)
-    server = resources["model_server"]
-    return server.template(server.identify(), server.prompt(resources["label_scheme"].load())).fingerprint
+    access = resources["model_server"].access()
+    prompt = access.prompt(resources["label_scheme"].load())
+    return access.template(access.identify(os.environ), prompt).fingerprint
 
 
 @contextmanager

@@ -4,7 +4,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from preannotation_assets.cli.commands import dataset, labels, local, published, stand_in, trying_out
+from preannotation_assets.cli.commands import (
+    dataset,
+    labels,
+    local,
+    overview,
+    published,
+    stand_in,
+    trying_out,
+)
 
 __all__ = ["build_parser"]
 
@@ -22,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_overview(commands)
     _add_try(commands)
     _add_compare_servers(commands)
     _add_published(commands)
@@ -48,6 +57,19 @@ def _add_run(commands: "_Commands") -> None:
     run.add_argument("--doc-ids", metavar="FILE", default="", help="only these documents, one doc_id a line")
     run.add_argument("--refresh", action="store_true", help="ask the model everything again")
     run.set_defaults(command=dataset.run)
+
+
+def _add_overview(commands: "_Commands") -> None:
+    datasets = commands.add_parser(
+        "datasets", help="list all datasets: pages, what is published, what is stale"
+    )
+    datasets.add_argument("--plain", action="store_true", help="columns separated by tabs")
+    datasets.set_defaults(command=overview.datasets)
+    status = commands.add_parser(
+        "status", help="all that is known of a dataset: counts, failed and stale pages"
+    )
+    status.add_argument("dataset")
+    status.set_defaults(command=overview.status)
 
 
 def _add_try(commands: "_Commands") -> None:

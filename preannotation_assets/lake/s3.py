@@ -8,7 +8,7 @@ metadata: the first is checked when it is read, the second tells after a lost re
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +58,7 @@ from preannotation_assets.s3_endpoint import check_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef, ObjectTypeDef, PutObjectRequestTypeDef
 
 __all__ = ["S3ObjectStore", "open_s3_store"]
 
@@ -243,7 +243,7 @@ class S3ObjectStore:
         )
         with translated(f"{self._root.uri}/{prefix}"):
             for page in pages:
-                for entry in page.get("Contents", []):
+                for entry in _entries(page):
                     key = entry["Key"].removeprefix(beginning)
                     if is_key(key):
                         yield ObjectEntry(key, entry["Size"], utc(entry["LastModified"]))
@@ -364,6 +364,20 @@ class S3ObjectStore:
     def _delete(self, key: str) -> None:
         with translated(self.uri(key)):
             self._client.delete_object(Bucket=self._root.bucket, Key=self._name(key))
+
+
+def _entries(page: "ListObjectsV2OutputTypeDef") -> Sequence["ObjectTypeDef"]:
+    """What a page of a listing holds.
+
+    Boto3 takes a login page under status 200 for a listing of nothing, and one that does not say where the
+    next begins for the last: answers that are passed over would be paid for again.
+
+    Raises:
+        KeyError: the reply is no page of a listing, or does not say where the next one begins.
+    """
+    if page["IsTruncated"] and not page.get("NextContinuationToken"):
+        raise KeyError("NextContinuationToken")
+    return page.get("Contents", [])
 
 
 def _conditions(expected: str | None) -> tuple[_Condition, ...]:

@@ -38,7 +38,8 @@ _BODY_PAUSES = (0.2, 1.0, 3.0)
 _CHANGED = ("PreconditionFailed", "412")
 _EMPTY = ("InvalidRange", "416")
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>\d{1,18})-(?P<last>\d{1,18})/(?P<size>\d{1,18})", re.ASCII)
-_ETAG = re.compile(r"[\x21-\x7e]{1,256}")
+# RFC 9110, 8.8.3, with its quotes or without; a proxy that compresses makes a weak one of it.
+_ETAG = re.compile(r'(?:W/)?"?([\x21\x23-\x7e]{1,256})"?')
 
 Fetched = TypeVar("Fetched")
 
@@ -259,14 +260,15 @@ class S3Ranges:
 
 
 def bare(etag: str) -> str:
-    """Return an etag without its quotes.
+    """Return an etag without its quotes, and without the mark of a weak one.
 
     Raises:
         ValueError: It has no form of an etag; the message does not repeat it.
     """
-    if not _ETAG.fullmatch(etag):
+    found = _ETAG.fullmatch(etag)
+    if not found:
         raise ValueError("no etag")
-    return etag.strip('"')
+    return found[1]
 
 
 def utc(moment: datetime) -> datetime:

@@ -48,7 +48,11 @@ class Connections:
             finally:
                 await response.aclose()
         finally:
-            idle.append(connection)
+            if _holds_more(connection):
+                self._all.remove(connection)
+                await connection.aclose()
+            else:
+                idle.append(connection)
 
     async def close(self) -> None:
         """Closes all of them."""
@@ -61,6 +65,27 @@ class Connections:
         )
         self._all.append(connection)
         return connection
+
+
+def _holds_more(transport: httpx.AsyncHTTPTransport) -> bool:
+    """Whether bytes came behind the end of a reply.
+
+    h11 keeps them and reads them as the reply to the next request: after one reply that was sent twice, each
+    page would get the answer of the page before. No public member of httpcore 1.0 tells of them.
+    """
+    pool = getattr(transport, "_pool", None)
+    return any(map(_left_over, getattr(pool, "connections", ())))
+
+
+def _left_over(connection: object) -> bytes:
+    # A pooled connection wraps the one that speaks HTTP/1.1, through a proxy twice.
+    inner = getattr(connection, "_connection", None)
+    if inner is not None:
+        return _left_over(inner)
+    trailing: tuple[bytes, bool] = getattr(
+        getattr(connection, "_h11_state", None), "trailing_data", (b"", False)
+    )
+    return trailing[0]
 
 
 def _silence_libraries() -> None:

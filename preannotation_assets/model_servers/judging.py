@@ -32,10 +32,14 @@ def judge_exchange(server: ModelServer, exchange: Exchange, template: RequestTem
 
 
 def _for_scheme(outcome: Outcome, template: RequestTemplate) -> Outcome:
-    match outcome:
-        case Answered(reply) | TooLong(Reason.ANSWER_TOO_LONG, reply) if reply:
-            quotes = parse_answer(reply.content).quotes
-            fits = fits_labels(quotes, template.prompt.labels)
-            return outcome if fits else Unusable(Reason.INVALID_ANSWER, reply)
-        case _:
-            return outcome
+    if isinstance(outcome, Answered):
+        reply, quotes = outcome.reply, outcome.quotes
+    elif isinstance(outcome, TooLong) and outcome.reason is Reason.ANSWER_TOO_LONG and outcome.reply:
+        reply, quotes = outcome.reply, None
+    else:
+        return outcome
+    if quotes is None:
+        quotes = parse_answer(reply.content).quotes
+    if fits_labels(quotes, template.prompt.labels):
+        return outcome
+    return Unusable(Reason.INVALID_ANSWER, reply)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from preannotation_assets.contracts import INVALID_ANSWER
 from preannotation_assets.errors import InferenceError
-from preannotation_assets.extraction.answers import parse_answer
+from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer
 from preannotation_assets.model_servers.endless import ends_in_equal_tokens, is_blank, is_repeating
 from preannotation_assets.model_servers.reply import ChatReply
 
@@ -46,9 +46,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A complete answer; ``judging`` lets it pass only where it fits the labels as well."""
+    """A complete answer; ``judging`` lets it pass only where its quotes fit the labels as well.
+
+    ``quotes`` are there where they have been read already.
+    """
 
     reply: ChatReply
+    quotes: tuple[AnsweredQuote, ...] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +132,5 @@ def judge_reply(reply: ChatReply | None) -> Outcome:
     if reply.done_reason != "stop":
         return Unusable(Reason.NOT_DONE, reply)
     parsed = parse_answer(reply.content)
-    return Answered(reply) if parsed.fault is None else Unusable(Reason(parsed.fault.value), reply)
+    fault = parsed.fault
+    return Answered(reply, parsed.quotes) if fault is None else Unusable(Reason(fault.value), reply)

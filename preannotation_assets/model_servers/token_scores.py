@@ -3,25 +3,15 @@
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from preannotation_assets.model_servers.character_parts import Placed, ScoredText, place_around_parts
-from preannotation_assets.model_servers.json_values import as_mapping, as_number, without_surrogates
+from preannotation_assets.model_servers.json_values import as_number, without_surrogates
 
 __all__ = ["place_bytes", "place_tokens", "read_token_scores"]
 
 _Scores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
 _MOST_OF_A_BYTE = 255
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A token as a server lists it; ``content`` is what it says of its bytes."""
-
-    text: str
-    logprob: float
-    content: object
 
 
 def read_token_scores(entries: object, content: str) -> _Scores:
@@ -33,18 +23,18 @@ def read_token_scores(entries: object, content: str) -> _Scores:
     is unknown is not a number. Both results are None where an entry is not of this form, no entry has a
     log-probability, or the tokens cannot be placed.
     """
-    read = _read_entries(entries)
-    if not read:
+    if not isinstance(entries, list):
         return None, None
-    tokens = _with_whole_characters(read)
-    placed = place_tokens([token.text for token in tokens], [token.logprob for token in tokens], content)
+    read = _read_entries(entries)
+    if read is None:
+        return None, None
+    texts, logprobs = read
+    placed = place_tokens(*_with_whole_characters(texts, logprobs), content)
     if placed[0] is None:
-        contents = [_as_bytes(entry.content) for entry in read]
-        placed = place_bytes(contents, [entry.logprob for entry in read], content)
+        placed = place_bytes([_as_bytes(entry.get("bytes")) for entry in entries], logprobs, content)
     if placed[0] is None:
-        return _as_scores(
-            place_around_parts([ScoredText(entry.text, entry.logprob) for entry in read], content)
-        )
+        scored = [ScoredText(text, logprob) for text, logprob in zip(texts, logprobs, strict=True)]
+        return _as_scores(place_around_parts(scored, content))
     return placed
 
 
@@ -103,19 +93,22 @@ def place_bytes(tokens: Sequence[bytes | None], logprobs: Sequence[float], conte
     return tuple(lengths), tuple(placed)
 
 
-def _read_entries(entries: object) -> list[_Entry] | None:
-    """The entries of a list; None where it is none, or one of its entries has no text, or none a number."""
-    if not isinstance(entries, list):
-        return None
-    read: list[_Entry] = []
+def _read_entries(entries: Sequence[object]) -> tuple[list[str], list[float]] | None:
+    """Texts and log-probabilities; None where an entry has no text, or none of them a number."""
+    texts: list[str] = []
+    logprobs: list[float] = []
     has_numbers = False
-    for entry in map(as_mapping, entries):
+    for entry in entries:
+        if not isinstance(entry, dict):
+            return None
         text, logprob = entry.get("token"), entry.get("logprob")
         if not isinstance(text, str):
             return None
-        has_numbers = has_numbers or (isinstance(logprob, int | float) and not isinstance(logprob, bool))
-        read.append(_Entry(text, as_number(logprob), entry.get("bytes")))
-    return read if has_numbers else None
+        is_number = isinstance(logprob, int | float) and not isinstance(logprob, bool)
+        has_numbers = has_numbers or is_number
+        texts.append(text)
+        logprobs.append(logprob if isinstance(logprob, float) else as_number(logprob))
+    return (texts, logprobs) if has_numbers else None
 
 
 def _as_bytes(value: object) -> bytes | None:
@@ -126,20 +119,26 @@ def _as_bytes(value: object) -> bytes | None:
     return bytes(value)
 
 
-def _with_whole_characters(entries: Sequence[_Entry]) -> list[_Entry]:
-    """Entries without empty tokens, whose log-probabilities are added to those of the token behind them.
+def _with_whole_characters(
+    texts: Sequence[str], logprobs: Sequence[float]
+) -> tuple[Sequence[str], Sequence[float]]:
+    """Tokens without empty ones, whose log-probabilities are added to those of the token behind them.
 
     vLLM gives the first tokens of a character that several make as empty ones. The end of the answer is an
     empty one of llama-server's; no token is behind it.
     """
-    whole: list[_Entry] = []
+    if "" not in texts:
+        return texts, logprobs
+    whole: list[str] = []
+    sums: list[float] = []
     pending = 0.0
-    for entry in entries:
-        pending += entry.logprob
-        if entry.text:
-            whole.append(_Entry(entry.text, pending, entry.content))
+    for text, logprob in zip(texts, logprobs, strict=True):
+        pending += logprob
+        if text:
+            whole.append(text)
+            sums.append(pending)
             pending = 0.0
-    return whole
+    return whole, sums
 
 
 def _as_scores(placed: Sequence[Placed] | None) -> _Scores:

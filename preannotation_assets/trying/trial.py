@@ -102,6 +102,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
     prompt = access.prompt(scheme)
     access.require_room(prompt, settings.chunking.chunk_tokens)
     identity = access.identify(os.environ)
+    template = access.template(identity, prompt)
     kind = access.server.kind
     versions = ", ".join(f"{endpoint} ({kind} {version})" for endpoint, version in identity.versions)
     model = f"{identity.model} {identity.digest[:12]} at {visible(versions)}"
@@ -109,7 +110,7 @@ def _prepare(settings: Settings, request: TryRequest, limits: ChunkLimits, conso
     return _Trial(
         access=access.for_identity(identity),
         scheme=scheme,
-        template=access.template(identity, prompt),
+        template=template,
         limits=limits,
         slots=SharedSemaphore.of_this_machine(os.environ, access.max_in_flight),
         console=console,

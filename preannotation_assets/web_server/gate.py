@@ -6,6 +6,7 @@ a visitor's browser send without asking. It answers to any ``Host``, so a site w
 to this machine (DNS rebinding) may even read what comes back.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,6 +26,7 @@ _FORBIDDEN: Final = 403
 _WRONG_METHOD: Final = 405
 _WRONG_TYPE: Final = 415
 _READING: Final = ("GET", "HEAD")
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::[0-9]*)?", re.ASCII)
 # What browsers say of themselves (Fetch Metadata): a request by the page's own site, or by the user's hand.
 _OWN_SITES: Final = ("same-origin", "none")
 
@@ -102,10 +104,9 @@ def _follows_a_link(scope: Scope, headers: Headers) -> bool:
 
 
 def _host_name(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """The name in a Host field, in small letters; empty where that holds more than a name and a port."""
+    found = _HOST.fullmatch(host)
+    return (found["address"] or found["name"]).lower() if found else ""
 
 
 def _place(origin: str) -> str:

@@ -32,7 +32,8 @@ def test_any_key_and_content_come_back(store: ObjectStore, key: str, content: by
     assert (stat.key, stat.size, stat.etag) == (key, len(content), etag)
     entry = ObjectEntry(stat.key, stat.size, stat.modified_at)
     assert list(store.list("")) == [entry]
-    assert list(store.list(key[:1])) == [entry]
+    if is_key(key[:1]):
+        assert list(store.list(key[:1])) == [entry]
     store.delete([key])
     assert list(store.list("")) == []
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from s3_servers.exchanges import Habit
 
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import ObjectStore, RequestLimits, StoreLocation, open_store
@@ -25,6 +26,7 @@ class Proxy(Protocol):
     cut_bodies: int
     dropped_headers: frozenset[str]
     refuse: Callable[[str, dict[str, str]], tuple[int, str] | None] | None
+    habit: Habit | None
     requests: list[str]
 
     @property
@@ -240,3 +242,22 @@ def test_the_endpoint_of_the_environment_is_used(
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
     open_store(StoreLocation(f"s3://{bucket}")).write("k", b"x")
     assert proxy.requests == [f"PUT /{bucket}/k"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"<html><body>Please log in</body></html>",
+        b"<ListBucketResult><IsTruncated>true</IsTruncated><Contents/></ListBucketResult>",
+        b"<ListBucketResult/>",
+    ],
+    ids=["login page", "a page without the next", "empty"],
+)
+def test_what_is_no_whole_listing_is_not_taken_for_one(
+    s3_store: ObjectStore, proxy: Proxy, reply: bytes
+) -> None:
+    s3_store.write("answers/1", b"paid for")
+    proxy.habit = lambda _exchange: (200, "OK", [("Content-Type", "text/xml")], reply)
+
+    with pytest.raises(StorageError, match="a reply that no S3 server gives"):
+        list(s3_store.list("answers/"))

@@ -117,3 +117,34 @@ def test_a_request_asks_for_nothing_compressed_and_names_its_sender() -> None:
     assert b"\r\naccept-encoding: identity" in head
     assert b"\r\nuser-agent: preannotation-assets" in head
     assert b"\r\ncontent-type: application/json" in head
+
+
+@pytest.mark.parametrize("behind", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"\0", b"\r\n" * 3])
+def test_what_comes_behind_a_reply_is_not_the_answer_to_the_next_request(behind: bytes) -> None:
+    asked: list[int] = []
+
+    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await _head_of_request(reader):
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+            asked.append(len(asked) + 1)
+            reply = b'{"number":%d}' % asked[-1]
+            length = f"Content-Length: {len(reply)}"
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode())
+            writer.write(reply + (behind if len(asked) == 1 else b""))
+        writer.close()
+
+    async def main() -> list[bytes]:
+        server = await asyncio.start_server(attend, "127.0.0.1", 0)
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, ChatClient(OllamaServer(), Timeouts(), {}, frozenset()) as client:
+            return [(await client.send(endpoint, TEMPLATE, "page", 0, 60.0)).content for _ in range(3)]
+
+    assert asyncio.run(main()) == [b'{"number":1}', b'{"number":2}', b'{"number":3}']
+
+
+async def _head_of_request(reader: asyncio.StreamReader) -> bytes:
+    """Empty where the client has closed the connection."""
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""

@@ -203,3 +203,14 @@ def test_an_error_as_a_line_of_a_stream(error: object, outcome: Outcome) -> None
     headers = {"content-type": "application/x-ndjson"}
     exchange = Exchange(ENDPOINT, 0.0, 1.0, None, 200, headers, content)
     assert OllamaServer().read(exchange, "llama3.3:70b") == outcome
+
+
+@pytest.mark.parametrize("line_end", [b"\n\n", b"\r\n", b"\r\n\r\n", b"\n \n"])
+def test_blank_lines_of_a_stream_are_passed_over(line_end: bytes) -> None:
+    pieces: list[dict[str, object]] = [
+        {"message": {"content": '{"spans":'}, "done": False},
+        {"message": {"content": "[]}"}, "done": True, "done_reason": "stop"},
+    ]
+    content = b"".join(json.dumps(piece).encode() + line_end for piece in pieces)
+    exchange = Exchange(ENDPOINT, 0.0, 1.0, None, 200, {"content-type": "application/x-ndjson"}, content)
+    assert isinstance(OllamaServer().read(exchange, "llama3.3:70b"), Answered)

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 from botocore.exceptions import ClientError
+from canary.echoing import Reply, echoing_proxy
 from dagster import DagsterInstance, DagsterRunStatus, SkipReason, build_sensor_context
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test
@@ -395,11 +396,10 @@ PROVOKED: dict[str, Callable[[Scene], str]] = {
 }  # fmt: skip
 
 
-def run_of(scene: Scene, *faults: FaultRule) -> str:
+def run_over(scene: Scene, url: str) -> str:
     """A run of 25 short pages, one at a time."""
     pages = {f"page {number}": f"{number} {REPORT}" for number in range(25)}
-    place = make_place(scene.place.folder / "long", pages, scene.ollama(*faults))
-    scene.place = place
+    scene.place = make_place(scene.place.folder / "long", pages, url)
     return scene.command(
         "run", DATASET, PREANNOTATION_MAX_IN_FLIGHT="1", PREANNOTATION_FIRST_BACKOFF="0.01",
         PREANNOTATION_STREAM="always",
@@ -407,21 +407,24 @@ def run_of(scene: Scene, *faults: FaultRule) -> str:
 
 
 def changed_model(scene: Scene) -> str:
-    return run_of(scene, FaultRule(Fault.DIGEST_CHANGE, requests=(3,)))
+    return run_over(scene, scene.ollama(FaultRule(Fault.DIGEST_CHANGE, requests=(3,))))
 
 
 def failing_answers(scene: Scene) -> str:
-    return run_of(scene, FaultRule(Fault.EMPTY_ANSWER, probability=1))
+    return run_over(scene, scene.ollama(FaultRule(Fault.EMPTY_ANSWER, probability=1)))
 
 
 def faulty_pages(scene: Scene) -> str:
-    """One is asked in vain, one is refused before it reaches the model; all others are empty."""
-    return run_of(
-        scene,
-        FaultRule(Fault.EQUAL_TOKENS, requests=(1,), burst=8),
-        FaultRule(Fault.FORBIDDEN_PAGE, requests=(15,)),
-        FaultRule(Fault.EMPTY_LIST, probability=1),
+    """A firewall refuses one page, some are answered without an end; all others have nothing."""
+    url = scene.ollama(
+        FaultRule(Fault.EQUAL_TOKENS, requests=(1,), burst=8), FaultRule(Fault.EMPTY_LIST, probability=1)
     )
+
+    def firewall(path: str, sent: str, is_about_a_page: bool) -> Reply | None:
+        is_refused = is_about_a_page and sent.startswith("12 M/V")
+        return Reply(403, b"<html>blocked</html>", "text/html") if is_refused else None
+
+    return run_over(scene, scene.stack.enter_context(echoing_proxy(url, firewall)))
 
 
 ON_SPARK: dict[Callable[[Scene], str], tuple[str, ...]] = {

@@ -28,13 +28,16 @@ async def ask(address, times):
 async def main(address):
     await asyncio.gather(*(ask(address, 25) for _ in range(4)))
 
+# Made before the strangers come: without a file it could not be.
+loop = asyncio.new_event_loop()
 with PermitServer(["http://a"], Limits(max_in_flight=4), semaphore_folder=folder) as server:
     print(server.address.port, flush=True)
     sys.stdin.readline()
-    asyncio.run(asyncio.wait_for(main(server.address), 120))
+    loop.run_until_complete(asyncio.wait_for(main(server.address), 120))
     while server.progress().answered < 100:  # The last report may be on its way.
         time.sleep(0.01)
     print(server.progress().answered)
+loop.close()
 """
 # Holds what it can, and opens again what it is sent away from.
 FLOOD = """

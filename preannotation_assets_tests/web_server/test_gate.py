@@ -66,7 +66,10 @@ def test_the_interface_asks_by_post_from_its_own_page(
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "evil.example:3000", "127.0.0.1.evil.example", "localhost.evil.example:3000",
-     "dagster.example.com.evil.example", "127.0.0.1:3000@evil.example", "[::1", "", "10.0.0.7:3000"],
+     "dagster.example.com.evil.example", "127.0.0.1:3000@evil.example", "[::1", "", "10.0.0.7:3000",
+     "evil.example@127.0.0.1:3000", "127.0.0.1:3000/evil.example", "127.0.0.1#evil.example",
+     "127.0.0.1?evil.example",
+     "localhost:x", "localhost:1:2", "[localhost]"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/", "/logs/a.err", "/graphql"])
 def test_a_name_that_is_not_its_own_reaches_nothing(

@@ -27,7 +27,7 @@ _NOWHERE = Finding((), False)
 _MOST_PAIRS = 50_000
 _FEWEST_PLACES = 16
 # Less like the quote than that, a place must be about where the order wants it.
-_SURE = 0.9
+_SURE = 0.92
 _STRAY = 100
 
 

@@ -8,7 +8,7 @@ from preannotation_assets.extraction.spans import Match
 
 from .cores import core_hits
 from .gaps import gap_hits
-from .hits import Hit, exact_hits, inner_hits, similar_hits
+from .hits import Hit, bordered, inner_hits, letters_found, similar_hits
 from .intervals import Intervals
 from .page import Page
 from .quotes import PreparedQuote
@@ -79,7 +79,8 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     """
     work.begin_quote()
     try:
-        exact = exact_hits(page, quote.letters, work.exact)
+        found = list(letters_found(page, quote.letters, work.exact))
+        exact = bordered(page, found)
         candidates = _grounded(page, quote, exact, work.exact)
     except WorkSpentError:
         return Finding((), False, cut_off=True)
@@ -87,7 +88,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
     for best in (verbatim, sure):
         if len(best) >= wanted:
-            return Finding(best, False, others=_with_inflected(page, quote, candidates, work.exact))
+            return Finding(best, False, others=_with_inflected(page, quote, candidates, found, work.exact))
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or len(quote.letters) > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)
@@ -99,10 +100,14 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
 
 
 def _with_inflected(
-    page: Page, quote: PreparedQuote, candidates: list[Candidate], work: Work
+    page: Page,
+    quote: PreparedQuote,
+    candidates: list[Candidate],
+    found: Sequence[tuple[int, int]],
+    work: Work,
 ) -> Sequence[Candidate]:
     try:
-        hits = list(ending_hits(page, quote, work))
+        hits = list(ending_hits(page, quote, found))
         return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
     except WorkSpentError:
         return candidates

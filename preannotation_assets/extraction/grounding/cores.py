@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from .hits import Hit, exact_hits, inner_hits, similar_hits
+from .hits import Hit, exact_hits, has_lost_capital, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
@@ -64,6 +64,8 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
     for cut in _cuts(page, quote):
         work.spend(5 + len(quote.text) / _LETTERS_SPLIT_A_STEP)
         for hit in _hits(page, cut, work):
+            if has_lost_capital(page, cut.core, hit.first):
+                continue
             work.spend(_HIT_STEPS)
             priced = _with_added_words(page, hit, cut)
             if priced is not None and priced.price <= _MOST_PRICE:

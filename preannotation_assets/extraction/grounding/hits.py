@@ -1,6 +1,6 @@
 """Stretches of the page that match a whole quote: exactly, after repairs, or inside longer words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -16,6 +16,7 @@ from .work import Work
 __all__ = [
     "Hit",
     "SimilarHits",
+    "bordered",
     "exact_hits",
     "has_lost_capital",
     "inner_hits",
@@ -86,11 +87,12 @@ def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
     Raises:
         WorkSpentError: finding them takes more work than there is.
     """
-    return [
-        Hit(first, last, 0.0)
-        for first, last in letters_found(page, letters, work)
-        if page.is_bordered(first, last)
-    ]
+    return bordered(page, letters_found(page, letters, work))
+
+
+def bordered(page: Page, found: Iterable[tuple[int, int]]) -> list[Hit]:
+    """Those of some places that are between the borders of words."""
+    return [Hit(first, last, 0.0) for first, last in found if page.is_bordered(first, last)]
 
 
 def letters_found(page: Page, letters: str, work: Work) -> Iterator[tuple[int, int]]:
@@ -236,7 +238,9 @@ def _best_start(
 def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, limit: float) -> bool:
     if not fixed.total:
         return True
-    total = fixed.total + _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
+    total = fixed.total
+    if not quote.is_unspaced:
+        total += _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
     alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))

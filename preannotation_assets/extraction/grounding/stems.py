@@ -1,6 +1,6 @@
 """Quotes in another case than the page: the same stems with other endings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil
 
 from .hits import Hit, has_lost_capital, letters_found
@@ -22,15 +22,11 @@ _OWN_ENDING = 0.2
 _WORD_STEPS = 3
 
 
-def ending_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Hit]:
-    """The places of a quote's letters, just so, with one more ending behind them.
-
-    Raises:
-        WorkSpentError: finding them takes more work than there is.
-    """
+def ending_hits(page: Page, quote: PreparedQuote, found: Iterable[tuple[int, int]]) -> Iterator[Hit]:
+    """Those of the places of a quote's letters that have one more ending behind them."""
     if not quote.words or len(quote.words[-1]) < _FEWEST_LETTERS or quote.letters[-1].isdigit():
         return
-    for first, last in letters_found(page, quote.letters, work):
+    for first, last in found:
         if page.starts_at(first) and not page.ends_at(last):
             tail = page.tail(last)
             if page.letters[last : last + tail] in ENDINGS:

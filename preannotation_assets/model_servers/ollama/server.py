@@ -237,7 +237,8 @@ def _checked_digest(digest: str, endpoint: str, model: str) -> str:
 def _judge_stream(content: bytes) -> Outcome:
     """Reads NDJSON; an error of the runner arrives as a last line under status 200."""
     objects: list[dict[str, object]] = []
-    for line in content.splitlines():
+    # A gateway may keep a connection alive by blank lines.
+    for line in filter(bytes.strip, content.splitlines()):
         payload = load_object(line)
         if payload is None:
             return Unavailable(Reason.SERVER_ERROR)
