@@ -60,7 +60,7 @@ def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, pro
     again = _fetches(place, proxy, "run", DATASET)
     # Nothing is new, so the preview is not made anew.
     assert not again["pages"]
-    for stage in ("pages", "chunks", "answers", "raw_model_outputs"):
+    for stage in ("chunks", "answers", "raw_model_outputs"):
         assert set(again[stage].values()) == {1}, stage
 
     verified = _fetches(place, proxy, "verify", DATASET)
