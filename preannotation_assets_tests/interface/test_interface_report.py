@@ -225,7 +225,8 @@ def test_the_browser_keeps_the_page_from_making_html_of_text_and_from_asking_any
     refused = page.evaluate(
         """async () => {
           const refused = [];
-          document.addEventListener("securitypolicyviolation", (event) => refused.push(event.effectiveDirective));
+          const told = (event) => refused.push(event.effectiveDirective);
+          document.addEventListener("securitypolicyviolation", told);
           try { document.body.innerHTML = "<b>x</b>"; } catch {}
           try { await fetch("https://evil.example/"); } catch {}
           const image = new Image();
