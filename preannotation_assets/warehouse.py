@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -19,7 +19,7 @@ from preannotation_assets.settings.groups import WarehouseSettings
 from preannotation_assets.temporary_folders import temporary_folder
 from preannotation_assets.visible_text import visible_line
 
-__all__ = ["DatasetSummary", "Warehouse", "open_warehouse"]
+__all__ = ["DatasetSummary", "PageHash", "Warehouse", "open_warehouse"]
 
 _CATALOG: Final = "md_raw_ocr"
 _LOCK_WAIT_SECONDS: Final = 10.0
@@ -99,6 +99,14 @@ class DatasetSummary:
     fingerprint: str
 
 
+class PageHash(NamedTuple):
+    """A row of the view without its text; what is None is missing there."""
+
+    doc_id: str | None
+    page_num: int | None
+    text_sha256: str | None
+
+
 @contextmanager
 def open_warehouse(
     settings: WarehouseSettings, connection_config: Mapping[str, str] = MappingProxyType({})
@@ -161,12 +169,22 @@ class Warehouse:
         query = f"{selection} ORDER BY doc_id, page_num"
         with _named_errors("the pages cannot be read"):
             reader = self._evaluate(query, dataset).to_arrow_reader(_ROWS_A_BATCH)
-        while True:
-            with _named_errors("the pages cannot be read"):
-                batch = next(reader, None)
-            if batch is None:
-                return
+        for batch in _batches(reader):
             yield from _source_rows(batch)
+
+    def page_hashes(self, dataset: str) -> Iterator[PageHash]:
+        """The rows of a dataset as ``read_pages`` has them, without their texts, in no order.
+
+        Raises:
+            WarehouseError: the batch condition or the view cannot be evaluated.
+        """
+        query = f"SELECT {', '.join(PageHash._fields)} FROM {self._view} WHERE ({self._condition})"  # noqa: S608
+        with _named_errors("the pages cannot be read"):
+            reader = self._evaluate(query, dataset).to_arrow_reader(_ROWS_A_BATCH)
+        for batch in _batches(reader):
+            columns = [batch.column(name).to_pylist() for name in PageHash._fields]
+            for doc_id, page_num, sha256 in zip(*columns, strict=True):
+                yield PageHash(doc_id, None if page_num is None else int(page_num), sha256)
 
     def has_pages(self, dataset: str) -> bool:
         """Whether there is any page of a dataset.
@@ -341,6 +359,15 @@ def _named_errors(problem: str) -> Iterator[None]:
         if "Out of Memory" in str(error):
             raise WarehouseError(problem, "sorting needs more than the warehouse's memory_limit") from None
         raise WarehouseError(problem, f"DuckDB says {type(error).__name__}") from None
+
+
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _named_errors("the pages cannot be read"):
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _source_rows(batch: pa.RecordBatch) -> Iterator[SourceRow]:

@@ -28,8 +28,8 @@ from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.publisher import verify_dataset
+from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.settings import Settings
@@ -106,7 +106,7 @@ class _Bench:
     def _account(self, run_id: str) -> _Reading:
         first = len(self.fetches)
         summarize(self.store, DATASET, run_id)
-        write_preview(self.store, DATASET, load_label_scheme(self.settings.labels.path))
+        write_report(self.store, DATASET, load_label_scheme(self.settings.labels.path))
         return _Reading("summary, preview", self.fetches[first:])
 
     def verify(self) -> list[_Reading]:

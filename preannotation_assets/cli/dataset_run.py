@@ -2,28 +2,27 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from dagster import DagsterError, DagsterInstance, ExecuteInProcessResult
-from yaml import YAMLError
+from dagster import DagsterInstance, ExecuteInProcessResult
 
+from preannotation_assets.cli.dagster_instance import open_instance
 from preannotation_assets.cli.deployment import open_lake
+from preannotation_assets.cli.doc_ids import find_missing
 from preannotation_assets.definitions import build_definitions, build_resources
-from preannotation_assets.defs.assets.pages import PagesConfig, no_pages
+from preannotation_assets.defs.assets.pages import PagesConfig
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import PreannotationError, SettingsError
-from preannotation_assets.instance import dataset_lock
-from preannotation_assets.label_file import load_label_scheme
+from preannotation_assets.errors import BatchError, PreannotationError
+from preannotation_assets.instance import dagster_home, dataset_lock
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
-from preannotation_assets.publishing.preview import write_preview
+from preannotation_assets.overview.unknown import missing_words, no_pages
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.settings import Settings
 
@@ -56,7 +55,7 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
         sys.stderr.write(f"preannotate: error: {problem}\n")
     if problems:
         return 1
-    with _open_instance() as instance:
+    with open_instance(dagster_home(os.environ, Path.cwd())) as instance:
         result = _materialize(instance, settings, request)
     if _was_interrupted(result):
         raise KeyboardInterrupt
@@ -65,19 +64,6 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
         return 1
     _print_account(settings, request.dataset, result.run_id)
     return 0 if _checks_passed(result) else 1
-
-
-@contextmanager
-def _open_instance() -> Iterator[DagsterInstance]:
-    """Dagster's instance. Its own errors may repeat what is in its configuration."""
-    try:
-        instance = DagsterInstance.get()
-    except (DagsterError, YAMLError) as error:
-        raise SettingsError(
-            f"Dagster's instance cannot be opened ({type(error).__name__})", "check DAGSTER_HOME/dagster.yaml"
-        ) from None
-    with instance:
-        yield instance
 
 
 def _materialize(
@@ -112,7 +98,7 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     resources = build_resources(settings)
     access, label_scheme = resources["model_server"].access(), resources["label_scheme"]
     steps: list[Callable[[], object]] = [
-        lambda: _require_pages(resources["warehouse"], request.dataset),
+        lambda: _require_pages(resources["warehouse"], request),
         resources["storage"].open_for_publishing,
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
         lambda: access.template(access.identify(os.environ), access.prompt(label_scheme.load())),
@@ -127,10 +113,18 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _require_pages(warehouse: WarehouseResource, dataset: str) -> None:
+def _require_pages(warehouse: WarehouseResource, request: DatasetRun) -> None:
+    """Makes sure that there is something to read, and says which of the documents are not there."""
     with warehouse.open() as source:
-        if not source.has_pages(dataset):
-            raise no_pages(source, dataset)
+        if not source.has_pages(request.dataset):
+            raise no_pages(source, request.dataset)
+        missing = find_missing(source, request.dataset, request.doc_ids) if request.doc_ids else []
+    if not missing:
+        return
+    told = f"{len(missing)} of {len(request.doc_ids)} doc_ids are not in {request.dataset}"
+    if len(missing) == len(request.doc_ids):
+        raise BatchError(told, missing_words(missing))
+    sys.stderr.write(f"preannotate: warning: {told}: {missing_words(missing)}\n")
 
 
 def _run_config(request: DatasetRun) -> Mapping[str, object]:
@@ -171,8 +165,9 @@ def _checks_passed(result: ExecuteInProcessResult) -> bool:
     passed = True
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed:
+            said = f": {evaluation.description}" if evaluation.description else ""
             sys.stderr.write(
-                f"preannotate: check {evaluation.check_name} failed ({evaluation.severity.value})\n"
+                f"preannotate: check {evaluation.check_name} failed ({evaluation.severity.value}){said}\n"
             )
             passed = passed and evaluation.severity.value != "ERROR"
     return passed
@@ -181,11 +176,11 @@ def _checks_passed(result: ExecuteInProcessResult) -> bool:
 def _print_account(settings: Settings, dataset: str, run_id: str) -> None:
     store = open_lake(settings)
     summary, layout = summarize(store, dataset, run_id), DatasetLayout(dataset)
-    preview = write_preview(store, dataset, load_label_scheme(settings.labels.path))
+    has_preview = store.stat(layout.preview) is not None
     lines = [
         *summary.lines(),
         f"published  {store.uri(layout.published_suggestions)}",
         f"manifest   {store.uri(layout.published_manifest)}",
-        f"preview    {preview}",
+        *([f"preview    {store.uri(layout.preview)}"] if has_preview else []),
     ]
     sys.stdout.write("\n".join(["", *lines, ""]))

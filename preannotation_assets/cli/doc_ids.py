@@ -1,10 +1,12 @@
 """The documents that a run is narrowed to, in a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["read_doc_ids"]
+__all__ = ["find_missing", "read_doc_ids"]
 
 
 def read_doc_ids(path: Path) -> list[str]:
@@ -22,3 +24,17 @@ def read_doc_ids(path: Path) -> list[str]:
     if not doc_ids:
         raise SettingsError(f"the file of doc_ids {path} is empty", "put one doc_id on each line")
     return doc_ids
+
+
+def find_missing(source: Warehouse, dataset: str, doc_ids: Sequence[str]) -> list[str]:
+    """Those that the dataset has no page of, in their order; no text is read.
+
+    Raises:
+        WarehouseError: the batch condition or the view cannot be evaluated.
+    """
+    missing = dict.fromkeys(doc_ids)
+    for page in source.page_hashes(dataset):
+        missing.pop(page.doc_id or "", None)
+        if not missing:
+            break
+    return list(missing)

@@ -4,7 +4,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from preannotation_assets.cli.commands import dataset, labels, local, published, stand_in, trying_out
+from preannotation_assets.cli.commands import (
+    dataset,
+    labels,
+    local,
+    overview,
+    published,
+    stand_in,
+    trying_out,
+)
 
 __all__ = ["build_parser"]
 
@@ -22,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_overview(commands)
     _add_try(commands)
     _add_compare_servers(commands)
     _add_published(commands)
@@ -48,6 +57,19 @@ def _add_run(commands: "_Commands") -> None:
     run.add_argument("--doc-ids", metavar="FILE", default="", help="only these documents, one doc_id a line")
     run.add_argument("--refresh", action="store_true", help="ask the model everything again")
     run.set_defaults(command=dataset.run)
+
+
+def _add_overview(commands: "_Commands") -> None:
+    datasets = commands.add_parser(
+        "datasets", help="list all datasets: pages, what is published, what is stale"
+    )
+    datasets.add_argument("--plain", action="store_true", help="columns separated by tabs")
+    datasets.set_defaults(command=overview.datasets)
+    status = commands.add_parser(
+        "status", help="all that is known of a dataset: counts, failed and stale pages"
+    )
+    status.add_argument("dataset")
+    status.set_defaults(command=overview.status)
 
 
 def _add_try(commands: "_Commands") -> None:
@@ -88,15 +110,22 @@ def _add_compare_servers(commands: "_Commands") -> None:
 
 def _add_published(commands: "_Commands") -> None:
     preview = commands.add_parser(
-        "preview", help="write an HTML file that shows the suggestions on the pages"
+        "preview", help="write an HTML file that shows the suggestions on all pages, to filter and to search"
     )
     preview.add_argument("dataset")
     preview.add_argument(
         "--output",
         metavar="FILE",
-        help="write it to this file, for whom the lake is read only, not into the lake",
+        help="write it to this file, and FILE-1 and so on where it is too much for one, not into the lake",
     )
     preview.set_defaults(command=published.preview)
+    export = commands.add_parser(
+        "export", help="write what is published to a file, for Label Studio or as rows; it holds page text"
+    )
+    export.add_argument("dataset")
+    export.add_argument("--to", required=True, choices=("label-studio", "jsonl", "csv"), help="the form")
+    export.add_argument("--output", metavar="FILE", required=True, help="the file; only you can read it")
+    export.set_defaults(command=published.export)
     verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
     verify.add_argument("dataset")
     verify.set_defaults(command=published.verify)

@@ -2,11 +2,14 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 from dagster import InitLoggerContext, logger
 
 __all__ = ["console_logger"]
+
+# As Dagster begins what it logs of a step whose inputs were not made: no event, but a line a step.
+_OF_SKIPPED_STEPS: Final = "Dependencies for step "
 
 
 @logger(config_schema={}, description="One line for each thing worth knowing, on standard error.")
@@ -34,6 +37,7 @@ class _LineFormatter(logging.Formatter):
 
 
 def _is_said_by_the_pipeline(record: logging.LogRecord) -> bool:
-    """Events of the engine are told by the one who called it."""
+    """Events of the engine are told by the one who called it, and steps that are skipped follow from them."""
     meta: dict[str, Any] = getattr(record, "dagster_meta", {})
-    return meta.get("dagster_event") is None
+    said = str(meta.get("orig_message") or record.getMessage())
+    return meta.get("dagster_event") is None and not said.startswith(_OF_SKIPPED_STEPS)

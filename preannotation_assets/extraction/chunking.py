@@ -37,20 +37,43 @@ _GRAPHEME_REACH: Final = 64
 
 _BREAK: Final = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
 _HYPHENS: Final = sign_class()
-_WORD_ENDS: Final = rf"(?<!\p{{L}}[{_HYPHENS}])"
-# Borders, best first, each at the end of the match: paragraph, line, sentence, word, sign. A hyphen at
-# the end of a line does not end a word.
+_WORD_ENDS: Final = rf"(?<!\p{{L}}\p{{M}}{{0,4}}[{_HYPHENS}])"
+# Letters of scripts that have no blanks between words: a line of them ends inside a word as often as not.
+_UNSPACED_SCRIPTS: Final = (
+    r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc"
+    r"\u0e01-\u0e4e\u0e81-\u0ece\u1780-\u17d3\u1000-\u103f"  # Thai, Lao, Khmer, Burmese
+)
+_UNSPACED: Final = rf"[{_UNSPACED_SCRIPTS}]"
+_BETWEEN_UNSPACED: Final = rf"(?=(?<={_UNSPACED}){_BREAK}{_UNSPACED})"
+_CLOSING: Final = r"""['"\u2019\u201d\xbb)\]\u3009\u300b\u300d\u300f\u3011\u3015\uff09\uff3d]*"""
+_OPENING: Final = r"[\u3008\u300a\u300c\u300e\u3010\u3014\uff08\uff3b]"
+# Signs inside words: of Hebrew abbreviations, and the dots between Japanese names.
+_WORD_SIGNS: Final = r"\u05f3\u05f4\u30fb\uff65"
+# Where a sign stands in a number, after such letters or wide signs; others have blanks around their numbers.
+_IN_NUMBER: Final = (
+    rf"(?<=[{_UNSPACED_SCRIPTS}\u3000-\u303f\uff00-\uffef][\s\d.,:/\uff0c\uff0e]{{0,24}}\d)(?=.\d)"
+)
+# Borders, best first, each at the end of the match: paragraph, line, sentence, line between letters that may
+# be of one word, word, sign. A hyphen at the end of a line does not end a word.
 _BORDERS: Final = (
     regex.compile(rf"{_BREAK}(?>[^\S\r\n]*{_BREAK})+\s*"),
-    regex.compile(rf"{_WORD_ENDS}{_BREAK}"),
+    regex.compile(rf"{_WORD_ENDS}(?!{_BETWEEN_UNSPACED}){_BREAK}"),
     regex.compile(
-        r"""(?<=[\p{L}\p{N}]{2})[.!?\u2026]+['"\u2019\u201d\xbb)\]]*\s+(?!\p{Ll})|[\u3002\uff01\uff1f]"""
+        rf"(?<=[\p{{L}}\p{{M}}\p{{N}}]{{2}})[.!?\u2026]+{_CLOSING}\s+(?!\p{{Ll}})"
+        rf"|(?>(?>[\u3002\uff01\uff1f\uff61]|\uff0e(?!\d)){_CLOSING})+"
+        rf"|[\u061f\u06d4\u0964\u0965]{_CLOSING}\s*"
     ),
-    regex.compile(rf"{_WORD_ENDS}\s+"),
-    regex.compile(rf"[^\P{{P}}{_HYPHENS}]"),
+    regex.compile(rf"{_BETWEEN_UNSPACED}{_BREAK}"),
+    regex.compile(rf"{_WORD_ENDS}(?>\s+|\u200b)"),
+    regex.compile(rf"(?!{_IN_NUMBER}|{_OPENING})[^\P{{P}}{_HYPHENS}{_WORD_SIGNS}]|(?<=\w)(?={_OPENING})"),
 )
 
-# Two code points that belong to one grapheme (Unicode's UAX #29), on the side of joining too much.
+_SMALL_KANA: Final = (
+    r"[\u3041\u3043\u3045\u3047\u3049\u3063\u3083\u3085\u3087\u308e\u30a1\u30a3\u30a5\u30a7\u30a9\u30c3\u30e3"
+    r"\u30e5\u30e7\u30ee\u30f5\u30f6\u30fc\uff67-\uff70]"
+)
+# Two code points that belong to one grapheme (Unicode's UAX #29), on the side of joining too much. Though two
+# graphemes, consonant and vowel of a Thai or Lao syllable too, and small kana with what they go with.
 _JOINED: Final = regex.compile(
     r"\r\n"
     r"|.[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]"
@@ -58,7 +81,10 @@ _JOINED: Final = regex.compile(
     r"|\p{Canonical_Combining_Class=9}\w"
     r"|\p{GCB=L}[\p{GCB=L}\p{GCB=V}\p{GCB=LV}\p{GCB=LVT}]"
     r"|[\p{GCB=LV}\p{GCB=V}][\p{GCB=V}\p{GCB=T}]"
-    r"|[\p{GCB=LVT}\p{GCB=T}]\p{GCB=T}",
+    r"|[\p{GCB=LVT}\p{GCB=T}]\p{GCB=T}"
+    r"|[\u0e40-\u0e44][\u0e01-\u0e2e]|[\u0e01-\u0e2e][\u0e30\u0e32\u0e45]"
+    r"|[\u0ec0-\u0ec4][\u0e81-\u0eae]|[\u0e81-\u0eae][\u0eb0\u0eb2]"
+    rf"|(?!{_SMALL_KANA})[\p{{Hiragana}}\p{{Katakana}}]{_SMALL_KANA}",
     regex.DOTALL,
 )
 # Two of them are one flag.

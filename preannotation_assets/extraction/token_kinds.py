@@ -18,8 +18,10 @@ class TokenKind(StrEnum):
 
     ``WORDS`` are the first letters of Latin words, ``LETTERS`` the others, ``CAPITALS`` those of the others
     that follow a capital. ``DIGITS`` are all but the first digit of a number. ``RUNS`` are the third and
-    later of equal signs in a row, ``BREAKS`` all other white space. ``IDEOGRAPHS`` are Chinese and Japanese,
-    ``SIGNS`` dashes, quotation marks and symbols outside of ASCII.
+    later of equal signs in a row, ``BREAKS`` all other white space. ``IDEOGRAPHS`` are Chinese characters
+    with their punctuation, ``KANA`` Japanese syllables, ``WIDTHS`` the ideographic space and half-width kana.
+    ``SIGNS`` are dashes, quotation marks and symbols outside of ASCII, ``ACCENTS`` combining marks and Latin
+    letters beyond U+017F, as Vietnamese has them. ``OTHER_SCRIPTS`` are all others together.
     """
 
     WORDS = "words"
@@ -33,9 +35,29 @@ class TokenKind(StrEnum):
     GREEK = "greek"
     CYRILLIC = "cyrillic"
     IDEOGRAPHS = "ideographs"
+    KANA = "kana"
+    WIDTHS = "widths"
     KOREAN = "korean"
+    ARABIC = "arabic"
+    HEBREW = "hebrew"
+    DEVANAGARI = "devanagari"
+    THAI = "thai"
+    ACCENTS = "accents"
     SIGNS = "signs"
     OTHER_SCRIPTS = "other_scripts"
+
+
+# Kinds that were of another one once. Where a manifest does not name them, they have that one's factor, so
+# that a batch that was cut with it keeps its borders.
+_ONCE_OF: Final[Mapping[TokenKind, TokenKind]] = {
+    TokenKind.KANA: TokenKind.IDEOGRAPHS,
+    TokenKind.WIDTHS: TokenKind.OTHER_SCRIPTS,
+    TokenKind.ARABIC: TokenKind.OTHER_SCRIPTS,
+    TokenKind.HEBREW: TokenKind.OTHER_SCRIPTS,
+    TokenKind.DEVANAGARI: TokenKind.OTHER_SCRIPTS,
+    TokenKind.THAI: TokenKind.OTHER_SCRIPTS,
+    TokenKind.ACCENTS: TokenKind.OTHER_SCRIPTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +82,24 @@ class KindFactors:
 
     @classmethod
     def by_name(cls, factors: Mapping[str, float]) -> Self:
-        """The factors as a manifest has them: a kind that it does not name has 1.
+        """The factors as a manifest has them.
+
+        A kind that it does not name has that of the kind it was once of, or else 1.
 
         Raises:
             ValueError: a factor is out of its range.
         """
-        return cls(tuple(factors.get(kind, 1.0) for kind in TokenKind))
+        return cls(tuple(factors.get(kind, _unnamed(kind, factors)) for kind in TokenKind))
 
     def named(self) -> dict[str, float]:
-        """As a manifest has them: without those of 1."""
-        factors = zip(TokenKind, self.factors, strict=True)
-        return {kind.value: factor for kind, factor in factors if factor != 1.0}
+        """As a manifest has them: without those that ``by_name`` gives kinds that are not named."""
+        factors = {kind.value: factor for kind, factor in zip(TokenKind, self.factors, strict=True)}
+        return {kind: factor for kind, factor in factors.items() if factor != _unnamed(kind, factors)}
+
+
+def _unnamed(kind: str, factors: Mapping[str, float]) -> float:
+    once = _ONCE_OF.get(TokenKind(kind))
+    return 1.0 if once is None else factors.get(once, 1.0)
 
 
 LLAMA_3: Final = KindFactors()

@@ -7,7 +7,7 @@ says how well this does.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,8 @@ _SPREAD: Final = 0.5
 _SPREAD_OF_DIGITS: Final = 1.0
 # The first digit of a number is a token in every tokenizer.
 _ALIKE: Final = (TokenKind.FIRST_DIGITS,)
+# What was learned from one of many scripts is not to lower the estimate of another.
+_NEVER_LOWERED: Final = (TokenKind.OTHER_SCRIPTS,)
 # How far the sum of a text is off where the factors are right, as a share of it and in tokens.
 _NOISE_SHARE: Final = 0.05
 _NOISE_TOKENS: Final = 5.0
@@ -102,12 +104,13 @@ def _fit(texts: _Numbers, reported: _Numbers, constant: _Numbers, believed: _Num
     solved = _descend(precision, design.T @ (weights * reported) + centre * spreads**-2, centre)
     factors, doubt = solved[:-1], np.sqrt(np.diag(np.linalg.inv(precision)))[:-1]
     safe = np.clip(np.maximum(factors, np.minimum(factors + doubt, believed)), MIN_FACTOR, MAX_FACTOR)
-    return _Fit(np.where(_alike(), 1.0, safe), float(constant @ factors + solved[-1]))
+    safe = np.where(_among(_NEVER_LOWERED), np.maximum(safe, 1.0), safe)
+    return _Fit(np.where(_among(_ALIKE), 1.0, safe), float(constant @ factors + solved[-1]))
 
 
 def _descend(precision: _Numbers, wanted: _Numbers, start: _Numbers) -> _Numbers:
     """Solves for the factors, each between its least and most, by coordinate descent."""
-    alike = _alike()
+    alike = _among(_ALIKE)
     least = np.append(np.where(alike, 1.0, MIN_FACTOR), -np.inf)
     most = np.append(np.where(alike, 1.0, MAX_FACTOR), np.inf)
     solved = np.clip(start, least, most)
@@ -118,8 +121,8 @@ def _descend(precision: _Numbers, wanted: _Numbers, start: _Numbers) -> _Numbers
     return solved
 
 
-def _alike() -> NDArray[np.bool_]:
-    return np.array([kind in _ALIKE for kind in TokenKind])
+def _among(kinds: Collection[TokenKind]) -> NDArray[np.bool_]:
+    return np.array([kind in kinds for kind in TokenKind])
 
 
 def _spreads() -> _Numbers:

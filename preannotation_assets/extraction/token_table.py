@@ -1,8 +1,8 @@
 """What a code point costs in tokens of Llama 3, by its class and the class of the one before it.
 
-docs/chunking.md says how this was measured. The costs stay: others would cut pages elsewhere, and every
-answer that was paid for would be asked for again. What other tokenizers do otherwise is learned by kind of
-character (``token_kinds``, ``token_learning``).
+docs/chunking.md says how this was measured. The costs of what Latin pages have
+stay: others would cut pages elsewhere, and every answer that was paid for would be asked for again. What
+other tokenizers do otherwise is learned by kind of character (``token_kinds``, ``token_learning``).
 """
 
 from typing import Final
@@ -106,8 +106,9 @@ RETURN: Final = DIGIT + 3
 _PUNCTUATION: Final = DIGIT + 4
 _SCRIPTS: Final = DIGIT + 5
 
-# A space before a foreign letter is often a token of its own.
+# A space before a foreign letter is often a token of its own; with Qwen before most Greek and Thai ones.
 _SPACE_BEFORE_SCRIPT: Final = 0.3
+_SPACE_BEFORE_KIND: Final = {TokenKind.GREEK: 0.7, TokenKind.THAI: 0.7}
 
 # Class of code points outside ASCII, first match wins: (first, last, tokens a code point, its
 # kind). Where nothing is measured, a code point costs as many tokens as it has UTF-8 bytes, which is the most
@@ -116,23 +117,34 @@ _SCRIPT_COSTS: Final = (
     (0x0000, 0x001F, 1.0, TokenKind.SIGNS),  # control characters
     (0x0386, 0x03CE, 1.05, TokenKind.GREEK),  # Greek
     (0x0400, 0x045F, 1.05, TokenKind.CYRILLIC),  # Cyrillic of the living languages
-    (0x0621, 0x064A, 1.0, TokenKind.OTHER_SCRIPTS),  # Arabic letters
-    (0x05D0, 0x05EA, 1.5, TokenKind.OTHER_SCRIPTS),  # Hebrew letters
-    (0x0900, 0x097F, 1.5, TokenKind.OTHER_SCRIPTS),  # Devanagari
-    (0x0E00, 0x0E7F, 1.3, TokenKind.OTHER_SCRIPTS),  # Thai
-    (0x1E00, 0x1EFF, 2.1, TokenKind.OTHER_SCRIPTS),  # Latin of Vietnamese
+    (0x0621, 0x064A, 1.0, TokenKind.ARABIC),  # Arabic letters
+    (0x05D0, 0x05EA, 1.5, TokenKind.HEBREW),  # Hebrew letters
+    (0x0900, 0x097F, 1.5, TokenKind.DEVANAGARI),
+    (0x0E50, 0x0E59, 2.0, TokenKind.THAI),  # Thai digits
+    (0x0E00, 0x0E7F, 1.3, TokenKind.THAI),  # Thai
+    (0x1E00, 0x1EFF, 2.1, TokenKind.ACCENTS),  # Latin of Vietnamese
     (0x1F00, 0x1FFF, 2.0, TokenKind.GREEK),  # Greek with accents and breathings
     (0x2010, 0x205E, 1.8, TokenKind.SIGNS),  # dashes, quotation marks, bullets
     (0x2070, 0x21FF, 2.0, TokenKind.SIGNS),  # currencies, letter-like signs, arrows
     (0x2500, 0x25FF, 2.0, TokenKind.SIGNS),  # boxes, blocks, shapes
     (0x2700, 0x27BF, 2.0, TokenKind.SIGNS),  # dingbats
     (0x3001, 0x303F, 1.8, TokenKind.IDEOGRAPHS),  # ideographic punctuation
-    (0x3041, 0x30FF, 1.2, TokenKind.IDEOGRAPHS),  # kana
+    (0x3041, 0x30FF, 1.2, TokenKind.KANA),  # kana
     (0x4E00, 0x9FFF, 2.0, TokenKind.IDEOGRAPHS),  # ideographs
     (0xAC00, 0xD7A3, 2.3, TokenKind.KOREAN),  # Hangul
     (0xFFFD, 0xFFFD, 1.0, TokenKind.SIGNS),  # what a decoder puts for what it cannot read
     (0x00A0, 0x00BF, 1.0, TokenKind.SIGNS),  # Latin-1 signs
     (0xFF01, 0xFF5E, 3.0, TokenKind.IDEOGRAPHS),  # ASCII as wide as ideographs
+    (0x0180, 0x024F, 2.0, TokenKind.ACCENTS),  # more Latin letters
+    (0x0300, 0x036F, 2.0, TokenKind.ACCENTS),  # combining marks
+    (0x0590, 0x05FF, 2.0, TokenKind.HEBREW),  # points and signs
+    (0x0600, 0x06FF, 2.0, TokenKind.ARABIC),  # digits, marks, letters of Persian and Urdu
+    (0x0750, 0x077F, 2.0, TokenKind.ARABIC),  # letters of other languages
+    (0x3000, 0x3000, 3.0, TokenKind.WIDTHS),  # the ideographic space
+    (0xFB1D, 0xFB4F, 3.0, TokenKind.HEBREW),  # presentation forms
+    (0xFB50, 0xFDFF, 3.0, TokenKind.ARABIC),  # presentation forms
+    (0xFE70, 0xFEFE, 3.0, TokenKind.ARABIC),  # presentation forms
+    (0xFF5F, 0xFFEF, 3.0, TokenKind.WIDTHS),  # half-width kana
     (0x0080, 0x07FF, 2.0, TokenKind.OTHER_SCRIPTS),
     (0x0800, 0xFFFF, 3.0, TokenKind.OTHER_SCRIPTS),
 )
@@ -206,10 +218,11 @@ def _cost_of_pair() -> NDArray[np.int32]:
     costs[RETURN, BREAK] = 0.0
     costs[_PUNCTUATION, _PUNCTUATION] = _PUNCTUATION_PAIR
     costs[_PUNCTUATION, BREAK] = _BREAK_AFTER_PUNCTUATION
-    for index, (_, _, cost, _) in enumerate(_SCRIPT_COSTS):
+    for index, (_, _, cost, kind) in enumerate(_SCRIPT_COSTS):
         costs[:, _SCRIPTS + index] = cost
+        costs[_SPACE, _SCRIPTS + index] += _SPACE_BEFORE_KIND.get(kind, _SPACE_BEFORE_SCRIPT)
     costs[:, _ASTRAL] = _ASTRAL_COST
-    costs[_SPACE, _SCRIPTS:] += _SPACE_BEFORE_SCRIPT
+    costs[_SPACE, _ASTRAL] += _SPACE_BEFORE_SCRIPT
     return np.ceil(costs * UNITS).astype(np.int32).ravel()
 
 

@@ -57,7 +57,7 @@ def require_manifest(
     """
     manifest = read_manifest(store, key, kind)
     if manifest is None:
-        raise BatchError(f"{stage} of {dataset} is not materialized", f"materialize {stage} first")
+        raise BatchError(f"{stage} of {dataset} is not materialized", f"preannotate run {dataset} makes it")
     return manifest
 
 

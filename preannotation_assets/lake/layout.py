@@ -7,13 +7,18 @@ from typing import Final
 from preannotation_assets.errors import BatchError
 
 __all__ = [
+    "PUBLISHED_FOLDER",
     "DatasetLayout",
     "calibration_key",
+    "can_be_dataset",
     "cure_of_damage",
     "cure_of_loss",
     "part_key",
     "validate_dataset",
 ]
+
+PUBLISHED_FOLDER: Final = "argilla/in/"
+"""Below it, what loaders see, a folder for each dataset."""
 
 _STAGES: Final = ("pages", "chunks", "raw_model_outputs")
 # Names in the work area that begin with _ are no dataset's.
@@ -28,12 +33,17 @@ def validate_dataset(dataset: str) -> str:
             ``-``, begins with another than a letter or digit, or contains ``..`` (Dagster's range separator
             is ``...``).
     """
-    if not _DATASET.fullmatch(dataset) or ".." in dataset:
+    if not can_be_dataset(dataset):
         raise BatchError(
             f"{dataset[:80]!r} cannot be a dataset name",
             "use letters, digits, single dots, _ and -, at most 199, and begin with a letter or digit",
         )
     return dataset
+
+
+def can_be_dataset(name: str) -> bool:
+    """Whether a dataset can have this name, as ``validate_dataset`` says."""
+    return bool(_DATASET.fullmatch(name)) and ".." not in name
 
 
 def calibration_key(model: str) -> str:
@@ -77,7 +87,7 @@ class DatasetLayout:
     @property
     def published(self) -> str:
         """The folder the loader reads ``*.parquet`` from."""
-        return f"argilla/in/{self.dataset}/suggestions"
+        return f"{PUBLISHED_FOLDER}{self.dataset}/suggestions"
 
     @property
     def published_suggestions(self) -> str:
@@ -113,6 +123,11 @@ class DatasetLayout:
     def preview(self) -> str:
         """The HTML preview. It shows page text, so it is never below ``published``."""
         return f"{self.work}/preview.html"
+
+    @property
+    def preview_parts(self) -> str:
+        """How the keys begin of the other files of a preview that is larger than one file."""
+        return f"{self.work}/preview-"
 
     def stage(self, stage: str, version: str) -> str:
         """The folder of one version of a stage's output, e.g. of ``pages`` or ``chunks``."""

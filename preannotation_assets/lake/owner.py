@@ -10,7 +10,7 @@ from typing import Final
 from preannotation_assets.lake.objects import ObjectStore
 from preannotation_assets.lake.tables import read_json
 
-__all__ = ["is_gone", "is_held_by_another", "this_process"]
+__all__ = ["holding_run", "is_gone", "is_held_by_another", "this_process"]
 
 # A lease is renewed several times a minute; the rest is room for clocks that differ.
 _SILENCE: Final = timedelta(hours=1)
@@ -35,11 +35,21 @@ def is_held_by_another(store: ObjectStore, lease_key: str) -> bool:
     Raises:
         StorageError: the lake cannot be read.
     """
+    return holding_run(store, lease_key) is not None
+
+
+def holding_run(store: ObjectStore, lease_key: str) -> str | None:
+    """The run in another process that holds the lease and has renewed it within the last hour.
+
+    Raises:
+        StorageError: the lake cannot be read.
+    """
     holder = read_json(store, lease_key) or {}
     if not holder.get("held") or is_gone(holder) or holder.items() >= this_process().items():
-        return False
+        return None
     oldest = datetime.now(UTC) - _SILENCE
-    return any(entry.modified_at > oldest for entry in store.list(lease_key) if entry.key == lease_key)
+    is_alive = any(entry.modified_at > oldest for entry in store.list(lease_key) if entry.key == lease_key)
+    return str(holder.get("run_id")) if is_alive else None
 
 
 def _machine() -> str:

@@ -1,6 +1,6 @@
 """A short account of what is published for a dataset, for a person to read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from preannotation_assets.manifests import (
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
-__all__ = ["Summary", "summarize"]
+__all__ = ["Summary", "quote_words", "summarize"]
 
 _FAILURES_SHOWN: Final = 10
 _WITHOUT_SPANS: Final = {
@@ -50,8 +50,6 @@ class Summary:
         published = self.suggestions
         failed = len(published.failed_pages)
         labels = sorted(published.spans_by_label.items(), key=lambda item: (-item[1], item[0]))
-        quotes = sum(published.quotes_by_outcome.values())
-        kept = published.quotes_by_outcome.get(QuoteOutcome.KEPT, 0)
         return [
             f"dataset    {shown_id(published.dataset)}{self._narrowed()}",
             (
@@ -64,7 +62,7 @@ class Summary:
                 f"{self.answered_before} before, {self.failed} failed"
             ),
             f"latency    p50 {_seconds(self.latencies, 0.50)}, p95 {_seconds(self.latencies, 0.95)}",
-            f"quotes     {quotes}: {kept} became suggestions, {quotes - kept} did not (repeated, not found)",
+            f"quotes     {quote_words(published.quotes_by_outcome)}",
             f"rows       {published.rows} ({published.bytes:,} bytes)",
             "spans      " + ", ".join(f"{shown_id(label)} {count}" for label, count in labels),
             f"model      {shown_id(published.model)} {shown_id(published.model_version)}",
@@ -89,6 +87,17 @@ class Summary:
             f", narrowed to {self.pages.narrowed_to_doc_ids} doc_ids, "
             f"of which {self.pages.doc_ids_not_found} were not found"
         )
+
+
+def quote_words(by_outcome: Mapping[str, int]) -> str:
+    """How many quotes the model gave and what became of them, by the names in the manifest."""
+    kept = by_outcome.get(QuoteOutcome.KEPT, 0)
+    others = sorted(
+        ((outcome, count) for outcome, count in by_outcome.items() if outcome != QuoteOutcome.KEPT and count),
+        key=lambda item: (-item[1], item[0]),
+    )
+    told = [f"{kept} became suggestions", *(f"{count} {shown_id(name)}" for name, count in others)]
+    return f"{sum(by_outcome.values())}: {', '.join(told)}"
 
 
 def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:

@@ -26,6 +26,8 @@ __all__ = [
 MOST_OFFENDERS: Final = 20
 """How many offenders of one rule a report names."""
 
+_MOST_SHIFTED_NAMED: Final = 10
+
 PageKey = tuple[str, int]
 
 
@@ -72,7 +74,7 @@ class VerificationReport:
 
     ``offenders`` holds the first MOST_OFFENDERS of each rule; ``differences`` says where the manifest's
     counts are not the Parquet's. ``shifted_pages`` counts pages that Argilla's web page marks in the wrong
-    places; they break no rule.
+    places; they break no rule. The first ten of them are in ``first_shifted``, where rows were read.
     """
 
     rows: int = 0
@@ -80,6 +82,8 @@ class VerificationReport:
     offences: Counter[Rule] = field(default_factory=Counter)
     offenders: list[Offence] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+    # What was found when it was published is recalled as a count.
+    first_shifted: list[PageKey] = field(default_factory=list, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -91,6 +95,12 @@ class VerificationReport:
         self.offences[rule] += 1
         if self.offences[rule] <= MOST_OFFENDERS:
             self.offenders.append(Offence(rule, doc_id, page_num, span))
+
+    def add_shifted(self, page: PageKey) -> None:
+        """Counts a page that Argilla's web page marks in the wrong places."""
+        self.shifted_pages += 1
+        if self.shifted_pages <= _MOST_SHIFTED_NAMED:
+            self.first_shifted.append(page)
 
     def add_row(self, rule: Rule, row: Row) -> None:
         """Counts an offence of a row."""
@@ -114,6 +124,7 @@ class VerificationReport:
                 f"{self.shifted_pages} page(s) whose spans Argilla's web page will mark shifted; "
                 "the data are right (docs/argilla-loader.md)"
             )
+            said += [f"marked shifted: {shown_page(*page)}" for page in self.first_shifted]
         return [*said, f"{self.rows} rows, {'all right' if self.passed else self.summary()}"]
 
     def summary(self) -> str:
@@ -208,7 +219,7 @@ def _verify_on_page(
     if agent_of(row["model"], row["model_version"]) != opened.agent:
         report.add_row(Rule.ONE_AGENT, row)
     if opened.first_shift is not None and row["end"] > opened.first_shift:
-        report.shifted_pages += 1
+        report.add_shifted(opened.key)
         opened.first_shift = None
     opened.span_ids.add(row["span_id"])
     opened.reach = max(opened.reach, row["end"])

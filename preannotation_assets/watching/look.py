@@ -4,8 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from preannotation_assets.errors import BatchError
-from preannotation_assets.lake.layout import validate_dataset
+from preannotation_assets.lake.layout import can_be_dataset
 from preannotation_assets.warehouse import Warehouse
 from preannotation_assets.watching.account import name_some, tell
 from preannotation_assets.watching.memory import Memory
@@ -94,8 +93,8 @@ def _confirm_others(
 
 def _listed(source: Warehouse, memory: Memory, probe: str, now: float) -> Memory:
     summaries = source.list_datasets()
-    usable = [summary for summary in summaries if _is_usable(summary.dataset)]
-    unusable = tuple(summary.dataset for summary in summaries if not _is_usable(summary.dataset))
+    usable = [summary for summary in summaries if can_be_dataset(summary.dataset)]
+    unusable = tuple(summary.dataset for summary in summaries if not can_be_dataset(summary.dataset))
     return Memory(observe(memory.watches, usable, now), unusable, probe, now)
 
 
@@ -105,14 +104,6 @@ def _states(
     return {
         dataset: state_of(watch, plan, now, is_busy=dataset in busy) for dataset, watch in watches.items()
     }
-
-
-def _is_usable(dataset: str) -> bool:
-    try:
-        validate_dataset(dataset)
-    except BatchError:
-        return False
-    return True
 
 
 def _left_out(datasets: Collection[str]) -> str:

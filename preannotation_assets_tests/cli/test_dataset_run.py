@@ -5,6 +5,7 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, in_process_executor, job, op
 
 from preannotation_assets.cli import dataset_run
+from preannotation_assets.cli.dagster_instance import open_instance
 from preannotation_assets.errors import RunStoppedError, SettingsError, StorageError
 
 
@@ -63,12 +64,9 @@ def test_an_interruption_is_told_from_a_failure(error: BaseException, interrupte
 @pytest.mark.parametrize(
     "content", ["storage: {sqlite: {password: hunter2}}\n", "storage: [hunter2\n", "x: hunter2\n"]
 )
-def test_a_wrong_configuration_of_dagster_is_told_without_its_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
-) -> None:
+def test_a_wrong_configuration_of_dagster_is_told_without_its_values(tmp_path: Path, content: str) -> None:
     (tmp_path / "dagster.yaml").write_text(content)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with pytest.raises(SettingsError, match=r"dagster\.yaml") as raised, dataset_run._open_instance():
+    with pytest.raises(SettingsError, match=r"dagster\.yaml") as raised, open_instance(tmp_path):
         pytest.fail("it opened")
     assert "hunter2" not in str(raised.value)
 
@@ -76,7 +74,7 @@ def test_a_wrong_configuration_of_dagster_is_told_without_its_values(
 def test_checks_that_failed_with_an_error_fail_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     class Evaluation:
         def __init__(self, name: str, passed: bool, severity: str) -> None:
-            self.check_name, self.passed = name, passed
+            self.check_name, self.passed, self.description = name, passed, f"what {name} means"
             self.severity = type("Severity", (), {"value": severity})()
 
     def passed(*evaluations: Evaluation) -> bool:
@@ -86,4 +84,6 @@ def test_checks_that_failed_with_an_error_fail_the_run(capsys: pytest.CaptureFix
     assert passed()
     assert passed(Evaluation("a", True, "ERROR"), Evaluation("b", False, "WARN"))
     assert not passed(Evaluation("offsets", False, "ERROR"), Evaluation("b", True, "ERROR"))
-    assert capsys.readouterr().err.splitlines()[-1] == "preannotate: check offsets failed (ERROR)"
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "preannotate: check offsets failed (ERROR): what offsets means"
+    )

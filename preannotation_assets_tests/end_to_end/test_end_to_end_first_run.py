@@ -7,6 +7,7 @@ import subprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from shared.report_files import pages_in
 
 from end_to_end.user_place import (
     BLANK,
@@ -117,7 +118,10 @@ def test_a_run_says_what_it_did_and_shows_no_page(
     assert leaks(place.folder / "dagster home") == []
     assert MARKER not in json.dumps(place.manifest())
     preview = place.lake / "argilla" / "work" / DATASET / "preview.html"
-    assert f"{MARKER} STAR" in preview.read_text("utf-8")
+    shown = pages_in(preview)
+    assert any(f"{MARKER} STAR" in page.text for page in shown)
+    assert [page.reason for page in shown if page.doc_id == f"{DATASET}/broken"] == ["hash_mismatch"]
+    assert f'run</dt><dd class="code">{place.manifest()["run_id"]}' in preview.read_text("utf-8")
     # Whatever a run leaves behind is in the lake or in Dagster's folder.
     assert sorted(file.name for file in place.folder.iterdir()) == [
         "dagster home",

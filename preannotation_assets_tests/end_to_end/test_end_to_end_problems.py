@@ -87,7 +87,7 @@ def test_documents_that_are_not_there_publish_nothing(
     (place.folder / "wanted.txt").write_text(f"{DATASET}0/not of this batch\n", "utf-8")
     status, out, err = preannotate(place, "run", DATASET, "--doc-ids", "wanted.txt")
     assert (status, out) == (1, "")
-    assert "with these doc_ids" in err.splitlines()[-1]
+    assert "doc_ids are not in" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert not (place.lake / "argilla" / "in").exists()
 

@@ -8,12 +8,11 @@ from s3_servers.fault_proxy import FaultProxy
 from s3_servers.rados_gateway import TEST_ENVIRONMENT
 
 from end_to_end.user_place import DATASET, REPORT, Place, make_place
-from preannotation_assets.publishing.preview import MOST_PAGES
 from preannotation_assets.simulator import RunningSimulator
 
 pytestmark = pytest.mark.spark
 
-PAGES = MOST_PAGES + 60
+PAGES = 260
 FIRST_PARTS = 50
 # Pages of one text share a request: a part of pages has two texts that no other has.
 TEXTS_A_PART = 2
@@ -49,19 +48,19 @@ def _fetches(place: Place, proxy: FaultProxy, *arguments: str) -> dict[str, Coun
     return counts
 
 
-def test_a_run_fetches_pages_and_chunks_three_times(place: Place, proxy: FaultProxy) -> None:
+def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, proxy: FaultProxy) -> None:
     first = _fetches(place, proxy, "run", DATASET)
-    # Chunking, grounding, verifying; and the preview of the first pages.
-    previewed = MOST_PAGES // FIRST_PARTS
-    assert [first["pages"][part] for part in sorted(first["pages"])] == [4] * previewed + [3, 3]
+    # Chunking, grounding, verifying; and the preview.
+    assert set(first["pages"].values()) == {4}
     # Planning, asking, and learning of the model's tokens from the first parts.
     assert set(first["chunks"].values()) == {3}
-    # Grounding and the summary.
-    assert set(first["raw_model_outputs"].values()) == {2}
+    # Grounding, the preview and the summary.
+    assert set(first["raw_model_outputs"].values()) == {3}
 
     again = _fetches(place, proxy, "run", DATASET)
-    assert len(again["pages"]) == previewed
-    for stage in ("pages", "chunks", "answers", "raw_model_outputs"):
+    # Nothing is new, so the preview is not made anew.
+    assert not again["pages"]
+    for stage in ("chunks", "answers", "raw_model_outputs"):
         assert set(again[stage].values()) == {1}, stage
 
     verified = _fetches(place, proxy, "verify", DATASET)

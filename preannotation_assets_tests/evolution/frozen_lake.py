@@ -31,9 +31,12 @@ from preannotation_assets.contracts import (
     REQUESTS,
     SUGGESTIONS,
 )
+from preannotation_assets.demo.sample import sample_pages
+from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import Message, Prompt, build_prompt
+from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table_as
 from preannotation_assets.lake.batch import read_manifest
@@ -60,10 +63,12 @@ __all__ = [
     "ANSWERS",
     "DATASET",
     "MODEL",
+    "ChunkLimits",
     "Fault",
     "FaultRule",
     "Frozen",
     "FrozenLake",
+    "KindFactors",
     "Message",
     "ModelOptions",
     "Prompt",
@@ -71,6 +76,7 @@ __all__ = [
     "RunningSimulator",
     "asked",
     "build_prompt",
+    "chunk_page",
     "cli",
     "default_prompt",
     "default_scheme",
@@ -79,6 +85,7 @@ __all__ = [
     "process_environment",
     "request_key",
     "rows_hash",
+    "sample_pages",
     "stand_in",
     "stand_in_digest",
     "text_sha256",

@@ -54,7 +54,18 @@ def test_the_suggestions_are_shown_without_their_text(
     preview = page.get_by_role("row").filter(has=page.get_by_text("preview", exact=True)).first
     expect(preview.get_by_text("vessels_ocr_1/registry", exact=True).first).to_be_visible()
     expect(preview.get_by_text("vessel_name", exact=True).first).to_be_visible()
+    assert _value(page, "report").endswith("argilla/work/vessels_ocr_1/preview.html")
     assert MARKER not in page.locator("body").inner_text()
+
+
+def test_the_report_of_a_run_that_was_clicked_shows_its_pages(
+    interface: Interface, materialized: Run, page: Page
+) -> None:
+    (report,) = interface.root.glob("**/argilla/work/vessels_ocr_1/preview.html")
+    page.goto(report.as_uri())
+    expect(page.locator("#status")).to_contain_text("3 of 3 pages")
+    expect(page.locator(".text").first).to_contain_text(MARKER)
+    expect(page.locator(".facts")).to_contain_text(materialized.run_id)
 
 
 def test_all_checks_are_green_and_of_this_dataset(

@@ -35,7 +35,7 @@ def test_a_manifest_comes_back_as_it_was(store: ObjectStore) -> None:
 
 def test_a_stage_that_is_missing_is_named(store: ObjectStore) -> None:
     with pytest.raises(
-        BatchError, match="pages of vessels_ocr_1 is not materialized: materialize pages first"
+        BatchError, match="pages of vessels_ocr_1 is not materialized: preannotate run vessels_ocr_1 makes it"
     ):
         require_manifest(store, "m.json", Calibration, "vessels_ocr_1", "pages")
 

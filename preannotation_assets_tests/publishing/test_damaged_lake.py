@@ -21,8 +21,8 @@ from preannotation_assets.errors import ObjectNotFoundError, PreannotationError,
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.lake import ObjectStore, write_table
 from preannotation_assets.lake.layout import cure_of_damage, part_key
-from preannotation_assets.publishing.preview import write_preview
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.report import write_report
 
 MARKER = "QZXWB"
 SCHEME = parse_label_scheme(
@@ -65,7 +65,7 @@ def read_everything(store: ObjectStore) -> None:
     for reading in (
         lambda: verify_dataset(store, dataset, RULES),
         lambda: recall_verification(store, dataset, RULES),
-        lambda: write_preview(store, dataset, SCHEME),
+        lambda: write_report(store, dataset, SCHEME),
         lambda: read_all_answers(store),
         lambda: compact_answers(store, FOLDER),
     ):
@@ -191,7 +191,7 @@ def test_a_published_parquet_of_other_columns_is_told_by_preview(whole: Dataset,
     path = whole.root / LAYOUT.published_suggestions
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
     with pytest.raises(PreannotationError) as raised:
-        write_preview(whole.plain_store, LAYOUT.dataset, SCHEME)
+        write_report(whole.plain_store, LAYOUT.dataset, SCHEME)
     assert "breaks the contract" in str(raised.value)
     assert "materialize suggestions again" in str(raised.value)
     assert "\x1b" not in str(raised.value)

@@ -257,7 +257,8 @@ def test_the_command_says_that_all_is_right(
     dataset.publish(good_rows())
     status, out, err = verify_command()
     assert (status, err) == (0, "")
-    shifted, all_right = out.splitlines()
+    shifted, page, all_right = out.splitlines()
+    assert page == "marked shifted: vessels_ocr_1/a page 1"
     assert shifted.startswith("1 page(s) whose spans Argilla's web page will mark shifted")
     assert all_right == "4 rows, all right"
 

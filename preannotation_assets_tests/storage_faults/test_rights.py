@@ -14,6 +14,7 @@ import pytest
 from published_batches import BATCHES, LABELS, LAYOUT, expected_table, publish_batch, write_pages
 from s3_servers.fixtures import plain_client
 from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, RadosGateway
+from shared.report_files import pages_in
 
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -32,8 +33,8 @@ from preannotation_assets.lake import (
 )
 from preannotation_assets.lake.batch import sweep_dead_writers, sweep_stage
 from preannotation_assets.lake.lease import DatasetLease
-from preannotation_assets.publishing.preview import make_preview, write_preview
 from preannotation_assets.publishing.publisher import verify_dataset
+from preannotation_assets.publishing.report import save_report, write_report
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.settings.groups import LabelSettings
 
@@ -130,7 +131,7 @@ def live_a_batch(store: ObjectStore) -> None:
     publish_batch(store, BATCHES["small"])
     publish_batch(store, BATCHES["large"])
     sweep_stage(store, LAYOUT, "suggestions", "large")
-    write_preview(store, LAYOUT.dataset, scheme())
+    write_report(store, LAYOUT.dataset, scheme())
 
 
 def scheme() -> LabelScheme:
@@ -177,14 +178,16 @@ def test_a_right_to_read_that_is_missing_is_named(grants: Grants) -> None:
             read(layout_key)
 
 
-def test_who_may_only_read_verifies_and_previews_and_writes_nothing(grants: Grants) -> None:
+def test_who_may_only_read_verifies_and_previews_and_writes_nothing(grants: Grants, tmp_path: Path) -> None:
     live_a_batch(grants.give("run"))
-    before = grants.owner.list_objects_v2(Bucket=grants.bucket)["Contents"]
     store = grants.give("read")
     assert verify_dataset(store, LAYOUT.dataset, RULES).passed
-    assert "<mark" in make_preview(store, LAYOUT.dataset, scheme())
+    (file,) = save_report(store, LAYOUT.dataset, scheme(), tmp_path / "own.html")
+    assert pages_in(file)
+    grants.owner.delete_object(Bucket=grants.bucket, Key=f"pre/fix/{LAYOUT.preview}")
+    before = grants.owner.list_objects_v2(Bucket=grants.bucket)["Contents"]
     with pytest.raises(StorageError, match="PutObject needs s3:PutObject"):
-        write_preview(store, LAYOUT.dataset, scheme())
+        write_report(store, LAYOUT.dataset, scheme())
     with pytest.raises(StorageError, match="DeleteObject needs s3:DeleteObject"):
         store.delete([LAYOUT.preview])
     assert grants.owner.list_objects_v2(Bucket=grants.bucket)["Contents"] == before

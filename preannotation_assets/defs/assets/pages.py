@@ -29,11 +29,11 @@ from preannotation_assets.lake.batch import (
 )
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
+from preannotation_assets.overview.unknown import missing_words, no_pages
 from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
-from preannotation_assets.visible_text import visible_line
 from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["PagesConfig", "no_pages", "pages"]
+__all__ = ["PagesConfig", "pages"]
 
 _CODE: Final = stage_code("tasks.snapshot_pages", PAGES)
 
@@ -72,12 +72,16 @@ def pages(
     sweep_dead_writers(store, layout)
     doc_ids = PagesConfig(**context.op_execution_context.op_config).doc_ids or None
     with warehouse.open() as source:
-        manifest = _snapshot(source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part)
+        manifest, missing = _snapshot(
+            source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part
+        )
     seconds = time.monotonic() - began
     context.log.info(
         f"{manifest.pages} pages, {len(manifest.failed_pages)} left out, "
         f"{manifest.doc_ids_not_found} doc_ids not found"
     )
+    if missing:
+        context.log.warning(f"not found: {missing_words(missing)}")
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
         metadata={
@@ -94,17 +98,6 @@ def pages(
     )
 
 
-def no_pages(source: Warehouse, dataset: str) -> BatchError:
-    """What is told of a dataset without pages; names those that may have been meant.
-
-    Raises:
-        WarehouseError: the view cannot be evaluated.
-    """
-    names = [visible_line(name) for name in source.similar_names(dataset)]
-    cure = f"there is {', '.join(names)}" if names else "check the name of the dataset"
-    return BatchError(f"the warehouse has no pages of {dataset}", cure)
-
-
 def _snapshot(
     source: Warehouse,
     store: ObjectStore,
@@ -112,8 +105,10 @@ def _snapshot(
     run_id: str,
     doc_ids: Sequence[str] | None,
     pages_a_part: int,
-) -> PagesManifest:
+) -> tuple[PagesManifest, Sequence[str]]:
     """Writes a new version, or keeps the present one, in its own parts, when no page has changed.
+
+    Returns the doc_ids that were not found beside it.
 
     Raises:
         BatchError: there is no page, or none that can be used.
@@ -123,12 +118,13 @@ def _snapshot(
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
-        raise no_pages(source, layout.dataset) if doc_ids is None else _none_of_these(layout.dataset)
+        raise no_pages(source, layout.dataset) if doc_ids is None else _none_of(layout.dataset, doc_ids)
     seen: set[str] = set()
     observed = _noting_doc_ids(chain([first], rows), seen)
     folder = layout.stage("pages", run_id)
     snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
     _require_a_page(layout.dataset, snapshot)
+    missing = [doc_id for doc_id in dict.fromkeys(doc_ids or ()) if doc_id not in seen]
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
@@ -140,7 +136,7 @@ def _snapshot(
         collapsed_duplicates=snapshot.collapsed_duplicates,
         failed_pages=snapshot.failed_pages,
         narrowed_to_doc_ids=None if doc_ids is None else len(doc_ids),
-        doc_ids_not_found=0 if doc_ids is None else len(set(doc_ids) - seen),
+        doc_ids_not_found=len(missing),
         source_fingerprint=fingerprint,
     )
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
@@ -149,13 +145,13 @@ def _snapshot(
         manifest = manifest.model_copy(update={"version": present.version, "part_rows": present.part_rows})
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
-    return manifest
+    return manifest, missing
 
 
-def _none_of_these(dataset: str) -> BatchError:
+def _none_of(dataset: str, doc_ids: Sequence[str]) -> BatchError:
     return BatchError(
         f"the warehouse has no pages of {dataset} with these doc_ids",
-        "check the name of the dataset and the doc_ids",
+        f"check the name of the dataset and the doc_ids: {missing_words(doc_ids)}",
     )
 
 

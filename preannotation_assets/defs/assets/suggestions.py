@@ -31,6 +31,7 @@ from preannotation_assets.defs.assets.common import (
     require_current_pages,
     without_empty,
 )
+from preannotation_assets.defs.assets.quality import quality_numbers
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -38,6 +39,7 @@ from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
+from preannotation_assets.errors import PreannotationError
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
@@ -51,6 +53,7 @@ from preannotation_assets.manifests import (
 )
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
+from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
@@ -91,6 +94,11 @@ class _Inputs:
     @property
     def _scheme(self) -> tuple[object, ...]:
         return self.scheme.label_names, self.scheme.overlaps, self.scheme.value_rules
+
+    @property
+    def outputs_folder(self) -> str:
+        """Where the answers are."""
+        return self.layout.stage("raw_model_outputs", self.outputs.version)
 
     @property
     def folder(self) -> str:
@@ -152,10 +160,21 @@ def suggestions(
     )
     for doubt in doubts(manifest):
         context.log.warning(doubt)
+    metadata = _metadata(store, inputs, publication, fetched, time.monotonic() - began)
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
-        metadata=_metadata(store, inputs, publication, fetched, time.monotonic() - began),
+        metadata=metadata | _report(context, store, inputs),
     )
+
+
+def _report(context: AssetExecutionContext, store: ObjectStore, inputs: _Inputs) -> MetadataValues:
+    """Where the report is that shows the suggestions on their pages; what is published stays without it."""
+    try:
+        address = write_report(store, inputs.layout.dataset, inputs.scheme)
+    except PreannotationError as error:
+        context.log.warning(f"the suggestions are published, their preview is not written: {error}")
+        return {}
+    return {"report": MetadataValue.path(address)}
 
 
 def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | None:
@@ -169,12 +188,11 @@ def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | Non
 
 def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
-    outputs_folder = inputs.layout.stage("raw_model_outputs", inputs.outputs.version)
     tasks = [
         GroundAnswers(
             location=storage.location(),
             pages_key=part_key(pages_folder, part),
-            outputs_key=part_key(outputs_folder, part),
+            outputs_key=part_key(inputs.outputs_folder, part),
             suggestions_key=part_key(f"{inputs.folder}/rows", part),
             groundings_key=part_key(f"{inputs.folder}/groundings", part),
             labels=inputs.scheme.label_names,
@@ -280,6 +298,9 @@ def _metadata(
             "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
             "model": manifest.model,
             "model_version": manifest.model_version,
+            **quality_numbers(
+                store, manifest, inputs.outputs, f"{inputs.folder}/rows", inputs.outputs_folder
+            ),
             **fetched_metadata(fetched + store.fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(processed, seconds),

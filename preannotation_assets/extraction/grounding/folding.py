@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .reading import LOST_LETTER
 
-__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character"]
+__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "has_unspaced"]
 
 SEPARATOR = " "
 _ZERO, _NINE = ord("0"), ord("9")
@@ -53,6 +53,9 @@ _UNSPACED_BLOCKS: tuple[tuple[int, int], ...] = (
     (0x0E00, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3040, 0x312F), (0x3400, 0x9FFF),
     (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
+_UNSPACED_LETTER = re.compile(
+    "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED_BLOCKS) + "]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,11 @@ def fold(text: str) -> FoldedText:
     letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
     begins, closes = _borders_inside_words(text, letters, codes, origins, starts, ends)
     return FoldedText(letters, codes, origins, starts, ends, begins, closes)
+
+
+def has_unspaced(letters: str) -> bool:
+    """Whether some of the letters are of a script without spaces between words."""
+    return _UNSPACED_LETTER.search(letters) is not None
 
 
 def _is_raised(letter: str) -> bool:

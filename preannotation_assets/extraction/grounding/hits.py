@@ -238,7 +238,9 @@ def _best_start(
 def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, limit: float) -> bool:
     if not fixed.total:
         return True
-    total = fixed.total + _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
+    total = fixed.total
+    if not quote.is_unspaced:
+        total += _SPLIT * abs(page.words_between(hit.first, hit.last) - len(quote.words))
     alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))

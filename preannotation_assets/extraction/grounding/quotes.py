@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .folding import SEPARATOR, FoldTable
+from .folding import SEPARATOR, FoldTable, has_unspaced
 from .reading import read
 
 __all__ = ["PreparedQuote", "prepare"]
@@ -19,7 +19,8 @@ class PreparedQuote:
 
     ``verbatim`` is as the model wrote it, ``text`` as a reader takes it. ``letters`` are its folded letters,
     ``words`` the same split into words, which end at ``word_ends``. ``text`` is
-    ``prefix``, then ``core`` from the first to the last letter, then ``suffix``.
+    ``prefix``, then ``core`` from the first to the last letter, then ``suffix``. ``is_unspaced`` says that it
+    has letters of a script without spaces between words, so that its words are none to count.
     """
 
     verbatim: str
@@ -31,6 +32,7 @@ class PreparedQuote:
     core: str
     suffix: str
     has_digits: bool
+    is_unspaced: bool
 
     @property
     def enclosed(self) -> bool:
@@ -64,4 +66,5 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
         core=stripped[first:last],
         suffix=stripped[last:],
         has_digits=not _DIGITS.isdisjoint(letters),
+        is_unspaced=has_unspaced(letters),
     )

@@ -18,6 +18,12 @@ from .work import Work
 __all__ = ["Repair", "repair"]
 
 _LETTER = 1.0
+# An ideograph says more than a letter: of a name of five, four alike are not enough.
+_IDEOGRAPH = 1.5
+_FIRST_IDEOGRAPH = "\u3400"
+# Where no border of a word says where a quote ends, a letter is sooner another than left out.
+_LEFT_OUT = 0.05
+_FIRST_UNSPACED = "\u0e00"
 _CLOSE_LOOKALIKE = 0.25
 _LOOKALIKE = 0.45
 _GROUP = 0.35
@@ -25,6 +31,8 @@ _DOUBLED = 0.5
 _SWAPPED = 0.7
 # Dearer than any repair of letters, so that the cheapest way changes as few digits as possible.
 _DIGIT = 1000.0
+# Ideographs that are digits, units of counting included, as they are written and as banks write them.
+_NUMERALS = frozenset("〇零一二三四五六七八九十百千万萬億廿卅壹壱貳贰弐叁參参肆伍陸陆柒捌玖拾佰仟")
 _GROUP_WIDTHS = (1, 2)
 # Letters that come and go with the spelling: th, rh, ae for a with dots.
 _SILENT = 0.35
@@ -136,7 +144,7 @@ def _price(quoted: str, written: str, before: str, after: str) -> float:
 
 
 def _letter_by_letter(quoted: str, written: str) -> float:
-    digits = [[letter for letter in side if letter.isdigit()] for side in (quoted, written)]
+    digits = [[letter for letter in side if _is_digit(letter)] for side in (quoted, written)]
     return Levenshtein.distance(quoted, written) * _LETTER + (_DIGIT if digits[0] != digits[1] else 0.0)
 
 
@@ -161,7 +169,9 @@ def _align(quoted: str, written: str, before: str, after: str) -> float:
 def _grouped(rows: Sequence[Sequence[float]], quoted: str, written: str) -> float:
     best = float("inf")
     if len(quoted) > 1 and len(written) > 1 and quoted[-1] == written[-2] and quoted[-2] == written[-1]:
-        best = rows[len(quoted) - 2][len(written) - 2] + (_DIGIT if quoted[-2:].isdigit() else _SWAPPED)
+        best = rows[len(quoted) - 2][len(written) - 2] + (
+            _DIGIT if all(map(_is_digit, quoted[-2:])) else _SWAPPED
+        )
     if written.endswith(LOST_LETTER):
         for width in (2, 3):
             group = quoted[-width:]
@@ -181,9 +191,17 @@ def _exchange(letter: str, other: str) -> float:
         return 0.0
     if not (letter.isdigit() and other.isdigit()) and other in LOOKALIKES.get(letter, ""):
         return _CLOSE_LOOKALIKE if other in CLOSE.get(letter, "") else _LOOKALIKE
-    if letter.isdigit() or other.isdigit():
+    if _is_digit(letter) or _is_digit(other):
         return _DIGIT
-    return _LOST if LOST_LETTER in (letter, other) else _LETTER
+    return _LOST if LOST_LETTER in (letter, other) else _unexplained(letter, other)
+
+
+def _is_digit(letter: str) -> bool:
+    return letter.isdigit() or letter in _NUMERALS
+
+
+def _unexplained(*letters: str) -> float:
+    return _IDEOGRAPH if max(letters) >= _FIRST_IDEOGRAPH else _LETTER
 
 
 def _in_context(letters: str, position: int, before: str, after: str) -> float:
@@ -194,13 +212,15 @@ def _in_context(letters: str, position: int, before: str, after: str) -> float:
 
 def _single(letter: str, previous: str, following: str) -> float:
     """The price of a letter that the other side lacks."""
-    if letter.isdigit():
+    if _is_digit(letter):
         return _DIGIT
     if letter == LOST_LETTER:
         return _LOST_NOTHING
     if letter in (previous, following):
         return _DOUBLED
-    return _SILENT if previous and previous in _SILENT_BEHIND.get(letter, "") else _LETTER
+    if previous and previous in _SILENT_BEHIND.get(letter, ""):
+        return _SILENT
+    return _unexplained(letter) + (_LEFT_OUT if letter >= _FIRST_UNSPACED else 0.0)
 
 
 def _are_endings(quoted: str, written: str) -> bool:

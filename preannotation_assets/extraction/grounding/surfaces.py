@@ -13,9 +13,9 @@ from .quotes import PreparedQuote
 __all__ = ["cuts_number", "dress", "same_values", "surface_price"]
 
 # Typographic marks are what this is about: they are not mistaken for the plain ones.
-_QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′")  # noqa: RUF001
+_QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′׳״")  # noqa: RUF001
 _DASHES = frozenset(LINE_END_SIGNS)
-_GROUPING_MARKS = frozenset(".,'’·")  # noqa: RUF001
+_GROUPING_MARKS = frozenset(".,'’·٬，．")  # noqa: RUF001
 _STOPS = frozenset(".,")
 _GROUP_OF_DIGITS = 3
 _NEAR_EDGE = 2
@@ -24,7 +24,10 @@ _NEAR_EDGE = 2
 _LINE_BREAK = re.compile(rf"[{sign_class()}]\s*\n\s*")
 _SPACE = re.compile(r"\s+")
 # One number with its grouping or decimal marks; with more marks it may be a date or a reference.
-_NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?![\d]|[.,]\d)")
+_MARKS = ".,\u066b\u066c\uff0c\uff0e"  # ASCII ones, those of Arabic, wide ones
+_NUMBER = re.compile(
+    rf"(?<![\d{_MARKS}])\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:[{_MARKS}]\d{{1,2}})?(?!\d|[{_MARKS}]\d)"
+)
 _LONGEST_NUMBER = 24
 
 _LAYOUT = 0.02

@@ -1,0 +1,188 @@
+"""What a report shows, read from the lake page by page: one part of each table is held at a time."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
+from preannotation_assets.extraction.spans import QuoteOutcome
+from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import (
+    FailedPage,
+    PagesManifest,
+    RawModelOutputsManifest,
+    SuggestionsManifest,
+)
+from preannotation_assets.publishing.published_file import rows_of
+from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
+
+__all__ = ["Batch", "RequestFigures", "read_batch", "read_pages", "read_requests"]
+
+_SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
+_QUOTE_COLUMNS: Final = ("doc_id", "page_num", "label", "quote", "outcome")
+_REQUEST_COLUMNS: Final = (
+    "request_key",
+    "status",
+    "reason",
+    "latency_seconds",
+    "prompt_tokens",
+    "answer_tokens",
+)
+
+_PageKey = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The manifests of a published dataset; ``outputs`` are None where there is no manifest of them."""
+
+    layout: DatasetLayout
+    pages: PagesManifest
+    published: SuggestionsManifest
+    outputs: RawModelOutputsManifest | None
+
+    @property
+    def groundings(self) -> str:
+        """Where the quotes lie of which the published rows were made."""
+        return f"{self.layout.stage('suggestions', self.published.input_version)}/groundings"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFigures:
+    """What each answered request took, in the order of its first chunk: seconds and tokens, where known."""
+
+    latencies: list[float]
+    prompt_tokens: list[int]
+    answer_tokens: list[int]
+
+
+def read_batch(store: ObjectStore, dataset: str) -> Batch:
+    """The manifests.
+
+    Raises:
+        BatchError: the dataset is not materialized.
+        StorageError: the lake cannot be read.
+    """
+    layout = DatasetLayout(dataset)
+    return Batch(
+        layout,
+        require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages"),
+        require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions"),
+        read_manifest(store, layout.stage_manifest("raw_model_outputs"), RawModelOutputsManifest),
+    )
+
+
+def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[ReportedPage]:
+    """Every page of the snapshot, and every page that failed before it could be in one, in their order.
+
+    ``published`` is the published Parquet as a local file. Spans are shown on the text that they are of only.
+
+    Raises:
+        StorageError: the lake cannot be read.
+        VerificationError: the Parquet has other columns than the contract, or cannot be read.
+    """
+    snapshot = iterate_rows(
+        store,
+        batch.layout.stage("pages", batch.pages.version),
+        len(batch.pages.part_rows),
+        PAGES,
+        PAGES.names,
+    )
+    spans = _Aligned(rows_of(published, batch.layout.dataset, _SPAN_COLUMNS))
+    quotes = _Aligned(_rejected_rows(store, batch))
+    without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
+    failed = deque(sorted(batch.published.failed_pages, key=_failed_key))
+    for page in snapshot:
+        key, reason = (page["doc_id"], page["page_num"]), None
+        while failed and _failed_key(failed[0]) < key:
+            yield _unread(failed.popleft())
+        while failed and _failed_key(failed[0]) == key:
+            reason = failed.popleft().reason
+        marked = [row for row in spans.of(key) if row["text_sha256"] == page["text_sha256"]]
+        rejected = [RejectedQuote(row["label"], row["quote"], row["outcome"]) for row in quotes.of(key)]
+        yield ReportedPage(
+            page["doc_id"],
+            page["page_num"],
+            _state(page, reason, marked, without),
+            page["text"],
+            [ReportedSpan(row["start"], row["end"], row["label"], row["confidence"]) for row in marked],
+            rejected,
+            reason,
+        )
+    yield from map(_unread, failed)
+
+
+def _state(page: Row, reason: str | None, marked: list[Row], without: dict[_PageKey, str]) -> PageState:
+    if reason is not None:
+        return PageState.FAILED
+    if marked:
+        return PageState.MARKED
+    same = without.get((page["doc_id"], page["page_num"])) == page["text_sha256"]
+    return PageState.WITHOUT_SPANS if same else PageState.CHANGED
+
+
+def _unread(page: FailedPage) -> ReportedPage:
+    return ReportedPage(page.doc_id, page.page_num, PageState.FAILED, "", (), (), page.reason)
+
+
+def _failed_key(page: FailedPage) -> _PageKey:
+    # Before all others of its document.
+    return page.doc_id, -(2**31) if page.page_num is None else page.page_num
+
+
+def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
+    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
+    for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS):
+        if row["outcome"] != QuoteOutcome.KEPT:
+            yield row
+
+
+class _Aligned:
+    """Rows in the order of their pages, handed out page by page to whoever asks in the same order."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._groups = groupby(rows, lambda row: (row["doc_id"], row["page_num"]))
+        self._advance()
+
+    def _advance(self) -> None:
+        key, rows = next(self._groups, (None, iter(())))
+        self._key: _PageKey | None = key
+        self._held = list(rows)
+
+    def of(self, key: _PageKey) -> list[Row]:
+        """The rows of a page; those of pages before it are passed over."""
+        while self._key is not None and self._key < key:
+            self._advance()
+        return self._held if self._key == key else []
+
+
+def read_requests(store: ObjectStore, batch: Batch) -> RequestFigures:
+    """What the answers took that are there now; chunks of one text share a request, which counts once.
+
+    Raises:
+        StorageError: the lake cannot be read.
+    """
+    figures = RequestFigures([], [], [])
+    if batch.outputs is None:
+        return figures
+    folder = batch.layout.stage("raw_model_outputs", batch.outputs.version)
+    seen: set[str] = set()
+    for row in iterate_rows(store, folder, len(batch.outputs.part_rows), RAW_MODEL_OUTPUTS, _REQUEST_COLUMNS):
+        key = row["request_key"]
+        # A salvaged answer is part of a request whose rest was asked again.
+        if key in seen or row["status"] != AnswerStatus.ANSWERED or row["reason"] == SALVAGED:
+            continue
+        seen.add(key)
+        for values, name in (
+            (figures.latencies, "latency_seconds"),
+            (figures.prompt_tokens, "prompt_tokens"),
+            (figures.answer_tokens, "answer_tokens"),
+        ):
+            if row[name] is not None:
+                values.append(row[name])
+    return figures
