@@ -12,6 +12,7 @@ __all__ = [
     "calibration_key",
     "can_be_dataset",
     "cure_of_damage",
+    "cure_of_loss",
     "part_key",
     "validate_dataset",
 ]
@@ -64,6 +65,14 @@ def cure_of_damage(key: str) -> str:
             return "materialize suggestions again"
     # Manifests, leases, calibrations, groundings: none holds what a run cannot make again.
     return "remove it while no run is going on; the next one writes it anew"
+
+
+def cure_of_loss(key: str) -> str:
+    """What to do where the object of a key is gone: a stage is made anew only without its manifest."""
+    match key.split("/"):
+        case ["argilla", "work", _, stage, _, *_] if stage in _STAGES:
+            return cure_of_damage(key)
+    return "run again"
 
 
 @dataclass(frozen=True, slots=True)

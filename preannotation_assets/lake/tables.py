@@ -7,6 +7,7 @@ first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake.evolution import conform
-from preannotation_assets.lake.layout import cure_of_damage
+from preannotation_assets.lake.layout import cure_of_damage, cure_of_loss
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
 from preannotation_assets.temporary_folders import temporary_file
@@ -84,7 +85,9 @@ def read_listed_table(store: ObjectStore, entry: ObjectEntry) -> pa.Table:
         ObjectNotFoundError: It is gone.
         StorageError: It is not Parquet, or larger than the listing said.
     """
-    return _decode(pa.BufferReader(store.read(entry.key, entry.size)), list, _place(store, entry.key))
+    with _missing(entry.key):
+        content = store.read(entry.key, entry.size)
+    return _decode(pa.BufferReader(content), list, _place(store, entry.key))
 
 
 def read_table_as(
@@ -126,7 +129,7 @@ def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence
         return [name for name in schema.names if name in names]
 
     try:
-        with store.open(key) as source:
+        with _missing(key), store.open(key) as source:
             table = _decode(source, present, _place(store, key), rows)
     except ConflictError:
         table = _decode(pa.BufferReader(store.read(key)), present, _place(store, key), rows)
@@ -135,7 +138,7 @@ def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence
 
 def _read_projection(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
     try:
-        with store.open(key) as source:
+        with _missing(key), store.open(key) as source:
             return _decode(source, choose, _place(store, key))
     except ConflictError:
         # Replaced between two requests: one request cannot meet that.
@@ -143,7 +146,18 @@ def _read_projection(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
 
 
 def _read_whole(store: ObjectStore, key: str, choose: _Choose) -> pa.Table:
-    return _decode(pa.BufferReader(store.read(key)), choose, _place(store, key))
+    with _missing(key):
+        content = store.read(key)
+    return _decode(pa.BufferReader(content), choose, _place(store, key))
+
+
+@contextmanager
+def _missing(key: str) -> Iterator[None]:
+    """Says of an object that is gone what to do."""
+    try:
+        yield
+    except ObjectNotFoundError as error:
+        raise ObjectNotFoundError(error.problem, cure_of_loss(key)) from None
 
 
 class _Place(NamedTuple):

@@ -17,7 +17,7 @@ from preannotation_assets import cli
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan, read_answers
 from preannotation_assets.contracts import ANSWERS, SUGGESTIONS
-from preannotation_assets.errors import PreannotationError, StorageError
+from preannotation_assets.errors import ObjectNotFoundError, PreannotationError, StorageError
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.lake import ObjectStore, write_table
 from preannotation_assets.lake.layout import cure_of_damage, part_key
@@ -81,7 +81,7 @@ def check_told(reading: Callable[[], object]) -> None:
         return
     assert MARKER not in str(told)
     assert "\n" not in str(told)
-    assert told.cure or told.problem.startswith("there is no object")
+    assert told.cure
 
 
 def read_all_answers(store: ObjectStore) -> None:
@@ -245,3 +245,13 @@ def test_the_command_line_tells_it_in_one_line(
         assert said.startswith("preannotate: error: ")
         assert said.count("\n") == 1
         assert "materialize suggestions again" in said
+
+
+def test_a_part_of_a_stage_that_is_gone_is_told_with_what_to_do(whole: Dataset) -> None:
+    (whole.root / PAGES).unlink()
+
+    with pytest.raises(ObjectNotFoundError) as told:
+        verify_dataset(whole.plain_store, LAYOUT.dataset, RULES)
+
+    assert told.value.cure == cure_of_damage(PAGES)
+    assert "pages/manifest.json" in told.value.cure
