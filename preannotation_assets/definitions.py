@@ -14,7 +14,14 @@ from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_o
 from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
-from preannotation_assets.defs.jobs import preannotate
+from preannotation_assets.defs.freshness import freshness_check, freshness_of_all
+from preannotation_assets.defs.jobs import (
+    ask_failures_again,
+    freshness,
+    ground_and_publish,
+    preannotate,
+    verify_published,
+)
 from preannotation_assets.defs.launching import fixed_resource, launchable_resource
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -29,6 +36,7 @@ from preannotation_assets.defs.resources.unusable import UnusableResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.run_process import own_process
 from preannotation_assets.defs.sensors import build_sensor
+from preannotation_assets.defs.stage_checks import chunk_check, failure_check, page_check
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.settings import (
     AskingSettings,
@@ -114,8 +122,9 @@ def _wire(resources: Mapping[str, ResourceDefinition], watching: WatchingSetting
     """
     return Definitions(
         assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
-        asset_checks=[suggestion_checks],
-        jobs=[preannotate],
+        asset_checks=[page_check, chunk_check, failure_check, suggestion_checks, freshness_check],
+        jobs=[preannotate, ask_failures_again, ground_and_publish, verify_published, freshness],
+        schedules=[freshness_of_all],
         sensors=[build_sensor(watching)],
         executor=own_process,
         loggers={"console": console_logger},

@@ -57,7 +57,15 @@ def test_dg_lists_the_whole_story(tmp_path: Path) -> None:
         assert assets[after]["dependency_keys"] == [before]
     assert sorted(name for name in assets if assets[name]["is_executable"]) == sorted(STAGES)
     assert all(assets[name]["description"] for name in order)
-    assert [job["name"] for job in found["jobs"]] == ["preannotate"]
+    assert sorted(job["name"] for job in found["jobs"]) == [
+        "ask_failures_again",
+        "freshness",
+        "ground_and_publish",
+        "preannotate",
+        "verify_published",
+    ]
+    assert all(job["description"] for job in found["jobs"])
+    assert [schedule["name"] for schedule in found["schedules"]] == ["freshness_of_all"]
     assert [sensor["name"] for sensor in found["sensors"]] == ["new_datasets"]
 
 

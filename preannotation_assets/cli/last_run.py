@@ -2,16 +2,14 @@
 
 from datetime import UTC
 from pathlib import Path
-from typing import Final
 
 from dagster import RunsFilter
 
 from preannotation_assets.cli.dagster_instance import open_instance
+from preannotation_assets.defs.partitions import PARTITION_TAG
 from preannotation_assets.overview.tables import moment
 
 __all__ = ["last_run_lines"]
-
-_PARTITION: Final = "dagster/partition"
 
 
 def last_run_lines(home: Path, dataset: str) -> list[str]:
@@ -21,7 +19,7 @@ def last_run_lines(home: Path, dataset: str) -> list[str]:
         SettingsError: Dagster's instance cannot be opened.
     """
     with open_instance(home) as instance:
-        records = instance.get_run_records(RunsFilter(tags={_PARTITION: dataset}), limit=1)
+        records = instance.get_run_records(RunsFilter(tags={PARTITION_TAG: dataset}), limit=1)
     return [
         f"last run   {record.dagster_run.status.value}, {record.dagster_run.job_name} of "
         f"{moment(record.create_timestamp.astimezone(UTC))}, run {record.dagster_run.run_id}"

@@ -119,6 +119,13 @@ def _add_published(commands: "_Commands") -> None:
         help="write it to this file, and FILE-1 and so on where it is too much for one, not into the lake",
     )
     preview.set_defaults(command=published.preview)
+    export = commands.add_parser(
+        "export", help="write what is published to a file, for Label Studio or as rows; it holds page text"
+    )
+    export.add_argument("dataset")
+    export.add_argument("--to", required=True, choices=("label-studio", "jsonl", "csv"), help="the form")
+    export.add_argument("--output", metavar="FILE", required=True, help="the file; only you can read it")
+    export.set_defaults(command=published.export)
     verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
     verify.add_argument("dataset")
     verify.set_defaults(command=published.verify)

@@ -4,25 +4,30 @@ The asset verifies before it publishes. Where the very Parquet that was verified
 what was found then; otherwise they read it again, in one pass.
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from dagster import (
     AssetCheckExecutionContext,
     AssetCheckResult,
     AssetCheckSeverity,
-    AssetCheckSpec,
     MetadataValue,
-    PreviewWarning,
-    TableColumn,
-    TableRecord,
-    TableSchema,
     multi_asset_check,
 )
 
 from preannotation_assets.defs.assets.suggestions import suggestions
-from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.check_results import (
+    FAILURES_ALLOWED,
+    MOST_LISTED,
+    Share,
+    check_specs,
+    counted,
+    failed_page_table,
+    offender_table,
+    share_result,
+)
+from preannotation_assets.defs.partitions import dataset_of
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import VerificationError
@@ -31,14 +36,15 @@ from preannotation_assets.extraction.empty_answers import (
     PageAnswer,
     answered_pages,
     are_nearly_all,
+    page_doubts,
 )
 from preannotation_assets.extraction.spans import QuoteOutcome
+from preannotation_assets.lake import ObjectStore, read_table
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.losses import loss_words
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
-from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]
@@ -67,32 +73,35 @@ _DESCRIPTIONS: Final = {
     "empty_answers": f"Of {FEWEST_ANSWERS} or more pages with text, fewer than 90 % came back empty.",
     "kept_rows": "Of the rows published before, at least half are left on pages that were asked the same.",
 }
-_FAILED_PAGES_ALLOWED: Final = 0.01
 _GROUNDED_QUOTES_WANTED: Final = 0.80
+_GROUNDED: Final = frozenset(each for each in QuoteOutcome if each.is_grounded)
 
 
-def _specs() -> list[AssetCheckSpec]:
-    """One result a check and dataset; without partitions a dataset's failure would be hidden by the next run.
-
-    That checks have partitions is new in Dagster 1.13, which warns that it may change.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PreviewWarning)
-        return [
-            AssetCheckSpec(name, asset=suggestions, description=description, partitions_def=DATASETS)
-            for name, description in _DESCRIPTIONS.items()
-        ]
-
-
-@multi_asset_check(specs=_specs())
+@multi_asset_check(specs=check_specs(suggestions, _DESCRIPTIONS), can_subset=True)
 def suggestion_checks(
     context: AssetCheckExecutionContext, storage: StorageResource, label_scheme: LabelSchemeResource
 ) -> Iterator[AssetCheckResult]:
-    """Reports on every check what was verified, or reads the rows once; offenders by id, 20 a rule."""
-    store = storage.open()
-    dataset = context.partition_key
-    scheme = label_scheme.load()
-    spans = SpanRules(scheme.label_names, scheme.overlaps)
+    """Reports on the checks that were asked for what was verified, or reads the rows once.
+
+    Offenders are told by id, 20 a rule.
+    """
+    store, dataset = storage.open(), dataset_of(context)
+    selected = {key.name for key in context.selected_asset_check_keys}
+    if selected & _RULES.keys():
+        scheme = label_scheme.load()
+        rules = SpanRules(scheme.label_names, scheme.overlaps)
+        yield from (
+            result for result in _rule_results(store, dataset, rules) if result.check_name in selected
+        )
+    manifest = require_manifest(
+        store, DatasetLayout(dataset).published_manifest, SuggestionsManifest, dataset, "suggestions"
+    )
+    for name, result in _SHARES.items():
+        if name in selected:
+            yield result(store, manifest)
+
+
+def _rule_results(store: ObjectStore, dataset: str, spans: SpanRules) -> Iterator[AssetCheckResult]:
     try:
         report = recall_verification(store, dataset, spans) or verify_dataset(store, dataset, spans)
         broken_contract = ""
@@ -102,20 +111,77 @@ def suggestion_checks(
     for name, rules in _RULES.items():
         broken = broken_contract or (differences if name == "contract" else "")
         yield _rule_result(name, rules, report, broken)
-    manifest = require_manifest(
-        store, DatasetLayout(dataset).published_manifest, SuggestionsManifest, dataset, "suggestions"
+
+
+def _failed_pages(_: ObjectStore, manifest: SuggestionsManifest) -> AssetCheckResult:
+    failed = manifest.failed_pages
+    share = Share(len(failed), len(failed) + manifest.pages_processed)
+    return share_result(
+        "failed_pages",
+        share,
+        passed=share.count <= FAILURES_ALLOWED * share.total,
+        words=f"{share} pages failed: {counted(Counter(page.reason for page in failed))}; the loader keeps "
+        f"what they had; preannotate run {manifest.dataset} asks again what got no answer",
+        offenders=failed_page_table(failed),
     )
-    failed, pages = len(manifest.failed_pages), len(manifest.failed_pages) + manifest.pages_processed
-    yield _rate_result("failed_pages", failed, pages, failed <= _FAILED_PAGES_ALLOWED * pages)
-    quotes = sum(manifest.quotes_by_outcome.values())
-    grounded = sum(manifest.quotes_by_outcome.get(each, 0) for each in QuoteOutcome if each.is_grounded)
-    yield _rate_result("grounded_quotes", grounded, quotes, grounded >= _GROUNDED_QUOTES_WANTED * quotes)
-    empty = manifest.pages_by_answer.get(PageAnswer.EMPTY, 0)
-    answered = answered_pages(manifest.pages_by_answer)
-    yield _rate_result("empty_answers", empty, answered, not are_nearly_all(empty, answered))
+
+
+def _grounded_quotes(store: ObjectStore, manifest: SuggestionsManifest) -> AssetCheckResult:
+    quotes = manifest.quotes_by_outcome
+    share = Share(sum(quotes.get(each, 0) for each in _GROUNDED), sum(quotes.values()))
+    lost = Counter({name: count for name, count in quotes.items() if count and name not in _GROUNDED})
+    passed = share.count >= _GROUNDED_QUOTES_WANTED * share.total
+    return share_result(
+        "grounded_quotes",
+        share,
+        passed=passed,
+        words=f"{share} quotes were found on their page, 80 % are wanted; the others: {counted(lost)}; "
+        f"preannotate try {manifest.dataset} shows each with its reason",
+        offenders=None if passed else _pages_with_lost_quotes(store, manifest),
+    )
+
+
+def _pages_with_lost_quotes(store: ObjectStore, manifest: SuggestionsManifest) -> MetadataValue:
+    """The pages with the most quotes that were not found on them."""
+    folder = f"{DatasetLayout(manifest.dataset).stage('suggestions', manifest.input_version)}/groundings/"
+    lost: Counter[tuple[str, int]] = Counter()
+    for entry in store.list(folder):
+        for row in read_table(store, entry.key, ("doc_id", "page_num", "outcome")).to_pylist():
+            if row["outcome"] not in _GROUNDED:
+                lost[row["doc_id"], row["page_num"]] += 1
+    rows = [(*page, count) for page, count in lost.most_common(MOST_LISTED)]
+    return offender_table(("doc_id", "page_num", "quotes"), rows)
+
+
+def _empty_answers(_: ObjectStore, manifest: SuggestionsManifest) -> AssetCheckResult:
+    pages = manifest.pages_by_answer
+    share = Share(pages.get(PageAnswer.EMPTY, 0), answered_pages(pages))
+    return share_result(
+        "empty_answers",
+        share,
+        passed=not are_nearly_all(share.count, share.total),
+        words="; ".join(page_doubts(pages)),
+        offenders=offender_table(
+            ("doc_id", "page_num"),
+            [(page.doc_id, page.page_num) for page in manifest.pages_without_spans[:MOST_LISTED]],
+        ),
+    )
+
+
+def _kept_rows(_: ObjectStore, manifest: SuggestionsManifest) -> AssetCheckResult:
     compared = manifest.comparison
-    kept, before = (compared.rows, compared.rows_before) if compared else (0, 0)
-    yield _rate_result("kept_rows", kept, before, loss_words(compared) is None)
+    share = Share(compared.rows, compared.rows_before) if compared else Share(0, 0)
+    loss = loss_words(compared)
+    words = f"{loss}; look at some pages with preannotate try {manifest.dataset}"
+    return share_result("kept_rows", share, passed=loss is None, words=words)
+
+
+_SHARES: Final[Mapping[str, Callable[[ObjectStore, SuggestionsManifest], AssetCheckResult]]] = {
+    "failed_pages": _failed_pages,
+    "grounded_quotes": _grounded_quotes,
+    "empty_answers": _empty_answers,
+    "kept_rows": _kept_rows,
+}
 
 
 def _rule_result(
@@ -127,36 +193,26 @@ def _rule_result(
         check_name=name,
         passed=not offences and not broken_contract,
         severity=AssetCheckSeverity.ERROR,
-        description=broken_contract or None,
+        description=broken_contract or _rule_words(offences),
         metadata={
             "rows": report.rows,
             "pages_argilla_marks_shifted": report.shifted_pages,
             **{f"not: {rule}": count for rule, count in offences.items()},
-            **({"offenders": _offender_table(offenders)} if offenders else {}),
+            **({"offenders": _offence_table(offenders)} if offenders else {}),
         },
     )
 
 
-def _offender_table(offenders: Sequence[Offence]) -> MetadataValue:
-    records = [
-        TableRecord(
-            {
-                "rule": item.rule.value,
-                "doc_id": shown_id(item.doc_id),
-                "page_num": item.page_num,
-                "span_id": shown_id(item.span_id),
-            }
-        )
-        for item in offenders
-    ]
-    columns = [TableColumn(name) for name in ("rule", "doc_id", "page_num", "span_id")]
-    return MetadataValue.table(records, TableSchema(columns))
+def _rule_words(offences: Mapping[str, int]) -> str | None:
+    if not offences:
+        return None
+    counts = "; ".join(f"{count} x not: {rule}" for rule, count in offences.items())
+    return f"{counts}; the published Parquet is not as it was verified: preannotate verify names the rows"
 
 
-def _rate_result(name: str, count: int, total: int, passed: bool) -> AssetCheckResult:
-    return AssetCheckResult(
-        check_name=name,
-        passed=passed,
-        severity=AssetCheckSeverity.WARN,
-        metadata={"count": count, "of": total, "share": round(count / total, 4) if total else None},
+def _offence_table(offenders: Sequence[Offence]) -> MetadataValue:
+    """20 a rule, not in all."""
+    return offender_table(
+        ("rule", "doc_id", "page_num", "span_id"),
+        [(item.rule.value, item.doc_id, item.page_num, item.span_id) for item in offenders],
     )

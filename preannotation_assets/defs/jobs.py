@@ -1,19 +1,61 @@
-"""The job: the main job, all four assets and their checks, for one dataset."""
+"""The jobs, each for one dataset: all four assets, or a part of them, or checks alone."""
 
 from typing import Final
 
-from dagster import AssetSelection, DagsterInstance, define_asset_job
+from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, define_asset_job
 
-__all__ = ["apply_pool_limit", "preannotate"]
+__all__ = [
+    "apply_pool_limit",
+    "ask_failures_again",
+    "freshness",
+    "ground_and_publish",
+    "preannotate",
+    "verify_published",
+]
 
 _POOL: Final = "model_server"
+
+_FRESHNESS: Final = AssetSelection.checks(AssetCheckKey(AssetKey("suggestions"), "freshness"))
+_CHECKS_OF_PUBLICATION: Final = AssetSelection.checks_for_assets("suggestions") - _FRESHNESS
+# Not that of the chunks, which reads all pages and chunks again.
+_CHECKS_OF_A_RUN: Final = (
+    AssetSelection.checks_for_assets("pages", "raw_model_outputs") | _CHECKS_OF_PUBLICATION
+)
 
 preannotate: Final = define_asset_job(
     "preannotate",
     # Without what others make: the view before and the records behind.
-    selection=AssetSelection.groups("preannotation").materializable()
-    | AssetSelection.checks_for_assets("suggestions"),
+    selection=AssetSelection.groups("preannotation").materializable().without_checks() | _CHECKS_OF_A_RUN,
     description="From OCR pages to published suggestions, for one dataset.",
+)
+
+ask_failures_again: Final = define_asset_job(
+    "ask_failures_again",
+    selection=AssetSelection.assets("raw_model_outputs", "suggestions").without_checks()
+    | AssetSelection.checks_for_assets("raw_model_outputs")
+    | _CHECKS_OF_PUBLICATION,
+    description="Asks again what got no answer, of the pages as they were read last, and publishes. What has "
+    "an answer is not asked, and the warehouse is not read.",
+)
+
+ground_and_publish: Final = define_asset_job(
+    "ground_and_publish",
+    selection=AssetSelection.assets("suggestions").without_checks() | _CHECKS_OF_PUBLICATION,
+    description="Finds the places of the quotes anew and publishes, from the answers that are there: after a "
+    "change of value rules, for instance. Nothing is asked.",
+)
+
+verify_published: Final = define_asset_job(
+    "verify_published",
+    selection=_CHECKS_OF_PUBLICATION
+    | AssetSelection.checks_for_assets("pages", "chunks", "raw_model_outputs"),
+    description="Runs the checks on what is there. Nothing is asked, made or published.",
+)
+
+freshness: Final = define_asset_job(
+    "freshness",
+    selection=_FRESHNESS,
+    description="Holds the published pages against those that the warehouse has now, by their text hashes.",
 )
 
 

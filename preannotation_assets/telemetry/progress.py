@@ -13,7 +13,7 @@ from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["Forecast", "Work", "describe_progress", "reported_progress"]
+__all__ = ["Forecast", "Work", "describe_interruption", "describe_progress", "reported_progress"]
 
 _STOP_SECONDS: Final = 10.0
 _MOMENTS: Final = 20
@@ -87,8 +87,33 @@ def describe_progress(progress: Progress, work: Work, seconds_left: float | None
         f"tokens a second {_rate(progress.prompt_tokens, progress.seconds):.0f} in and "
         f"{_rate(progress.answer_tokens, progress.seconds):.0f} out, in flight {endpoints}, "
         f"{progress.failed} failed, {sum(progress.repeated.values())} repeated, {progress.split} split, "
-        f"{progress.empty} empty, "
-        + (f"about {_duration(seconds_left)} left" if seconds_left is not None else "time left unknown")
+        f"{progress.empty} empty, " + (_describe_outage(progress) or _describe_time(seconds_left))
+    )
+
+
+def _describe_time(seconds_left: float | None) -> str:
+    return f"about {_duration(seconds_left)} left" if seconds_left is not None else "time left unknown"
+
+
+def _describe_outage(progress: Progress) -> str | None:
+    """Since when no server serves, and when each is tried again; None while one does."""
+    if not progress.endpoints or not all(state.failing_seconds for state in progress.endpoints.values()):
+        return None
+    return "; ".join(
+        f"{address} {'is overloaded' if state.is_overloaded else 'has served nothing'} "
+        f"for {math.ceil(state.failing_seconds)} s, next try "
+        + (f"in {math.ceil(state.next_try_seconds)} s" if state.next_try_seconds else "under way")
+        for address, state in progress.endpoints.items()
+    )
+
+
+def describe_interruption(progress: Progress, work: Work) -> str:
+    """What is kept of a run that is ended from outside, and what the next one does."""
+    total = work.requests + progress.added
+    return (
+        f"ended from outside: {progress.answered} of {total} requests are answered, and the answers are kept "
+        f"but for those of the last seconds; run again and it goes on from there, with about "
+        f"{max(0, total - progress.answered)} requests"
     )
 
 

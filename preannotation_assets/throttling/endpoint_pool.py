@@ -35,6 +35,8 @@ class EndpointState:
     """An endpoint as the run's metadata shows it; ``limit`` is what was found best by now.
 
     ``wished_wait`` is how many seconds more it asked to be left alone, 0 where it did not.
+    ``failing_seconds`` is how long it has served nothing, 0 where it does; ``is_overloaded`` whether it said
+    that it is, and ``next_try_seconds`` when it is asked again.
     """
 
     in_flight: int
@@ -43,6 +45,9 @@ class EndpointState:
     lowest_limit: int
     rests: int
     wished_wait: float = 0.0
+    failing_seconds: float = 0.0
+    next_try_seconds: float = 0.0
+    is_overloaded: bool = False
 
 
 @dataclass(slots=True)
@@ -52,6 +57,8 @@ class _Endpoint:
     in_flight: int = 0
     most_in_flight: int = 0
     failures_in_a_row: int = 0
+    failing_since: float = 0.0
+    is_overloaded: bool = False
     rests: int = 0
     rests_in_a_row: int = 0
     rests_until: float = 0.0
@@ -116,7 +123,10 @@ class EndpointPool:
                 answer = Answer(feedback.latency, feedback.queue, feedback.work)
                 endpoint.limit.observe(answer, endpoint.in_flight, now)
             return
+        if not endpoint.failures_in_a_row:
+            endpoint.failing_since = now
         endpoint.failures_in_a_row += 1
+        endpoint.is_overloaded = feedback.overloaded
         if feedback.overloaded:
             endpoint.limit.halve(endpoint.in_flight, now)
         if endpoint.failures_in_a_row >= _FAILURES_BEFORE_REST and endpoint.rests_until <= now:
@@ -149,6 +159,9 @@ class EndpointPool:
                 lowest_limit=endpoint.limit.lowest,
                 rests=endpoint.rests,
                 wished_wait=max(0.0, endpoint.wished_until - now),
+                failing_seconds=_failing_seconds(endpoint, now),
+                next_try_seconds=max(0.0, endpoint.rests_until - now),
+                is_overloaded=endpoint.is_overloaded,
             )
             for endpoint in self._endpoints.values()
         }
@@ -158,3 +171,9 @@ class EndpointPool:
             return False
         probing = endpoint.failures_in_a_row >= _FAILURES_BEFORE_REST
         return endpoint.in_flight < (1 if probing else endpoint.limit.value)
+
+
+def _failing_seconds(endpoint: _Endpoint, now: float) -> float:
+    """One failure or two are no outage."""
+    is_failing = endpoint.failures_in_a_row >= _FAILURES_BEFORE_REST
+    return max(0.0, now - endpoint.failing_since) if is_failing else 0.0

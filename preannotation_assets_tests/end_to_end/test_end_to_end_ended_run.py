@@ -63,10 +63,10 @@ def test_an_ended_run_is_marked_and_resumed(
         assert not place.parquet.exists()
         if number == signal.SIGTERM:
             assert status == 130
-            assert (
-                log.read_text("utf-8").splitlines()[-1]
-                == "preannotate: interrupted; the answers so far are kept"
-            )
+            *_, told, last = log.read_text("utf-8").splitlines()
+            assert "raw_model_outputs: ended from outside: " in told
+            assert f" of {len(pages)} requests are answered" in told
+            assert last == "preannotate: interrupted; the answers so far are kept"
         before, kept = (
             asked(slow),
             sum(pq.read_metadata(file).num_rows for file in answers.rglob("*.parquet")),

@@ -9,6 +9,7 @@ from dagster import AssetCheckResult
 from shared.published_dataset import LABELS, Dataset, good_rows
 
 from preannotation_assets.defs.checks import _RULES, suggestion_checks
+from preannotation_assets.defs.partitions import PARTITION_TAG
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.extraction.spans import QuoteOutcome
@@ -24,9 +25,12 @@ def scheme(tmp_path: Path) -> LabelSchemeResource:
     return LabelSchemeResource(path=str(path))
 
 
-def results(dataset: Dataset, scheme: LabelSchemeResource) -> dict[str, AssetCheckResult]:
+def results(dataset: Dataset, scheme: LabelSchemeResource, *names: str) -> dict[str, AssetCheckResult]:
     function: Any = suggestion_checks.node_def.compute_fn.decorated_fn  # type: ignore[attr-defined]
-    context = SimpleNamespace(partition_key=dataset.layout.dataset)
+    selected = [key for key in suggestion_checks.check_keys if key.name in names or not names]
+    context = SimpleNamespace(
+        run=SimpleNamespace(tags={PARTITION_TAG: dataset.layout.dataset}), selected_asset_check_keys=selected
+    )
     found = function(context, StorageResource(root=str(dataset.root)), scheme)
     return {result.check_name: result for result in found}
 

@@ -11,7 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from preannotation_assets.contracts import AttemptOutcome
-from preannotation_assets.telemetry.progress import Forecast, Work, describe_progress, reported_progress
+from preannotation_assets.telemetry.progress import (
+    Forecast,
+    Work,
+    describe_interruption,
+    describe_progress,
+    reported_progress,
+)
 from preannotation_assets.throttling.dispatcher import Dispatcher, EndpointTotals, Limits, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 from preannotation_assets.throttling.permit_client import PermitClient
@@ -55,6 +61,35 @@ def test_the_line_says_that_a_server_asked_to_be_left_alone() -> None:
     assert (
         "in flight 0 of 4 at http://gpu (50 tokens a second, asked to wait 58 min 00 s by the server)" in line
     )
+
+
+def failing(seconds: float, next_try: float, *, overloaded: bool = False) -> EndpointState:
+    return EndpointState(
+        0, 4, 4, 2, 1, failing_seconds=seconds, next_try_seconds=next_try, is_overloaded=overloaded
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "end"),
+    [
+        ({"http://a": failing(39.2, 29.5)}, "http://a has served nothing for 40 s, next try in 30 s"),
+        ({"http://a": failing(40.0, 0.0)}, "http://a has served nothing for 40 s, next try under way"),
+        (
+            {"http://a": failing(9.0, 2.0, overloaded=True), "http://b": failing(40.0, 8.0)},
+            "next try in 2 s; http://b has served nothing for 40 s, next try in 8 s",
+        ),
+        ({"http://a": failing(40.0, 30.0), "http://b": EndpointState(3, 4, 4, 2, 0)}, "time left unknown"),
+    ],
+)
+def test_an_outage_is_told_in_words(endpoints: dict[str, EndpointState], end: str) -> None:
+    line = describe_progress(replace(_progress(100.0, 0), endpoints=endpoints, totals={}), WORK, None)
+    assert line.endswith(f"5 empty, {end}")
+
+
+def test_a_run_that_is_ended_says_what_is_kept_and_what_is_left() -> None:
+    said = describe_interruption(_progress(100.0, 25_000, answered=148), WORK)
+    assert "148 of 811 requests are answered" in said
+    assert said.endswith("goes on from there, with about 663 requests")
 
 
 def test_the_time_left_goes_by_tokens_and_not_by_requests() -> None:

@@ -242,3 +242,17 @@ def test_whatever_happens_the_cap_holds_and_work_can_go_on(
     for endpoint in out:
         pool.release(endpoint)
     assert {A, B} <= set(_fill(pool, now + 4000.0))
+
+
+def test_an_outage_is_known_by_its_length_and_the_next_try() -> None:
+    pool = EndpointPool([A], 4)
+    for now in (10.0, 11.0):
+        pool.record(A, Feedback(available=False), now)
+    assert pool.states(11.0)[A].failing_seconds == 0.0
+    pool.record(A, Feedback(available=False), 12.0)
+    state = pool.states(13.0)[A]
+    assert (state.failing_seconds, state.next_try_seconds, state.is_overloaded) == (3.0, 1.0, False)
+    pool.record(A, Feedback(available=False, overloaded=True), 20.0)
+    assert pool.states(20.0)[A].is_overloaded
+    pool.record(A, Feedback(available=True), 30.0)
+    assert pool.states(31.0)[A].failing_seconds == 0.0

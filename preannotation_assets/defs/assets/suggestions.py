@@ -31,6 +31,7 @@ from preannotation_assets.defs.assets.common import (
     require_current_pages,
     without_empty,
 )
+from preannotation_assets.defs.assets.quality import quality_numbers
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -93,6 +94,11 @@ class _Inputs:
     @property
     def _scheme(self) -> tuple[object, ...]:
         return self.scheme.label_names, self.scheme.overlaps, self.scheme.value_rules
+
+    @property
+    def outputs_folder(self) -> str:
+        """Where the answers are."""
+        return self.layout.stage("raw_model_outputs", self.outputs.version)
 
     @property
     def folder(self) -> str:
@@ -182,12 +188,11 @@ def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | Non
 
 def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
-    outputs_folder = inputs.layout.stage("raw_model_outputs", inputs.outputs.version)
     tasks = [
         GroundAnswers(
             location=storage.location(),
             pages_key=part_key(pages_folder, part),
-            outputs_key=part_key(outputs_folder, part),
+            outputs_key=part_key(inputs.outputs_folder, part),
             suggestions_key=part_key(f"{inputs.folder}/rows", part),
             groundings_key=part_key(f"{inputs.folder}/groundings", part),
             labels=inputs.scheme.label_names,
@@ -293,6 +298,9 @@ def _metadata(
             "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
             "model": manifest.model,
             "model_version": manifest.model_version,
+            **quality_numbers(
+                store, manifest, inputs.outputs, f"{inputs.folder}/rows", inputs.outputs_folder
+            ),
             **fetched_metadata(fetched + store.fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(processed, seconds),

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from dagster import AssetExecutionContext
+from dagster import AssetExecutionContext, DagsterExecutionInterruptedError
 from pyspark import SparkConf
 
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -25,7 +25,7 @@ from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
 from preannotation_assets.telemetry.prefix_watch import PrefixWatch, warned_of_rereading
-from preannotation_assets.telemetry.progress import Work, reported_progress
+from preannotation_assets.telemetry.progress import Work, describe_interruption, reported_progress
 from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.throttling.dispatcher import Limits, Progress
@@ -122,13 +122,17 @@ def _ask(
     with _permit_server(run, batch, limits, prefix, session.sparkContext.getConf()) as permit_server:
         run.switch.permit_server = permit_server
         tasks = _tasks(run, batch, wanted, work, permit_server)
+        log = run.context.log
         try:
-            log = run.context.log
             with (
                 warned_of_rereading(prefix, log.warning, _PROGRESS_SECONDS),
                 reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS),
             ):
                 fetched = run_tasks(session, tasks, ask_model)
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            # The last line before Dagster's own about the end, which is a stack trace.
+            log.warning(describe_interruption(permit_server.progress(), work))
+            raise
         except RunStoppedError as stopped:
             raise _ended_early(permit_server.stop_message or str(stopped)) from None
         return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()), prefix.shares())

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from preannotation_assets.defs.assets.common import MetadataValues, per_second
+from preannotation_assets.defs.assets.quality import ratio
 from preannotation_assets.throttling.dispatcher import EndpointTotals, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 
@@ -37,6 +38,7 @@ def asking_metadata(progress: Progress, prefix_reused: Mapping[str, float]) -> M
         ),
         "slot_hours": round(progress.busy_seconds / _HOUR, 4),
         "slot_hours_by_endpoint": _totals(progress, lambda totals: round(totals.busy_seconds / _HOUR, 4)),
+        "slot_seconds_a_request": ratio(progress.busy_seconds, progress.answered + progress.failed),
         "warm_ups": sum(totals.warm_ups for totals in progress.totals.values()),
         "warm_up_tokens": sum(totals.warm_up_tokens for totals in progress.totals.values()),
         "warm_up_seconds": round(sum(totals.warm_up_seconds for totals in progress.totals.values()), 3),

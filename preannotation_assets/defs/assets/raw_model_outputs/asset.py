@@ -22,6 +22,7 @@ from preannotation_assets.defs.assets.common import (
     require_current_pages,
     without_empty,
 )
+from preannotation_assets.defs.assets.quality import ratio
 from preannotation_assets.defs.assets.raw_model_outputs.asking import (
     AskingAccount,
     AskingRun,
@@ -211,6 +212,7 @@ def _metadata(
             "answered": manifest.answered,
             "failed": manifest.failed,
             "empty_answers": manifest.empty_answers,
+            "failure_rate": ratio(manifest.failed, manifest.failed + manifest.answered),
             "failure_reasons": dict(reasons),
             "answered_in_this_run": manifest.answered - resumed,
             "resumed_from_earlier": resumed,

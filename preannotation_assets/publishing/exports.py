@@ -1,0 +1,162 @@
+"""What is published, in the forms that other tools read: Label Studio's tasks, JSON lines, CSV.
+
+All hold page text: the quotes, and for Label Studio the whole pages, as it shows nothing without them.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from itertools import groupby
+from statistics import fmean
+from typing import Any, Final, TextIO
+
+from preannotation_assets.contracts import PAGES, SUGGESTIONS
+from preannotation_assets.errors import BatchError, ObjectNotFoundError, VerificationError
+from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.lake.batch import iterate_rows, require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+from preannotation_assets.publishing.published_file import rows_of, verify_file
+from preannotation_assets.publishing.shown_ids import shown_page
+from preannotation_assets.temporary_folders import temporary_file
+
+__all__ = ["ExportFormat", "export"]
+
+# The names of the tags in the labelling configuration, as Label Studio's own template for spans has them.
+_FROM_NAME: Final = "label"
+_TO_NAME: Final = "text"
+
+
+class ExportFormat(StrEnum):
+    """For whom it is written."""
+
+    LABEL_STUDIO = "label-studio"
+    JSON_LINES = "jsonl"
+    CSV = "csv"
+
+
+def export(store: ObjectStore, dataset: str, form: ExportFormat, output: TextIO) -> int:
+    """Writes what is published; how many rows there were.
+
+    Raises:
+        BatchError: nothing is published; or, for Label Studio, the snapshot has other pages by now.
+        VerificationError: the published Parquet is not the one that its manifest names.
+        StorageError: the lake cannot be read.
+    """
+    layout = DatasetLayout(dataset)
+    manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
+    with _published_rows(store, layout, manifest) as rows:
+        match form:
+            case ExportFormat.LABEL_STUDIO:
+                _write_tasks(_tasks(store, layout, manifest, rows), output)
+            case ExportFormat.JSON_LINES:
+                for row in rows:
+                    output.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
+            case ExportFormat.CSV:
+                table = csv.DictWriter(output, SUGGESTIONS.names, lineterminator="\n")
+                table.writeheader()
+                table.writerows(map(_plain, rows))
+    return manifest.rows
+
+
+@contextmanager
+def _published_rows(
+    store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest
+) -> Iterator[Iterator[Row]]:
+    with temporary_file("suggestions.parquet") as path:
+        try:
+            store.download(layout.published_suggestions, path)
+        except ObjectNotFoundError:
+            raise VerificationError(
+                f"the published Parquet of {layout.dataset} is missing",
+                f"preannotate run {layout.dataset} publishes it again",
+            ) from None
+        verify_file(path, manifest)
+        yield rows_of(path, layout.dataset, SUGGESTIONS.names)
+
+
+def _tasks(
+    store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest, rows: Iterator[Row]
+) -> Iterator[dict[str, Any]]:
+    """A task for each page that did not fail; its prediction has no results where nothing is marked."""
+    pages = _pages(store, layout)
+    failed = {(page.doc_id, page.page_num) for page in manifest.failed_pages}
+    hashes = {(page.doc_id, page.page_num): page.text_sha256 for page in manifest.pages_without_spans}
+    for key, of_page in groupby(rows, key=_page_key):
+        spans = list(of_page)
+        for page in pages:
+            if _page_key(page) == key:
+                yield _task(page, spans, manifest, spans[0]["text_sha256"])
+                break
+            if _page_key(page) not in failed:
+                yield _task(page, [], manifest, hashes.get(_page_key(page)))
+        else:
+            raise _of_other_pages(layout.dataset, key)
+    for page in pages:
+        if _page_key(page) not in failed:
+            yield _task(page, [], manifest, hashes.get(_page_key(page)))
+
+
+def _pages(store: ObjectStore, layout: DatasetLayout) -> Iterator[Row]:
+    snapshot = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
+    return iterate_rows(store, layout.stage("pages", snapshot.version), len(snapshot.part_rows), PAGES)
+
+
+def _task(
+    page: Row, spans: list[Row], manifest: SuggestionsManifest, published_hash: str | None
+) -> dict[str, Any]:
+    if page["text_sha256"] != published_hash:
+        raise _of_other_pages(manifest.dataset, _page_key(page))
+    known = [span["confidence"] for span in spans if span["confidence"] is not None]
+    prediction = {
+        "model_version": f"{manifest.model}/{manifest.model_version}",
+        "result": [_region(span) for span in spans],
+        **({"score": fmean(known)} if known else {}),
+    }
+    data = {name: page[name] for name in ("text", "doc_id", "page_num", "text_sha256")}
+    return {"data": data, "predictions": [prediction]}
+
+
+def _region(span: Row) -> dict[str, Any]:
+    """Offsets are code points, as Label Studio counts them since its frontend's pull request 308."""
+    confidence = span["confidence"]
+    return {
+        "id": span["span_id"],
+        "from_name": _FROM_NAME,
+        "to_name": _TO_NAME,
+        "type": "labels",
+        "value": {
+            "start": span["start"],
+            "end": span["end"],
+            "text": span["text"],
+            "labels": [span["label"]],
+        },
+        **({} if confidence is None else {"score": confidence}),
+    }
+
+
+def _write_tasks(tasks: Iterator[dict[str, Any]], output: TextIO) -> None:
+    """One JSON list, a task a line; one is held at a time."""
+    separator = "[\n"
+    for task in tasks:
+        output.write(separator + json.dumps(task, ensure_ascii=False))
+        separator = ",\n"
+    output.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _of_other_pages(dataset: str, page: tuple[str, int]) -> BatchError:
+    return BatchError(
+        f"the snapshot of {dataset} has another {shown_page(*page)} than is published",
+        f"preannotate run {dataset} publishes what it has",
+    )
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """The row with its time as ISO 8601."""
+    return {**row, "generated_at": row["generated_at"].isoformat()}
+
+
+def _page_key(row: Row) -> tuple[str, int]:
+    return row["doc_id"], row["page_num"]
