@@ -63,9 +63,18 @@ def ensure_dagster_home(environment: MutableMapping[str, str], folder: Path) -> 
 
 
 def dagster_home(environment: Mapping[str, str], folder: Path) -> Path:
-    """Dagster's folder, whether it is there or not: DAGSTER_HOME, or ``.dagster`` in ``folder``."""
+    """Dagster's folder, whether it is there or not: DAGSTER_HOME, or ``.dagster`` in ``folder``.
+
+    Raises:
+        SettingsError: it begins with the home of a user who is not known.
+    """
     configured = environment.get("DAGSTER_HOME", "")
-    return Path(configured).expanduser().absolute() if configured else folder.absolute() / ".dagster"
+    if not configured:
+        return folder.absolute() / ".dagster"
+    try:
+        return Path(configured).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError("nobody knows the home folder in DAGSTER_HOME", "write the whole path") from None
 
 
 @contextmanager

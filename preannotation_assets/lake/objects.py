@@ -253,6 +253,15 @@ def _check_segment(key: str, segment: str) -> None:
         raise _invalid(key, f"a segment is longer than {_SEGMENT_BYTES} bytes")
 
 
+def _expanded(root: str) -> Path:
+    try:
+        return Path(root).expanduser()
+    except RuntimeError:
+        SettingsError(
+            "nobody knows the home folder in the storage root", "write the whole path"
+        ).raise_alone()
+
+
 def _invalid(key: str, reason: str) -> StorageError:
     return StorageError(f"the object key {key!a} is not valid", reason)
 
@@ -269,7 +278,7 @@ def parse_root(root: str) -> LocalRoot | S3Root:
         raise SettingsError("the storage root is empty", "give a folder or s3://bucket/prefix")
     scheme = _SCHEME.match(root)
     if scheme is None:
-        return LocalRoot(Path(root).expanduser().absolute())
+        return LocalRoot(_expanded(root).absolute())
     rest = root[scheme.end() :]
     if scheme[1].lower() == "s3":
         return _parse_s3(rest)

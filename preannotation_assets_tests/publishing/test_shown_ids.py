@@ -6,7 +6,7 @@ import pytest
 from dagster import TableMetadataValue
 from shared.published_dataset import Dataset, good_rows
 
-from preannotation_assets.defs.checks import _offender_table
+from preannotation_assets.defs.checks import _offence_table
 from preannotation_assets.manifests import (
     ChunksManifest,
     FailedPage,
@@ -54,7 +54,7 @@ def test_what_keeps_a_publication_back_names_the_first_page() -> None:
 def test_the_table_of_a_check_shows_ids_and_obeys_none() -> None:
     report = VerificationReport()
     report.add(Rule.TEXT, HOSTILE, 1, HOSTILE)
-    table = _offender_table(report.offenders)
+    table = _offence_table(report.offenders)
     assert isinstance(table, TableMetadataValue)
     for value in table.records[0].data.values():
         check(str(value))
