@@ -76,8 +76,10 @@ def failing(seconds: float, next_try: float, *, overloaded: bool = False) -> End
         ({"http://a": failing(40.0, 0.0)}, "http://a has served nothing for 40 s, next try under way"),
         (
             {"http://a": failing(9.0, 2.0, overloaded=True), "http://b": failing(40.0, 8.0)},
-            "http://a is overloaded for 9 s, next try in 2 s; "
-            "http://b has served nothing for 40 s, next try in 8 s",
+            (
+                "http://a is overloaded for 9 s, next try in 2 s; "
+                "http://b has served nothing for 40 s, next try in 8 s"
+            ),
         ),
         ({"http://a": failing(40.0, 30.0), "http://b": EndpointState(3, 4, 4, 2, 0)}, "time left unknown"),
     ],
