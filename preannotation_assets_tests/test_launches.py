@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from dagster import JobDefinition
+from dagster import DagsterInstance, JobDefinition
 from dagster._config.config_type import ConfigType, ConfigTypeKind
 
 from preannotation_assets.definitions import build_definitions
@@ -53,7 +53,10 @@ def leaves(config: ConfigType, place: str = "") -> Iterator[tuple[str, str]]:
 
 def jobs(kind: ServerKind) -> list[JobDefinition]:
     environment = {"PREANNOTATION_SERVER": kind.value}
-    return list(build_definitions(Settings.from_environment(environment)).get_repository_def().get_all_jobs())
+    definitions = build_definitions(Settings.from_environment(environment))
+    # Loading asks the instance that was made last in this process, though it be gone.
+    with DagsterInstance.ephemeral():
+        return list(definitions.get_repository_def().get_all_jobs())
 
 
 @pytest.mark.parametrize("kind", ServerKind)
