@@ -54,14 +54,15 @@ def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, pro
     assert set(first["pages"].values()) == {4}
     # Planning, asking, and learning of the model's tokens from the first parts.
     assert set(first["chunks"].values()) == {3}
-    # Grounding, the preview and the summary.
-    assert set(first["raw_model_outputs"].values()) == {3}
+    # Grounding, the preview, the check of failures and the summary.
+    assert set(first["raw_model_outputs"].values()) == {4}
 
     again = _fetches(place, proxy, "run", DATASET)
     # Nothing is new, so the preview is not made anew.
     assert not again["pages"]
-    for stage in ("chunks", "answers", "raw_model_outputs"):
-        assert set(again[stage].values()) == {1}, stage
+    # Of the outputs the check of failures and the summary read what they need.
+    for stage, times in {"chunks": 1, "answers": 1, "raw_model_outputs": 2}.items():
+        assert set(again[stage].values()) == {times}, stage
 
     verified = _fetches(place, proxy, "verify", DATASET)
     assert verified["pages"] == dict.fromkeys(first["pages"], 1)

@@ -104,7 +104,7 @@ context = session.sparkContext
 def double(number): return 2 * number
 assert run_tasks(session, [1], double) == [2]
 conf = dict(context.getConf().getAll())
-print(json.dumps([conf["spark.ui.enabled"], conf["spark.eventLog.enabled"], context.uiWebUrl]))
+print(json.dumps([conf["spark.ui.enabled"], conf["spark.eventLog.enabled"], context.uiWebUrl]), flush=True)
 try:
     raise ValueError("a token that is not right")
 except ValueError:
