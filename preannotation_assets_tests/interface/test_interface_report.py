@@ -116,7 +116,7 @@ def test_a_bar_of_the_histogram_is_a_filter(report: Open) -> None:
 
 def test_a_suggestion_that_a_filter_leaves_out_has_no_label(report: Open) -> None:
     page = report(ten_pages()[:1])
-    assert page.locator(".tag").count() == 2
+    expect(page.locator(".tag")).to_have_count(2)
     page.get_by_role("button", name="vessel_name").click()
     expect(page.locator(".tag")).to_have_count(1)
     expect(page.locator(".mark.out")).to_have_text("Hamburg")
