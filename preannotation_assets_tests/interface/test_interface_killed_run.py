@@ -48,7 +48,8 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface:
     # It holds the pool from here on: what is asked is asked by it.
     wait_for(lambda: _has_started(interface, run_id), "the start of the run", 300)
     earlier = len(page_requests(interface.simulator))
-    wait_for(lambda: _files(answers) >= 2, "answers on disk", 120)
+    # So late that the first are older than two flushes.
+    wait_for(lambda: _files(answers) >= 5, "answers on disk", 120)
     process = _process_of(interface, run_id)
     assert process is not None
     started = descendants(process)
