@@ -36,7 +36,7 @@ def test_the_sensor_follows_the_warehouse(interface: Interface, materialized: Ru
     assert first.status == "SUCCESS"
     assert NEW in interface.partitions()
     requested = [interface.wait_for_end(run_id) for run_id in first.run_ids]
-    assert {"vessels_ocr_10", NEW} <= {run.dataset for run in requested}
+    assert NEW in {run.dataset for run in requested}
     # It was published before the sensor was switched on.
     assert materialized.dataset not in {run.dataset for run in requested}
     assert {run.status for run in requested} == {"SUCCESS"}
