@@ -18,7 +18,7 @@ from dagster import (
 )
 
 from preannotation_assets.defs.jobs import preannotate
-from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.partitions import DATASETS, PARTITION_TAG
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import SettingsError, StorageError, WarehouseError
@@ -33,7 +33,6 @@ from preannotation_assets.watching.watch import RetryPlan
 
 __all__ = ["build_sensor"]
 
-_PARTITION: Final = "dagster/partition"
 _UNFINISHED: Final = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -104,4 +103,4 @@ def _published_fingerprint(store: ObjectStore, dataset: str) -> str | None:
 
 def _busy_datasets(instance: DagsterInstance) -> set[str]:
     runs = instance.get_runs(RunsFilter(statuses=_UNFINISHED))
-    return {partition for run in runs if (partition := run.tags.get(_PARTITION))}
+    return {partition for run in runs if (partition := run.tags.get(PARTITION_TAG))}
