@@ -15,7 +15,12 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
+from preannotation_assets.errors import (
+    ConflictError,
+    DamagedObjectError,
+    ObjectNotFoundError,
+    StorageError,
+)
 from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.layout import cure_of_damage, cure_of_loss
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
@@ -62,7 +67,7 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
 
     Raises:
         ObjectNotFoundError: There is no such object.
-        StorageError: It is not Parquet, or lacks a column.
+        DamagedObjectError: It is not Parquet, or lacks a column.
     """
     if columns is None:
         return _read_whole(store, key, list)
@@ -70,7 +75,7 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
     def present(names: Sequence[str]) -> Sequence[str]:
         missing = sorted(set(columns) - set(names))
         if missing:
-            raise StorageError(
+            raise DamagedObjectError(
                 f"{store.uri(key)} lacks the columns {', '.join(missing)}", cure_of_damage(key)
             )
         return columns
@@ -83,7 +88,8 @@ def read_listed_table(store: ObjectStore, entry: ObjectEntry) -> pa.Table:
 
     Raises:
         ObjectNotFoundError: It is gone.
-        StorageError: It is not Parquet, or larger than the listing said.
+        DamagedObjectError: It is not Parquet.
+        StorageError: It is larger than the listing said.
     """
     with _missing(entry.key):
         content = store.read(entry.key, entry.size)
@@ -101,7 +107,7 @@ def read_table_as(
     Raises:
         KeyError: ``schema`` lacks a named column.
         ObjectNotFoundError: There is no such object.
-        StorageError: It is not Parquet, or a column is missing or of another type where it may not be.
+        DamagedObjectError: It is not Parquet, or a column is missing or of another type where it may not be.
     """
     wanted = (
         schema if columns is None else pa.schema([schema.field(name) for name in columns], schema.metadata)
@@ -121,7 +127,7 @@ def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence
 
     Raises:
         ObjectNotFoundError: There is no such object.
-        StorageError: It is not Parquet, has fewer rows, or a column is missing or of another type where
+        DamagedObjectError: It is not Parquet, has fewer rows, or a column is missing or of another type where
             it may not be.
     """
 
@@ -187,14 +193,16 @@ def _decode(
             chosen = list(choose(names))
             twice = sorted({name for name in chosen if names.count(name) > 1})
             if twice:
-                raise StorageError(f"{place.uri} has more than one column {', '.join(twice)}", place.cure)
+                raise DamagedObjectError(
+                    f"{place.uri} has more than one column {', '.join(twice)}", place.cure
+                )
             found = file.read(columns=chosen) if rows is None else _read_rows(file, chosen, rows)
             # Decoding believes what the file says of offsets and of texts being UTF-8.
             found.validate(full=True)
             return found.select(chosen)
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         # Arrow's words may quote the file.
-        StorageError(f"{place.uri} is not a readable Parquet file", place.cure).raise_alone()
+        DamagedObjectError(f"{place.uri} is not a readable Parquet file", place.cure).raise_alone()
 
 
 def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
@@ -249,7 +257,7 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
     """Read a JSON object, or None where there is no such key.
 
     Raises:
-        StorageError: It is not a JSON object.
+        DamagedObjectError: It is not a JSON object.
     """
     try:
         content = store.read(key)
@@ -259,9 +267,9 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         value = json.loads(content)
     except (ValueError, RecursionError):
         # The decoder's exception holds the document.
-        StorageError(f"{store.uri(key)} is not JSON", cure_of_damage(key)).raise_alone()
+        DamagedObjectError(f"{store.uri(key)} is not JSON", cure_of_damage(key)).raise_alone()
     if not isinstance(value, dict):
-        raise StorageError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
+        raise DamagedObjectError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
     return value
 
 
