@@ -45,6 +45,7 @@ _MARKER_OF_PLACE = {
     "demo": "unit",
     "demo/test_services.py": "server",
     "end_to_end": "spark",
+    "evaluation": "unit",
     "evolution": "unit",
     "evolution/test_frozen_lake.py": "spark",
     "evolution/test_new_columns.py": "spark",
