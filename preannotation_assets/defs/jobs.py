@@ -1,4 +1,4 @@
-"""The jobs, each for one dataset: all four assets, or a part of them, or checks alone."""
+"""The jobs, each for one dataset: all four assets, or a part of them, checks alone, or an evaluation."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, de
 __all__ = [
     "apply_pool_limit",
     "ask_failures_again",
+    "evaluate",
     "freshness",
     "ground_and_publish",
     "preannotate",
@@ -56,6 +57,14 @@ freshness: Final = define_asset_job(
     "freshness",
     selection=_FRESHNESS,
     description="Holds the published pages against those that the warehouse has now, by their text hashes.",
+)
+
+
+evaluate: Final = define_asset_job(
+    "evaluate",
+    selection=AssetSelection.assets("evaluation").without_checks(),
+    description="Holds the published suggestions against what experts answered. Nothing is asked "
+    "or published.",
 )
 
 

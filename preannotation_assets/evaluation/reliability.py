@@ -11,6 +11,8 @@ from preannotation_assets.evaluation.actions import Decision
 __all__ = ["Judged", "Reliability", "ReliabilityBin", "RiskPoint", "judged", "measure_reliability"]
 
 BINS: Final = 10
+MOST_POINTS: Final = 200
+"""Of the curve of risk; where there are more confidences, the points are spread evenly over them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def measure_reliability(outcomes: Sequence[Judged], unknown: int = 0, bins: int 
         brier=fsum((each.confidence - each.right) ** 2 for each in outcomes) / count,
         area_under_risk=_area(risk),
         bins=binned,
-        risk=risk,
+        risk=_thinned(risk),
     )
 
 
@@ -123,6 +125,12 @@ def _risk(outcomes: Sequence[Judged]) -> tuple[RiskPoint, ...]:
         wrong += sum(not each.right for each in same)
         points.append(RiskPoint(confidence, taken / len(outcomes), wrong / taken))
     return tuple(points)
+
+
+def _thinned(points: Sequence[RiskPoint]) -> tuple[RiskPoint, ...]:
+    """At most so many of the points, the last one always."""
+    step = -(-len(points) // MOST_POINTS)
+    return tuple(points[::-1][::step][::-1])
 
 
 def _area(risk: Sequence[RiskPoint]) -> float:

@@ -51,6 +51,15 @@ def test_the_area_is_the_mean_risk_of_all_coverages_where_confidences_differ(rig
     assert measure_reliability(given_outcomes).area_under_risk == pytest.approx(sum(risks) / len(risks))
 
 
+@given(st.integers(1, 1000))
+def test_the_curve_has_a_bounded_number_of_points_and_ends_with_all(count: int) -> None:
+    found = measure_reliability([Judged(place / count, place % 3 > 0) for place in range(count)])
+    assert min(count, 100) <= len(found.risk) <= 200
+    coverages = [point.coverage for point in found.risk]
+    assert coverages == sorted(coverages)
+    assert coverages[-1] == 1.0
+
+
 def test_of_no_known_confidence_nothing_is_known() -> None:
     found = measure_reliability([], unknown=3)
     assert (found.known, found.unknown, found.brier, found.area_under_risk) == (0, 3, None, None)

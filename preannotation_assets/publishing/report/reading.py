@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.aligned_rows import AlignedRows
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
 
@@ -93,8 +93,8 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
         PAGES,
         PAGES.names,
     )
-    spans = _Aligned(rows_of(published, batch.layout.dataset, _SPAN_COLUMNS))
-    quotes = _Aligned(_rejected_rows(store, batch))
+    spans = AlignedRows(rows_of(published, batch.layout.dataset, _SPAN_COLUMNS))
+    quotes = AlignedRows(_rejected_rows(store, batch))
     without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
     failed = deque(sorted(batch.published.failed_pages, key=_failed_key))
     for page in snapshot:
@@ -140,25 +140,6 @@ def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
     for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS):
         if row["outcome"] != QuoteOutcome.KEPT:
             yield row
-
-
-class _Aligned:
-    """Rows in the order of their pages, handed out page by page to whoever asks in the same order."""
-
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._groups = groupby(rows, lambda row: (row["doc_id"], row["page_num"]))
-        self._advance()
-
-    def _advance(self) -> None:
-        key, rows = next(self._groups, (None, iter(())))
-        self._key: _PageKey | None = key
-        self._held = list(rows)
-
-    def of(self, key: _PageKey) -> list[Row]:
-        """The rows of a page; those of pages before it are passed over."""
-        while self._key is not None and self._key < key:
-            self._advance()
-        return self._held if self._key == key else []
 
 
 def read_requests(store: ObjectStore, batch: Batch) -> RequestFigures:
