@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 import pyarrow as pa
 
@@ -9,13 +10,14 @@ from preannotation_assets.contracts import RESPONSES
 from preannotation_assets.evaluation.pages import PageKey
 from preannotation_assets.evaluation.responses import Response
 from preannotation_assets.extraction.segments import Mark
-from preannotation_assets.lake import ObjectStore, Row, conform, read_table_as
-from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.lake import ObjectStore, Row, conform, read_table
+from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage
 
 __all__ = ["lake_responses", "responses_by_page"]
 
 # A span of which something is missing: on no page, so the response is counted as one with such a span.
-_NOWHERE = Mark(-1, -1, "")
+_NOWHERE: Final = Mark(-1, -1, "")
+_TIME: Final = RESPONSES.field("submitted_at")
 
 
 def lake_responses(store: ObjectStore, layout: DatasetLayout) -> pa.Table | None:
@@ -26,7 +28,7 @@ def lake_responses(store: ObjectStore, layout: DatasetLayout) -> pa.Table | None
         StorageError: the lake cannot be read.
     """
     keys = sorted(entry.key for entry in store.list(f"{layout.responses}/") if entry.key.endswith(".parquet"))
-    tables = [read_table_as(store, key, RESPONSES) for key in keys]
+    tables = [_conformed(read_table(store, key), store.uri(key), cure_of_damage(key)) for key in keys]
     return pa.concat_tables(tables) if tables else None
 
 
@@ -37,12 +39,20 @@ def responses_by_page(table: pa.Table, place: str) -> Mapping[PageKey, list[Resp
         DamagedObjectError: a column is missing, or of another type.
     """
     found: defaultdict[PageKey, list[Response]] = defaultdict(list)
-    whole = conform(table, RESPONSES, place, "make the columns as docs/evaluation.md says")
+    whole = _conformed(table, place, "make the columns as docs/argilla-export.md says")
     for batch in whole.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             response = _response(row)
             found[response.page].append(response)
     return found
+
+
+def _conformed(table: pa.Table, place: str, cure: str) -> pa.Table:
+    """The table in the types of the contract; a time without a zone is UTC, any zone is the same instant."""
+    at = table.schema.get_field_index(_TIME.name)
+    if at >= 0 and pa.types.is_timestamp(table.schema.field(at).type):
+        table = table.set_column(at, _TIME, table.column(at).cast(_TIME.type, safe=False))
+    return conform(table, RESPONSES, place, cure)
 
 
 def _response(row: Row) -> Response:

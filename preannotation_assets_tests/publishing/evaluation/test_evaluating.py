@@ -173,6 +173,8 @@ def test_responses_written_by_others_in_wider_types_are_read(demo: ReviewedDemo,
     wide = wide.set_column(1, "page_num", wide["page_num"].cast(pa.int64()))
     struct = pa.struct([("label", pa.large_string()), ("start", pa.int64()), ("end", pa.int64())])
     wide = wide.set_column(6, "spans", pa.array([row["spans"] for row in demo.responses], pa.list_(struct)))
+    time = pa.array([row["submitted_at"].replace(tzinfo=None) for row in demo.responses], pa.timestamp("ns"))
+    wide = wide.set_column(5, "submitted_at", time)
     write_table(demo.store, part_key(LAYOUT.responses, 0), wide)
     assert evaluated(demo, scheme).scores.actions["kept"] == demo.actions["kept"]
 
