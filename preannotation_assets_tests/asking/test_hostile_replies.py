@@ -142,12 +142,18 @@ def test_where_more_and_more_is_denied_the_run_ends_by_its_failure_rate(simulato
     assert standing.asked["page"] <= 2 * 20 + 2 * 8
 
 
+@pytest.mark.parametrize("server", [OllamaServer(), VLLM])
 def test_a_refusal_in_words_that_are_used_of_all_is_believed_only_if_all_meet_it(
-    simulator: Any, new_run: Any
+    simulator: Any, new_run: Any, server: ModelServer
 ) -> None:
-    words = b'{"error":"cannot parse the option schema of MV ORION"}'
-    with front(simulator().url, {"page": HostileReply("refused", words, 400)}) as standing:
-        run = _ask(new_run, standing.url, OllamaServer(), [hostile_page(0), *GOOD])
+    words = b'{"error":"cannot parse the option schema of MV ORION, nor its logprobs"}'
+    replies = {"page": HostileReply("refused", words, 400)}
+    settings = OpenAiSettings(model=ServedModel((MODEL.name,)), habits=HabitRates.NONE)
+    with (
+        RunningOpenAiSimulator(settings) as openai,
+        front(openai.url if server is VLLM else simulator().url, replies) as standing,
+    ):
+        run = _ask(new_run, standing.url, server, [hostile_page(0), *GOOD])
     assert run.statuses() == {"refused": 1, "answered": len(GOOD)}
 
 

@@ -47,6 +47,16 @@ def test_a_request_to_vllm() -> None:
     }
 
 
+@pytest.mark.parametrize("variant", [VLLM, LLAMA_CPP])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_look_whether_requests_are_let_through_is_one_of_them_for_a_token(
+    variant: Variant, stream: bool
+) -> None:
+    server = OpenAIServer(variant=variant)
+    probe = server.probe_request(TEMPLATE, stream=stream).body
+    assert probe == {**(server.chat_request(TEMPLATE, "", stream=stream).body or {}), "max_tokens": 1}
+
+
 def test_llama_server_gives_log_probabilities_only_with_an_alternative() -> None:
     body = chat_body(TEMPLATE, "PAGE", LLAMA_CPP, stream=False)
     assert (body["logprobs"], body["top_logprobs"]) == (True, 1)
