@@ -1,5 +1,6 @@
 """Each text gets another hostile reply: its own fate is as it should be, and that of the others is theirs."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
@@ -168,6 +169,19 @@ def test_a_text_whose_answers_are_none_each_time_costs_fourteen_requests_at_most
     assert len(server.requests()) == 14
     assert len(run.leaves[0]) == 4
     assert {row["status"] for row in run.rows} == {"failed"}
+
+
+def test_an_answer_that_was_only_too_long_does_not_count_as_none(simulator: Any, new_run: Any) -> None:
+    said = '{"spans":[' + '{"port":"Hull"},' * 130
+    reply = {"message": {"role": "assistant", "content": said}, "done": True, "done_reason": "length"}
+    replies = {"page": HostileReply("endless_answer", json.dumps(reply).encode())}
+    with front(simulator().url, replies) as standing:
+        run = _ask(
+            new_run, standing.url, OllamaServer(), [hostile_page(0) + "\n" + "Hull in the log.\n" * 300]
+        )
+    # Cut in two while its part of the page has as many of them, and twice more when it has not.
+    assert [leaf.unusable_splits for leaf in run.leaves[0]] == [2, 2, 1, 0, 0]
+    assert run.statuses() == {"endless_answer": 1, "answered": 4}
 
 
 def test_a_refused_setting_still_stops_the_run(simulator: Any, new_run: Any, template: Any) -> None:
