@@ -5,8 +5,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from preannotation_assets.extraction.surrogates import without_surrogates
 from preannotation_assets.model_servers.character_parts import Placed, ScoredText, place_around_parts
-from preannotation_assets.model_servers.json_values import as_number, without_surrogates
+from preannotation_assets.model_servers.json_values import as_number
 
 __all__ = ["TokenScores", "place_bytes", "place_tokens", "read_token_scores"]
 

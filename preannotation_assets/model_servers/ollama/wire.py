@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.extraction.prompt import Message
+from preannotation_assets.extraction.surrogates import without_surrogates
 from preannotation_assets.model_servers.json_values import (
     as_count,
     as_seconds,
     as_text,
-    without_surrogates,
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate

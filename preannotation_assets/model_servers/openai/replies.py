@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
+from preannotation_assets.extraction.surrogates import without_surrogates
 from preannotation_assets.model_servers.json_values import (
     as_count,
     as_mapping,
     as_seconds,
     as_text,
     load_object,
-    without_surrogates,
 )
 from preannotation_assets.model_servers.openai.variant import Variant
 from preannotation_assets.model_servers.reply import ChatReply

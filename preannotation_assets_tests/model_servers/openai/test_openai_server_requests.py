@@ -16,7 +16,12 @@ VLLM = Variant(Software.VLLM)
 LLAMA_CPP = Variant(Software.LLAMA_CPP)
 SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 PROMPT = Prompt(
-    "v", "f" * 64, (Message("system", "S"), Message("user", "U"), Message("assistant", "A")), SCHEMA, 30
+    "v",
+    "f" * 64,
+    (Message("system", "S"), Message("user", "U"), Message("assistant", "A")),
+    SCHEMA,
+    30,
+    frozenset(),
 )
 TEMPLATE = RequestTemplate("m", "d" * 64, PROMPT, ModelOptions(context_tokens=4096, answer_tokens=400))
 
