@@ -198,10 +198,10 @@ class Asker:
                 await self._queue.finish()
             case TooLong(reason, reply):
                 await self._split_or_fail(attempt, permits, reason, reply)
-            case Refused(reason):
-                await self._fail(attempt, permits, reason)
-            case Denied(reason):
-                await self._once_more_or_fail(attempt, permits, reason)
+            case Refused():
+                await self._fail(attempt, permits, Reason.REFUSED)
+            case Denied():
+                await self._once_more_or_fail(attempt, permits)
             case Unusable(reason, reply):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
@@ -220,12 +220,12 @@ class Asker:
             case Stop(error):
                 raise error
 
-    async def _once_more_or_fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
+    async def _once_more_or_fail(self, attempt: Attempt, permits: PermitClient) -> None:
         """Denied once, it may have been a moment of the login's; denied twice, it is the text."""
         if attempt.item.denied:
-            await self._fail(attempt, permits, reason)
+            await self._fail(attempt, permits, Reason.REFUSED)
             return
-        permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+        permits.report(attempt.report(AttemptOutcome.AGAIN, Reason.REFUSED))
         self._later(replace(attempt.item, denied=1), self._asking.policy.delay(1, None, self._random))
 
     async def _split_or_fail(
