@@ -114,6 +114,8 @@ class AnswerWriter:
         # One name for all attempts: one whose reply was lost is not written twice.
         key = f"{self._folder}/{uuid.uuid4()}.parquet"
         table = await asyncio.to_thread(_as_table, rows)
+        if not table.num_rows:
+            return
         for attempt in range(1, _ATTEMPTS + 1):
             late = asyncio.get_running_loop().call_later(self._flush_seconds, self._writable.clear)
             try:

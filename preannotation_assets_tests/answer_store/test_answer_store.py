@@ -398,6 +398,15 @@ def test_what_cannot_be_kept_is_told_in_counts_and_a_split_stays_one(
     assert "SECRET" not in caplog.text
 
 
+def test_where_no_row_can_be_kept_there_is_no_file(store: ObjectStore, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            writer.add(row("lost", latency_seconds="long"))
+
+    asyncio.run(work())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_an_answer_that_is_none_after_all_is_unasked_until_a_later_one_comes(store: ObjectStore) -> None:
     _write(store, "run/1", row("a", at=5), row("b", at=5))
     index = AnswerIndex.read(store, FOLDER)
