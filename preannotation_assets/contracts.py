@@ -213,7 +213,7 @@ GROUNDINGS: Final = pa.schema(
         pa.field("agreement", pa.float32()),
         # valid or invalid by the label's rule; null where there is none, or it could not tell.
         pa.field("value_verdict", pa.string()),
-        # What is made of the above; in the suggestions of what is kept.
+        # What is made of the above, without a calibration.
         pa.field("confidence", pa.float32()),
     ]
 )

@@ -158,7 +158,8 @@ class SuggestionsManifest(_Manifest):
     ``scheme_version`` is a hash of the labels, and of what their scheme says of overlaps and values; None
     from older code. ``comparison`` is with the publication whose Parquet this one's replaced; None where
     there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the snapshot's.
-    ``verification`` is None where code published that did not write it down.
+    ``calibration`` names what confidences were calibrated by, None without one; ``held_back`` counts by label
+    what was below its threshold. ``verification`` is None where code published that did not write it down.
     """
 
     dataset: str
@@ -174,6 +175,8 @@ class SuggestionsManifest(_Manifest):
     values_by_verdict: dict[str, int] = {}
     confidences_by_source: dict[str, int] = {}
     pages_by_answer: dict[str, int] = {}
+    calibration: str | None = None
+    held_back: dict[str, int] = {}
     model: str
     model_version: str
     prompt_version: str

@@ -100,6 +100,7 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     steps: list[Callable[[], object]] = [
         lambda: _require_pages(resources["warehouse"], request),
         resources["storage"].open_for_publishing,
+        lambda: resources["publishing"].load_calibration(resources["storage"].open()),
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
         lambda: access.template(access.identify(os.environ), access.prompt(label_scheme.load())),
     ]

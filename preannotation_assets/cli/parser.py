@@ -145,6 +145,19 @@ def _add_evaluate(commands: "_Commands") -> None:
         "--costs", metavar="COSTS", help="of actions, as add=2,delete=1; without it the setting's"
     )
     evaluate.set_defaults(command=evaluating.evaluate)
+    calibrate = commands.add_parser(
+        "calibrate", help="fit what confidences are worth to what experts answered, and store it"
+    )
+    calibrate.add_argument("dataset")
+    calibrate.add_argument(
+        "--from",
+        dest="and_from",
+        metavar="DATASET",
+        action="append",
+        default=[],
+        help="another reviewed dataset to fit to as well; may be repeated",
+    )
+    calibrate.set_defaults(command=evaluating.calibrate)
 
 
 def _add_labels(commands: "_Commands") -> None:

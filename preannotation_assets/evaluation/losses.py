@@ -1,13 +1,13 @@
 """At which stage a span was lost that an expert had to add."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from enum import StrEnum
 from typing import Final
 
 from rapidfuzz import fuzz
 
 from preannotation_assets.evaluation.matching import shared_characters
-from preannotation_assets.evaluation.pages import GivenQuote, ReviewedPage
+from preannotation_assets.evaluation.pages import GivenQuote, ReviewedPage, place_of
 from preannotation_assets.extraction.page_failures import PageFailure
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
@@ -26,6 +26,7 @@ class Loss(StrEnum):
     NOT_GROUNDED = "not_grounded"
     DROPPED = "dropped"
     CUT_BY_RULE = "cut_by_rule"
+    HELD_BACK = "held_back"
 
 
 def losses_of(page: ReviewedPage, added: Sequence[Mark]) -> tuple[Loss, ...]:
@@ -37,7 +38,8 @@ def losses_of(page: ReviewedPage, added: Sequence[Mark]) -> tuple[Loss, ...]:
     if page.failure is not None:
         cut = page.failure == PageFailure.TOO_MANY_SPANS
         return (Loss.CUT_BY_RULE if cut else Loss.PAGE_FAILED,) * len(added)
-    left = [quote for quote in page.quotes if quote.outcome is not QuoteOutcome.KEPT]
+    published = set(map(place_of, page.suggested))
+    left = [quote for quote in page.quotes if not _is_published(quote, published)]
     found = []
     for mark in added:
         best = max(_explanations(page.text, mark, left), default=None)
@@ -46,6 +48,15 @@ def losses_of(page: ReviewedPage, added: Sequence[Mark]) -> tuple[Loss, ...]:
             continue
         found.append(_stage(left.pop(-best[-1]).outcome))
     return tuple(found)
+
+
+def _is_published(quote: GivenQuote, published: Set[tuple[int, int, str]]) -> bool:
+    """Whether it is a suggestion; one that was kept and is none was held back."""
+    return (
+        quote.outcome is QuoteOutcome.KEPT
+        and quote.place is not None
+        and (*quote.place, quote.label) in published
+    )
 
 
 def _explanations(
@@ -79,9 +90,10 @@ def _stage(outcome: QuoteOutcome) -> Loss:
             | QuoteOutcome.SEARCH_CUT_OFF
         ):
             return Loss.NOT_GROUNDED
+        case QuoteOutcome.KEPT:
+            return Loss.HELD_BACK
         case (
-            QuoteOutcome.KEPT
-            | QuoteOutcome.EXACT_DUPLICATE
+            QuoteOutcome.EXACT_DUPLICATE
             | QuoteOutcome.SEEN_BY_TWO_CHUNKS
             | QuoteOutcome.CUT_BY_BORDER
             | QuoteOutcome.OVERLAP

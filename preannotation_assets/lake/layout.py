@@ -11,6 +11,7 @@ __all__ = [
     "DatasetLayout",
     "calibration_key",
     "can_be_dataset",
+    "confidence_calibration_key",
     "cure_of_damage",
     "cure_of_loss",
     "part_key",
@@ -49,6 +50,11 @@ def can_be_dataset(name: str) -> bool:
 def calibration_key(model: str) -> str:
     """The key of what has been learned about a model's tokens."""
     return f"argilla/work/_calibration/{re.sub(r'[^A-Za-z0-9.-]+', '_', model)}.json"
+
+
+def confidence_calibration_key(content_hash: str) -> str:
+    """The key of a calibration of confidences; datasets share them, as one is fitted on others' reviews."""
+    return f"argilla/work/_confidence/{content_hash}.json"
 
 
 def cure_of_damage(key: str) -> str:

@@ -10,6 +10,7 @@ a configuration that Dagster stores and shows.
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import unquote
@@ -25,8 +26,10 @@ from preannotation_assets.settings.credentials import holds_credentials, is_name
 from preannotation_assets.settings.fields import Reading, Setting
 
 __all__ = [
+    "CALIBRATION_NAME",
     "REFUSED",
     "AskingSettings",
+    "BelowThreshold",
     "ChunkingSettings",
     "GenerationSettings",
     "LabelSettings",
@@ -41,6 +44,9 @@ __all__ = [
 
 REFUSED: Final = "setting_refused"
 """The type of a validation error whose context holds a ``problem`` and a ``cure`` to be shown."""
+
+CALIBRATION_NAME: Final = re.compile("[0-9a-f]{16}")
+"""Of a calibration in the lake; any other text is a file."""
 
 _DEFAULT_LABELS: Final = Path(__file__).parents[1] / "label_schemes" / "vessels.yaml"
 _MEMORY_SIZE: Final = r"^\d+(\.\d+)? ?([kKMGT]i?)?B$"
@@ -290,8 +296,26 @@ class AskingSettings(SettingsGroup):
     )
 
 
+class BelowThreshold(StrEnum):
+    """What becomes of a suggestion below the threshold of its label."""
+
+    published = "published"
+    held_back = "held_back"
+
+
 class PublishingSettings(SettingsGroup):
-    """What keeps a publication back."""
+    """What confidences are published, and what keeps a suggestion or all of them back."""
+
+    calibration: str = Field(
+        default="",
+        description="What confidences are calibrated by: the name that preannotate calibrate tells, or a "
+        "file; without it they are not (docs/calibration.md).",
+    )
+    below_threshold: BelowThreshold = Field(
+        default=BelowThreshold.published,
+        description="What becomes of suggestions that by the calibration cost more actions than they save "
+        "(docs/calibration.md).",
+    )
 
     most_rows_lost: Annotated[float, _SELDOM] = Field(
         default=0.5,
@@ -300,6 +324,12 @@ class PublishingSettings(SettingsGroup):
         description="Share of the rows published before that may be gone from pages that were asked the same;"
         " above it nothing is published. 1 publishes whatever is lost (docs/storage.md).",
     )
+
+    @field_validator("calibration")
+    @classmethod
+    def _make_file_absolute(cls, calibration: str) -> str:
+        is_name = not calibration or CALIBRATION_NAME.fullmatch(calibration)
+        return calibration if is_name else _absolute(calibration)
 
 
 class SparkSettings(SettingsGroup):

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,10 +18,11 @@ from preannotation_assets.contracts import (
     span_id,
 )
 from preannotation_assets.extraction.argilla_rules import MOST_SPANS
+from preannotation_assets.extraction.calibrated import Calibration, ConfidenceParts
 from preannotation_assets.extraction.empty_answers import PageAnswer
 from preannotation_assets.extraction.page_failures import PageFailure
 from preannotation_assets.extraction.spans import QuoteOutcome, Span
-from preannotation_assets.extraction.suggesting import ChunkAnswer, PageSuggestions, suggest
+from preannotation_assets.extraction.suggesting import ChunkAnswer, JudgedQuote, PageSuggestions, suggest
 from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
@@ -31,7 +32,11 @@ __all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
 
 @dataclass(frozen=True, slots=True)
 class GroundAnswers:
-    """Pages and answers in, suggestions and groundings out."""
+    """Pages and answers in, suggestions and groundings out.
+
+    ``calibration`` says what confidences are worth; ``holds_back`` whether suggestions below the threshold
+    of their label are left out. Groundings keep the confidences as they were made.
+    """
 
     location: StoreLocation
     pages_key: str
@@ -43,11 +48,13 @@ class GroundAnswers:
     rules: Mapping[str, ValueRule]
     model: str
     model_version: str
+    calibration: Calibration | None = None
+    holds_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GroundedPart:
-    """What came of it. ``outcomes`` counts quotes by what became of them.
+    """What came of it. ``outcomes`` counts quotes by what became of them, ``held_back`` kept ones by label.
 
     ``verdicts`` counts the values that a rule was applied to, by label and verdict; ``confidence_sources``
     the rows by what their confidence was made of, ``page_answers`` the pages that did not fail by what their
@@ -64,6 +71,7 @@ class GroundedPart:
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
     page_answers: Mapping[str, int]
+    held_back: Mapping[str, int]
     fetched: FetchedBytes
 
 
@@ -84,17 +92,19 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
     page_answers: Counter[str] = Counter()
+    held_back: Counter[str] = Counter()
     for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         result = _failure(page, rows) or _suggest(task, page, rows)
         if isinstance(result, str):
             failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=result))
             continue
+        kept = _kept(result)
+        result, left_out = _calibrated(task, result, kept)
+        held_back.update(span.label for span in left_out)
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
-        sources.update(
-            each.confidence_source.value for each in result.quotes if each.outcome is QuoteOutcome.KEPT
-        )
+        sources.update(kept[_place(span)].confidence_source.value for span in result.spans)
         page_answers[PageAnswer.of(result, was_asked=bool(rows)).value] += 1
         if not result.spans:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
@@ -113,6 +123,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         ),
         confidence_sources=sources,
         page_answers=page_answers,
+        held_back=held_back,
         fetched=store.fetched,
     )
 
@@ -135,6 +146,54 @@ def _suggest(task: GroundAnswers, page: Row, rows: Sequence[Row]) -> PageSuggest
         second_answers=_answers(rows, SECOND_PASS),
     )
     return found if len(found.spans) <= MOST_SPANS else PageFailure.TOO_MANY_SPANS.value
+
+
+def _place(span: Span) -> tuple[int, int, str]:
+    return span.start, span.end, span.label
+
+
+def _kept(found: PageSuggestions) -> Mapping[tuple[int, int, str], JudgedQuote]:
+    """The quote of which each span was made; no two spans of a page have one label at one place."""
+    return {
+        (quote.grounding.start, quote.grounding.end, quote.label): quote
+        for quote in found.quotes
+        if quote.outcome is QuoteOutcome.KEPT and quote.grounding is not None
+    }
+
+
+def _calibrated(
+    task: GroundAnswers, found: PageSuggestions, kept: Mapping[tuple[int, int, str], JudgedQuote]
+) -> tuple[PageSuggestions, list[Span]]:
+    """The suggestions with what their confidences are worth, and the spans that are held back.
+
+    After merging: a calibration says how sure a span is and not which one is there.
+    """
+    if task.calibration is None:
+        return found, []
+    spans: list[Span] = []
+    held_back: list[Span] = []
+    for span in found.spans:
+        parts = _parts(kept[_place(span)])
+        worth = None if parts is None else task.calibration.probability(parts)
+        is_held_back = task.holds_back and task.calibration.is_held_back(span.label, worth)
+        (held_back if is_held_back else spans).append(replace(span, confidence=worth))
+    return replace(found, spans=tuple(spans)), held_back
+
+
+def _parts(quote: JudgedQuote) -> ConfidenceParts | None:
+    """What the confidence was made of; None where it is unknown, and stays so."""
+    if quote.confidence is None or quote.grounding is None:
+        return None
+    probability = quote.probability
+    return ConfidenceParts(
+        label=quote.label,
+        confidence=quote.confidence,
+        token_probability=probability.mean if probability else None,
+        lowest_token_probability=probability.lowest if probability else None,
+        similarity=quote.grounding.similarity,
+        agreement=quote.agreement,
+        verdict=quote.verdict and quote.verdict.value,
+    )
 
 
 def _with_times(outputs: pa.Table) -> Iterator[Row]:

@@ -42,13 +42,20 @@ def given(quote: str, label: str, outcome: QuoteOutcome, *, placed: bool = False
         (given("Bremen at", "port", QuoteOutcome.OVERLAP, placed=True), Loss.DROPPED),
         (given("and Bremen", "owner", QuoteOutcome.CUT_BY_BORDER, placed=True), Loss.DROPPED),
         (given("Hull", "port", QuoteOutcome.OVERLAP, placed=True), Loss.NOT_ANSWERED),
-        # Published, and then deleted or changed by the expert: it was not lost here.
-        (given("Bremen", "port", QuoteOutcome.KEPT, placed=True), Loss.NOT_ANSWERED),
+        # Kept, and not published.
+        (given("Bremen", "port", QuoteOutcome.KEPT, placed=True), Loss.HELD_BACK),
     ],
 )  # fmt: skip
 def test_the_stage_at_which_a_span_was_lost(quote: GivenQuote | None, expected: Loss) -> None:
     added = [mark("Bremen", "port")]
     assert losses_of(page(*filter(None, [quote])), added) == (expected,)
+
+
+def test_what_was_published_was_not_lost_before() -> None:
+    """The expert deleted or changed it, and added this."""
+    quote = given("Bremen", "port", QuoteOutcome.KEPT, placed=True)
+    published = ReviewedPage("a", 1, TEXT, (), suggested(mark("Bremen", "port")), (quote,))
+    assert losses_of(published, [mark("Bremen", "port")]) == (Loss.NOT_ANSWERED,)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def _review(demo: ReviewedDemo, page: SamplePage, number: int, random: Random) -
             deed, loss = ADDED, Loss.PAGE_FAILED
         elif deed != ADDED:
             demo.suggested.append(_suggestion(page, start, end, label, round(random.random(), 3)))
+            _quote(demo, page, start, end, label, "kept", demo.suggested[-1]["confidence"])
         else:
             words.append(word)
             _quote(demo, page, start, end, label, _LOSSES[loss])
@@ -154,16 +155,22 @@ def _suggestion(page: SamplePage, start: int, end: int, label: str, confidence: 
 
 
 def _quote(
-    demo: ReviewedDemo, page: SamplePage, start: int, end: int, label: str, outcome: str | None
+    demo: ReviewedDemo,
+    page: SamplePage,
+    start: int,
+    end: int,
+    label: str,
+    outcome: str | None,
+    confidence: float | None = None,
 ) -> None:
     if outcome is None:
         return
-    place = {} if outcome == "not_found" else {"start": start, "end": end}
+    place = {} if outcome == "not_found" else {"start": start, "end": end, "similarity": 1.0}
     demo.quotes.append(
         {
             "doc_id": page.doc_id, "page_num": page.page_num, "chunk_start": 0,
             "answer_index": len(demo.quotes), "label": label, "quote": page.text[start:end],
-            "outcome": outcome, **place,
+            "outcome": outcome, "confidence": confidence, **place,
         }
     )  # fmt: skip
 

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shared.calibrations import halving
 
 from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS, span_id
 from preannotation_assets.extraction.argilla_rules import MOST_SPANS
+from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.values import OnInvalid, ValueRule
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
@@ -39,7 +41,11 @@ def output(page: int, spans: list[dict[str, str]] | None, **changes: Any) -> dic
 
 
 def ground(
-    folder: Path, outputs: list[dict[str, Any]], texts: Sequence[str] = TEXTS
+    folder: Path,
+    outputs: list[dict[str, Any]],
+    texts: Sequence[str] = TEXTS,
+    calibration: Calibration | None = None,
+    holds_back: bool = False,
 ) -> tuple[GroundedPart, ObjectStore]:
     location = StoreLocation(str(folder))
     store = open_store(location)
@@ -51,7 +57,7 @@ def ground(
     write_table(store, "outputs.parquet", pa.Table.from_pylist(outputs, schema=RAW_MODEL_OUTPUTS))
     task = GroundAnswers(
         location, "pages.parquet", "outputs.parquet", "suggestions.parquet", "groundings.parquet",
-        ("vessel_name", "port"), False, RULES, "llama3.3:70b", "sha256:ab/spans-1",
+        ("vessel_name", "port"), False, RULES, "llama3.3:70b", "sha256:ab/spans-1", calibration, holds_back,
     )  # fmt: skip
     return ground_answers(pickle.loads(pickle.dumps(task))), store
 
@@ -102,6 +108,50 @@ def test_a_page_with_more_spans_than_argilla_takes_fails_and_no_other(tmp_path: 
     pages = read_table(store, "pages.parquet").to_pylist()
     report = verify_rows(published.to_pylist(), iter(pages), ("vessel_name", "port"), overlaps_allowed=False)
     assert report.passed
+
+
+def scored(page: int, spans: list[dict[str, str]], probability: float) -> dict[str, Any]:
+    """Every character is a token of this probability."""
+    row = output(page, spans)
+    count = len(row["answer"])
+    return row | {"token_lengths": [1] * count, "token_logprobs": [math.log(probability)] * count}
+
+
+def test_a_calibration_changes_confidences_and_nothing_else(tmp_path: Path) -> None:
+    rows = [
+        scored(0, [{"vessel_name": "Marie-Louise"}, {"port": "Hull"}], 0.8),
+        output(4, [{"vessel_name": "Kiel"}]),
+    ]
+    _, plain = ground(tmp_path / "plain", rows)
+    part, store = ground(tmp_path / "calibrated", rows, calibration=halving({"port": 0.9}))
+    before, after = (read_table(each, "suggestions.parquet").to_pylist() for each in (plain, store))
+    assert [row["confidence"] for row in before] == [pytest.approx(0.8), pytest.approx(0.8), None]
+    # What is unknown stays unknown.
+    assert [row["confidence"] for row in after] == [pytest.approx(0.4), pytest.approx(0.4), None]
+    assert [row | {"confidence": None} for row in before] == [row | {"confidence": None} for row in after]
+    kept, raw = (read_table(each, "groundings.parquet") for each in (store, plain))
+    assert kept.equals(raw)
+    assert part.held_back == {}
+
+
+def test_what_is_below_the_threshold_of_its_label_is_held_back(tmp_path: Path) -> None:
+    rows = [
+        scored(0, [{"vessel_name": "Marie-Louise"}, {"port": "Hull"}], 0.8),
+        scored(3, [{"port": "Hansa IV"}], 0.8),
+        output(4, [{"vessel_name": "Kiel"}]),
+    ]
+    thresholds = {"port": 0.41, "vessel_name": 0.39}
+    part, store = ground(tmp_path, rows, calibration=halving(thresholds), holds_back=True)
+    published = read_table(store, "suggestions.parquet").to_pylist()
+    assert [(row["page_num"], row["label"]) for row in published] == [(0, "vessel_name"), (4, "vessel_name")]
+    assert part.held_back == {"port": 2}
+    assert (part.rows, part.spans_by_label) == (2, {"vessel_name": 2})
+    # A page with nothing left was answered: the loader clears it.
+    assert 3 in [page.page_num for page in part.pages_without_spans]
+    assert part.page_answers["all_rejected"] == 1
+    assert sum(part.confidence_sources.values()) == part.rows
+    quotes = read_table(store, "groundings.parquet").to_pylist()
+    assert [row["outcome"] for row in quotes] == ["kept"] * 4
 
 
 words = st.sampled_from(["Kiel", "Hull ", "\n", "Hansa IV", "🚢", "e\u0301", "1O", "l0 ", "K", "ie"])

@@ -1,4 +1,4 @@
-"""``preannotate evaluate``: what experts made of what is published."""
+"""``preannotate evaluate`` and ``calibrate``: what experts made of what is published, and what follows."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from preannotation_assets.cli.deployment import open_lake, open_pages, read_sett
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["evaluate"]
+__all__ = ["calibrate", "evaluate"]
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -38,3 +38,22 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if found.scores.pages:
         sys.stdout.write(f"report     {lake.uri(layout.evaluation_report)}\n")
     return 0
+
+
+def calibrate(arguments: argparse.Namespace) -> int:
+    """Fits a calibration to reviewed datasets and tells its figures and its name; 1 where there is none."""
+    from preannotation_assets.publishing.evaluation import EvaluationRules, calibrate_datasets
+
+    settings = read_settings()
+    evaluating = settings.evaluating
+    rules = EvaluationRules.parse(evaluating.gold, evaluating.action_costs, evaluating.bootstrap_samples)
+
+    def ask_warehouse(dataset: str) -> "pa.Table | None":
+        with open_pages(settings) as source:
+            return source.responses(dataset)
+
+    datasets = [arguments.dataset, *arguments.and_from]
+    found = calibrate_datasets(open_lake(settings), datasets, ask_warehouse, rules)
+    for line in found.lines():
+        sys.stdout.write(f"{line}\n")
+    return 0 if found.fitted.calibration is not None else 1

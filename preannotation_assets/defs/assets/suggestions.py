@@ -40,6 +40,7 @@ from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import PreannotationError
+from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
@@ -51,6 +52,7 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.calibrations import calibrated_version, calibration_doubt
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
 from preannotation_assets.publishing.report import write_report
@@ -73,6 +75,8 @@ class _Inputs:
     pages: PagesManifest
     outputs: RawModelOutputsManifest
     scheme: LabelScheme
+    calibration: Calibration | None
+    holds_back: bool
 
     @property
     def version(self) -> str:
@@ -83,8 +87,19 @@ class _Inputs:
             self.pages.model_dump_json(),
             self.outputs.model_dump_json(),
             self._scheme,
+            *self._calibration,
         )
         return _hash(parts)
+
+    @property
+    def _calibration(self) -> tuple[object, ...]:
+        """Nothing without one: the version is as if there were none."""
+        return () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
+
+    @property
+    def model_version(self) -> str:
+        """That of the answers, with the name of the calibration where there is one."""
+        return calibrated_version(self.outputs.model_version, self.calibration)
 
     @property
     def scheme_version(self) -> str:
@@ -145,7 +160,11 @@ def suggestions(
         "raw_model_outputs",
     )
     pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
-    inputs = _Inputs(layout, pages, outputs, label_scheme.load())
+    inputs = _Inputs(
+        layout, pages, outputs, label_scheme.load(), publishing.load_calibration(store), publishing.holds_back
+    )
+    if doubt := calibration_doubt(inputs.calibration, outputs.model_version):
+        context.log.warning(doubt)
     publication, fetched = _published_already(store, inputs), FetchedBytes()
     if publication is None:
         parts = _ground(inputs, storage, spark)
@@ -199,7 +218,9 @@ def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> 
             overlaps_allowed=inputs.scheme.overlaps,
             rules=inputs.scheme.value_rules,
             model=inputs.outputs.model,
-            model_version=inputs.outputs.model_version,
+            model_version=inputs.model_version,
+            calibration=inputs.calibration,
+            holds_back=inputs.holds_back,
         )
         for part in range(len(inputs.outputs.part_rows))
     ]
@@ -251,8 +272,10 @@ def _draft(
         values_by_verdict=_total(part.verdicts for part in parts),
         confidences_by_source=_total(part.confidence_sources for part in parts),
         pages_by_answer=_total(part.page_answers for part in parts),
+        calibration=inputs.calibration.content_hash if inputs.calibration else None,
+        held_back=_total(part.held_back for part in parts),
         model=inputs.outputs.model,
-        model_version=inputs.outputs.model_version,
+        model_version=inputs.model_version,
         prompt_version=inputs.outputs.prompt_version,
         model_notes=inputs.outputs.model_notes,
         scheme_version=inputs.scheme_version,
@@ -295,6 +318,8 @@ def _metadata(
             "groundings_by_match": manifest.groundings_by_match,
             "values_by_verdict": manifest.values_by_verdict,
             "confidences_by_source": manifest.confidences_by_source,
+            "calibration": manifest.calibration,
+            "held_back": manifest.held_back,
             "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
             "model": manifest.model,
             "model_version": manifest.model_version,

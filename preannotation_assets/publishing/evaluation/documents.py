@@ -43,6 +43,7 @@ LOSS_WORDS: Final = {
     Loss.NOT_GROUNDED: "named, and not found on the page",
     Loss.DROPPED: "found, and dropped for another",
     Loss.CUT_BY_RULE: "cut by a rule",
+    Loss.HELD_BACK: "below the threshold of its label",
 }
 
 

@@ -34,7 +34,7 @@ from preannotation_assets.publishing.published_file import verify_file
 from preannotation_assets.publishing.report.reading import Batch, read_batch
 from preannotation_assets.temporary_folders import temporary_folder
 
-__all__ = ["EvaluationRules", "evaluate_dataset"]
+__all__ = ["EvaluationRules", "ReviewedPages", "download_published", "evaluate_dataset", "find_responses"]
 
 # Never that of a page: responses about a page whose published text is not at hand are of another text.
 _OTHER_TEXT: Final = PageText("", 0)
@@ -60,7 +60,7 @@ class EvaluationRules:
 
 
 @dataclass(slots=True)
-class _Reviewed:
+class ReviewedPages:
     """What comes of the pages as they are walked through."""
 
     gold_rule: GoldRule
@@ -124,13 +124,13 @@ def evaluate_dataset(
     """
     gold_rule = parse_gold_rule(rules.gold)
     batch = read_batch(store, dataset)
-    source, responses = _responses(store, batch.layout, ask_warehouse)
-    reviewed = _Reviewed(gold_rule, dict(responses))
+    source, responses = find_responses(store, batch.layout, ask_warehouse)
+    reviewed = ReviewedPages(gold_rule, dict(responses))
     with temporary_folder() as folder:
         shown = ReportPages(folder / "pages")
         if responses:
             for page, judged in reviewed.judged(
-                published_pages(store, batch, _published(store, batch, folder))
+                published_pages(store, batch, download_published(store, batch, folder))
             ):
                 shown.add(page, judged)
         evaluation = _evaluation(batch, source, reviewed, rules)
@@ -141,9 +141,16 @@ def evaluate_dataset(
     return evaluation
 
 
-def _responses(
+def find_responses(
     store: ObjectStore, layout: DatasetLayout, ask_warehouse: Callable[[], pa.Table | None]
 ) -> tuple[str | None, Mapping[PageKey, list[Response]]]:
+    """Where a dataset's responses came from, and what they are by page; None and nothing without any.
+
+    Raises:
+        DamagedObjectError: a file of responses has other columns.
+        StorageError: the lake cannot be read.
+        WarehouseError: the view of responses cannot be read.
+    """
     table = lake_responses(store, layout)
     if table is not None:
         return "lake", responses_by_page(table, store.uri(layout.responses))
@@ -153,7 +160,13 @@ def _responses(
     return "warehouse", responses_by_page(table, "vw_argilla_responses")
 
 
-def _published(store: ObjectStore, batch: Batch, folder: Path) -> Path:
+def download_published(store: ObjectStore, batch: Batch, folder: Path) -> Path:
+    """The published Parquet as a file in the folder.
+
+    Raises:
+        StorageError: the lake cannot be read.
+        VerificationError: it is not the one that its manifest names.
+    """
     path = folder / "suggestions.parquet"
     path.touch(0o600)
     store.download(batch.layout.published_suggestions, path)
@@ -161,7 +174,9 @@ def _published(store: ObjectStore, batch: Batch, folder: Path) -> Path:
     return path
 
 
-def _evaluation(batch: Batch, source: str | None, reviewed: _Reviewed, rules: EvaluationRules) -> Evaluation:
+def _evaluation(
+    batch: Batch, source: str | None, reviewed: ReviewedPages, rules: EvaluationRules
+) -> Evaluation:
     published = batch.published
     return Evaluation(
         dataset=batch.layout.dataset,

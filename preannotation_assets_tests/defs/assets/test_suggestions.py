@@ -4,21 +4,25 @@ from pathlib import Path
 
 import pytest
 from dagster import MetadataValue, build_asset_context
+from shared.calibrations import halving
 from shared.published_dataset import LAYOUT, Dataset, good_rows
 from shared.report_files import SCHEME
 
 from preannotation_assets.defs.assets import suggestions as module
 from preannotation_assets.errors import StorageError
+from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.manifests import RawModelOutputsManifest
 
 
-def inputs(dataset: Dataset) -> module._Inputs:
+def inputs(
+    dataset: Dataset, calibration: Calibration | None = None, holds_back: bool = False
+) -> module._Inputs:
     outputs = RawModelOutputsManifest(
         dataset=LAYOUT.dataset, version="o", pages_version="v1", chunks_version="c", model="m",
         model_digest="d", model_version="v", prompt_version="p", request_fingerprint="f", part_rows=[],
         answered=0, failed=0,
     )  # fmt: skip
-    return module._Inputs(LAYOUT, dataset.pages, outputs, SCHEME)
+    return module._Inputs(LAYOUT, dataset.pages, outputs, SCHEME, calibration, holds_back)
 
 
 def test_the_report_is_linked(tmp_path: Path) -> None:
@@ -45,3 +49,18 @@ def test_a_report_that_cannot_be_written_fails_nothing(
     assert module._report(context, dataset.plain_store, inputs(dataset)) == {}
     assert len(warned) == 1
     assert "no room is left" in warned[0]
+
+
+def test_only_another_calibration_makes_the_suggestions_anew(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    without, given = inputs(dataset), inputs(dataset, halving())
+    versions = {
+        without.version, given.version, inputs(dataset, halving({"port": 0.3})).version,
+        inputs(dataset, halving(), holds_back=True).version,
+    }  # fmt: skip
+    assert len(versions) == 4
+    # Nothing is held back by what is not there.
+    assert inputs(dataset, None, holds_back=True).version == without.version
+    assert inputs(dataset, halving()).version == given.version
+    assert without.model_version == "v"
+    assert given.model_version == f"v/cal-{halving().content_hash}"

@@ -1,0 +1,171 @@
+"""Fits a calibration to what experts decided about published datasets, and stores it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from preannotation_assets.contracts import GROUNDINGS
+from preannotation_assets.evaluation.actions import infer_actions
+from preannotation_assets.evaluation.calibration import (
+    DecidedParts,
+    FittedCalibration,
+    HeldOutFigures,
+    fit_calibration,
+)
+from preannotation_assets.evaluation.pages import ReviewedPage, SuggestedSpan, place_of
+from preannotation_assets.evaluation.responses import parse_gold_rule
+from preannotation_assets.extraction.calibrated import ConfidenceParts
+from preannotation_assets.extraction.spans import QuoteOutcome
+from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.lake.batch import iterate_rows
+from preannotation_assets.publishing.aligned_rows import AlignedRows
+from preannotation_assets.publishing.calibrations import store_calibration, version_of_answers
+from preannotation_assets.publishing.evaluation.evaluating import (
+    EvaluationRules,
+    ReviewedPages,
+    download_published,
+    find_responses,
+)
+from preannotation_assets.publishing.evaluation.reading import published_pages
+from preannotation_assets.publishing.report.reading import Batch, read_batch
+from preannotation_assets.publishing.shown_ids import shown_id
+from preannotation_assets.temporary_folders import temporary_folder
+
+__all__ = ["CalibrationAccount", "calibrate_datasets"]
+
+_COLUMNS: Final = (
+    "doc_id",
+    "page_num",
+    "label",
+    "outcome",
+    "start",
+    "end",
+    "similarity",
+    "token_probability",
+    "lowest_token_probability",
+    "agreement",
+    "value_verdict",
+    "confidence",
+)
+
+AskForResponses = Callable[[str], pa.Table | None]
+"""The warehouse's responses for a dataset; None where it has no view of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationAccount:
+    """What came of a fit; ``unknown`` suggestions had no confidence, and none will be given to such ones."""
+
+    datasets: tuple[str, ...]
+    unknown: int
+    fitted: FittedCalibration
+
+    def lines(self) -> list[str]:
+        """Counts and figures, then the name of the calibration, or why there is none."""
+        fitted = self.fitted
+        return [
+            f"datasets   {', '.join(map(shown_id, self.datasets))}",
+            (
+                f"decided    {fitted.suggestions} suggestions in {fitted.documents} document(s), "
+                f"{fitted.right} right; {self.unknown} more without a confidence"
+            ),
+            *self._figures(),
+            *(
+                f"threshold  {shown_id(each.label)}: below {each.threshold:.3f} lie {each.held_back} of "
+                f"{each.suggestions}, which cost {each.saved:g} actions more than they save"
+                for each in fitted.thresholds
+            ),
+            self._outcome(),
+        ]
+
+    def _figures(self) -> Iterator[str]:
+        if self.fitted.before is not None:
+            yield _figure("as it is", self.fitted.before)
+        for method, found in self.fitted.held_out.items():
+            yield _figure(method, found)
+
+    def _outcome(self) -> str:
+        found = self.fitted.calibration
+        if found is None:
+            return f"no calibration: {self.fitted.problem}"
+        return f"stored     PREANNOTATION_CALIBRATION={found.content_hash} applies it ({found.method})"
+
+
+def _figure(name: str, found: HeldOutFigures) -> str:
+    return (
+        f"{name:10} Brier {found.brier:.4f}, ECE {found.expected_calibration_error:.3f} on held-out documents"
+    )
+
+
+def calibrate_datasets(
+    store: ObjectStore, datasets: Sequence[str], ask_warehouse: AskForResponses, rules: EvaluationRules
+) -> CalibrationAccount:
+    """Fits to the decisions about all of the datasets together, and stores what is good enough.
+
+    Raises:
+        BatchError: a dataset is not materialized.
+        SettingsError: the rule for the gold is none.
+        StorageError: the lake cannot be read or written.
+        VerificationError: a published Parquet is not the one that its manifest names.
+        WarehouseError: the view of responses cannot be read.
+    """
+    decided: list[DecidedParts] = []
+    versions, unknown = set(), 0
+    for dataset in dict.fromkeys(datasets):
+        batch = read_batch(store, dataset)
+        for reviewed, rows in _reviewed(store, batch, ask_warehouse, rules):
+            known = [row for row in rows if row["confidence"] is not None]
+            unknown += len(rows) - len(known)
+            decided += _decided(reviewed, known)
+            versions.add(version_of_answers(batch.published.model_version))
+    fitted = fit_calibration(decided, rules.costs, sorted(versions))
+    if fitted.calibration is not None:
+        store_calibration(store, fitted.calibration)
+    return CalibrationAccount(tuple(dict.fromkeys(datasets)), unknown, fitted)
+
+
+def _reviewed(
+    store: ObjectStore, batch: Batch, ask_warehouse: AskForResponses, rules: EvaluationRules
+) -> Iterator[tuple[ReviewedPage, list[Row]]]:
+    """The reviewed pages, each with the quotes that were published or held back."""
+    gold_rule = parse_gold_rule(rules.gold)
+    _, responses = find_responses(store, batch.layout, lambda: ask_warehouse(batch.layout.dataset))
+    if not responses:
+        return
+    walk = ReviewedPages(gold_rule, dict(responses))
+    kept = AlignedRows(_kept_rows(store, batch))
+    with temporary_folder() as folder:
+        for page in published_pages(store, batch, download_published(store, batch, folder)):
+            reviewed = walk.of(page)
+            if reviewed is not None:
+                yield reviewed, kept.of((page.doc_id, page.page_num))
+
+
+def _kept_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
+    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
+    for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _COLUMNS):
+        if row["outcome"] == QuoteOutcome.KEPT:
+            yield row
+
+
+def _decided(page: ReviewedPage, rows: Sequence[Row]) -> Iterator[DecidedParts]:
+    """What became of each; what was held back is judged by the same spans of the experts."""
+    by_place = {(row["start"], row["end"], row["label"]): row for row in rows}
+    spans = [SuggestedSpan(*place) for place in by_place]
+    for decision in infer_actions(page.gold, spans).decisions:
+        parts = _parts(by_place[place_of(decision.suggestion)])
+        yield DecidedParts(page.doc_id, parts, decision.fate)
+
+
+def _parts(row: Row) -> ConfidenceParts:
+    return ConfidenceParts(
+        label=row["label"],
+        confidence=row["confidence"],
+        token_probability=row["token_probability"],
+        lowest_token_probability=row["lowest_token_probability"],
+        similarity=row["similarity"],
+        agreement=row["agreement"],
+        verdict=row["value_verdict"],
+    )
