@@ -1,10 +1,11 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import answers, confidence, grounding, inference, reading
+from benchmarks import answers, calibration, confidence, grounding, inference, reading
 
 if __name__ == "__main__":
     grounding.main()
     answers.main()
     confidence.main()
+    calibration.main()
     reading.main()
     inference.main()

@@ -314,7 +314,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "lowest_token_probability": "The probability of the value's least likely token.",
     "match": "How the quote was found: exact, folded or fuzzy; null where it was not.",
     "model": "The model's name, such as llama3.3:70b.",
-    "model_version": "The model's manifest digest and the prompt's version.",
+    "model_version": "The model's manifest digest, the prompt's version, and the calibration if any.",
     "outcome": "Kept, or the reason why the quote is no suggestion.",
     "page_num": "The page's number, as in the warehouse.",
     "pass_number": "1; 2 where a doubtful answer was asked for again.",
