@@ -22,6 +22,7 @@ __all__ = [
     "RAW_MODEL_OUTPUTS",
     "REQUESTS",
     "RESPONSES",
+    "REVIEW_ORDER",
     "SALVAGED",
     "SECOND_PASS",
     "SUGGESTIONS",
@@ -242,6 +243,23 @@ SUGGESTIONS_SORT: Final = ("doc_id", "page_num", "start")
 # Fields of whoever wrote them may be null; that they are not is looked at row by row.
 _MARKED_SPAN: Final = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
 
+REVIEW_ORDER: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        # Null of a page that failed.
+        pa.field("text_sha256", pa.string()),
+        _required("rank", pa.int32()),
+        _required("suggestions", pa.int32()),
+        # Null where nothing is known.
+        pa.field("expected_actions", pa.float32()),
+        # A ReviewReason (publishing/review_order.py).
+        _required("reason", pa.string()),
+        _required("model", pa.string()),
+        _required("model_version", pa.string()),
+    ]
+)
+"""Which page to review first: one row a page of what is published, by rank."""
+
 RESPONSES: Final = pa.schema(
     [
         *_PAGE_KEY,
@@ -303,6 +321,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "estimated_prompt_tokens": "The estimate for the whole prompt, made before asking.",
     "estimated_tokens": "The estimate for the chunk's text, calibrated to the model.",
     "generated_at": "When the model answered.",
+    "expected_actions": "What an expert will have to do to its suggestions; null where nothing is known.",
     "gold_end": "Where the span that counts as right ends, code points, exclusive.",
     "gold_label": "The label that counts as right; null where the suggestion was deleted.",
     "gold_start": "Where the span that counts as right begins, code points.",
@@ -323,6 +342,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "prompt_tokens": "Tokens of the prompt, as the server counted them.",
     "queue_seconds": "What the request waited for a slot of the server.",
     "quote": "What the model says stands on the page.",
+    "rank": "The page's place in the order, from 1.",
     "reason": "Why it failed or was split, as a code; salvaged where a cut answer was saved in part.",
     "request_key": "Names the question: model digest, prompt, options and text.",
     "run_id": "The Dagster run that asked.",
@@ -334,6 +354,7 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "started_at": "When the request was sent.",
     "status": "answered, failed, or split into parts.",
     "submitted_at": "When the expert answered last.",
+    "suggestions": "How many spans are published of the page.",
     "task": "The Spark task that asked, from 0.",
     "text": "The text itself.",
     "text_sha256": "SHA-256 of the whole page's text in UTF-8, as in the warehouse.",
@@ -352,6 +373,7 @@ _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
         "status": "The HTTP status; null where no response came.",
     },
     RESPONSES: {"status": "submitted, draft or discarded, as Argilla has it."},
+    REVIEW_ORDER: {"reason": "Why it has that rank, as a code."},
     SUGGESTIONS: {"text": "What is marked: exactly page_text[start:end]."},
 }
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import fsum
 from typing import Final
 
 import numpy as np
@@ -140,6 +141,7 @@ def fit_calibration(
             fit_isotonic(ordered) if best is CalibrationMethod.ISOTONIC else None,
             fit_logistic(ordered) if best is CalibrationMethod.LOGISTIC else None,
             {each.label: each.threshold for each in thresholds},
+            _correction_actions(ordered, costs),
             tuple(sorted(set(model_versions))),
             _fit_of(documents, len(ordered), before, held_out[best]),
         )
@@ -175,6 +177,11 @@ def _doubt(before: HeldOutFigures, best: HeldOutFigures) -> str | None:
             f"more than {MOST_ERROR}; more reviewed documents may change that"
         )
     return None
+
+
+def _correction_actions(decided: Sequence[DecidedParts], costs: ActionCosts) -> float:
+    spent = [costs.total({each.fate: 1}) for each in decided if not each.is_right]
+    return round(fsum(spent) / len(spent), _DECIMALS)
 
 
 def _fit_of(documents: int, suggestions: int, before: HeldOutFigures, best: HeldOutFigures) -> CalibrationFit:

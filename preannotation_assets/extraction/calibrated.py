@@ -108,12 +108,14 @@ class Calibration:
     """What is stored of a calibration. One of ``isotonic`` and ``logistic`` is there.
 
     ``thresholds`` has, for a label with enough decisions, the least probability at which a suggestion saves
-    an expert more actions than it costs. ``model_versions`` are those of the answers it was fitted on.
+    an expert more actions than it costs. ``correction_actions`` are what experts did on average to a
+    suggestion that was wrong. ``model_versions`` are those of the answers it was fitted on.
     """
 
     isotonic: IsotonicMap | None
     logistic: LogisticModel | None
     thresholds: Mapping[str, float]
+    correction_actions: float
     model_versions: tuple[str, ...]
     fit: CalibrationFit
 

@@ -110,6 +110,11 @@ class DatasetLayout:
         return f"{self.published}/_manifest.json"
 
     @property
+    def review_order(self) -> str:
+        """Which page to review first. Not in the folder of which the loader reads every Parquet."""
+        return f"{PUBLISHED_FOLDER}{self.dataset}/review_order.parquet"
+
+    @property
     def work(self) -> str:
         """The folder of the working data."""
         return f"argilla/work/{self.dataset}"

@@ -86,6 +86,10 @@ def test_a_calibration_is_applied_to_the_answers_there_are(
     assert after.drop_columns(changed).equals(before.drop_columns(changed))
     assert (plain["calibration"], manifest["calibration"]) == (None, name)
 
+    order = pq.read_table(place.parquet.parents[1] / "review_order.parquet")
+    assert order["rank"].to_pylist() == [1, 2]
+    assert order["reason"].to_pylist() == ["corrections_expected", "failed"]
+
     assert preannotate(place, "run", DATASET)[0] == 0
     assert place.manifest()["run_id"] == manifest["run_id"]
     place.environment["PREANNOTATION_CALIBRATION"] = ""

@@ -192,6 +192,10 @@ def test_a_threshold_is_where_a_label_begins_to_save_actions() -> None:
     assert threshold.saved <= wrong
     assert fitted.calibration is not None
     assert fitted.calibration.thresholds == {"port": threshold.threshold}
+    redrawn = sum(each.fate is Fate.BORDER_MOVED for each in moved)
+    deletions = sum(each.fate is Fate.DELETED for each in (*deleted, *few))
+    spent = 2 * redrawn + 1 * deletions
+    assert fitted.calibration.correction_actions == pytest.approx(spent / (redrawn + deletions))
     low, high = (fitted.calibration.probability(parts_of(confidence)) for confidence in (0.2, 0.9))
     assert fitted.calibration.is_held_back("port", low)
     assert not fitted.calibration.is_held_back("port", high)

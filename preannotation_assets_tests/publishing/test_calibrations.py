@@ -22,6 +22,7 @@ LOGISTIC = Calibration(
     None,
     LogisticModel(-0.5, {"confidence": 1.25, "label:port": 0.1}),
     {"port": 0.3},
+    1.5,
     ("v", "w"),
     halving().fit,
 )

@@ -56,6 +56,7 @@ from preannotation_assets.publishing.calibrations import calibrated_version, cal
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
 from preannotation_assets.publishing.report import write_report
+from preannotation_assets.publishing.review_order import update_review_order
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
@@ -171,6 +172,7 @@ def suggestions(
         fetched = sum((part.fetched for part in parts), fetched)
         publication = _publish(store, inputs, parts, context.run.run_id, publishing.most_rows_lost)
         sweep_stage(store, layout, "suggestions", inputs.version)
+    update_review_order(store, layout, publication.manifest, inputs.calibration)
     manifest = publication.manifest
     context.log.info(
         f"{manifest.rows} suggestions on {manifest.pages_with_spans} pages, "
