@@ -13,7 +13,7 @@ from .hits import Hit, exact_hits, has_lost_capital, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
-from .words import FUNCTION_WORDS, Word, abbreviates, is_common, is_roman_numeral, split_words
+from .words import FUNCTION_WORDS, Word, abbreviates, is_common, is_roman_numeral, may_be_added, split_words
 from .work import Work
 
 __all__ = ["Core", "core_hits"]
@@ -140,20 +140,22 @@ def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
     A word that stands next to the core, abbreviated or damaged, has not been added: it is taken in.
     """
     first, last, price = hit
-    dropped = [*cut.before, *cut.after]
-    if cut.before:
+    before, after = list(cut.before), list(cut.after)
+    if before:
         start, end = page.word_before(first)
-        form = _other_form(page.letters[start:end], cut.before[-1].letters)
+        form = _other_form(page.letters[start:end], before[-1].letters)
         if form is not None:
             first, price = start, price + form
-            dropped.remove(cut.before[-1])
-    if cut.after:
+            before.pop()
+    if after:
         start, end = page.word_after(last)
-        form = _other_form(page.letters[start:end], cut.after[0].letters)
+        form = _other_form(page.letters[start:end], after[0].letters)
         if form is not None:
             last, price = end, price + form
-            dropped.remove(cut.after[0])
-    for word in dropped:
+            after.pop(0)
+    if not may_be_added(before, after):
+        return None
+    for word in (*before, *after):
         if word.price is None:
             return None
         price += word.price

@@ -5,7 +5,9 @@ quotes. A word with a digit can never be left out.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
@@ -19,6 +21,7 @@ __all__ = [
     "abbreviates",
     "is_common",
     "is_roman_numeral",
+    "may_be_added",
     "split_words",
 ]
 
@@ -48,27 +51,43 @@ _CYRILLIC_ENDINGS = (
 )
 ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FoldTable()))
 
-# Titles, forms of address, generations, legal forms and kinds of places and ships, in the same languages,
-# folded.
-_DESIGNATIONS = _listed(
+# Titles and forms of address, ranks, kinds of ships and saints, in the same languages, folded: they stand
+# before a name.
+_TITLES = _listed(
     """
     mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend father brother
-    sister bishop pastor hon esq esquire king queen prince princess duke duchess earl count countess
-    viscount baron president minister senator governor mayor consul judge justice capt captain col
-    colonel gen general lt lieut lieutenant maj major sgt sergeant admiral commodore commander master
-    chief mate officer saint st san santa sankt sainte ste m mm mme mmes mlle mlles monsieur messieurs
-    madame mesdames mademoiselle maitre me sieur docteur professeur capitaine commandant comte comtesse
-    vicomte duc duchesse marquis roi reine prefet ministre juge abbe pere soeur veuve herr herrn hr hrn
-    frau fr fraulein frl doktor graf grafin freiherr ritter furst prinz prinzessin herzog konig konigin
-    kaiser kapitan oberst hauptmann leutnant burgermeister direktor prasident witwe gebruder dhr mevr
-    mevrouw meneer kapitein sig signor signora signore don dona senor senora sr sra capitan capitano jr
-    jun junior sen senior fils filho der jungere altere co comp company cie compagnie ltd ltda limited
-    inc corp corporation plc llc lp gmbh ag kg ohg sa sarl sas spa srl nv bv ab as oy aps kk pte pty sdn
-    bhd sohn sohne sons bros brothers gebr freres societe gesellschaft firma firm maison fa messrs city
-    town county state stadt dorf ville canton kanton port hafen harbour harbor street strasse rue island
-    insel republic province ss hms uss mv mt mts vessel ship steamer schooner brig barque bark sloop
+    sister bishop pastor hon king queen prince princess duke duchess earl count countess viscount baron
+    president minister senator governor mayor consul judge justice capt captain col colonel gen general lt
+    lieut lieutenant maj major sgt sergeant admiral commodore commander master chief mate officer saint st
+    san santa sankt sainte ste m mm mme mmes mlle mlles monsieur messieurs madame mesdames mademoiselle
+    maitre me sieur docteur professeur capitaine commandant comte comtesse vicomte duc duchesse marquis roi
+    reine prefet ministre juge abbe soeur veuve herr herrn hr hrn frau fr fraulein frl doktor graf grafin
+    freiherr ritter furst prinz prinzessin herzog konig konigin kaiser kapitan oberst hauptmann leutnant
+    burgermeister direktor prasident witwe dhr mevr mevrouw meneer kapitein sig signor signora signore don
+    dona senor senora sr sra capitan capitano messrs ss hms uss mv mt mts vessel ship steamer schooner brig
+    barque bark sloop
     """
 )
+
+# Generations, legal forms and honours, and in English and German what a place or a firm is: they stand
+# behind a name, or before it with "of".
+_SUFFIXES = _listed(
+    """
+    esq esquire jr jun junior sen senior fils pere filho jungere altere co comp company ltd ltda limited inc
+    corp corporation plc llc lp gmbh ag kg ohg sa sarl sas spa srl nv bv ab as oy aps kk pte pty sdn bhd sohn
+    sohne sons bros city town county state dorf harbour harbor street strasse
+    """
+)
+
+# These stand on either side.
+_KINDS = _listed(
+    """
+    cie compagnie gebruder gebr freres societe gesellschaft firma firm maison fa stadt ville canton kanton
+    port hafen rue island insel republic province
+    """
+)
+
+_DESIGNATIONS = _TITLES | _SUFFIXES | _KINDS
 
 # Words that multiply the number before them, folded.
 MULTIPLES = _listed(
@@ -99,13 +118,14 @@ class Word:
     """A word of a quote.
 
     ``quote.text[start:end]`` is the word, ``letters`` what it folds to; ``price`` is that of leaving it
-    out, None where that is never allowed.
+    out, None where that is never allowed. ``is_apart`` says that it is in brackets or behind a comma.
     """
 
     letters: str
     start: int
     end: int
     price: float | None
+    is_apart: bool
 
 
 def split_words(text: str, table: FoldTable) -> list[Word]:
@@ -119,19 +139,36 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
             if start >= 0:
                 letters = text[start:position].translate(table)
                 price = _price(text, start, position, letters)
-                if not _is_number(text[start:position]):
+                is_apart = depth > 0 or -1 < comma < start
+                if is_apart and not _is_number(text[start:position]):
                     if depth > 0:
                         price = _BRACKETED
-                    elif price is None and -1 < comma < start:
+                    elif price is None:
                         price = _APPOSITION
-                words.append(
-                    Word(letters, start, position, None if price is None else price + _LETTER * len(letters))
-                )
+                if price is not None:
+                    price += _LETTER * len(letters)
+                words.append(Word(letters, start, position, price, is_apart))
                 start = -1
             depth += (symbol in "([") - (symbol in ")]")
         elif start < 0 and table[ord(symbol)]:
             start = position
     return words
+
+
+def may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
+    """Whether words that are not on the page stand where models add them: a title before a name, not behind.
+
+    No article or preposition ends an addition, and what stands behind a name only does so before it with
+    one of them: "City of", never "City Scott".
+    """
+    # A single letter is an abbreviation: a. M., d. Ä.
+    behind = [word.letters for word in after if not word.is_apart and len(word.letters) > 1]
+    if any(word in _TITLES for word in behind) or any(word in FUNCTION_WORDS for word in behind[-1:]):
+        return False
+    return not any(
+        word in _SUFFIXES and following not in FUNCTION_WORDS
+        for word, following in pairwise([*(word.letters for word in before), ""])
+    )
 
 
 def is_common(letters: str) -> bool:
