@@ -67,7 +67,7 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
             if has_lost_capital(page, cut.core, hit.first):
                 continue
             work.spend(_HIT_STEPS)
-            priced = _with_added_words(page, hit, cut)
+            priced = _with_added_words(page, quote, hit, cut)
             if priced is not None and priced.price <= _MOST_PRICE:
                 yield Core(cut.core, priced)
 
@@ -134,7 +134,7 @@ def _hits(page: Page, cut: _Cut, work: Work) -> list[Hit]:
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in repaired]
 
 
-def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
+def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> Hit | None:
     """The hit with the price of the added words.
 
     A word that stands next to the core, abbreviated or damaged, has not been added: it is taken in.
@@ -143,13 +143,13 @@ def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
     before, after = list(cut.before), list(cut.after)
     if before:
         start, end = page.word_before(first)
-        form = _other_form(page.letters[start:end], before[-1].letters)
+        form = _other_form(page, start, end, quote, before[-1])
         if form is not None:
             first, price = start, price + form
             before.pop()
     if after:
         start, end = page.word_after(last)
-        form = _other_form(page.letters[start:end], after[0].letters)
+        form = _other_form(page, start, end, quote, after[0])
         if form is not None:
             last, price = end, price + form
             after.pop(0)
@@ -162,8 +162,11 @@ def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
     return Hit(first, last, price)
 
 
-def _other_form(written: str, quoted: str) -> float | None:
-    """The price of one word for the other; None if they are different words."""
+def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Word) -> float | None:
+    """The price of a word between two boundaries for one of the quote; None if they are different words."""
+    written, quoted = page.letters[start:end], word.letters
+    if start == end or (quote.text[word.start].isupper() and page.text[page.origin(start)].islower()):
+        return None
     if abbreviates(written, quoted):
         return _ABBREVIATED
     if len(quoted) < _FEWEST_LETTERS or is_common(quoted):

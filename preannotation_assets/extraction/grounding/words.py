@@ -99,6 +99,12 @@ MULTIPLES = _listed(
 
 _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 
+# No model adds these at an edge.
+_CONJUNCTIONS = _listed("and und et y con")
+_ARTICLES = _listed("the a an la le les l der die das den dem ein eine un une het een el los las lo il gli i o os")
+# Without these it is the name of something else: St. Louis and Louis, rue Voltaire and Voltaire.
+_PARTS_OF_NAMES = _listed("saint st san santa sankt sainte ste street strasse rue")
+
 _HYPHENS = frozenset(LINE_END_SIGNS)
 
 _FUNCTION_WORD = 0.35
@@ -165,6 +171,8 @@ def may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
     behind = [word.letters for word in after if not word.is_apart and len(word.letters) > 1]
     if any(word in _TITLES for word in behind) or any(word in FUNCTION_WORDS for word in behind[-1:]):
         return False
+    if any(word.letters in _CONJUNCTIONS for word in before[:1]):
+        return False
     return not any(
         word in _SUFFIXES and following not in FUNCTION_WORDS
         for word, following in pairwise([*(word.letters for word in before), ""])
@@ -223,7 +231,7 @@ def _price(text: str, start: int, end: int, letters: str) -> float | None:
     written = text[start:end]
     if letters in FUNCTION_WORDS and (len(letters) <= _ARTICLE or written[0].islower()):
         return None if "-" in (text[start - 1 : start], text[end : end + 1]) else _FUNCTION_WORD
-    if letters in _DESIGNATIONS and text[end : end + 1] != "-":
+    if letters in _DESIGNATIONS and letters not in _PARTS_OF_NAMES and text[end : end + 1] != "-":
         return _DESIGNATION
     if _is_number(written) or _is_glued(text, start, end):
         return None
