@@ -13,7 +13,17 @@ from .hits import Hit, exact_hits, has_lost_capital, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
-from .words import FUNCTION_WORDS, Word, abbreviates, is_common, is_roman_numeral, may_be_added, split_words
+from .words import (
+    FUNCTION_WORDS,
+    Word,
+    abbreviates,
+    contradicts,
+    is_common,
+    is_roman_numeral,
+    is_title,
+    may_be_added,
+    split_words,
+)
 from .work import Work
 
 __all__ = ["Core", "core_hits"]
@@ -147,6 +157,8 @@ def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> 
         if form is not None:
             first, price = start, price + form
             before.pop()
+        elif _changes_title(page.letters[start:end], before[-1].letters, cut.core):
+            return None
     if after:
         start, end = page.word_after(last)
         form = _other_form(page, start, end, quote, after[0])
@@ -160,6 +172,11 @@ def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> 
             return None
         price += word.price
     return Hit(first, last, price)
+
+
+def _changes_title(written: str, quoted: str, core: PreparedQuote) -> bool:
+    """Whether a title has not been added: the page has another one, or no name behind it."""
+    return contradicts(written, quoted) or (is_title(quoted) and core.core[:1].islower())
 
 
 def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Word) -> float | None:

@@ -134,6 +134,8 @@ class _GapSearch:
         words = self.page.words_between(end, start)
         if words > _MOST_GAP_WORDS or (words > 1 and len(between) > _LONG_GAP):
             return _INFINITY
+        if words > 1 and not self.quote.has_digits and not between.isalpha():
+            return _INFINITY
         before, after = self.quote.words[: left + 1], self.quote.words[left + 1 :]
         beside_number = before[-1].isdigit() or after[0].isdigit()
         if beside_number and (between in MULTIPLES or any(letter.isdigit() for letter in between)):

@@ -19,8 +19,10 @@ __all__ = [
     "MULTIPLES",
     "Word",
     "abbreviates",
+    "contradicts",
     "is_common",
     "is_roman_numeral",
+    "is_title",
     "may_be_added",
     "split_words",
 ]
@@ -66,6 +68,14 @@ _TITLES = _listed(
     burgermeister direktor prasident witwe dhr mevr mevrouw meneer kapitein sig signor signora signore don
     dona senor senora sr sra capitan capitano messrs ss hms uss mv mt mts vessel ship steamer schooner brig
     barque bark sloop
+    """
+)
+
+_OF_WOMEN = _listed(
+    """
+    mrs ms miss lady dame madam sister queen princess duchess countess mme mmes mlle mlles madame mesdames
+    mademoiselle comtesse vicomtesse duchesse reine soeur veuve frau fr fraulein frl grafin prinzessin
+    herzogin konigin witwe mevr mevrouw signora dona senora sra
     """
 )
 
@@ -177,6 +187,16 @@ def may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
         word in _SUFFIXES and following not in FUNCTION_WORDS
         for word, following in pairwise([*(word.letters for word in before), ""])
     )
+
+
+def contradicts(written: str, quoted: str) -> bool:
+    """Whether of two folded titles before one name one is of a man and one of a woman: M. and Mme."""
+    return {written, quoted} <= _TITLES and (written in _OF_WOMEN) != (quoted in _OF_WOMEN)
+
+
+def is_title(letters: str) -> bool:
+    """Whether a folded word is a title, which only stands before a capital."""
+    return letters in _TITLES
 
 
 def is_common(letters: str) -> bool:
