@@ -20,8 +20,8 @@ from .words import (
     contradicts,
     is_common,
     is_roman_numeral,
-    is_title,
     may_be_added,
+    needs_name,
     split_words,
 )
 from .work import Work
@@ -175,8 +175,8 @@ def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> 
 
 
 def _changes_title(written: str, quoted: str, core: PreparedQuote) -> bool:
-    """Whether a title has not been added: the page has another one, or no name behind it."""
-    return contradicts(written, quoted) or (is_title(quoted) and core.core[:1].islower())
+    """Whether a title or preposition has not been added: the page has another, or no name behind it."""
+    return contradicts(written, quoted) or (needs_name(quoted) and core.core[:1].islower())
 
 
 def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Word) -> float | None:

@@ -150,7 +150,7 @@ class _GapSearch:
         return price
 
     def _ends_a_clause(self, left: int, end: int, start: int) -> bool:
-        """Whether the page has the end of a clause behind the quote's word ``left``, or of a sentence later."""
+        """Whether the page has the end of a clause behind the word ``left``, or later of a sentence."""
         behind = self.page.origin(end - 1) + 1
         sign = self.page.text[behind : behind + 1]
         if sign in _CLAUSE_ENDS and self._sign_behind(left) != sign:

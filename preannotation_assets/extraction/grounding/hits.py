@@ -190,6 +190,16 @@ def has_lost_capital(page: Page, quote: PreparedQuote, first: int) -> bool:
     return quote.core[0].isupper() and page.text[page.origin(first)].islower()
 
 
+def _is_swallowed(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
+    """Whether the page has one word in small letters for several with a capital: their, the Iris."""
+    return (
+        len(quote.words) > 1
+        and not quote.core.islower()
+        and page.words_between(hit.first, hit.last) == 1
+        and page.written(hit.first, hit.last).islower()
+    )
+
+
 def _tail(page: Page, end: int, length: int) -> int | None:
     """The letters of a word behind a quote of some length; None if they make it another word or number."""
     if page.ends_at(end):
@@ -246,7 +256,7 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
     if alone and fixed.places > 1 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if has_lost_capital(page, quote, hit.first):
+    if has_lost_capital(page, quote, hit.first) or _is_swallowed(page, quote, hit):
         total += _LONE_LOWER_CASE if alone else _LOWER_CASE
     return total <= limit and all(
         not price or price <= _word_limit(quote, word)

@@ -22,8 +22,8 @@ __all__ = [
     "contradicts",
     "is_common",
     "is_roman_numeral",
-    "is_title",
     "may_be_added",
+    "needs_name",
     "split_words",
 ]
 
@@ -111,7 +111,9 @@ _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV
 
 # No model adds these at an edge.
 _CONJUNCTIONS = _listed("and und et y con")
-_ARTICLES = _listed("the a an la le les l der die das den dem ein eine un une het een el los las lo il gli i o os")
+_ARTICLES = _listed(
+    "the a an la le les l der die das den dem ein eine un une het een el los las lo il gli i o os"
+)
 # Without these it is the name of something else: St. Louis and Louis, rue Voltaire and Voltaire.
 _PARTS_OF_NAMES = _listed("saint st san santa sankt sainte ste street strasse rue")
 
@@ -194,9 +196,9 @@ def contradicts(written: str, quoted: str) -> bool:
     return {written, quoted} <= _TITLES and (written in _OF_WOMEN) != (quoted in _OF_WOMEN)
 
 
-def is_title(letters: str) -> bool:
-    """Whether a folded word is a title, which only stands before a capital."""
-    return letters in _TITLES
+def needs_name(letters: str) -> bool:
+    """Whether a folded word is only added before a name: a title or a preposition."""
+    return letters in _TITLES or (letters in FUNCTION_WORDS and letters not in _ARTICLES)
 
 
 def is_common(letters: str) -> bool:
