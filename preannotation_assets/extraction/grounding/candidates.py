@@ -144,7 +144,7 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         written = page.text[start:end]
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
-        if hit.price and not same_numerals(numbered, written):
+        if hit.price and numbered and not same_numerals(numbered, _whole_words(page.text, start, end)):
             continue
         surface = surface_price(quote.core, written)
         if quote.has_digits and page.is_glued_number(hit.first, hit.last):
@@ -152,6 +152,13 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
         found.append(_candidate(page, quote, place, hit.price, surface))
     return found
+
+
+def _whole_words(text: str, start: int, end: int) -> str:
+    """``text[start:end]`` to the end of its last word."""
+    while end < len(text) and text[end].isalnum():
+        end += 1
+    return text[start:end]
 
 
 def _place_steps(quote: PreparedQuote) -> float:
@@ -193,10 +200,12 @@ def _parts(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> I
     for hit in gap_hits(page, quote, searched, work):
         work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
-        if not same_numerals(numbered, page.text[start:end]):
+        if numbered and not same_numerals(numbered, _whole_words(page.text, start, end)):
             continue
         yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
     for core in core_hits(page, quote, work):
+        if numbered and not same_numerals(numbered, _whole_words(page.text, *page.offsets(*core.hit[:2]))):
+            continue
         yield from _grounded(page, core.quote, [core.hit], work)
 
 

@@ -153,11 +153,13 @@ def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> 
     before, after = list(cut.before), list(cut.after)
     if before:
         start, end = page.word_before(first)
+        if contradicts(page.letters[start:end], before[-1].letters):
+            return None
         form = _other_form(page, start, end, quote, before[-1])
         if form is not None:
             first, price = start, price + form
             before.pop()
-        elif _changes_title(page.letters[start:end], before[-1].letters, cut.core):
+        elif needs_name(before[-1].letters) and cut.core.core[:1].islower():
             return None
     if after:
         start, end = page.word_after(last)
@@ -172,11 +174,6 @@ def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> 
             return None
         price += word.price
     return Hit(first, last, price)
-
-
-def _changes_title(written: str, quoted: str, core: PreparedQuote) -> bool:
-    """Whether a title or preposition has not been added: the page has another, or no name behind it."""
-    return contradicts(written, quoted) or (needs_name(quoted) and core.core[:1].islower())
 
 
 def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Word) -> float | None:

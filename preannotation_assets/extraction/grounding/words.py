@@ -53,8 +53,8 @@ _CYRILLIC_ENDINGS = (
 )
 ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FoldTable()))
 
-# Titles and forms of address, ranks, kinds of ships and saints, in the same languages, folded: they stand
-# before a name.
+# Titles and forms of address, ranks, saints, kinds of ships, firms and places, in the same languages,
+# folded: they stand before a name.
 _TITLES = _listed(
     """
     mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend father brother
@@ -67,7 +67,7 @@ _TITLES = _listed(
     freiherr ritter furst prinz prinzessin herzog konig konigin kaiser kapitan oberst hauptmann leutnant
     burgermeister direktor prasident witwe dhr mevr mevrouw meneer kapitein sig signor signora signore don
     dona senor senora sr sra capitan capitano messrs ss hms uss mv mt mts vessel ship steamer schooner brig
-    barque bark sloop
+    barque bark sloop societe firma fa maison ville port hafen
     """
 )
 
@@ -92,8 +92,8 @@ _SUFFIXES = _listed(
 # These stand on either side.
 _KINDS = _listed(
     """
-    cie compagnie gebruder gebr freres societe gesellschaft firma firm maison fa stadt ville canton kanton
-    port hafen rue island insel republic province
+    cie compagnie gebruder gebr freres stadt gesellschaft firm canton kanton rue island insel republic
+    province
     """
 )
 
@@ -114,8 +114,13 @@ _CONJUNCTIONS = _listed("and und et y con")
 _ARTICLES = _listed(
     "the a an la le les l der die das den dem ein eine un une het een el los las lo il gli i o os"
 )
-# Without these it is the name of something else: St. Louis and Louis, rue Voltaire and Voltaire.
-_PARTS_OF_NAMES = _listed("saint st san santa sankt sainte ste street strasse rue")
+# Without these it is the name of something else: St. Louis and Louis, rue Voltaire, Orange County.
+_PARTS_OF_NAMES = _listed(
+    """
+    saint st san santa sankt sainte ste street strasse rue town county state dorf canton kanton island insel
+    republic province company gesellschaft firm
+    """
+)
 
 _HYPHENS = frozenset(LINE_END_SIGNS)
 
@@ -179,9 +184,12 @@ def may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
     No article or preposition ends an addition, and what stands behind a name only does so before it with
     one of them: "City of", never "City Scott".
     """
-    # A single letter is an abbreviation: a. M., d. Ä.
-    behind = [word.letters for word in after if not word.is_apart and len(word.letters) > 1]
-    if any(word in _TITLES for word in behind) or any(word in FUNCTION_WORDS for word in behind[-1:]):
+    behind = [word.letters for word in after if not word.is_apart]
+    # Letters abbreviate (a. M., d. Ä., u. Co.), but one alone is the initial of another name.
+    longer = [word for word in behind if len(word) > 1]
+    if (len(behind) == 1 and not longer) or any(word in _TITLES for word in longer):
+        return False
+    if FUNCTION_WORDS.intersection(longer[-1:]):
         return False
     if any(word.letters in _CONJUNCTIONS for word in before[:1]):
         return False
