@@ -22,7 +22,6 @@ from preannotation_assets.defs.check_results import (
     MOST_LISTED,
     Share,
     check_specs,
-    counted,
     failed_page_table,
     offender_table,
     share_result,
@@ -45,6 +44,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.losses import loss_words
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.shown_ids import counted
 from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]

@@ -15,7 +15,6 @@ from preannotation_assets.defs.check_results import (
     MOST_LISTED,
     Share,
     check_specs,
-    counted,
     failed_page_table,
     offender_table,
     share_result,
@@ -28,6 +27,7 @@ from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import ChunksManifest, PagesManifest, RawModelOutputsManifest
 from preannotation_assets.publishing.chunk_verification import verify_chunks
+from preannotation_assets.publishing.shown_ids import counted
 
 __all__ = ["chunk_check", "failure_check", "page_check"]
 

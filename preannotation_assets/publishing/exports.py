@@ -6,21 +6,19 @@ All hold page text: the quotes, and for Label Studio the whole pages, as it show
 import csv
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from itertools import groupby
 from statistics import fmean
 from typing import Any, Final, TextIO
 
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
-from preannotation_assets.errors import BatchError, ObjectNotFoundError, VerificationError
+from preannotation_assets.errors import BatchError
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.published_file import rows_of, verify_file
+from preannotation_assets.publishing.published_file import downloaded, rows_of, verify_file
 from preannotation_assets.publishing.shown_ids import shown_page
-from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["ExportFormat", "export"]
 
@@ -47,7 +45,9 @@ def export(store: ObjectStore, dataset: str, form: ExportFormat, output: TextIO)
     """
     layout = DatasetLayout(dataset)
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    with _published_rows(store, layout, manifest) as rows:
+    with downloaded(store, layout, manifest) as path:
+        verify_file(path, manifest)
+        rows = rows_of(path, dataset, SUGGESTIONS.names)
         match form:
             case ExportFormat.LABEL_STUDIO:
                 _write_tasks(_tasks(store, layout, manifest, rows), output)
@@ -59,22 +59,6 @@ def export(store: ObjectStore, dataset: str, form: ExportFormat, output: TextIO)
                 table.writeheader()
                 table.writerows(map(_plain, rows))
     return manifest.rows
-
-
-@contextmanager
-def _published_rows(
-    store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest
-) -> Iterator[Iterator[Row]]:
-    with temporary_file("suggestions.parquet") as path:
-        try:
-            store.download(layout.published_suggestions, path)
-        except ObjectNotFoundError:
-            raise VerificationError(
-                f"the published Parquet of {layout.dataset} is missing",
-                f"preannotate run {layout.dataset} publishes it again",
-            ) from None
-        verify_file(path, manifest)
-        yield rows_of(path, layout.dataset, SUGGESTIONS.names)
 
 
 def _tasks(

@@ -32,6 +32,8 @@ from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import ChunksManifest, FailedPage, RawModelOutputsManifest
 from preannotation_assets.settings import Settings
+from preannotation_assets.settings.groups import WarehouseSettings
+from preannotation_assets.warehouse import open_warehouse
 
 NAME = LAYOUT.dataset
 MAKES = {"pages", "chunks", "raw_model_outputs", "suggestions"}
@@ -259,6 +261,23 @@ def test_a_warehouse_that_has_moved_on_is_a_warning_with_the_pages(
         {"doc_id": f"{NAME}/a", "page_num": 1, "change": "changed"},
         {"doc_id": f"{NAME}/b", "page_num": 1, "change": "gone"},
     ]
+
+
+def test_the_freshness_check_and_the_overview_say_the_same_of_a_failed_page(
+    definitions: Definitions, instance: DagsterInstance, dataset: Dataset, tmp_path: Path
+) -> None:
+    with open_warehouse(WarehouseSettings(database=str(tmp_path / "pages.duckdb"))) as source:
+        (listed,) = source.list_datasets()
+    failed = FailedPage(doc_id=f"{NAME}/a", page_num=2, reason="timeout")
+    dataset.publish(good_rows(), failed_pages=[failed], source_fingerprint=listed.fingerprint)
+    assert Found(definitions, instance, "suggestions", "freshness").passed
+    mended = page_rows()
+    mended[1]["text_sha256"] = "f" * 64
+    write_warehouse(tmp_path / "pages.duckdb", mended)
+    found = Found(definitions, instance, "suggestions", "freshness")
+    assert not found.passed
+    assert "only pages that failed, or rows that are there twice, differ: preannotate run" in found.words
+    assert found.metadata["of"].value == 3
 
 
 def test_a_check_without_a_dataset_says_how_to_name_one(

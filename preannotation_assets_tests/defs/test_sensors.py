@@ -53,7 +53,7 @@ class Deployment:
     def publish(self, dataset: str) -> None:
         """Writes the manifest of a publication of what the warehouse has now."""
         with self.warehouse.open() as source:
-            fingerprint = source.fingerprint(dataset)
+            listed = source.find_dataset(dataset)
         manifest = SuggestionsManifest(
             dataset=dataset,
             rows=0,
@@ -69,7 +69,7 @@ class Deployment:
             model_version="m@1",
             prompt_version="p",
             input_version="i",
-            source_fingerprint=fingerprint,
+            source_fingerprint=listed.fingerprint if listed else None,
             content_hash="h",
             parquet_etag="e",
             run_id="r",

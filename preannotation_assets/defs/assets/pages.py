@@ -114,7 +114,7 @@ def _snapshot(
         BatchError: there is no page, or none that can be used.
     """
     # Before the pages: what changes while they are read is then seen to be newer than what is published.
-    fingerprint = source.fingerprint(layout.dataset) if doc_ids is None else None
+    listed = source.find_dataset(layout.dataset) if doc_ids is None else None
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
@@ -137,7 +137,7 @@ def _snapshot(
         failed_pages=snapshot.failed_pages,
         narrowed_to_doc_ids=None if doc_ids is None else len(doc_ids),
         doc_ids_not_found=len(missing),
-        source_fingerprint=fingerprint,
+        source_fingerprint=listed.fingerprint if listed else None,
     )
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
     if present and present.content_hash == manifest.content_hash:
