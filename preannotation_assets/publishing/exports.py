@@ -7,7 +7,6 @@ import csv
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from itertools import groupby
 from statistics import fmean
 from typing import Any, Final, TextIO
 
@@ -17,6 +16,7 @@ from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
 from preannotation_assets.publishing.published_file import downloaded, rows_of, verify_file
 from preannotation_assets.publishing.shown_ids import shown_page
 
@@ -68,19 +68,13 @@ def _tasks(
     pages = _pages(store, layout)
     failed = {(page.doc_id, page.page_num) for page in manifest.failed_pages}
     hashes = {(page.doc_id, page.page_num): page.text_sha256 for page in manifest.pages_without_spans}
-    for key, of_page in groupby(rows, key=_page_key):
-        spans = list(of_page)
-        for page in pages:
-            if _page_key(page) == key:
-                yield _task(page, spans, manifest, spans[0]["text_sha256"])
-                break
-            if _page_key(page) not in failed:
-                yield _task(page, [], manifest, hashes.get(_page_key(page)))
-        else:
+    for key, (of_snapshot, spans) in aligned(pages, rows):
+        if not of_snapshot:
             raise _of_other_pages(layout.dataset, key)
-    for page in pages:
-        if _page_key(page) not in failed:
-            yield _task(page, [], manifest, hashes.get(_page_key(page)))
+        if spans:
+            yield _task(of_snapshot[0], spans, manifest, spans[0]["text_sha256"])
+        elif key not in failed:
+            yield _task(of_snapshot[0], [], manifest, hashes.get(key))
 
 
 def _pages(store: ObjectStore, layout: DatasetLayout) -> Iterator[Row]:
@@ -92,7 +86,7 @@ def _task(
     page: Row, spans: list[Row], manifest: SuggestionsManifest, published_hash: str | None
 ) -> dict[str, Any]:
     if page["text_sha256"] != published_hash:
-        raise _of_other_pages(manifest.dataset, _page_key(page))
+        raise _of_other_pages(manifest.dataset, page_key(page))
     known = [span["confidence"] for span in spans if span["confidence"] is not None]
     prediction = {
         "model_version": f"{manifest.model}/{manifest.model_version}",
@@ -130,7 +124,7 @@ def _write_tasks(tasks: Iterator[dict[str, Any]], output: TextIO) -> None:
     output.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _of_other_pages(dataset: str, page: tuple[str, int]) -> BatchError:
+def _of_other_pages(dataset: str, page: PageKey) -> BatchError:
     return BatchError(
         f"the snapshot of {dataset} has another {shown_page(*page)} than is published",
         f"preannotate run {dataset} publishes what it has",
@@ -140,7 +134,3 @@ def _of_other_pages(dataset: str, page: tuple[str, int]) -> BatchError:
 def _plain(row: Row) -> dict[str, Any]:
     """The row with its time as ISO 8601."""
     return {**row, "generated_at": row["generated_at"].isoformat()}
-
-
-def _page_key(row: Row) -> tuple[str, int]:
-    return row["doc_id"], row["page_num"]

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
 
@@ -33,8 +33,6 @@ _REQUEST_COLUMNS: Final = (
     "prompt_tokens",
     "answer_tokens",
 )
-
-_PageKey = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +91,37 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
         PAGES,
         PAGES.names,
     )
-    spans = _Aligned(rows_of(published, batch.layout.dataset, _SPAN_COLUMNS))
-    quotes = _Aligned(_rejected_rows(store, batch))
+    spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
+    quotes = _rejected_rows(store, batch)
     without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
     failed = deque(sorted(batch.published.failed_pages, key=_failed_key))
-    for page in snapshot:
-        key, reason = (page["doc_id"], page["page_num"]), None
+    for key, (of_snapshot, of_page, rejected) in aligned(snapshot, spans, quotes):
+        if not of_snapshot:
+            continue
+        page, reason = of_snapshot[0], None
         while failed and _failed_key(failed[0]) < key:
             yield _unread(failed.popleft())
         while failed and _failed_key(failed[0]) == key:
             reason = failed.popleft().reason
-        marked = [row for row in spans.of(key) if row["text_sha256"] == page["text_sha256"]]
-        rejected = [RejectedQuote(row["label"], row["quote"], row["outcome"]) for row in quotes.of(key)]
+        marked = [row for row in of_page if row["text_sha256"] == page["text_sha256"]]
         yield ReportedPage(
             page["doc_id"],
             page["page_num"],
             _state(page, reason, marked, without),
             page["text"],
             [ReportedSpan(row["start"], row["end"], row["label"], row["confidence"]) for row in marked],
-            rejected,
+            [RejectedQuote(row["label"], row["quote"], row["outcome"]) for row in rejected],
             reason,
         )
     yield from map(_unread, failed)
 
 
-def _state(page: Row, reason: str | None, marked: list[Row], without: dict[_PageKey, str]) -> PageState:
+def _state(page: Row, reason: str | None, marked: list[Row], without: dict[PageKey, str]) -> PageState:
     if reason is not None:
         return PageState.FAILED
     if marked:
         return PageState.MARKED
-    same = without.get((page["doc_id"], page["page_num"])) == page["text_sha256"]
+    same = without.get(page_key(page)) == page["text_sha256"]
     return PageState.WITHOUT_SPANS if same else PageState.CHANGED
 
 
@@ -130,7 +129,7 @@ def _unread(page: FailedPage) -> ReportedPage:
     return ReportedPage(page.doc_id, page.page_num, PageState.FAILED, "", (), (), page.reason)
 
 
-def _failed_key(page: FailedPage) -> _PageKey:
+def _failed_key(page: FailedPage) -> PageKey:
     # Before all others of its document.
     return page.doc_id, -(2**31) if page.page_num is None else page.page_num
 
@@ -140,25 +139,6 @@ def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
     for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS):
         if row["outcome"] != QuoteOutcome.KEPT:
             yield row
-
-
-class _Aligned:
-    """Rows in the order of their pages, handed out page by page to whoever asks in the same order."""
-
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._groups = groupby(rows, lambda row: (row["doc_id"], row["page_num"]))
-        self._advance()
-
-    def _advance(self) -> None:
-        key, rows = next(self._groups, (None, iter(())))
-        self._key: _PageKey | None = key
-        self._held = list(rows)
-
-    def of(self, key: _PageKey) -> list[Row]:
-        """The rows of a page; those of pages before it are passed over."""
-        while self._key is not None and self._key < key:
-            self._advance()
-        return self._held if self._key == key else []
 
 
 def read_requests(store: ObjectStore, batch: Batch) -> RequestFigures:
