@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from dagster import DagsterInstance, ExecuteInProcessResult
 
-from preannotation_assets.cli.dagster_instance import open_instance
 from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.cli.doc_ids import find_missing
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.defs.assets.pages import PagesConfig
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
