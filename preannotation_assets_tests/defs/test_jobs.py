@@ -232,16 +232,18 @@ def test_requests_that_failed_are_a_warning_that_names_them(
         "request_key": "k", "status": "failed", "reason": "timeout", "estimated_prompt_tokens": 1,
         "attempts": 6, "answered_at": datetime(2026, 1, 2, tzinfo=UTC), "run_id": "r",
     }  # fmt: skip
+    # Leaves what the first pass gave, and is not among those that are counted.
+    second = answer | {"page_num": 2, "pass_number": 2, "reason": "truncated"}
     key = part_key(LAYOUT.stage("raw_model_outputs", "o1"), 0)
-    write_table(dataset.plain_store, key, pa.Table.from_pylist([answer], schema=RAW_MODEL_OUTPUTS))
+    write_table(dataset.plain_store, key, pa.Table.from_pylist([answer, second], schema=RAW_MODEL_OUTPUTS))
     manifest = RawModelOutputsManifest(
         dataset=NAME, version="o1", pages_version="v1", chunks_version="c1", model="m", model_digest="d",
-        model_version="v", prompt_version="p", request_fingerprint="f", part_rows=[1], answered=3, failed=1,
+        model_version="v", prompt_version="p", request_fingerprint="f", part_rows=[2], answered=3, failed=1,
     )  # fmt: skip
     write_manifest(dataset.plain_store, LAYOUT.stage_manifest("raw_model_outputs"), manifest)
     found = Found(definitions, instance, "raw_model_outputs", "failure_rate")
     assert (found.passed, found.severity) == (False, "WARN")
-    assert "1 of 4 (25.0%) requests failed: 1 timeout" in found.words
+    assert "1 of 4 (25.0%) requests failed: 1 timeout; what failed" in found.words
     assert "ask_failures_again" in found.words
     assert found.offenders == [{"doc_id": f"{NAME}/a", "page_num": 1, "chunk_index": 0, "reason": "timeout"}]
 
