@@ -51,7 +51,7 @@ class GroundedPart:
 
     ``verdicts`` counts the values that a rule was applied to, by label and verdict; ``confidence_sources``
     the rows by what their confidence was made of, ``page_answers`` the pages that did not fail by what their
-    answers came to.
+    answers came to. ``confidence_sum`` is of the ``known_confidences`` rows whose confidence is known.
     """
 
     rows: int
@@ -63,6 +63,8 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
+    confidence_sum: float
+    known_confidences: int
     page_answers: Mapping[str, int]
     fetched: FetchedBytes
 
@@ -100,6 +102,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
     write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
     write_table(store, task.groundings_key, pa.Table.from_pylist(groundings, schema=GROUNDINGS))
+    confidences = [row["confidence"] for row in suggestions if row["confidence"] is not None]
     return GroundedPart(
         rows=len(suggestions),
         pages_with_spans=len({(row["doc_id"], row["page_num"]) for row in suggestions}),
@@ -112,6 +115,8 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
+        confidence_sum=sum(confidences),
+        known_confidences=len(confidences),
         page_answers=page_answers,
         fetched=store.fetched,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
+from preannotation_assets.contracts import GROUNDINGS, PAGES
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
@@ -21,18 +21,10 @@ from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
 
-__all__ = ["Batch", "RequestFigures", "read_batch", "read_pages", "read_requests"]
+__all__ = ["Batch", "read_batch", "read_pages"]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 _QUOTE_COLUMNS: Final = ("doc_id", "page_num", "label", "quote", "outcome")
-_REQUEST_COLUMNS: Final = (
-    "request_key",
-    "status",
-    "reason",
-    "latency_seconds",
-    "prompt_tokens",
-    "answer_tokens",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +39,7 @@ class Batch:
     @property
     def groundings(self) -> str:
         """Where the quotes lie of which the published rows were made."""
-        return f"{self.layout.stage('suggestions', self.published.input_version)}/groundings"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFigures:
-    """What each answered request took, in the order of its first chunk: seconds and tokens, where known."""
-
-    latencies: list[float]
-    prompt_tokens: list[int]
-    answer_tokens: list[int]
+        return self.layout.groundings(self.published.input_version)
 
 
 def read_batch(store: ObjectStore, dataset: str) -> Batch:
@@ -139,30 +122,3 @@ def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
     for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS):
         if row["outcome"] != QuoteOutcome.KEPT:
             yield row
-
-
-def read_requests(store: ObjectStore, batch: Batch) -> RequestFigures:
-    """What the answers took that are there now; chunks of one text share a request, which counts once.
-
-    Raises:
-        StorageError: the lake cannot be read.
-    """
-    figures = RequestFigures([], [], [])
-    if batch.outputs is None:
-        return figures
-    folder = batch.layout.stage("raw_model_outputs", batch.outputs.version)
-    seen: set[str] = set()
-    for row in iterate_rows(store, folder, len(batch.outputs.part_rows), RAW_MODEL_OUTPUTS, _REQUEST_COLUMNS):
-        key = row["request_key"]
-        # A salvaged answer is part of a request whose rest was asked again.
-        if key in seen or row["status"] != AnswerStatus.ANSWERED or row["reason"] == SALVAGED:
-            continue
-        seen.add(key)
-        for values, name in (
-            (figures.latencies, "latency_seconds"),
-            (figures.prompt_tokens, "prompt_tokens"),
-            (figures.answer_tokens, "answer_tokens"),
-        ):
-            if row[name] is not None:
-                values.append(row[name])
-    return figures
