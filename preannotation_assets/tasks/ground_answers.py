@@ -102,7 +102,6 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
     write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
     write_table(store, task.groundings_key, pa.Table.from_pylist(groundings, schema=GROUNDINGS))
-    confidences = [row["confidence"] for row in suggestions if row["confidence"] is not None]
     return GroundedPart(
         rows=len(suggestions),
         pages_with_spans=len({(row["doc_id"], row["page_num"]) for row in suggestions}),
@@ -115,8 +114,8 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
-        confidence_sum=sum(confidences),
-        known_confidences=len(confidences),
+        confidence_sum=sum(row["confidence"] or 0.0 for row in suggestions),
+        known_confidences=sum(row["confidence"] is not None for row in suggestions),
         page_answers=page_answers,
         fetched=store.fetched,
     )
