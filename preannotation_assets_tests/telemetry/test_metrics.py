@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from shared.http_servers import QuietHandler, serving
+from shared.polling import wait_for
 
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -161,10 +162,7 @@ def test_what_is_in_flight_is_sent_while_the_run_goes_on(
     run.ask(["MV STAR"])
     progress = run.progress
     with exported_metrics(os.environ, NAMES, pytest.fail) as metrics, watched(metrics, lambda: progress):
-        deadline = time.monotonic() + 20
-        while not collector.requests:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: collector.requests)
     assert "preannotation.requests.limit" in collector.points()
 
 
