@@ -17,6 +17,7 @@ __all__ = [
     "BatchError",
     "ConditionalWritesError",
     "ConflictError",
+    "DamagedObjectError",
     "EndpointError",
     "InferenceError",
     "LabelSchemeError",
@@ -102,6 +103,12 @@ class ObjectNotFoundError(StorageError):
     """There is no object under that key."""
 
     code = "object_not_found"
+
+
+class DamagedObjectError(StorageError):
+    """An object is there and is not what belongs under its key; the store itself works."""
+
+    code = "damaged_object"
 
 
 class ConflictError(StorageError):

@@ -18,10 +18,10 @@ from dagster import (
 )
 
 from preannotation_assets.defs.jobs import preannotate
-from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.partitions import DATASETS, PARTITION_TAG
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import SettingsError, StorageError, WarehouseError
+from preannotation_assets.errors import DamagedObjectError, SettingsError, StorageError, WarehouseError
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -33,7 +33,6 @@ from preannotation_assets.watching.watch import RetryPlan
 
 __all__ = ["build_sensor"]
 
-_PARTITION: Final = "dagster/partition"
 _UNFINISHED: Final = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -98,10 +97,14 @@ def _look(
 
 
 def _published_fingerprint(store: ObjectStore, dataset: str) -> str | None:
-    manifest = read_manifest(store, DatasetLayout(dataset).published_manifest, SuggestionsManifest)
+    """The fingerprint of what is published; None also where nobody can read it: its run says what to do."""
+    try:
+        manifest = read_manifest(store, DatasetLayout(dataset).published_manifest, SuggestionsManifest)
+    except DamagedObjectError:
+        return None
     return manifest.source_fingerprint if manifest else None
 
 
 def _busy_datasets(instance: DagsterInstance) -> set[str]:
     runs = instance.get_runs(RunsFilter(statuses=_UNFINISHED))
-    return {partition for run in runs if (partition := run.tags.get(_PARTITION))}
+    return {partition for run in runs if (partition := run.tags.get(PARTITION_TAG))}

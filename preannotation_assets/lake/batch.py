@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
-from preannotation_assets.errors import BatchError, StorageError
+from preannotation_assets.errors import BatchError, DamagedObjectError
 from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
@@ -33,7 +33,8 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
     """A manifest; None where there is none.
 
     Raises:
-        StorageError: it is not a manifest of that kind.
+        DamagedObjectError: it is not a manifest of that kind.
+        StorageError: the store fails.
     """
     document = read_json(store, key)
     if document is None:
@@ -44,7 +45,7 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
         # The field only: what is below it may have names of whoever wrote it.
         place = (*error.errors(include_input=False, include_url=False)[0]["loc"], "content")
         problem = f"{store.uri(key)} is not a {kind.__name__}, by its {place[0]}"
-        StorageError(problem, cure_of_damage(key)).raise_alone()
+        DamagedObjectError(problem, cure_of_damage(key)).raise_alone()
 
 
 def require_manifest(

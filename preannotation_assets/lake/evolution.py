@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from preannotation_assets.errors import StorageError
+from preannotation_assets.errors import DamagedObjectError
 
 __all__ = ["conform"]
 
@@ -20,7 +20,7 @@ def conform(table: pa.Table, schema: pa.Schema, place: str, cure: str = "") -> p
     the errors.
 
     Raises:
-        StorageError: A column is missing, twice there, null or of another type where it may not be so.
+        DamagedObjectError: A column is missing, twice there, null or of another type where it may not be so.
             The error names the column, the types and the place, and no value.
     """
     columns = [_conform_column(table, field, place, cure) for field in schema]
@@ -32,14 +32,14 @@ def conform(table: pa.Table, schema: pa.Schema, place: str, cure: str = "") -> p
 def _conform_column(table: pa.Table, field: pa.Field, place: str, cure: str) -> pa.ChunkedArray:
     found = table.schema.get_all_field_indices(field.name)
     if len(found) > 1:
-        raise StorageError(f"{place} has {len(found)} columns {field.name}", cure)
+        raise DamagedObjectError(f"{place} has {len(found)} columns {field.name}", cure)
     if not found and not field.nullable:
-        raise StorageError(f"{place} lacks the column {field.name}, which may not be null", cure)
+        raise DamagedObjectError(f"{place} lacks the column {field.name}, which may not be null", cure)
     if not found:
         return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
     column = table.column(found[0])
     if column.null_count and not field.nullable:
-        raise StorageError(f"{place} has nulls in the column {field.name}, which may not be null", cure)
+        raise DamagedObjectError(f"{place} has nulls in the column {field.name}, which may not be null", cure)
     return column if column.type.equals(field.type) else _cast(column, field, place, cure)
 
 
@@ -55,7 +55,7 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, place: str, cure: str) -> pa
     if not unchanged:
         # Outside of the except clause, because pyarrow's exception may hold a value.
         found = str(column.type)[:_LONGEST_TYPE]
-        raise StorageError(
+        raise DamagedObjectError(
             f"{place} has the column {field.name} as {found}, which does not fit {field.type}", cure
         )
     return cast

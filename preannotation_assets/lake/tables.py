@@ -15,7 +15,13 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
+from preannotation_assets.errors import (
+    ConflictError,
+    DamagedObjectError,
+    ObjectNotFoundError,
+    StorageError,
+)
+from preannotation_assets.lake.column_ranges import column_ranges
 from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.layout import cure_of_damage, cure_of_loss
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
@@ -62,7 +68,7 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
 
     Raises:
         ObjectNotFoundError: There is no such object.
-        StorageError: It is not Parquet, or lacks a column.
+        DamagedObjectError: It is not Parquet, or lacks a column.
     """
     if columns is None:
         return _read_whole(store, key, list)
@@ -70,7 +76,7 @@ def read_table(store: ObjectStore, key: str, columns: Sequence[str] | None = Non
     def present(names: Sequence[str]) -> Sequence[str]:
         missing = sorted(set(columns) - set(names))
         if missing:
-            raise StorageError(
+            raise DamagedObjectError(
                 f"{store.uri(key)} lacks the columns {', '.join(missing)}", cure_of_damage(key)
             )
         return columns
@@ -83,7 +89,8 @@ def read_listed_table(store: ObjectStore, entry: ObjectEntry) -> pa.Table:
 
     Raises:
         ObjectNotFoundError: It is gone.
-        StorageError: It is not Parquet, or larger than the listing said.
+        DamagedObjectError: It is not Parquet.
+        StorageError: It is larger than the listing said.
     """
     with _missing(entry.key):
         content = store.read(entry.key, entry.size)
@@ -101,7 +108,7 @@ def read_table_as(
     Raises:
         KeyError: ``schema`` lacks a named column.
         ObjectNotFoundError: There is no such object.
-        StorageError: It is not Parquet, or a column is missing or of another type where it may not be.
+        DamagedObjectError: It is not Parquet, or a column is missing or of another type where it may not be.
     """
     wanted = (
         schema if columns is None else pa.schema([schema.field(name) for name in columns], schema.metadata)
@@ -121,7 +128,7 @@ def read_rows_as(store: ObjectStore, key: str, schema: pa.Schema, rows: Sequence
 
     Raises:
         ObjectNotFoundError: There is no such object.
-        StorageError: It is not Parquet, has fewer rows, or a column is missing or of another type where
+        DamagedObjectError: It is not Parquet, has fewer rows, or a column is missing or of another type where
             it may not be.
     """
 
@@ -179,37 +186,48 @@ def _decode(
 ) -> pa.Table:
     """Decode the chosen columns, whose bytes are fetched together where they lie close together.
 
-    ``rows`` are the numbers of the rows that are meant; None means all.
+    ``rows`` are the numbers of the rows that are meant; None means all. This thread alone reads and decodes:
+    Arrow's own threads may still hold something of Python's when all is read, and abort the interpreter that
+    ends meanwhile (apache/arrow#34314, apache/arrow#50482).
     """
     try:
-        with pq.ParquetFile(source, pre_buffer=True) as file:
+        with pq.ParquetFile(source, pre_buffer=False) as file:
             names = file.schema_arrow.names
             chosen = list(choose(names))
             twice = sorted({name for name in chosen if names.count(name) > 1})
             if twice:
-                raise StorageError(f"{place.uri} has more than one column {', '.join(twice)}", place.cure)
-            found = file.read(columns=chosen) if rows is None else _read_rows(file, chosen, rows)
+                raise DamagedObjectError(
+                    f"{place.uri} has more than one column {', '.join(twice)}", place.cure
+                )
+            groups, places = _places(file, rows)
+            if isinstance(source, ObjectReader):
+                source.prepare(column_ranges(file.metadata, chosen, groups))
+            found = file.read_row_groups(groups, columns=chosen, use_threads=False)
             # Decoding believes what the file says of offsets and of texts being UTF-8.
             found.validate(full=True)
-            return found.select(chosen)
+            return (found if places is None else found.take(places)).select(chosen)
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         # Arrow's words may quote the file.
-        StorageError(f"{place.uri} is not a readable Parquet file", place.cure).raise_alone()
+        DamagedObjectError(f"{place.uri} is not a readable Parquet file", place.cure).raise_alone()
 
 
-def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
-    """The rows of these numbers, from the row groups that have one; ArrowException where there are fewer."""
+def _places(file: pq.ParquetFile, rows: Sequence[int] | None) -> tuple[Sequence[int], pa.Array | None]:
+    """The row groups that have one of these rows, and where they are among the rows of these groups.
+
+    A row behind the last one is left out of reach, for ``take`` to refuse. None means all rows as they come.
+    """
+    if rows is None:
+        return range(file.num_row_groups), None
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     starts = [0, *accumulate(sizes)]
     group_of = {row: bisect_right(starts, row) - 1 for row in rows}
     groups = sorted(set(group_of.values()) & set(range(len(sizes))))
     kept = dict(zip(groups, accumulate([0, *(sizes[group] for group in groups)]), strict=False))
-    # A row behind the last one is left out of reach, for `take` to refuse.
     places = [
         kept[group_of[row]] + row - starts[group_of[row]] if group_of[row] in kept else starts[-1]
         for row in rows
     ]
-    return file.read_row_groups(groups, columns=columns).take(pa.array(places, pa.int64()))
+    return groups, pa.array(places, pa.int64())
 
 
 def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size: int = _GROUP_ROWS) -> int:
@@ -249,7 +267,7 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
     """Read a JSON object, or None where there is no such key.
 
     Raises:
-        StorageError: It is not a JSON object.
+        DamagedObjectError: It is not a JSON object.
     """
     try:
         content = store.read(key)
@@ -259,9 +277,9 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         value = json.loads(content)
     except (ValueError, RecursionError):
         # The decoder's exception holds the document.
-        StorageError(f"{store.uri(key)} is not JSON", cure_of_damage(key)).raise_alone()
+        DamagedObjectError(f"{store.uri(key)} is not JSON", cure_of_damage(key)).raise_alone()
     if not isinstance(value, dict):
-        raise StorageError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
+        raise DamagedObjectError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
     return value
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from preannotation_assets.lake.layout import can_be_dataset
-from preannotation_assets.warehouse import Warehouse
+from preannotation_assets.warehouse import DatasetSummary
 from preannotation_assets.watching.account import name_some, tell
 from preannotation_assets.watching.memory import Memory
 from preannotation_assets.watching.watch import RetryPlan, State, Watch, by_urgency, observe, state_of
@@ -13,8 +13,20 @@ from preannotation_assets.watching.watch import RetryPlan, State, Watch, by_urge
 __all__ = ["Look", "look_at"]
 
 _LONGEST_SHOWN: Final = 80
-# Each is a read of the lake, some 20 ms on S3.
-_MOST_LOOKED_UP: Final = 50
+# Looks at what is published, each a read of the lake of some 20 ms on S3: in all, and of datasets that are
+# remembered as published. Somebody may have published a part of one since, or removed it.
+_MOST_LOOKED_UP: Final = 100
+_PUBLISHED_LOOKED_UP: Final = 5
+
+
+class Source(Protocol):
+    """What is looked at of a warehouse."""
+
+    def probe(self) -> str:
+        """Something that differs where pages came or went."""
+
+    def list_datasets(self) -> list[DatasetSummary]:
+        """The datasets, with fingerprints of their pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class Look:
 
 
 def look_at(
-    source: Warehouse,
+    source: Source,
     memory: Memory,
     plan: RetryPlan,
     busy: Collection[str],
@@ -65,15 +77,15 @@ def _confirm_due(
     published: Callable[[str], str | None],
     now: float,
 ) -> list[str]:
-    """Looks up as many of those that are due as it takes to find enough to ask for; returns these."""
+    """Looks up those that are due, as many as it takes to find enough to ask for; returns these."""
     requests: list[str] = []
     states = _states(watches, plan, busy, now)
-    for dataset in by_urgency(watches):
+    due = [dataset for dataset in by_urgency(watches) if states[dataset] is State.DUE]
+    for dataset in due[:_MOST_LOOKED_UP]:
         if len(requests) >= plan.most_requests:
             break
-        if states[dataset] is State.DUE:
-            watches[dataset] = watches[dataset].confirmed(published(dataset), now)
-            requests += [] if watches[dataset].is_published else [dataset]
+        watches[dataset] = watches[dataset].confirmed(published(dataset), now)
+        requests += [] if watches[dataset].is_published else [dataset]
     return requests
 
 
@@ -84,14 +96,23 @@ def _confirm_others(
     published: Callable[[str], str | None],
     now: float,
 ) -> None:
-    """Looks up some of those whose next run is not due: somebody may have run them meanwhile."""
+    """Looks up some whose next run is not due, and a few that are published, the oldest look first."""
+    left = _MOST_LOOKED_UP - sum(watch.confirmed_at == now for watch in watches.values())
     states = _states(watches, plan, busy, now)
-    open_ones = [dataset for dataset, state in states.items() if state in (State.WAITING, State.GIVEN_UP)]
-    for dataset in sorted(open_ones, key=lambda name: watches[name].confirmed_at)[:_MOST_LOOKED_UP]:
+    oldest_first = sorted(states, key=lambda name: watches[name].confirmed_at)
+    waiting = [name for name in oldest_first if _may_be_published(watches[name], states[name])]
+    done = [name for name in oldest_first if states[name] is State.PUBLISHED]
+    for dataset in [*done[:_PUBLISHED_LOOKED_UP], *waiting][:left]:
         watches[dataset] = watches[dataset].confirmed(published(dataset), now)
 
 
-def _listed(source: Warehouse, memory: Memory, probe: str, now: float) -> Memory:
+def _may_be_published(watch: Watch, state: State) -> bool:
+    """Whether somebody may have run it meanwhile; of one that is new nobody has looked yet."""
+    is_new = state is State.LOADING and not watch.confirmed_at
+    return is_new or state in (State.WAITING, State.GIVEN_UP)
+
+
+def _listed(source: Source, memory: Memory, probe: str, now: float) -> Memory:
     summaries = source.list_datasets()
     usable = [summary for summary in summaries if can_be_dataset(summary.dataset)]
     unusable = tuple(summary.dataset for summary in summaries if not can_be_dataset(summary.dataset))

@@ -19,6 +19,7 @@ from preannotation_assets.defs import sensors
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.defs.sensors import build_sensor
+from preannotation_assets.errors import StorageError
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
@@ -240,7 +241,13 @@ def test_a_tick_asks_for_no_more_runs_than_it_may(deployment: Deployment) -> Non
     assert len({dataset for datasets in asked for dataset in datasets}) == 25
 
 
-def test_what_cannot_be_read_is_not_empty(deployment: Deployment, clock: Clock, tmp_path: Path) -> None:
+def _outage(*_: object) -> None:
+    raise StorageError("the lake is out of reach")
+
+
+def test_what_cannot_be_read_is_not_empty(
+    deployment: Deployment, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployment.load(["vessels_ocr_1"])
     deployment.tick()
     known = deployment.cursor
@@ -249,11 +256,19 @@ def test_what_cannot_be_read_is_not_empty(deployment: Deployment, clock: Clock, 
     assert deployment.cursor == known
     (tmp_path / "away").rename(deployment.database)
     clock.now += 3600.0
+    monkeypatch.setattr(sensors, "read_manifest", _outage)
+    assert deployment.said() == "the lake is out of reach"
+    assert deployment.cursor == known
+
+
+@pytest.mark.usefixtures("clock")
+def test_one_damaged_manifest_keeps_no_other_dataset_waiting(deployment: Deployment) -> None:
+    deployment.load(["vessels_ocr_1", "vessels_ocr_2"])
     manifest = Path(deployment.storage.root) / DatasetLayout("vessels_ocr_1").published_manifest
     manifest.parent.mkdir(parents=True)
     manifest.write_text("[1]")
-    assert "is not a" in deployment.said()
-    assert deployment.cursor == known
+    # Its own run tells what to do about it.
+    assert deployment.requested() == ["vessels_ocr_1", "vessels_ocr_2"]
 
 
 @pytest.mark.usefixtures("clock")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from preannotation_assets.errors import BatchError, StorageError
+from preannotation_assets.errors import BatchError, DamagedObjectError, StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.lake.batch import (
     iterate_rows,
@@ -53,7 +53,7 @@ def test_a_manifest_that_is_none_is_refused_without_its_content(
     store: ObjectStore, content: bytes, place: str
 ) -> None:
     store.write("m.json", content)
-    with pytest.raises(StorageError) as raised:
+    with pytest.raises(DamagedObjectError) as raised:
         read_manifest(store, "m.json", Calibration)
     assert place in str(raised.value)
     assert "CONFIDENTIAL" not in str(raised.value)

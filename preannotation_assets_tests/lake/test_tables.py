@@ -4,6 +4,7 @@ import io
 import json
 import random
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from s3_servers.fault_proxy import FaultProxy
 
-from preannotation_assets.errors import ObjectNotFoundError, StorageError
+from preannotation_assets.errors import DamagedObjectError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import (
     ObjectStore,
     TableStat,
@@ -27,6 +28,7 @@ from preannotation_assets.lake import (
     write_json,
     write_table,
 )
+from preannotation_assets.lake.reading import ObjectReader
 
 SCHEMA = pa.schema(
     [
@@ -74,10 +76,10 @@ def test_reading_what_is_no_table_or_lacks_a_column(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFoundError):
         read_table(store, "nothing")
     store.write("k", b"PAR1 but no table PAR1")
-    with pytest.raises(StorageError, match="not a readable Parquet file"):
+    with pytest.raises(DamagedObjectError, match="not a readable Parquet file"):
         read_table(store, "k")
     write_table(store, "k", pa.Table.from_batches([batch(1)]))
-    with pytest.raises(StorageError, match="lacks the columns model"):
+    with pytest.raises(DamagedObjectError, match="lacks the columns model"):
         read_table(store, "k", ["doc_id", "model"])
 
 
@@ -170,7 +172,7 @@ def test_documents_come_back_and_are_written_one_way(store: ObjectStore) -> None
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
 def test_what_is_no_document_is_refused_without_quoting_it(store: ObjectStore, content: bytes) -> None:
     store.write("k", content)
-    with pytest.raises(StorageError, match=r"is not (JSON|a JSON object): remove it") as caught:
+    with pytest.raises(DamagedObjectError, match=r"is not (JSON|a JSON object): remove it") as caught:
         read_json(store, "k")
     assert caught.value.__cause__ is None
 
@@ -250,6 +252,22 @@ def test_a_projection_of_a_file_reads_its_columns(local_store: ObjectStore) -> N
     assert local_store.fetched.bytes < 120_000
 
 
+def test_no_thread_of_arrow_reads(local_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that still holds a part of an object when the interpreter ends, aborts it."""
+    table = _pages(2000)
+    write_table(local_store, "k", table, row_group_size=100)
+    readers = set()
+    read = ObjectReader.read
+
+    def watched(reader: ObjectReader, size: int | None = -1) -> bytes:
+        readers.add(threading.get_ident())
+        return read(reader, size)
+
+    monkeypatch.setattr(ObjectReader, "read", watched)
+    assert read_table(local_store, "k", ["text", "doc_id"]).equals(table.select(["text", "doc_id"]))
+    assert readers == {threading.get_ident()}
+
+
 def test_a_small_table_is_one_request(s3_store: ObjectStore) -> None:
     write_table(s3_store, "k", _pages(50))
     read_table(s3_store, "k", ["text_sha256", "doc_id"])
@@ -309,9 +327,11 @@ def test_a_table_of_another_schema_is_read_as_the_known_one(store: ObjectStore) 
 def test_what_does_not_fit_the_known_schema_is_named_with_its_place(store: ObjectStore) -> None:
     write_table(store, "k", pa.table({"start": ["seven"]}))
     for columns in (None, ["doc_id"]):
-        with pytest.raises(StorageError, match=r"/k lacks the column doc_id"):
+        with pytest.raises(DamagedObjectError, match=r"/k lacks the column doc_id"):
             read_table_as(store, "k", SCHEMA, columns)
-    with pytest.raises(StorageError, match=r"/k has the column start as string, which does not fit int32"):
+    with pytest.raises(
+        DamagedObjectError, match=r"/k has the column start as string, which does not fit int32"
+    ):
         read_table_as(store, "k", SCHEMA, ["start"])
     with pytest.raises(ObjectNotFoundError):
         read_table_as(store, "nothing", SCHEMA)
@@ -325,7 +345,7 @@ def test_columns_of_one_name_are_refused(store: ObjectStore) -> None:
         lambda: read_table_as(store, "k", SCHEMA, ["doc_id"]),
     ]
     for read in reads:
-        with pytest.raises(StorageError, match="more than one column doc_id"):
+        with pytest.raises(DamagedObjectError, match="more than one column doc_id"):
             read()
 
 
@@ -334,10 +354,10 @@ def test_rows_come_by_their_numbers_and_in_that_order(store: ObjectStore) -> Non
     found = read_rows_as(store, "k", SCHEMA.remove(1), [6, 0, 3])
     assert found.to_pylist() == [{"doc_id": doc_id, "at": None} for doc_id in "gad"]
     assert read_rows_as(store, "k", SCHEMA.remove(1), []).num_rows == 0
-    with pytest.raises(StorageError, match="not a readable Parquet file"):
+    with pytest.raises(DamagedObjectError, match="not a readable Parquet file"):
         read_rows_as(store, "k", SCHEMA.remove(1), [0, 7])
     write_table(store, "other", pa.table({"more": [1]}))
-    with pytest.raises(StorageError, match="lacks the column doc_id"):
+    with pytest.raises(DamagedObjectError, match="lacks the column doc_id"):
         read_rows_as(store, "other", SCHEMA.remove(1), [0])
 
 

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.warehouse import DatasetSummary
-from preannotation_assets.watching.watch import RetryPlan, State, Watch, by_urgency, observe, state_of
+from preannotation_assets.watching.look import look_at
+from preannotation_assets.watching.memory import Memory
+from preannotation_assets.watching.watch import RetryPlan, State, state_of
 
 AT_ONCE = RetryPlan(still_seconds=0.0)
 
@@ -19,32 +21,33 @@ class _World:
     plan: RetryPlan = AT_ONCE
     warehouse: dict[str, str] = field(default_factory=dict)
     published: dict[str, str] = field(default_factory=dict)
-    watches: dict[str, Watch] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
     now: float = 1e9
     busy: set[str] = field(default_factory=set)
+    looked_up: list[str] = field(default_factory=list)
+
+    def probe(self) -> str:
+        return str(len(self.warehouse))
+
+    def list_datasets(self) -> list[DatasetSummary]:
+        return [DatasetSummary(name, 1, text) for name, text in self.warehouse.items()]
 
     def look(self) -> list[str]:
-        present = [DatasetSummary(name, 1, text) for name, text in self.warehouse.items()]
-        watches = observe(self.watches, present, self.now)
-        self.watches = {
-            name: watch.confirmed(self.published.get(name), self.now) for name, watch in watches.items()
-        }
-        states = {
-            name: state_of(watch, self.plan, self.now, is_busy=name in self.busy)
-            for name, watch in self.watches.items()
-        }
-        due = [name for name in by_urgency(self.watches) if states[name] is State.DUE]
-        requests = due[: self.plan.most_requests]
-        for name in requests:
-            self.watches[name] = self.watches[name].requested(self.now)
+        self.looked_up.clear()
+        look = look_at(self, self.memory, self.plan, self.busy, self._look_up, self.now, listing_seconds=0.0)
+        self.memory = Memory.read(look.memory.write())
         self.now += 60.0
-        return requests
+        return look.requests
 
     def state(self, name: str) -> State:
-        return state_of(self.watches[name], self.plan, self.now, is_busy=name in self.busy)
+        return state_of(self.memory.watches[name], self.plan, self.now, is_busy=name in self.busy)
 
     def run(self, name: str) -> None:
         self.published[name] = self.warehouse[name]
+
+    def _look_up(self, name: str) -> str | None:
+        self.looked_up.append(name)
+        return self.published.get(name)
 
 
 def test_there_and_back_again_fires_three_times() -> None:
@@ -83,7 +86,7 @@ def test_what_a_person_published_meanwhile_is_seen_though_it_was_given_up() -> N
     world.run("d")
     world.look()
     assert world.state("d") is State.PUBLISHED
-    assert world.watches["d"].attempts == 0
+    assert world.memory.watches["d"].attempts == 0
 
 
 def test_a_dataset_that_is_being_loaded_is_left_alone_until_it_is_still() -> None:
@@ -125,7 +128,40 @@ def test_a_dataset_that_is_gone_is_forgotten() -> None:
     world.look()
     del world.warehouse["d"]
     assert world.look() == []
-    assert world.watches == {}
+    assert world.memory.watches == {}
+
+
+def test_what_is_taken_away_or_published_in_part_is_noticed_and_run() -> None:
+    names = [f"d{number:02}" for number in range(20)]
+    world = _World(AT_ONCE, dict.fromkeys(names, "A"), dict.fromkeys(names, "A"))
+    assert world.look() == []
+    del world.published["d07"]
+    fired = []
+    for _ in range(6):
+        for name in world.look():
+            fired.append(name)
+            world.run(name)
+    assert fired == ["d07"]
+
+
+def test_no_look_reads_more_of_the_lake_than_its_share_and_all_come_their_turn() -> None:
+    names = [f"d{number:04}" for number in range(1000)]
+    world = _World(RetryPlan(still_seconds=600.0), dict.fromkeys(names, "A"), dict.fromkeys(names, "A"))
+    seen: set[str] = set()
+    for _ in range(10):
+        assert world.look() == []
+        assert len(world.looked_up) <= 100
+        seen.update(world.looked_up)
+    # All of them would have been due by now.
+    assert len(seen) > 900
+    assert [world.look() for _ in range(10)] == [[]] * 10
+    assert {world.state(name) for name in names} == {State.PUBLISHED}
+
+
+def test_what_is_new_and_published_already_does_not_count_as_being_loaded() -> None:
+    world = _World(RetryPlan(still_seconds=600.0), {"d": "A"}, {"d": "A"})
+    world.look()
+    assert world.state("d") is State.PUBLISHED
 
 
 def test_a_clock_that_is_set_back_delays_nothing_by_the_difference() -> None:
@@ -152,7 +188,7 @@ def test_whatever_happens_all_is_published_once_the_runs_get_through(events: lis
             case "gone":
                 world.warehouse.pop(name, None)
             case "reset":
-                world.watches = {}
+                world.memory = Memory()
             case _:
                 pass
         world.look()
