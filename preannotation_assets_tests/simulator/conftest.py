@@ -1,7 +1,6 @@
 """A stand-in server and a client for the time of a test."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatorSettings
 
@@ -60,11 +60,8 @@ class Talk:
         }
 
     async def until(self, condition: Callable[[Any], bool]) -> None:
-        """Wait up to 5 s until the server's summary meets ``condition``."""
-        deadline = time.monotonic() + 5
-        while not condition(self.simulator.summary()):
-            assert time.monotonic() < deadline, "what was awaited did not happen"
-            await asyncio.sleep(0.005)
+        """Wait until the server's summary meets ``condition``."""
+        await asyncio.to_thread(wait_for, lambda: condition(self.simulator.summary()))
 
     def chat(self, page: str = PAGE, **changes: Any) -> httpx.Response:
         """Ask ``/api/chat``."""

@@ -1,7 +1,6 @@
 """A stand-in for an OpenAI-compatible server, and a client, for the time of a test."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.simulator import HabitRates
 from preannotation_assets.simulator.openai import (
@@ -92,11 +92,8 @@ class Talk:
         return {name.partition("{")[0].partition(":")[2]: float(value) for name, _, value in pairs}
 
     async def until(self, condition: Callable[["Talk"], bool]) -> None:
-        """Wait up to 10 s until ``condition`` holds."""
-        deadline = time.monotonic() + 10
-        while not condition(self):
-            assert time.monotonic() < deadline, "what was awaited did not happen"
-            await asyncio.sleep(0.005)
+        """Wait until ``condition`` holds."""
+        await asyncio.to_thread(wait_for, lambda: condition(self))
 
 
 @pytest.fixture
