@@ -1,6 +1,7 @@
 """A stand-in server and a client for the time of a test."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from shared.polling import wait_for
 
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatorSettings
 
@@ -60,8 +60,12 @@ class Talk:
         }
 
     async def until(self, condition: Callable[[Any], bool]) -> None:
-        """Wait until the server's summary meets ``condition``."""
-        await asyncio.to_thread(wait_for, lambda: condition(self.simulator.summary()))
+        """Wait up to 60 s until the server's summary meets ``condition``."""
+        # Looks all the time: what is awaited may be over in a moment.
+        deadline = time.monotonic() + 60
+        while not condition(self.simulator.summary()):
+            assert time.monotonic() < deadline, "what was awaited did not happen"
+            await asyncio.sleep(0.005)
 
     def chat(self, page: str = PAGE, **changes: Any) -> httpx.Response:
         """Ask ``/api/chat``."""

@@ -1,6 +1,7 @@
 """A stand-in for an OpenAI-compatible server, and a client, for the time of a test."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from shared.polling import wait_for
 
 from preannotation_assets.simulator import HabitRates
 from preannotation_assets.simulator.openai import (
@@ -92,8 +92,12 @@ class Talk:
         return {name.partition("{")[0].partition(":")[2]: float(value) for name, _, value in pairs}
 
     async def until(self, condition: Callable[["Talk"], bool]) -> None:
-        """Wait until ``condition`` holds."""
-        await asyncio.to_thread(wait_for, lambda: condition(self))
+        """Wait up to 60 s until ``condition`` holds."""
+        # Looks all the time: what is awaited may be over in a moment.
+        deadline = time.monotonic() + 60
+        while not condition(self):
+            assert time.monotonic() < deadline, "what was awaited did not happen"
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
