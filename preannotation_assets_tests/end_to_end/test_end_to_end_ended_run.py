@@ -42,7 +42,7 @@ def test_an_ended_run_is_marked_and_resumed(
             wait_for(lambda: lock.is_file() and lock.read_text("utf-8") != "")
             second = preannotate(place, "run", DATASET)
             answers = place.lake / "argilla" / "work" / DATASET / "answers"
-            wait_for(lambda: answers.is_dir() and any(answers.rglob("*.parquet")))
+            wait_for(lambda: answers.is_dir() and any(answers.rglob("*.parquet")), "an answer is kept", 180)
             process.send_signal(number)
             status = process.wait(30)
             # The JVM of a killed driver ends by itself.
