@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from shared.signal_handlers import kept_signal_handlers
 
 from preannotation_assets.cli import main
 from preannotation_assets.errors import StorageError
@@ -72,10 +73,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """A command gives signals handlers of its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with kept_signal_handlers():
+        yield
 
 
 @contextmanager
