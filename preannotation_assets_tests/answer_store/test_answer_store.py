@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared.polling import wait_for
 
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.answer_store.writer import AnswerWriter
@@ -213,10 +214,7 @@ def test_rows_are_durable_while_the_work_goes_on_and_several_share_a_file(store:
         async with _writer(store, _approve) as writer:
             for number in range(5):
                 writer.add(row(f"k{number}"))
-            deadline = time.monotonic() + 5
-            while not list(store.list(FOLDER)):
-                assert time.monotonic() < deadline, "nothing was written"
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(wait_for, lambda: list(store.list(FOLDER)), "a file of answers")
             assert len(list(store.list(FOLDER))) == 1
 
     asyncio.run(work())
@@ -291,10 +289,7 @@ def test_while_the_store_takes_longer_than_the_interval_nothing_is_asked(store: 
     async def work() -> None:
         async with _writer(slow, _approve) as writer:
             writer.add(row("a"))
-            deadline = time.monotonic() + 10
-            while writer._writable.is_set():
-                assert time.monotonic() < deadline, "the asking goes on"
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(wait_for, lambda: not writer._writable.is_set(), "the asking stops")
             slow.let_go.set()
             await asyncio.wait_for(writer.room(), 10)
             assert AnswerIndex.read(store, FOLDER).get("a")
@@ -368,6 +363,43 @@ def test_a_row_that_no_column_can_hold_fails_alone(store: ObjectStore, odd: dict
     (read,) = read_answers(store, {"odd": failed}).to_pylist()
     assert (read["status"], read["reason"], read["answer"]) == ("failed", Reason.INVALID_ANSWER.value, None)
     assert (read["attempts"], read["endpoint"], read["latency_seconds"]) == (1, "http://gpu", 1.5)
+
+
+def test_what_cannot_be_kept_is_told_in_counts_and_a_split_stays_one(
+    store: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pieces = [part(0, 60, "l"), part(50, 100, "r")]
+    odd = {"answer": "MV SECRET \ud83d"}
+
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            writer.add(row("whole", AnswerStatus.SPLIT, reason="answer_too_long", pieces=pieces, **odd))
+            writer.add(row("odd", **odd))
+            writer.add(row("lost", latency_seconds="long"))
+            writer.add(row("fine"))
+
+    asyncio.run(work())
+    index = AnswerIndex.read(store, FOLDER)
+    assert [leaf.request_key for leaf, _ in index.leaves(RequestSpan(0, 100, "whole"))] == ["l", "r"]
+    whole, failed, lost = (index.get(key) for key in ("whole", "odd", "lost"))
+    assert whole
+    assert failed
+    assert lost is None
+    (read,) = read_answers(store, {"whole": whole}).to_pylist()
+    assert (read["status"], read["reason"], read["answer"]) == ("split", "answer_too_long", None)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("3 of 4 rows")
+    assert record.getMessage().endswith("2 are kept without it, 1 not at all")
+    assert "SECRET" not in caplog.text
+
+
+def test_where_no_row_can_be_kept_there_is_no_file(store: ObjectStore, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            writer.add(row("lost", latency_seconds="long"))
+
+    asyncio.run(work())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_an_answer_that_is_none_after_all_is_unasked_until_a_later_one_comes(store: ObjectStore) -> None:

@@ -1,13 +1,12 @@
 """What another site, or a stranger's launch, makes Dagster do: nothing."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
+from shared.http_servers import QuietHandler, serving
 
 from interface.serving import Interface, Run
 
@@ -38,13 +37,15 @@ REFUSED: Mapping[str, Mapping[str, object]] = {
     "a file of the executor": {"execution": {"config": {"marker_to_close": "/tmp/evil"}}},
     "a logger": {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}},
 }
+# Of its own: what is published of some documents only, the sensor publishes again.
+NARROWED = "vessels_ocr_50"
 ALLOWED: Mapping[str, object] = {
     "resources": {
         "model_server": {"config": {"model": "llama3.3:70b", "num_predict": 2048, "max_in_flight": 2}},
         "chunking": {"config": {"overlap_tokens": 150}},
     },
     "ops": {
-        "pages": {"config": {"doc_ids": ["vessels_ocr_1/registry"]}},
+        "pages": {"config": {"doc_ids": [f"{NARROWED}/registry"]}},
         "raw_model_outputs": {"config": {"refresh": True}},
     },
 }
@@ -69,10 +70,13 @@ def test_a_launch_that_says_where_pages_go_is_refused(
 def test_a_launch_that_says_how_to_ask_is_made_and_asks_where_the_environment_says(
     interface: Interface, materialized: Run
 ) -> None:
+    interface.warehouse.add(NARROWED, 1)
+    interface.add_partition(NARROWED)
     asked = interface.simulator.summary().requests
     assets = ["pages", "chunks", "raw_model_outputs", "suggestions"]
-    launched = interface.launch_with(assets, "vessels_ocr_1", ALLOWED)
+    launched = interface.launch_with(assets, NARROWED, ALLOWED)
     assert interface.wait_for_end(launched["run"]["runId"]).status == "SUCCESS"
+    interface.warehouse.remove(NARROWED)
     assert interface.simulator.summary().requests > asked
 
 
@@ -107,24 +111,15 @@ MUTATION = """mutation { addDynamicPartition(
 
 
 @contextmanager
-def _site(page: str) -> Iterator[int]:
+def _site(page: str) -> Iterator[str]:
     """Another web server of this machine with one page; its port."""
 
-    class _Site(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(page.encode())
+    class _Site(QuietHandler):
+        def answer(self) -> None:
+            self.reply(200, "text/html", page.encode())
 
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with serving(_Site) as url:
+        yield url.rpartition(":")[2]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1"])

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from asking_work import CAP, CHUNKS_KEY, LIMITS, MODEL, Work
 from pyspark.sql import SparkSession
+from shared.polling import wait_for
 from shared.short_pages import texts
 
 from preannotation_assets.defs.resources.spark import run_tasks
@@ -75,6 +76,21 @@ def test_a_task_that_spark_starts_again_does_not_ask_what_its_run_has_asked(new_
     assert {status for status, _ in work.answers()} == {"answered"}
 
 
+def test_what_was_split_for_want_of_an_answer_is_split_no_further_by_later_runs(new_work: NewWork) -> None:
+    work = new_work(1, FaultRule(Fault.EMPTY_ANSWER, probability=1.0))
+    lines = (f"MV STAR {line} left Hull on {line % 28 + 1} March 1999.\n" for line in range(50))
+    work = replace(work, texts=["".join(lines)])
+    (request,) = work.requests()
+    asked = []
+    with PermitServer([work.simulator.url], LIMITS) as server:
+        for run in range(3):
+            ask_model(work.task(server, f"run-{run}"))
+            asked.append(work.simulator.summary().requests)
+    # 2 for the text, 4 for its halves, 8 for theirs; then 2 for each of those that failed.
+    assert asked == [14, 22, 30]
+    assert [leaf.unusable_splits for leaf, _ in work.index().leaves(request)] == [2] * 4
+
+
 def test_a_digest_that_changes_ends_the_run_and_no_answer_is_kept_under_the_wrong_one(
     new_work: NewWork,
 ) -> None:
@@ -101,10 +117,7 @@ def _run_and_kill(work: Work, run_id: str, after: float) -> float | None:
         script = Path(__file__).with_name("asking_process.py")
         before = work.simulator.summary().requests
         process = subprocess.Popen([sys.executable, str(script), str(path)])
-        deadline = time.monotonic() + 30
-        while work.simulator.summary().requests < before + 2 and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        wait_for(lambda: work.simulator.summary().requests >= before + 2 or process.poll() is not None)
         try:
             process.wait(after)
         except subprocess.TimeoutExpired:
@@ -163,12 +176,9 @@ def test_a_spark_worker_that_is_killed_is_replaced_and_its_answers_are_not_bough
     killed: list[float] = []
 
     def kill_one() -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not killed:
-            if work.simulator.summary().requests >= 15:
-                killed.append(time.time())
-                os.kill(int(next(pids.iterdir()).stem), signal.SIGKILL)
-            time.sleep(0.005)
+        wait_for(lambda: work.simulator.summary().requests >= 15, "15 requests")
+        killed.append(time.time())
+        os.kill(int(next(pids.iterdir()).stem), signal.SIGKILL)
 
     with PermitServer([work.simulator.url], LIMITS) as server:
         task = work.task(server, "run")
