@@ -39,8 +39,7 @@ _SCORE_COLUMNS: Final = ("label", "precision", "recall", "f1", "right", "missed"
 
 @asset(
     partitions_def=DATASETS,
-    # Of its own: the main job makes what is in the pipeline's group.
-    group_name="evaluation",
+    group_name="preannotation",
     kinds={"python", "parquet"},
     owners=OWNERS,
     deps=[suggestions, vw_argilla_responses],

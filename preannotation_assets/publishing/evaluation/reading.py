@@ -10,7 +10,7 @@ from preannotation_assets.evaluation.pages import GivenQuote, SuggestedSpan
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows
-from preannotation_assets.publishing.aligned_rows import AlignedRows
+from preannotation_assets.publishing.aligned_pages import aligned
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.reading import Batch
 
@@ -46,20 +46,23 @@ def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterat
         VerificationError: the Parquet has other columns than the contract, or cannot be read.
     """
     folder = batch.layout.stage("pages", batch.pages.version)
-    spans = AlignedRows(rows_of(published, batch.layout.dataset, _SPAN_COLUMNS))
-    quotes = AlignedRows(_quote_rows(store, batch))
+    pages = iterate_rows(store, folder, len(batch.pages.part_rows), PAGES)
+    spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
     without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
     failed = {(page.doc_id, page.page_num): page.reason for page in batch.published.failed_pages}
-    for page in iterate_rows(store, folder, len(batch.pages.part_rows), PAGES):
-        key, sha256 = (page["doc_id"], page["page_num"]), page["text_sha256"]
-        marked = [row for row in spans.of(key) if row["text_sha256"] == sha256]
+    for key, (of_snapshot, of_page, quotes) in aligned(pages, spans, _quote_rows(store, batch)):
+        if not of_snapshot:
+            continue
+        page = of_snapshot[0]
+        sha256 = page["text_sha256"]
+        marked = [row for row in of_page if row["text_sha256"] == sha256]
         yield PublishedPage(
             *key,
             page["text"],
             sha256,
             bool(marked) or without.get(key) == sha256 or key in failed,
             tuple(_suggested(row) for row in marked),
-            tuple(map(_quote, quotes.of(key))),
+            tuple(map(_quote, quotes)),
             failed.get(key),
         )
 

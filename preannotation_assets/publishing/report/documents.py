@@ -10,14 +10,14 @@ from preannotation_assets.extraction.labels import LabelScheme, label_colours, t
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.html_files import content_policy, template_environment
+from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.publishing.report.data import BINS, Counts, packed
 from preannotation_assets.publishing.report.plots import (
     Histogram,
     histogram,
     histogram_of_values,
-    percentile,
 )
-from preannotation_assets.publishing.report.reading import RequestFigures
+from preannotation_assets.publishing.request_account import RequestAccount
 
 __all__ = [
     "Chunk",
@@ -85,7 +85,7 @@ class Overview:
 
     manifest: SuggestionsManifest
     scheme: LabelScheme
-    requests: RequestFigures
+    requests: RequestAccount
     subject: str
 
 
