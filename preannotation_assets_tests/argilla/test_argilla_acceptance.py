@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 from hand_made_loads import write_two_loads
 from hostile_pages import DATASET, HOSTILE_PAGES, SHIFTED, HostilePage, publish_pages
-from loader_recipe import recipe_source, text_to_show
 from published_demo import DEMO, copy_demo
+from shared.loader_recipe import recipe_source, text_to_show
 from spoiled_pages import FINE, PLANTED, Case, random_cases, we_take
 
 from preannotation_assets import cli
@@ -158,7 +158,7 @@ def test_the_hostile_pages_have_what_makes_them_hostile(accepted: Accepted) -> N
     assert suggested("nul")[0][3] == "HANSA\ufffdIV"
     assert suggested("entities")[0][3] == "R\uff06amp;D"
     assert suggested("combining")[0][3] == "Ma\u0308rz"
-    assert suggested("astral")[0][3] == "\ufffd" * 5 + " " + "\ufffd" * 2
+    assert suggested("astral")[0][3] == "Hansa \ufffd\ufffd"
     assert [suggested("ends")[0][0], suggested("ends")[1][1]] == [0, len("HANSA left Hull")]
     assert stored[f"{DATASET}/ends:1"]["suggestion"]["scores"] is None
     assert suggested("long")[-1][1] > 50_000

@@ -16,12 +16,12 @@ import pytest
 from argilla_serving import Argilla, ShownRecord, free_port, serve_argilla
 from hand_made_loads import write_two_loads
 from hostile_pages import DATASET, HANSA, HOSTILE_PAGES, HULL, SHIFTED, HostilePage, publish_pages
-from loader_recipe import recipe_source, text_to_show
 from open_search import serve_open_search
 from playwright.sync_api import Browser, Page
 from published_demo import DEMO, copy_demo
 from seen_records import Mark, SeenRecord, mark_words, open_record, see_all, signed_in
 from shared.chromium import open_chromium
+from shared.loader_recipe import recipe_source, text_to_show
 
 from preannotation_assets.defs.resources.java import find_java_home
 from preannotation_assets.extraction.argilla_rules import first_shift
@@ -263,7 +263,7 @@ def test_the_demo_is_seen_as_it_was_published(
 PIECES = [
     *("&", "amp", "lt", "copy", "zzz", ";", "#", "x", "X", "4", "1F6A2", "0"),
     *("<", ">", "b", "/", "!", "--", "?", "=", '"', " ", "\r", "\n", "\0", "\t", "\f"),
-    *("🚢", "𝕳", "\U000e0001", "é", "a\u0308", "\ufffd", "\ufeff", "\u2028", "\ue000", "ß"),
+    *("🚢", "𝕳", "𝐚", "\U000e0001", "é", "a\u0308", "\ufffd", "\ufeff", "\u2028", "\ue000", "ß"),
 ]
 
 

@@ -6,8 +6,11 @@ cd "$(dirname "$0")/../.."
 here=$(pwd -P)
 jars=.opensearch/jars
 
+sum=sha256sum
+command -v "$sum" >/dev/null || sum='shasum -a 256'
+
 are_right() {
-    (cd "$jars" 2>/dev/null && sha256sum --check --quiet --strict "$here/requirements/opensearch/jars.sha256" 2>/dev/null)
+    (cd "$jars" 2>/dev/null && $sum --check --status "$here/requirements/opensearch/jars.sha256" 2>/dev/null)
 }
 
 are_right && exit 0

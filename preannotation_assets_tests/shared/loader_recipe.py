@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["recipe_source", "text_to_show"]
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "argilla-loader.md"
-_NEEDED = {"html", "re", "SHIFTING", "SHOWN", "text_to_show"}
+_NEEDED = {"html", "re", "unicodedata", "OUTSIDE_OF_THE_BASIC_PLANE", "SHIFTING", "SHOWN", "text_to_show"}
 
 
 def recipe_source() -> str:
