@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from interface.polling import wait_for
+from shared.polling import wait_for
 
 __all__ = ["Argilla", "ShownRecord", "free_port", "serve_argilla"]
 

@@ -3,11 +3,11 @@
 import contextlib
 import io
 import os
-import signal
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from shared.signal_handlers import kept_signal_handlers
 
 from preannotation_assets import cli
 from preannotation_assets.extraction.labels import LabelScheme
@@ -44,9 +44,8 @@ def demo_lake(argilla_python: Path, spark: SparkSession, tmp_path_factory: pytes
         patch.setenv("PREANNOTATION_ROOT", str(place / "lake"))
         patch.setenv("DAGSTER_HOME", str(place / "home"))
         patch.chdir(place)
-        on_term = signal.getsignal(signal.SIGTERM)
-        status = cli.main(["demo"])
-        signal.signal(signal.SIGTERM, on_term)
+        with kept_signal_handlers():
+            status = cli.main(["demo"])
         assert status == 0
     return place / "lake"
 
@@ -55,9 +54,7 @@ def demo_lake(argilla_python: Path, spark: SparkSession, tmp_path_factory: pytes
 def exported_labels() -> str:
     """What `preannotate labels export` prints of the scheme."""
     printed = io.StringIO()
-    on_term = signal.getsignal(signal.SIGTERM)
-    with contextlib.redirect_stdout(printed):
+    with kept_signal_handlers(), contextlib.redirect_stdout(printed):
         status = cli.main(["labels", "export", Settings.from_environment({}).labels.path])
-    signal.signal(signal.SIGTERM, on_term)
     assert status == 0
     return printed.getvalue()

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from hand_made_loads import write_two_loads
 from hostile_pages import DATASET, HOSTILE_PAGES, SHIFTED, HostilePage, publish_pages
 from published_demo import DEMO, copy_demo
 from shared.loader_recipe import recipe_source, text_to_show
+from shared.signal_handlers import kept_signal_handlers
 from spoiled_pages import FINE, PLANTED, Case, random_cases, we_take
 
 from preannotation_assets import cli
@@ -214,9 +214,8 @@ def test_the_command_verifies_the_same_batches(
     root, dataset = {"hostile": (accepted.hostile_lake, DATASET), "demo": (accepted.demo_lake, DEMO)}[part]
     monkeypatch.setenv("PREANNOTATION_ROOT", str(root))
     monkeypatch.delenv("PREANNOTATION_LABELS", raising=False)
-    on_term = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(signal, "signal", lambda *_: on_term)
-    assert cli.main(["verify", dataset]) == 0
+    with kept_signal_handlers():
+        assert cli.main(["verify", dataset]) == 0
     *shifted, summary = capsys.readouterr().out.splitlines()
     assert summary.endswith("rows, all right")
     if part == "hostile":

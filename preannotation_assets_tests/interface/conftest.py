@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from shared.chromium import WAIT_MILLISECONDS, open_chromium
+from shared.polling import wait_for
 
-from interface.polling import wait_for
 from interface.serving import Interface, Run, serve_interface
 
 # A name that its owner has made to point to this machine.
