@@ -51,7 +51,7 @@ def update_review_order(
     suggestions = read_table_as(store, layout.published_suggestions, SUGGESTIONS, _COLUMNS)
     pages = [*_marked(_rows(suggestions), calibration), *_unmarked(published)]
     made_by = {"model": published.model, "model_version": published.model_version}
-    rows = [page | {"rank": rank} | made_by for rank, page in enumerate(sorted(pages, key=_order), start=1)]
+    rows = [{**page, "rank": rank, **made_by} for rank, page in enumerate(sorted(pages, key=_order), start=1)]
     write_table(store, layout.review_order, pa.Table.from_pylist(rows, schema=REVIEW_ORDER))
 
 

@@ -21,12 +21,12 @@ from preannotation_assets.settings.groups import (
     ChunkingSettings,
     GenerationSettings,
     LabelSettings,
-    PublishingSettings,
     SparkSettings,
     StorageSettings,
     WarehouseSettings,
     WatchingSettings,
 )
+from preannotation_assets.settings.publishing import PublishingSettings
 from preannotation_assets.settings.servers import (
     OllamaSettings,
     OpenAISettings,

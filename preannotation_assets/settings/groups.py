@@ -10,7 +10,6 @@ a configuration that Dagster stores and shows.
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import unquote
@@ -26,27 +25,22 @@ from preannotation_assets.settings.credentials import holds_credentials, is_name
 from preannotation_assets.settings.fields import Reading, Setting
 
 __all__ = [
-    "CALIBRATION_NAME",
     "REFUSED",
     "AskingSettings",
-    "BelowThreshold",
     "ChunkingSettings",
     "GenerationSettings",
     "LabelSettings",
-    "PublishingSettings",
     "SettingsGroup",
     "SparkSettings",
     "StorageSettings",
     "WarehouseSettings",
     "WatchingSettings",
+    "absolute_path",
     "refused",
 ]
 
 REFUSED: Final = "setting_refused"
 """The type of a validation error whose context holds a ``problem`` and a ``cure`` to be shown."""
-
-CALIBRATION_NAME: Final = re.compile("[0-9a-f]{16}")
-"""Of a calibration in the lake; any other text is a file."""
 
 _DEFAULT_LABELS: Final = Path(__file__).parents[1] / "label_schemes" / "vessels.yaml"
 _MEMORY_SIZE: Final = r"^\d+(\.\d+)? ?([kKMGT]i?)?B$"
@@ -82,8 +76,8 @@ class LabelSettings(SettingsGroup):
 
     @field_validator("path")
     @classmethod
-    def _make_absolute(cls, path: str) -> str:
-        return _absolute(path)
+    def _makeabsolute_path(cls, path: str) -> str:
+        return absolute_path(path)
 
 
 class WarehouseSettings(SettingsGroup):
@@ -123,7 +117,7 @@ class WarehouseSettings(SettingsGroup):
                     "write a file, md: or md:NAME, and put the token into the variable motherduck_token",
                 )
             )
-        return database if database.startswith("md:") else _absolute(database)
+        return database if database.startswith("md:") else absolute_path(database)
 
     @field_validator("dataset_pattern")
     @classmethod
@@ -190,10 +184,10 @@ class StorageSettings(SettingsGroup):
 
     @field_validator("root")
     @classmethod
-    def _make_absolute(cls, root: str) -> str:
+    def _makeabsolute_path(cls, root: str) -> str:
         if _ODD_ROOT.search(root):
             raise refused(misplaced_secret("PREANNOTATION_ROOT"))
-        return root if "://" in root else _absolute(root)
+        return root if "://" in root else absolute_path(root)
 
     @field_validator("endpoint_url")
     @classmethod
@@ -296,42 +290,6 @@ class AskingSettings(SettingsGroup):
     )
 
 
-class BelowThreshold(StrEnum):
-    """What becomes of a suggestion below the threshold of its label."""
-
-    published = "published"
-    held_back = "held_back"
-
-
-class PublishingSettings(SettingsGroup):
-    """What confidences are published, and what keeps a suggestion or all of them back."""
-
-    calibration: str = Field(
-        default="",
-        description="What confidences are calibrated by: the name that preannotate calibrate tells, or a "
-        "file; without it they are not (docs/calibration.md).",
-    )
-    below_threshold: BelowThreshold = Field(
-        default=BelowThreshold.published,
-        description="What becomes of suggestions that by the calibration cost more actions than they save "
-        "(docs/calibration.md).",
-    )
-
-    most_rows_lost: Annotated[float, _SELDOM] = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Share of the rows published before that may be gone from pages that were asked the same;"
-        " above it nothing is published. 1 publishes whatever is lost (docs/storage.md).",
-    )
-
-    @field_validator("calibration")
-    @classmethod
-    def _make_file_absolute(cls, calibration: str) -> str:
-        is_name = not calibration or CALIBRATION_NAME.fullmatch(calibration)
-        return calibration if is_name else _absolute(calibration)
-
-
 class SparkSettings(SettingsGroup):
     """The engine that shares out the work."""
 
@@ -399,7 +357,7 @@ def _texts_in(value: object) -> Iterator[str]:
         yield from (item for item in value if isinstance(item, str))
 
 
-def _absolute(path: str) -> str:
+def absolute_path(path: str) -> str:
     """From the present folder or the user's home: who reads the settings may run in another folder."""
     try:
         return str(Path(path).expanduser().absolute())

@@ -1,7 +1,7 @@
 """Turns the answers about one part of the pages into suggestions."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,19 +94,15 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
     page_answers: Counter[str] = Counter()
-    held_back: Counter[str] = Counter()
     for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         result = _failure(page, rows) or _suggest(task, page, rows)
         if isinstance(result, str):
             failed.append(FailedPage(doc_id=page["doc_id"], page_num=page["page_num"], reason=result))
             continue
-        kept = _kept(result)
-        result, left_out = _calibrated(task, result, kept)
-        held_back.update(span.label for span in left_out)
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
-        sources.update(kept[_place(span)].confidence_source.value for span in result.spans)
+        sources.update(_sources(result))
         page_answers[PageAnswer.of(result, was_asked=bool(rows)).value] += 1
         if not result.spans:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
@@ -117,7 +113,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         pages_with_spans=len({(row["doc_id"], row["page_num"]) for row in suggestions}),
         pages_without_spans=without_spans,
         failed_pages=failed,
-        spans_by_label=Counter(row["label"] for row in suggestions),
+        spans_by_label=_labels(suggestions),
         outcomes=Counter(row["outcome"] for row in groundings),
         matches=Counter(row["match"] for row in groundings if row["match"]),
         verdicts=Counter(
@@ -127,9 +123,20 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         confidence_sum=sum(row["confidence"] or 0.0 for row in suggestions),
         known_confidences=sum(row["confidence"] is not None for row in suggestions),
         page_answers=page_answers,
-        held_back=held_back,
+        held_back=_labels(row for row in groundings if row["outcome"] == QuoteOutcome.KEPT)
+        - _labels(suggestions),
         fetched=store.fetched,
     )
+
+
+def _labels(rows: Iterable[Row]) -> Counter[str]:
+    return Counter(row["label"] for row in rows)
+
+
+def _sources(found: PageSuggestions) -> list[str]:
+    """What the confidence of each span was made of."""
+    kept = _kept(found)
+    return [kept[_place(span)].confidence_source.value for span in found.spans]
 
 
 def _by_page(outputs: pa.Table) -> dict[tuple[str, int], list[Row]]:
@@ -149,7 +156,7 @@ def _suggest(task: GroundAnswers, page: Row, rows: Sequence[Row]) -> PageSuggest
         rules=task.rules,
         second_answers=_answers(rows, SECOND_PASS),
     )
-    return found if len(found.spans) <= MOST_SPANS else PageFailure.TOO_MANY_SPANS.value
+    return _calibrated(task, found) if len(found.spans) <= MOST_SPANS else PageFailure.TOO_MANY_SPANS.value
 
 
 def _place(span: Span) -> tuple[int, int, str]:
@@ -165,23 +172,22 @@ def _kept(found: PageSuggestions) -> Mapping[tuple[int, int, str], JudgedQuote]:
     }
 
 
-def _calibrated(
-    task: GroundAnswers, found: PageSuggestions, kept: Mapping[tuple[int, int, str], JudgedQuote]
-) -> tuple[PageSuggestions, list[Span]]:
-    """The suggestions with what their confidences are worth, and the spans that are held back.
+def _calibrated(task: GroundAnswers, found: PageSuggestions) -> PageSuggestions:
+    """The suggestions with what their confidences are worth, without those that are held back.
 
     After merging: a calibration says how sure a span is and not which one is there.
     """
     if task.calibration is None:
-        return found, []
+        return found
+    kept = _kept(found)
     spans: list[Span] = []
-    held_back: list[Span] = []
     for span in found.spans:
         parts = _parts(kept[_place(span)])
         worth = None if parts is None else task.calibration.probability(parts)
         is_held_back = task.holds_back and task.calibration.is_held_back(span.label, worth)
-        (held_back if is_held_back else spans).append(replace(span, confidence=worth))
-    return replace(found, spans=tuple(spans)), held_back
+        if not is_held_back:
+            spans.append(replace(span, confidence=worth))
+    return replace(found, spans=tuple(spans))
 
 
 def _parts(quote: JudgedQuote) -> ConfidenceParts | None:

@@ -54,11 +54,8 @@ from preannotation_assets.publishing.calibrations import calibrated_version, cal
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
 from preannotation_assets.publishing.report import write_report
-<<<<<<< HEAD
-from preannotation_assets.publishing.review_order import update_review_order
-=======
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
->>>>>>> evaluation
+from preannotation_assets.publishing.review_order import update_review_order
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
@@ -163,17 +160,12 @@ def suggestions(
         "raw_model_outputs",
     )
     pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
-<<<<<<< HEAD
     inputs = _Inputs(
         layout, pages, outputs, label_scheme.load(), publishing.load_calibration(store), publishing.holds_back
     )
     if doubt := calibration_doubt(inputs.calibration, outputs.model_version):
         context.log.warning(doubt)
-    publication, fetched = _published_already(store, inputs), FetchedBytes()
-=======
-    inputs = _Inputs(layout, pages, outputs, label_scheme.load())
     publication, fetched, requests = _published_already(store, inputs), FetchedBytes(), None
->>>>>>> evaluation
     if publication is None:
         parts, requests = _ground(inputs, storage, spark), read_requests(store, layout, outputs)
         fetched = sum((part.fetched for part in parts), fetched)
@@ -275,13 +267,10 @@ def _draft(
         values_by_verdict=_total(part.verdicts for part in parts),
         confidences_by_source=_total(part.confidence_sources for part in parts),
         pages_by_answer=_total(part.page_answers for part in parts),
-<<<<<<< HEAD
-        calibration=inputs.calibration.content_hash if inputs.calibration else None,
-        held_back=_total(part.held_back for part in parts),
-=======
         mean_confidence=ratio(sum(part.confidence_sum for part in parts), confidences),
         tokens=requests.tokens,
->>>>>>> evaluation
+        calibration=inputs.calibration.content_hash if inputs.calibration else None,
+        held_back=_total(part.held_back for part in parts),
         model=inputs.outputs.model,
         model_version=inputs.model_version,
         prompt_version=inputs.outputs.prompt_version,

@@ -7,7 +7,7 @@ from dagster import ConfigurableResource
 from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.publishing.calibrations import load_calibration
-from preannotation_assets.settings.groups import CALIBRATION_NAME, BelowThreshold, PublishingSettings
+from preannotation_assets.settings.publishing import CALIBRATION_NAME, BelowThreshold, PublishingSettings
 
 __all__ = ["PublishingResource"]
 

@@ -14,13 +14,14 @@ from preannotation_assets.evaluation.calibration import (
     HeldOutFigures,
     fit_calibration,
 )
-from preannotation_assets.evaluation.pages import ReviewedPage, SuggestedSpan, place_of
+from preannotation_assets.evaluation.pages import SuggestedSpan, place_of
 from preannotation_assets.evaluation.responses import parse_gold_rule
 from preannotation_assets.extraction.calibrated import ConfidenceParts
+from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows
-from preannotation_assets.publishing.aligned_rows import AlignedRows
+from preannotation_assets.publishing.aligned_pages import aligned
 from preannotation_assets.publishing.calibrations import store_calibration, version_of_answers
 from preannotation_assets.publishing.evaluation.evaluating import (
     EvaluationRules,
@@ -115,10 +116,10 @@ def calibrate_datasets(
     versions, unknown = set(), 0
     for dataset in dict.fromkeys(datasets):
         batch = read_batch(store, dataset)
-        for reviewed, rows in _reviewed(store, batch, ask_warehouse, rules):
+        for gold, rows in _reviewed(store, batch, ask_warehouse, rules):
             known = [row for row in rows if row["confidence"] is not None]
             unknown += len(rows) - len(known)
-            decided += _decided(reviewed, known)
+            decided += _decided(gold, known)
             versions.add(version_of_answers(batch.published.model_version))
     fitted = fit_calibration(decided, rules.costs, sorted(versions))
     if fitted.calibration is not None:
@@ -128,19 +129,19 @@ def calibrate_datasets(
 
 def _reviewed(
     store: ObjectStore, batch: Batch, ask_warehouse: AskForResponses, rules: EvaluationRules
-) -> Iterator[tuple[ReviewedPage, list[Row]]]:
-    """The reviewed pages, each with the quotes that were published or held back."""
+) -> Iterator[tuple[Sequence[Mark], list[Row]]]:
+    """The gold of the reviewed pages, each with the quotes that were published or held back."""
     gold_rule = parse_gold_rule(rules.gold)
     _, responses = find_responses(store, batch.layout, lambda: ask_warehouse(batch.layout.dataset))
     if not responses:
         return
     walk = ReviewedPages(gold_rule, dict(responses))
-    kept = AlignedRows(_kept_rows(store, batch))
     with temporary_folder() as folder:
-        for page in published_pages(store, batch, download_published(store, batch, folder)):
-            reviewed = walk.of(page)
-            if reviewed is not None:
-                yield reviewed, kept.of((page.doc_id, page.page_num))
+        pages = published_pages(store, batch, download_published(store, batch, folder))
+        gold = {(page.doc_id, page.page_num): page.gold for page in filter(None, map(walk.of, pages))}
+    for key, (rows,) in aligned(_kept_rows(store, batch)):
+        if key in gold:
+            yield gold[key], rows
 
 
 def _kept_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
@@ -150,13 +151,13 @@ def _kept_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
             yield row
 
 
-def _decided(page: ReviewedPage, rows: Sequence[Row]) -> Iterator[DecidedParts]:
+def _decided(gold: Sequence[Mark], rows: Sequence[Row]) -> Iterator[DecidedParts]:
     """What became of each; what was held back is judged by the same spans of the experts."""
     by_place = {(row["start"], row["end"], row["label"]): row for row in rows}
     spans = [SuggestedSpan(*place) for place in by_place]
-    for decision in infer_actions(page.gold, spans).decisions:
-        parts = _parts(by_place[place_of(decision.suggestion)])
-        yield DecidedParts(page.doc_id, parts, decision.fate)
+    for decision in infer_actions(gold, spans).decisions:
+        row = by_place[place_of(decision.suggestion)]
+        yield DecidedParts(row["doc_id"], _parts(row), decision.fate)
 
 
 def _parts(row: Row) -> ConfidenceParts:
