@@ -61,7 +61,7 @@ class Summary:
             ),
             f"latency    p50 {_seconds(requests.latencies, 0.50)}, p95 {_seconds(requests.latencies, 0.95)}",
             f"quotes     {quote_words(published.quotes_by_outcome)}",
-            f"rows       {published.rows} ({published.bytes:,} bytes)",
+            f"rows       {published.rows} ({published.bytes:,} bytes){_held_back(published.held_back)}",
             "spans      " + ", ".join(f"{shown_id(label)} {count}" for label, count in labels),
             f"model      {shown_id(published.model)} {shown_id(published.model_version)}",
             *(f"warning    {doubt}" for doubt in doubts(published)),
@@ -85,6 +85,12 @@ class Summary:
             f", narrowed to {self.pages.narrowed_to_doc_ids} doc_ids, "
             f"of which {self.pages.doc_ids_not_found} were not found"
         )
+
+
+def _held_back(by_label: Mapping[str, int]) -> str:
+    """Of the quotes that became suggestions, those that are not published."""
+    held_back = sum(by_label.values())
+    return f", {held_back} held back below the threshold of their label" if held_back else ""
 
 
 def quote_words(by_outcome: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""``preannotate evaluate``: what experts made of what is published, on the terminal."""
+"""``preannotate evaluate`` and ``calibrate``: what experts made of what is published, on the terminal."""
 
 from pathlib import Path
 
@@ -6,7 +6,9 @@ import pytest
 from shared.reviewed_demo import LAYOUT, ReviewedDemo, add_responses_view, review_demo
 
 from preannotation_assets.cli import main
+from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.demo.sample import write_sample_database
+from preannotation_assets.settings import PublishingSettings
 
 NAME = LAYOUT.dataset
 
@@ -75,3 +77,29 @@ def test_a_dataset_that_is_not_published_is_told_in_one_line(
     said = capsys.readouterr().err
     assert said.startswith("preannotate: error: ")
     assert said.count("\n") == 1
+
+
+def test_a_calibration_is_told_by_the_name_that_applies_it(
+    demo: ReviewedDemo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo.write_responses()
+    assert main(["calibrate", NAME, "--from", NAME]) == 0
+    said = capsys.readouterr().out
+    assert main(["calibrate", NAME]) == 0
+    assert capsys.readouterr().out == said
+    settings = PublishingSettings(calibration=said.split("PREANNOTATION_CALIBRATION=")[1].split()[0])
+    resource = PublishingResource(**dict(settings))
+    calibration = resource.load_calibration(demo.store)
+    assert calibration is not None
+    assert calibration.content_hash == settings.calibration
+    # An evaluation and what is published stay as they were.
+    assert main(["evaluate", NAME]) == 0
+
+
+def test_what_is_too_little_for_a_calibration_is_told(
+    demo: ReviewedDemo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", NAME]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].startswith("no calibration: too little was reviewed")
+    assert said.err == ""

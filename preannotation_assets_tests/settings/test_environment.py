@@ -24,6 +24,7 @@ from preannotation_assets.settings import (
 )
 from preannotation_assets.settings.evaluating import EvaluatingSettings
 from preannotation_assets.settings.fields import settings_of
+from preannotation_assets.settings.publishing import BelowThreshold
 
 
 def read(**environment: str) -> Settings:
@@ -69,6 +70,8 @@ EVERY_VARIABLE = {
     "PREANNOTATION_SHORTEST_TIMEOUT": "30.5",
     "PREANNOTATION_FLUSH_SECONDS": "0.2",
     "PREANNOTATION_MOST_ROWS_LOST": "0.25",
+    "PREANNOTATION_CALIBRATION": "0123456789abcdef",
+    "PREANNOTATION_BELOW_THRESHOLD": "held_back",
     "PREANNOTATION_GOLD": "majority",
     "PREANNOTATION_ACTION_COSTS": "add=3",
     "PREANNOTATION_BOOTSTRAP_SAMPLES": "200",
@@ -88,6 +91,9 @@ def test_the_defaults_are_local() -> None:
     assert settings.asking.stream is StreamChoice.auto
     assert Path(settings.storage.root).is_absolute()
     assert Path(settings.warehouse.database).is_absolute()
+    assert read(PREANNOTATION_CALIBRATION="here.json").publishing.calibration == str(
+        Path("here.json").absolute()
+    )
     assert Path(settings.labels.path).is_file()
     assert settings.storage.endpoint_url is None
     assert settings.chunking.chunk_tokens + settings.generation.num_predict < settings.generation.num_ctx
@@ -140,7 +146,9 @@ def test_every_variable_is_read() -> None:
             shortest_timeout=30.5,
             flush_seconds=0.2,
         ),
-        publishing=PublishingSettings(most_rows_lost=0.25),
+        publishing=PublishingSettings(
+            calibration="0123456789abcdef", below_threshold=BelowThreshold.held_back, most_rows_lost=0.25
+        ),
         evaluating=EvaluatingSettings(gold="majority", action_costs="add=3", bootstrap_samples=200),
         spark=SparkSettings(
             master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}

@@ -117,7 +117,7 @@ def calibrate_datasets(
     for dataset in dict.fromkeys(datasets):
         batch = read_batch(store, dataset)
         for gold, rows in _reviewed(store, batch, ask_warehouse, rules):
-            known = [row for row in rows if row["confidence"] is not None]
+            known = [row for row in rows if None not in (row["confidence"], row["similarity"])]
             unknown += len(rows) - len(known)
             decided += _decided(gold, known)
             versions.add(version_of_answers(batch.published.model_version))

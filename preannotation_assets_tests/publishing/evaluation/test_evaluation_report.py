@@ -95,7 +95,7 @@ def test_the_tables_have_the_planted_counts(report: Report, demo: ReviewedDemo) 
 
     order = ["kept", "border_moved", "label_changed", "both_changed", "deleted", "added"]
     assert numbers("did") == [str(demo.actions[kind]) for kind in order]
-    stages = ["page_failed", "not_answered", "not_grounded", "dropped", "cut_by_rule"]
+    stages = ["page_failed", "not_answered", "not_grounded", "dropped", "cut_by_rule", "held_back"]
     assert numbers("lost") == [str(demo.losses[stage]) for stage in stages]
     assert sum(map(int, numbers("confusion"))) == demo.actions.total()
 
