@@ -40,6 +40,7 @@ _MARKER_OF_PLACE = {
     "canary/test_canary.py": "spark",
     "cli": "unit",
     "defs": "unit",
+    "defs/resources/test_executors.py": "spark",
     "defs/resources/test_spark.py": "spark",
     "defs/resources/test_spark_privacy.py": "spark",
     "demo": "unit",
