@@ -139,7 +139,10 @@ def test_every_variable_is_read() -> None:
         ),
         publishing=PublishingSettings(most_rows_lost=0.25),
         spark=SparkSettings(
-            master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}
+            master="spark://m:7077",
+            driver_memory="900m",
+            permit_port=7140,
+            spark_config={"spark.a": "1", "spark.b": "x=y"},
         ),
     )
     assert settings.storage.place() == ("s3://bucket/some/prefix", "http://s3:9000", "eu-central-1")
