@@ -13,7 +13,7 @@ import httpx
 from shared.network_namespaces import HERE, Machine, NoNamespacesError, machines
 from shared.spark_cluster import RunningCluster, running_cluster
 
-from benchmarks.cluster.batches import BATCHES, write_batch
+from benchmarks.cluster.batches import write_batch
 from benchmarks.cluster.lake import CREDENTIALS, lake_on, published_there
 from benchmarks.cluster.runs import SOURCE, Place, account, at_work, wait
 from benchmarks.cluster.stages import read_stages
@@ -22,7 +22,7 @@ from benchmarks.inference.servers import count_requests, started
 __all__ = ["main"]
 
 _PAGES: Final = 20_000
-_UNEVEN_PAGES: Final = 4_000
+_UNEVEN_PAGES: Final = 2_000
 _FEW_PAGES: Final = 600
 _CAP: Final = 16
 # Tokens a second of a slot; the answers have 26 to 30.
@@ -35,23 +35,22 @@ _LOOK_SECONDS: Final = 0.2
 def main(arguments: Sequence[str] = ()) -> None:
     """Prints a table for each; without an option all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--pages", type=int, default=_PAGES, help="of the even batch, a quarter in uneven ones"
-    )
-    parser.add_argument("--only", choices=["even", "uneven", "cut", "drivers"])
+    parser.add_argument("--pages", type=int, default=_PAGES, help="of the long batch; others have fewer")
+    parser.add_argument("--only", choices=_MEASURES, help="nothing else")
     options = parser.parse_args(arguments)
-    chosen = [options.only] if options.only else ["even", "uneven", "cut", "drivers"]
-    uneven = min(_UNEVEN_PAGES, max(200, options.pages // 4))
-    for what in chosen:
-        if what == "even":
-            measure_batch("even", options.pages)
-        elif what == "uneven":
-            for name in list(BATCHES)[1:]:
-                measure_batch(name, options.pages if name == "one document" else uneven)
-        elif what == "cut":
-            measure_cuts(min(_FEW_PAGES, options.pages))
-        else:
-            measure_drivers(min(_FEW_PAGES, options.pages))
+    for name in [options.only] if options.only else _MEASURES:
+        _MEASURES[name](options.pages)
+
+
+def measure_long(pages: int) -> None:
+    """One document with all of the pages."""
+    measure_batch("one document", pages)
+
+
+def measure_uneven(pages: int) -> None:
+    """Batches of which one page, or a few, have most of the work."""
+    for name in ("a page of 2 MB", "95 % of answers on 5 % of pages"):
+        measure_batch(name, min(_UNEVEN_PAGES, pages))
 
 
 def measure_batch(name: str, pages: int) -> None:
@@ -80,6 +79,7 @@ def measure_batch(name: str, pages: int) -> None:
 
 def measure_cuts(pages: int) -> None:
     """Driver, workers, server and lake on machines of their own; the cable of one worker is pulled."""
+    pages = min(_FEW_PAGES, pages)
     for seconds in _CUTS:
         try:
             with machines(["driver", "one", "two", "server", "lake"]) as hosts:
@@ -116,6 +116,7 @@ def _measure_cut(hosts: Sequence[Machine], pages: int, seconds: float) -> None:
 
 def measure_drivers(pages: int) -> None:
     """Two drivers, each with a DAGSTER_HOME of its own and half of the cap."""
+    pages = min(_FEW_PAGES, pages)
     with (
         _folder() as folder,
         _servers(HERE) as urls,
@@ -189,3 +190,11 @@ def _print_servers(urls: Sequence[str]) -> None:
             f"{summary['disconnected']} left by their client, slots busy {summary['occupancy'] or 0:.2f}, "
             f"{len({record['prompt_sha256'] for record in records}):,} different"
         )
+
+
+_MEASURES: Final = {
+    "long": measure_long,
+    "uneven": measure_uneven,
+    "cut": measure_cuts,
+    "drivers": measure_drivers,
+}

@@ -23,6 +23,7 @@ _PROPERTIES: Final = {
     "spark.executor.memory": "512m",
     "spark.executor.extraJavaOptions": "-Dlog4j2.level=OFF -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
 }
 
 
