@@ -182,14 +182,24 @@ def _outcome(manifest: Mapping[str, Any]) -> str:
 
 
 def _print_servers(urls: Sequence[str]) -> None:
+    """What they saw; a page may be asked again at the other one."""
+    asked: list[str] = []
     for url in urls:
         summary = httpx.get(f"{url}/simulator/summary", timeout=60).json()
         records = httpx.get(f"{url}/simulator/requests", timeout=600).json()["requests"]
+        of_pages = [record["prompt_sha256"] for record in records if not _is_without_page(record)]
         print(
-            f"  {url}: {summary['requests']:,} requests, {summary['peak_in_flight']} in flight at most, "
-            f"{summary['disconnected']} left by their client, slots busy {summary['occupancy'] or 0:.2f}, "
-            f"{len({record['prompt_sha256'] for record in records}):,} different"
+            f"  {len(of_pages):,} requests about pages, {summary['peak_in_flight']} in flight at most, "
+            f"{summary['disconnected']} left by their client, slots busy {summary['occupancy'] or 0:.2f}"
         )
+        asked += of_pages
+    print(f"  {len(asked) - len(set(asked)):,} of {len(asked):,} asked again")
+
+
+def _is_without_page(record: Mapping[str, Any]) -> bool:
+    """A load, or the warm-up of a slot, which is cut off behind one token."""
+    is_warm_up = record["done_reason"] == "length" and record["output_tokens"] == 1
+    return bool(record["is_load_only"]) or is_warm_up
 
 
 _MEASURES: Final = {

@@ -28,7 +28,7 @@ class Stage:
 
 def read_stages(folder: Path) -> Iterator[Stage]:
     """The stages of every application in a folder of event logs, in order."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(folder.rglob("events_*")):
         tasks: dict[int, list[dict[str, object]]] = defaultdict(list)
         with path.open(encoding="utf-8") as lines:
             for event in map(json.loads, lines):
