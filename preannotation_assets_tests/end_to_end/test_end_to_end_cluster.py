@@ -19,7 +19,7 @@ from shared.spark_cluster import RunningCluster, below, running_cluster
 
 from end_to_end.user_place import DATASET, REPORT, SOURCE, Place, make_place
 from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
-from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
+from preannotation_assets.simulator import AccessCredentials, RunningSimulator, SimulatorSettings
 
 LONGEST_SECONDS = 300.0
 SECRETS = {
@@ -44,10 +44,11 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[RunningSimulator, RunningSimulator]]:
-    """Two with the same model, one of them four times as fast as the other."""
+    """Two with the same model, one of them four times as fast as the other; both want the service token."""
+    access = AccessCredentials(SECRETS["CF_ACCESS_CLIENT_ID"], SECRETS["CF_ACCESS_CLIENT_SECRET"])
     with (
-        RunningSimulator(SimulatorSettings(slots=2, speed=40)) as fast,
-        RunningSimulator(SimulatorSettings(slots=2, speed=10)) as slow,
+        RunningSimulator(SimulatorSettings(slots=2, speed=40, access=access)) as fast,
+        RunningSimulator(SimulatorSettings(slots=2, speed=10, access=access)) as slow,
     ):
         yield fast, slow
 
@@ -182,7 +183,6 @@ def test_the_demo_batch_comes_out_as_on_one_machine_and_no_secret_is_seen(
     place: Place,
     cluster: RunningCluster,
     servers: tuple[RunningSimulator, ...],
-    preannotate: Callable[..., tuple[int, str, str]],
 ) -> None:
     place.environment["PREANNOTATION_DATABASE"] = "demo.duckdb"
     write_sample_database(place.folder / "demo.duckdb")
@@ -214,8 +214,8 @@ def test_the_demo_batch_comes_out_as_on_one_machine_and_no_secret_is_seen(
         place.lake / "argilla" / "in" / SAMPLE_DATASET / "suggestions" / "suggestions.parquet"
     )
     alone = {"PREANNOTATION_ROOT": "alone", "PREANNOTATION_SPARK_MASTER": "local[2]"}
-    status, _, err = preannotate(place, "run", SAMPLE_DATASET, **alone)
-    assert status == 0, err
+    with running(place, SAMPLE_DATASET, **alone) as process:
+        assert process.wait(LONGEST_SECONDS) == 0, said(place)
     assert on_cluster == published(
         place.folder / "alone" / "argilla" / "in" / SAMPLE_DATASET / "suggestions" / "suggestions.parquet"
     )
