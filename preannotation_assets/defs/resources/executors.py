@@ -43,17 +43,24 @@ def wait_for_executors(session: SparkSession, seconds: float) -> int:
     Raises:
         SettingsError: none has come in so many seconds.
     """
+    nobody = SettingsError(
+        f"no executor of {session.sparkContext.master} has come in {seconds:.0f} s",
+        "see there whether a worker lives, has a free core and the memory of spark.executor.memory,"
+        f" and can connect to this driver at {session.sparkContext.getConf().get('spark.driver.host')}"
+        " (docs/cluster.md)",
+    )
     began = time.monotonic()
     known, changed = 0, began
     while not known or time.monotonic() - changed < _QUIET_SECONDS:
-        if (count := _count_executors(session)) != known:
+        try:
+            count = _count_executors(session)
+        except Py4JError:
+            # The master has given up on executors that end as soon as they are started.
+            nobody.raise_alone()
+        if count != known:
             known, changed = count, time.monotonic()
         if not known and time.monotonic() - began > seconds:
-            raise SettingsError(
-                f"no executor of {session.sparkContext.master} has come in {seconds:.0f} s",
-                "see there whether a worker lives and has a core free, and the memory that"
-                " spark.executor.memory asks for (docs/cluster.md)",
-            )
+            raise nobody
         time.sleep(_LOOK_SECONDS)
     return known
 
