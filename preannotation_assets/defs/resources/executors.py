@@ -33,8 +33,8 @@ class _Needs:
     folder: str | None
 
 
-# host, the package's code or None, the variables that are missing, and whether the folder is there.
-_Seen = tuple[str, str | None, list[str], bool]
+# host, the package's code, the module it lacks instead, missing variables, and whether the folder is there.
+_Seen = tuple[str, str, str | None, list[str], bool]
 
 
 def wait_for_executors(session: SparkSession, seconds: float) -> int:
@@ -99,35 +99,39 @@ def variables_of_tasks(environment: Mapping[str, str]) -> list[str]:
 def _look(needs: _Needs) -> Callable[[int], _Seen]:
     variables, folder = list(needs.variables), needs.folder
 
-    # Pickled by value and with imports of its own: the package may not be there.
+    # Pickled by value and with imports of its own: neither the package nor what it needs may be there.
     def look(_: int) -> "_Seen":
+        import importlib  # noqa: PLC0415
         import os  # noqa: PLC0415
+        import pkgutil  # noqa: PLC0415
         import platform  # noqa: PLC0415
 
+        code, lacking = "", None
         try:
-            from preannotation_assets.package_code import package_code  # noqa: PLC0415
-        except ImportError:
-            code = None
-        else:
-            code = package_code()
+            code = importlib.import_module("preannotation_assets.package_code").package_code()
+            tasks = importlib.import_module("preannotation_assets.tasks")
+            for module in pkgutil.iter_modules(tasks.__path__, "preannotation_assets.tasks."):
+                importlib.import_module(module.name)
+        except ImportError as error:
+            lacking = error.name or "a module"
         missing = [name for name in variables if not os.environ.get(name)]
-        return platform.node(), code, missing, folder is None or os.path.isdir(folder)  # noqa: PTH112
+        return platform.node(), code, lacking, missing, folder is None or os.path.isdir(folder)  # noqa: PTH112
 
     return look
 
 
 def _problem(seen: _Seen, needs: _Needs) -> SettingsError | None:
-    host, code, missing, has_folder = seen
-    if code is None:
-        return SettingsError(
-            f"the executor on {host} does not have this package",
-            "install it and the locked packages there, and name that Python in PYSPARK_PYTHON"
-            " (docs/cluster.md)",
-        )
-    if code != package_code():
+    host, code, lacking, missing, has_folder = seen
+    if code and code != package_code():
         return SettingsError(
             f"the executor on {host} has another version of this package than the driver",
             "install the same one on all machines (docs/cluster.md)",
+        )
+    if lacking:
+        return SettingsError(
+            f"the Python of the executor on {host} has no {lacking}",
+            "install this package and the locked packages there, and name that Python in PYSPARK_PYTHON"
+            " (docs/cluster.md)",
         )
     if missing:
         return SettingsError(

@@ -1,8 +1,12 @@
 """What executors must have, told in one line before a run puts any work on them."""
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
 from preannotation_assets.defs.resources import executors
@@ -14,6 +18,10 @@ from preannotation_assets.defs.resources.executors import (
 from preannotation_assets.errors import SettingsError
 
 SECRET = "HIDDENkey"
+RUN_PICKLED = """
+import pickle, sys
+sys.stdout.buffer.write(pickle.dumps(pickle.load(sys.stdin.buffer)(0)))
+"""
 
 
 def test_executors_of_this_very_machine_have_what_they_need(spark: SparkSession, tmp_path: Path) -> None:
@@ -31,6 +39,30 @@ def test_a_variable_that_an_executor_lacks_is_named_and_its_value_is_not(spark: 
 def test_a_folder_that_an_executor_lacks_is_named(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"has no folder {tmp_path}/lake: let PREANNOTATION_ROOT"):
         check_executors(spark, {}, f"{tmp_path}/lake")
+
+
+@pytest.mark.unit
+def test_a_package_that_an_executor_lacks_is_named(tmp_path: Path) -> None:
+    """As on a Python that has this package and not what it needs."""
+    spoilt = "raise ModuleNotFoundError('No module named pyarrow', name='pyarrow')"
+    (tmp_path / "preannotation_assets").mkdir()
+    for module in ("__init__.py", "package_code.py"):
+        (tmp_path / "preannotation_assets" / module).write_text("def package_code(): return ''\n")
+    (tmp_path / "preannotation_assets" / "tasks.py").write_text(spoilt)
+    look = executors._look(executors._Needs([], None))
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_PICKLED],
+        input=cloudpickle.dumps(look),
+        env={"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    seen = pickle.loads(done.stdout)
+    assert seen[1:] == ("", "pyarrow", [], True)
+    problem = executors._problem(seen, executors._Needs([], None))
+    assert str(problem).startswith(f"the Python of the executor on {seen[0]} has no pyarrow: install this")
 
 
 def test_another_release_on_an_executor_is_told(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
