@@ -28,7 +28,7 @@ _CAP: Final = 16
 # Tokens a second of a slot; the answers have 26 to 30.
 _FAST, _SLOW = 400.0, 100.0
 _LONGEST_SECONDS: Final = 5_400.0
-_CUTS: Final = (30.0, 200.0)
+_CUTS: Final = (200.0, 30.0)
 _LOOK_SECONDS: Final = 0.2
 
 

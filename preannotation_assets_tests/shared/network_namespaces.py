@@ -60,6 +60,8 @@ def machines(names: Sequence[str]) -> Iterator[list[Machine]]:
             _ip("netns", "add", namespace)
             stack.callback(_ip, "netns", "del", namespace)
             _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+            # A namespace lets go of its end some time after it is deleted.
+            stack.callback(_ip, "link", "del", cable)
             _ip("link", "set", cable, "master", bridge, "up")
             for command in (
                 ("address", "add", f"{network}.{number}/24", "dev", "eth0"),
