@@ -14,7 +14,7 @@ from .page import Page
 from .quotes import PreparedQuote
 from .search import Pattern, level_steps, pattern
 from .stems import ending_hits, stem_hits
-from .surfaces import cuts_number, dress, same_values, surface_price
+from .surfaces import cuts_number, dress, numerals, same_numerals, same_values, surface_price
 from .work import ChunkWork, Work, WorkSpentError
 
 __all__ = ["Candidate", "Finding", "find"]
@@ -137,11 +137,14 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
     """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
     steps = _place_steps(quote)
+    numbered = numerals(quote.text)
     for hit in hits:
         work.spend(steps)
         start, end = page.offsets(hit.first, hit.last)
         written = page.text[start:end]
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
+            continue
+        if hit.price and numbered and not same_numerals(numbered, _whole_words(page.text, start, end)):
             continue
         surface = surface_price(quote.core, written)
         if quote.has_digits and page.is_glued_number(hit.first, hit.last):
@@ -149,6 +152,13 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
         found.append(_candidate(page, quote, place, hit.price, surface))
     return found
+
+
+def _whole_words(text: str, start: int, end: int) -> str:
+    """``text[start:end]`` to the end of its last word."""
+    while end < len(text) and text[end].isalnum():
+        end += 1
+    return text[start:end]
 
 
 def _place_steps(quote: PreparedQuote) -> float:
@@ -186,11 +196,16 @@ def _candidate(
 
 
 def _parts(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> Iterator[Candidate]:
+    numbered = numerals(quote.text)
     for hit in gap_hits(page, quote, searched, work):
         work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
+        if numbered and not same_numerals(numbered, _whole_words(page.text, start, end)):
+            continue
         yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
     for core in core_hits(page, quote, work):
+        if numbered and not same_numerals(numbered, _whole_words(page.text, *page.offsets(*core.hit[:2]))):
+            continue
         yield from _grounded(page, core.quote, [core.hit], work)
 
 
