@@ -137,14 +137,13 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
     """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
     steps = _place_steps(quote)
-    numbered = numerals(quote.text)
     for hit in hits:
         work.spend(steps)
         start, end = page.offsets(hit.first, hit.last)
         written = page.text[start:end]
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
-        if hit.price and numbered and not same_numerals(numbered, _whole_words(page.text, start, end)):
+        if hit.price and not _has_numerals(page, quote, start, end):
             continue
         surface = surface_price(quote.core, written)
         if quote.has_digits and page.is_glued_number(hit.first, hit.last):
@@ -154,11 +153,14 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
     return found
 
 
-def _whole_words(text: str, start: int, end: int) -> str:
-    """``text[start:end]`` to the end of its last word."""
-    while end < len(text) and text[end].isalnum():
+def _has_numerals(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
+    """Whether a place, to the end of its last word, has every Roman numeral of the quote."""
+    numbered = numerals(quote.text)
+    if not numbered:
+        return True
+    while end < len(page.text) and page.text[end].isalnum():
         end += 1
-    return text[start:end]
+    return same_numerals(numbered, page.text[start:end])
 
 
 def _place_steps(quote: PreparedQuote) -> float:
@@ -196,17 +198,14 @@ def _candidate(
 
 
 def _parts(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> Iterator[Candidate]:
-    numbered = numerals(quote.text)
     for hit in gap_hits(page, quote, searched, work):
         work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
-        if numbered and not same_numerals(numbered, _whole_words(page.text, start, end)):
-            continue
-        yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
+        if _has_numerals(page, quote, start, end):
+            yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
     for core in core_hits(page, quote, work):
-        if numbered and not same_numerals(numbered, _whole_words(page.text, *page.offsets(*core.hit[:2]))):
-            continue
-        yield from _grounded(page, core.quote, [core.hit], work)
+        if _has_numerals(page, quote, *page.offsets(core.hit.first, core.hit.last)):
+            yield from _grounded(page, core.quote, [core.hit], work)
 
 
 def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:
