@@ -12,6 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,6 +39,26 @@ def test_on_every_address_it_does_not_listen_without_a_proxy_s_name(tmp_path: Pa
     assert "put a proxy that does before it" in ended.stderr
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "home" / "dagster.yaml").read_text() == (ROOT / "dagster.yaml").read_text()
+
+
+OLD_CONFIGURATION = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
+def test_an_older_home_goes_on_with_today_s_configuration(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # As earlier releases wrote it.
+    (home / "dagster.yaml").write_text(OLD_CONFIGURATION)
+    with DagsterInstance.from_config(str(home)) as instance:
+        run = create_run_for_test(instance, status=DagsterRunStatus.SUCCESS)
+        instance.add_dynamic_partitions("datasets", ["vessels_ocr_7"])
+    ended = entrypoint(home, "migrate")
+    assert ended.returncode == 0, ended.stderr
+    with DagsterInstance.from_config(str(home)) as instance:
+        assert [found.run_id for found in instance.get_runs()] == [run.run_id]
+        assert list(instance.get_dynamic_partitions("datasets")) == ["vessels_ocr_7"]
+        assert instance.global_op_concurrency_default_limit == 1
+        assert instance.run_retries_enabled
 
 
 def test_what_it_starts_is_behind_the_gate() -> None:
@@ -102,7 +124,9 @@ def test_what_the_image_needs_goes_into_it() -> None:
     needed = [
         *copied,
         "deploy/entrypoint.sh",
+        "deploy/health.sh",
         "deploy/compute_logs_s3.yaml",
+        "deploy/storage_postgres.yaml",
         "dagster.yaml",
         "workspace.yaml",
     ]
