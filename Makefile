@@ -36,7 +36,7 @@ check: lint
 
 test: set-up-dev
 	$(BIN)/pytest -q -m unit --numprocesses auto
-	$(BIN)/pytest -q -m "not unit"
+	$(BIN)/pytest -q -m "not unit" --numprocesses 2 --dist loadgroup
 
 test-argilla: set-up-dev set-up-argilla
 	$(BIN)/pytest -q preannotation_assets_tests/argilla

@@ -24,6 +24,7 @@ __all__ = [
     "SECOND_PASS",
     "SUGGESTIONS",
     "SUGGESTIONS_SORT",
+    "UNUSABLE_REASONS",
     "AnswerStatus",
     "AttemptOutcome",
     "LogprobSource",
@@ -100,6 +101,9 @@ SALVAGED: Final = "salvaged"
 
 INVALID_ANSWER: Final = "invalid_answer"
 """The reason of a failure where there was a reply and no answer in it that could be read, or kept."""
+
+UNUSABLE_REASONS: Final = frozenset({"not_done", "empty_answer", INVALID_ANSWER, "endless_answer"})
+"""The reasons of a failure or a split where there were replies and no answer in them (docs/inference.md)."""
 
 # A part of a text that was split; the offsets count from the start of that text.
 _PART: Final = pa.struct(

@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import ANSWERS, AnswerStatus
+from preannotation_assets.contracts import ANSWERS, UNUSABLE_REASONS, AnswerStatus
 from preannotation_assets.errors import ObjectNotFoundError
 from preannotation_assets.lake import ObjectStore, read_rows_as, read_table_as
 
@@ -24,16 +24,20 @@ __all__ = ["AnswerIndex", "IndexedAnswer", "RequestSpan", "read_answers"]
 _READERS: Final = 16
 _READINGS: Final = 10
 _REREAD_SECONDS: Final = 0.2
-_INDEX_COLUMNS: Final = ("request_key", "status", "answered_at", "pieces")
+_INDEX_COLUMNS: Final = ("request_key", "status", "reason", "answered_at", "pieces")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSpan:
-    """A text to ask about, and the request that does; offsets are code points, of the page unless said."""
+    """A text to ask about, and the request that does; offsets are code points, of the page unless said.
+
+    ``unusable_splits`` is how often it was cut out of a text whose answers were none.
+    """
 
     start: int
     end: int
     request_key: str
+    unusable_splits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class IndexedAnswer:
     """Where the answer store keeps the best row of a request: in which file, and which row of it, from 0.
 
     ``parts`` is empty unless the request was split; their offsets count from the start of its text, which
-    may stand on several pages.
+    may stand on several pages. ``is_unusable`` says that it was split, or failed, for want of an answer in
+    its replies.
     """
 
     status: str
@@ -49,6 +54,7 @@ class IndexedAnswer:
     file: str
     row: int
     parts: tuple[RequestSpan, ...]
+    is_unusable: bool = False
 
     def is_better_than(self, other: "IndexedAnswer") -> bool:
         """A failure never hides an answer; of two of a kind the later one counts."""
@@ -119,10 +125,7 @@ class AnswerIndex:
             if answer is None or answer.status != AnswerStatus.SPLIT:
                 yield whole, answer
             elif answer.parts and all(_is_part(part, whole.end - whole.start) for part in answer.parts):
-                waiting += [
-                    RequestSpan(whole.start + part.start, whole.start + part.end, part.request_key)
-                    for part in reversed(answer.parts)
-                ]
+                waiting += [_part_of(whole, part, answer) for part in reversed(answer.parts)]
             else:
                 yield whole, None
 
@@ -137,6 +140,15 @@ class AnswerIndex:
             for leaf, answer in self.leaves(request)
             if answer is None or answer.status != AnswerStatus.ANSWERED
         ]
+
+
+def _part_of(whole: RequestSpan, part: RequestSpan, answer: IndexedAnswer) -> RequestSpan:
+    return RequestSpan(
+        whole.start + part.start,
+        whole.start + part.end,
+        part.request_key,
+        whole.unusable_splits + answer.is_unusable,
+    )
 
 
 def _is_part(part: RequestSpan, length: int) -> bool:
@@ -188,12 +200,13 @@ def _read_keys(store: ObjectStore, files: Sequence[str]) -> Iterator[tuple[str, 
             rows = zip(
                 table["request_key"].to_pylist(),
                 table["status"].to_pylist(),
+                table["reason"].to_pylist(),
                 times,
                 table["pieces"].to_pylist(),
                 strict=True,
             )
-            for row, (key, status, time, parts) in enumerate(rows):
+            for row, (key, status, reason, time, parts) in enumerate(rows):
                 spans = tuple(
                     RequestSpan(part["start"], part["end"], part["request_key"]) for part in parts or ()
                 )
-                yield key, IndexedAnswer(status, time, file, row, spans)
+                yield key, IndexedAnswer(status, time, file, row, spans, reason in UNUSABLE_REASONS)

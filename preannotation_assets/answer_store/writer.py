@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Self
+
+import pyarrow as pa
 
 from preannotation_assets.contracts import ANSWERS, INVALID_ANSWER, AnswerStatus
 from preannotation_assets.errors import StorageError
@@ -14,6 +17,7 @@ __all__ = ["AnswerWriter"]
 
 _ATTEMPTS: Final = 5
 _RETRY_SECONDS: Final = 2.0
+_LOG: Final = logging.getLogger(__name__)
 # What this package says of a request, whatever came back.
 _OWN_COLUMNS: Final = (
     "request_key",
@@ -31,8 +35,9 @@ class AnswerWriter:
 
     ``approve`` is awaited before each file with the endpoints that answered in it, and may refuse by
     raising: then the rows are dropped, because they cannot be trusted. A row with a value that no column
-    holds is written as a failure, and the others as they are. Leaving the block writes what is left, also
-    when the work around it failed.
+    holds is written without all that a server said, as a failure or as the split that it is, and the others
+    as they are; a warning has the counts. Leaving the block writes what is left, also when the work around
+    it failed.
     """
 
     def __init__(
@@ -108,10 +113,13 @@ class AnswerWriter:
         await self._approve(sorted({str(row["endpoint"]) for row in rows if row["endpoint"]}))
         # One name for all attempts: one whose reply was lost is not written twice.
         key = f"{self._folder}/{uuid.uuid4()}.parquet"
+        table = await asyncio.to_thread(_as_table, rows)
+        if not table.num_rows:
+            return
         for attempt in range(1, _ATTEMPTS + 1):
             late = asyncio.get_running_loop().call_later(self._flush_seconds, self._writable.clear)
             try:
-                await asyncio.to_thread(self._write, key, rows)
+                await asyncio.to_thread(write_table, self._store, key, table)
             except StorageError:
                 self._writable.clear()
                 if attempt == _ATTEMPTS:
@@ -123,15 +131,26 @@ class AnswerWriter:
             finally:
                 late.cancel()
 
-    def _write(self, key: str, rows: list[Row]) -> None:
-        table, unwritable = table_of_rows(rows, ANSWERS)
-        if unwritable:
-            replaced = [_failed(row) if place in unwritable else row for place, row in enumerate(rows)]
-            table, _ = table_of_rows(replaced, ANSWERS)
-        write_table(self._store, key, table)
+
+def _as_table(rows: list[Row]) -> pa.Table:
+    """The rows, those that cannot be kept as they came without what a server said."""
+    table, unwritable = table_of_rows(rows, ANSWERS)
+    if unwritable:
+        replaced = [_own(row) if place in unwritable else row for place, row in enumerate(rows)]
+        table, dropped = table_of_rows(replaced, ANSWERS)
+        _LOG.warning(
+            "%d of %d rows hold what the answer store cannot: %d are kept without it, %d not at all",
+            len(unwritable),
+            len(rows),
+            len(unwritable) - len(dropped),
+            len(dropped),
+        )
+    return table
 
 
-def _failed(row: Row) -> Row:
-    """The row without all that a server said: its text is asked about again by the next run."""
-    own = {name: row[name] for name in _OWN_COLUMNS}
-    return {**dict.fromkeys(ANSWERS.names), **own, "status": AnswerStatus.FAILED, "reason": INVALID_ANSWER}
+def _own(row: Row) -> Row:
+    """What this package says of a request. A text that was not split is asked about again by the next run."""
+    own = {**dict.fromkeys(ANSWERS.names), **{name: row[name] for name in _OWN_COLUMNS}}
+    if row["status"] == AnswerStatus.SPLIT:
+        return {**own, "status": AnswerStatus.SPLIT, "reason": row["reason"], "pieces": row["pieces"]}
+    return {**own, "status": AnswerStatus.FAILED, "reason": INVALID_ANSWER}

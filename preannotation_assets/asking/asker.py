@@ -11,7 +11,7 @@ from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
 from preannotation_assets.asking.attempts import Attempt
 from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
-from preannotation_assets.contracts import AnswerStatus, AttemptOutcome
+from preannotation_assets.contracts import UNUSABLE_REASONS, AnswerStatus, AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.model_servers.denials import DenialWatch
 from preannotation_assets.model_servers.endless import repeats_the_page
@@ -198,16 +198,17 @@ class Asker:
                 await self._queue.finish()
             case TooLong(reason, reply):
                 await self._split_or_fail(attempt, permits, reason, reply)
-            case Refused(reason):
-                await self._fail(attempt, permits, reason)
-            case Denied(reason):
-                await self._once_more_or_fail(attempt, permits, reason)
-            case Unusable(reason):
+            case Refused():
+                await self._fail(attempt, permits, Reason.REFUSED)
+            case Denied():
+                await self._once_more_or_fail(attempt, permits)
+            case Unusable(reason, reply):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
                     permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, 0.0)
                 else:
+                    reason = Reason.ANSWER_TOO_LONG if _is_only_long(reply, item) else reason
                     await self._split_or_fail(attempt, permits, reason, None)
             case Unavailable(reason, retry_after):
                 tried = replace(item, unavailable=item.unavailable + 1)
@@ -219,12 +220,12 @@ class Asker:
             case Stop(error):
                 raise error
 
-    async def _once_more_or_fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
+    async def _once_more_or_fail(self, attempt: Attempt, permits: PermitClient) -> None:
         """Denied once, it may have been a moment of the login's; denied twice, it is the text."""
         if attempt.item.denied:
-            await self._fail(attempt, permits, reason)
+            await self._fail(attempt, permits, Reason.REFUSED)
             return
-        permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+        permits.report(attempt.report(AttemptOutcome.AGAIN, Reason.REFUSED))
         self._later(replace(attempt.item, denied=1), self._asking.policy.delay(1, None, self._random))
 
     async def _split_or_fail(
@@ -237,7 +238,7 @@ class Asker:
             if cut_off
             else None
         )
-        parts = kept.rest if kept else self._halves(attempt)
+        parts = kept.rest if kept else self._halves(attempt.item, reason)
         if not parts:
             await self._fail(attempt, permits, reason)
             return
@@ -247,9 +248,9 @@ class Asker:
         permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)
 
-    def _halves(self, attempt: Attempt) -> list[WorkItem]:
-        item = attempt.item
-        if isinstance(attempt.outcome, Unusable) and not _is_only_long(attempt.outcome.reply, item):
+    def _halves(self, item: WorkItem, reason: Reason) -> list[WorkItem]:
+        """By the reason that is kept, because later runs tell by it what was split for want of an answer."""
+        if reason in UNUSABLE_REASONS:
             return self._splitter.halves_of_unusable(item)
         return self._splitter.halves(item)
 

@@ -14,7 +14,8 @@ from preannotation_assets.model_servers.template import RequestTemplate, request
 
 __all__ = ["PartlyAnswered", "Splitter"]
 
-# A text whose answers are none is cut in two, and so are its parts: 14 requests at most, two for each.
+# A text whose answers are none is cut in two, and so are its parts: 14 requests at most, two for each. Later
+# runs see in the answer store what was split so, and ask about its parts without splitting them further.
 _UNUSABLE_SPLITS: Final = 2
 # How full a longest answer may get by estimate before its text is cut in two at once.
 _FILLED: Final = 0.9

@@ -3,8 +3,8 @@
 It keeps to what the grammars of model servers can say; each kind of server has a check of its own for that.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from preannotation_assets.errors import LabelSchemeError
 from preannotation_assets.extraction.answers import SELF_REPORTED_DIGITS
@@ -17,7 +17,6 @@ __all__ = [
     "TAKEN_NAMES",
     "build_answer_schema",
     "build_rated_answer_schema",
-    "schema_labels",
 ]
 
 MOST_ITEMS: Final = 800
@@ -57,13 +56,6 @@ def build_rated_answer_schema(labels: Sequence[str]) -> dict[str, object]:
     """
     rated = [{"$ref": f"{_DEFINITIONS}quote"}, {"enum": list(SELF_REPORTED_DIGITS)}]
     return _build(labels, {"type": "array", "prefixItems": rated, "minItems": 2, "maxItems": 2})
-
-
-def schema_labels(schema: Mapping[str, Any]) -> frozenset[str]:
-    """The labels that a schema was built for."""
-    return frozenset(
-        label for one in schema["properties"]["spans"]["items"]["anyOf"] for label in one["required"]
-    )
 
 
 def _build(labels: Sequence[str], quotes: dict[str, object]) -> dict[str, object]:

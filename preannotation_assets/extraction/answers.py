@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from json import JSONDecodeError, JSONDecoder
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Final
+
+from preannotation_assets.extraction.surrogates import without_surrogates
 
 __all__ = [
     "EXAMPLE_DIGIT",
@@ -47,8 +49,6 @@ _LIST_CLOSING: Final = re.compile(r"\s*\]")
 _NEXT_MEMBER: Final = re.compile(r'\s*,\s*"')
 _ITEM_CLOSING: Final = re.compile(r"\s*\}\s*")
 _COMMA: Final = re.compile(r",\s*")
-# JSON can escape half of a pair; it is no text, and no file can hold it.
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _CLOSING: Final = re.compile(r"\]\s*\}\s*")
 
 
@@ -162,7 +162,8 @@ def fits_labels(quotes: Sequence[AnsweredQuote], labels: Collection[str]) -> boo
     Where only some can, they count and the others are dropped. An answer without any was made to another
     schema; that nothing of it can be read does not mean that there is nothing on the page.
     """
-    return not quotes or bool(readable_quotes(quotes, labels))
+    objects = groupby(quotes, key=attrgetter("item"))
+    return not quotes or any(all(quote.label in labels for quote in found) for _, found in objects)
 
 
 def _read_item(answer: str, position: int, item: int, quotes: list[AnsweredQuote]) -> int:
@@ -213,7 +214,7 @@ def _read_string(answer: str, start: int) -> tuple[str, int]:
         text, end = _DECODER.raw_decode(answer, start - 1)
     except JSONDecodeError:
         raise _MalformedError from None
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text), end
+    return without_surrogates(text), end
 
 
 def _expect(pattern: re.Pattern[str], answer: str, position: int) -> int:

@@ -12,7 +12,6 @@ from string import Template
 from typing import Final
 
 from preannotation_assets.extraction.answer_format import QUOTES, AnswerFormat
-from preannotation_assets.extraction.answer_schema import schema_labels
 from preannotation_assets.extraction.delimiting import break_control_tokens, delimit_page
 from preannotation_assets.extraction.labels import Label, LabelScheme
 from preannotation_assets.extraction.tokens import estimate_tokens, tokens_by_kind
@@ -42,7 +41,7 @@ class Prompt:
 
     ``version`` names the format's template and the first 12 hexadecimal digits of the fingerprint over
     template, label scheme and answer schema. ``constant_tokens`` is the estimate for the messages that
-    every request starts with.
+    every request starts with. ``labels`` are those that an answer may have.
     """
 
     version: str
@@ -50,11 +49,7 @@ class Prompt:
     constant_messages: tuple[Message, ...]
     answer_schema: dict[str, object]
     constant_tokens: int
-
-    @property
-    def labels(self) -> frozenset[str]:
-        """The labels that an answer may have."""
-        return schema_labels(self.answer_schema)
+    labels: frozenset[str]
 
     def messages(self, chunk_text: str) -> tuple[Message, ...]:
         """The messages that ask about one chunk."""
@@ -93,6 +88,7 @@ def build_prompt(scheme: LabelScheme, answer_format: AnswerFormat = QUOTES) -> P
         constant_messages=tuple(messages),
         answer_schema=schema,
         constant_tokens=_constant_tokens(messages),
+        labels=frozenset(scheme.label_names),
     )
 
 

@@ -1,11 +1,14 @@
 """An open object: read in pieces, at any place, like a file."""
 
 import io
+from collections.abc import Iterable
 from typing import Protocol
 
 __all__ = ["ByteRanges", "ObjectReader"]
 
 _READ_AHEAD = 16 * 1024
+# Ranges with no more than this between them are fetched with one request.
+_MOST_BETWEEN = 8 * 1024
 
 
 class ByteRanges(Protocol):
@@ -35,6 +38,7 @@ class ObjectReader(io.BufferedIOBase):
         self._position = 0
         self._held = b""
         self._held_start = 0
+        self._prepared: dict[int, bytes] = {}
 
     @property
     def size(self) -> int:
@@ -90,14 +94,29 @@ class ObjectReader(io.BufferedIOBase):
         """Return the same as ``read``."""
         return self.read(size)
 
+    def prepare(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Fetch ranges of bytes, start and end, that will be read; those close together with one request.
+
+        They are kept until the object is closed. What is no range of the object is left out. Errors are
+        those of ``read``.
+        """
+        self._check_open()
+        wanted = sorted(item for item in ranges if 0 <= item[0] < item[1] <= self.size)
+        for start, stop in _joined(wanted):
+            self._prepared[start] = self._take(start, stop)
+
     def close(self) -> None:
         """Close the object; a second time does nothing."""
         if not self.closed:
             self._held = b""
+            self._prepared = {}
             self._ranges.close()
         super().close()
 
     def _take(self, start: int, stop: int) -> bytes:
+        for first, content in self._prepared.items():
+            if first <= start and stop <= first + len(content):
+                return content[start - first : stop - first]
         skipped = start - self._held_start
         if skipped < 0 or stop > self._held_start + len(self._held):
             kept = self._held[skipped:] if skipped >= 0 else b""
@@ -109,3 +128,14 @@ class ObjectReader(io.BufferedIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("the object is closed")
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted ranges, joined where little lies between them."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in ranges:
+        if joined and start - joined[-1][1] <= _MOST_BETWEEN:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return joined

@@ -9,8 +9,9 @@ from preannotation_assets.lake.tables import Row
 
 __all__ = ["table_of_rows"]
 
-# What Arrow raises for a value of another kind, a number out of range, or text that is no Unicode.
-_UNFIT: Final = (pa.ArrowException, OverflowError, TypeError, ValueError)
+# What is raised for a value of another kind, a number out of range, or text that is no Unicode: ArrowInvalid
+# and ArrowTypeError are among it, ArrowMemoryError is not.
+_UNFIT: Final = (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError)
 
 
 def table_of_rows(rows: Sequence[Row], schema: pa.Schema) -> tuple[pa.Table, frozenset[int]]:

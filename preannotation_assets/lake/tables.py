@@ -21,6 +21,7 @@ from preannotation_assets.errors import (
     ObjectNotFoundError,
     StorageError,
 )
+from preannotation_assets.lake.column_ranges import column_ranges
 from preannotation_assets.lake.evolution import conform
 from preannotation_assets.lake.layout import cure_of_damage, cure_of_loss
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
@@ -185,10 +186,12 @@ def _decode(
 ) -> pa.Table:
     """Decode the chosen columns, whose bytes are fetched together where they lie close together.
 
-    ``rows`` are the numbers of the rows that are meant; None means all.
+    ``rows`` are the numbers of the rows that are meant; None means all. This thread alone reads and decodes:
+    Arrow's own threads may still hold something of Python's when all is read, and abort the interpreter that
+    ends meanwhile (apache/arrow#34314, apache/arrow#50482).
     """
     try:
-        with pq.ParquetFile(source, pre_buffer=True) as file:
+        with pq.ParquetFile(source, pre_buffer=False) as file:
             names = file.schema_arrow.names
             chosen = list(choose(names))
             twice = sorted({name for name in chosen if names.count(name) > 1})
@@ -196,28 +199,35 @@ def _decode(
                 raise DamagedObjectError(
                     f"{place.uri} has more than one column {', '.join(twice)}", place.cure
                 )
-            found = file.read(columns=chosen) if rows is None else _read_rows(file, chosen, rows)
+            groups, places = _places(file, rows)
+            if isinstance(source, ObjectReader):
+                source.prepare(column_ranges(file.metadata, chosen, groups))
+            found = file.read_row_groups(groups, columns=chosen, use_threads=False)
             # Decoding believes what the file says of offsets and of texts being UTF-8.
             found.validate(full=True)
-            return found.select(chosen)
+            return (found if places is None else found.take(places)).select(chosen)
     except (pa.ArrowException, OSError, UnicodeDecodeError):
         # Arrow's words may quote the file.
         DamagedObjectError(f"{place.uri} is not a readable Parquet file", place.cure).raise_alone()
 
 
-def _read_rows(file: pq.ParquetFile, columns: list[str], rows: Sequence[int]) -> pa.Table:
-    """The rows of these numbers, from the row groups that have one; ArrowException where there are fewer."""
+def _places(file: pq.ParquetFile, rows: Sequence[int] | None) -> tuple[Sequence[int], pa.Array | None]:
+    """The row groups that have one of these rows, and where they are among the rows of these groups.
+
+    A row behind the last one is left out of reach, for ``take`` to refuse. None means all rows as they come.
+    """
+    if rows is None:
+        return range(file.num_row_groups), None
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     starts = [0, *accumulate(sizes)]
     group_of = {row: bisect_right(starts, row) - 1 for row in rows}
     groups = sorted(set(group_of.values()) & set(range(len(sizes))))
     kept = dict(zip(groups, accumulate([0, *(sizes[group] for group in groups)]), strict=False))
-    # A row behind the last one is left out of reach, for `take` to refuse.
     places = [
         kept[group_of[row]] + row - starts[group_of[row]] if group_of[row] in kept else starts[-1]
         for row in rows
     ]
-    return file.read_row_groups(groups, columns=columns).take(pa.array(places, pa.int64()))
+    return groups, pa.array(places, pa.int64())
 
 
 def write_table(store: ObjectStore, key: str, table: pa.Table, *, row_group_size: int = _GROUP_ROWS) -> int:

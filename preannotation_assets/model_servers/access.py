@@ -21,15 +21,14 @@ def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, s
     Raises:
         SettingsError: one of them has characters that no header can carry, or an address is malformed.
     """
-    named = [*OLLAMA.named(environment), *OPENAI.named(environment)]
-    is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is Reach.LOOPBACK
-    if not (is_safe and _is_one_of(endpoint, named)):
-        return {}
     client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
     secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
-    return (
-        {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret} if client_id and secret else {}
-    )
+    if not (client_id and secret):
+        return {}
+    is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is Reach.LOOPBACK
+    if not (is_safe and _is_one_of(endpoint, [*OLLAMA.named(environment), *OPENAI.named(environment)])):
+        return {}
+    return {"CF-Access-Client-Id": client_id, "CF-Access-Client-Secret": secret}
 
 
 def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -40,11 +39,13 @@ def key_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]
     Raises:
         SettingsError: it has characters that no header can carry, or an address is malformed.
     """
+    key = _read_secret(environment, KEY_VARIABLE)
+    if not key:
+        return {}
     is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is not Reach.PUBLIC
     if not (is_safe and _is_one_of(endpoint, OPENAI.named(environment))):
         return {}
-    key = _read_secret(environment, KEY_VARIABLE)
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _is_encrypted(endpoint: str) -> bool:

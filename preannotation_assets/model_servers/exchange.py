@@ -30,7 +30,8 @@ class Exchange:
     ``headers`` have lower-case names. ``given_up`` says that the response was not read to its end, because
     it was not going to have one; its content ends with a whole line. ``unreadable`` says that the body was no
     reply's, whatever the status: too large, or in an unknown coding; it has no content then. ``request`` is
-    what was sent, where a reply is judged by it.
+    what was sent, where a reply is judged by it; of a chat request its settings only, because in place of
+    the text it may have the mark that all of a task share (``request_frames``).
     """
 
     endpoint: str

@@ -16,7 +16,7 @@ from preannotation_assets.model_servers.reply_body import ReplyBody, UnreadableB
 from preannotation_assets.model_servers.request_frames import encode_body
 from preannotation_assets.model_servers.server import ModelServer
 
-__all__ = ["MOST_SMALL_REPLY_BYTES", "Bounds", "Exchanger"]
+__all__ = ["MOST_SMALL_REPLY_BYTES", "BlockingExchanger", "Bounds", "Exchanger"]
 
 MOST_SMALL_REPLY_BYTES: Final = 4 * 10**6
 """Of everything but an answer: a list of 10,000 models has 3 MB, the metrics of vLLM 0.1 MB."""

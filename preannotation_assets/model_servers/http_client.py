@@ -88,9 +88,10 @@ class ChatClient:
         return await self._exchanger.exchange(endpoint, request, bounds)
 
     async def probe(self, endpoint: str, template: RequestTemplate, total_seconds: float) -> Exchange:
-        """Sends a small request without a page, to see whether the endpoint lets one through."""
+        """Sends what others are but for the page, to see whether the endpoint lets it through."""
+        request = self._server.probe_request(template, stream=endpoint in self._streamed)
         bounds = replace(self._answer_bounds(total_seconds), most_bytes=MOST_SMALL_REPLY_BYTES)
-        return await self._exchanger.exchange(endpoint, self._server.probe_request(template), bounds)
+        return await self._exchanger.exchange(endpoint, request, bounds)
 
     def read(self, exchange: Exchange, template: RequestTemplate) -> Outcome:
         """What an exchange means. For a reply it costs a millisecond: give the permit back before."""

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,7 +16,6 @@ __all__ = [
     "as_seconds",
     "as_text",
     "load_object",
-    "without_surrogates",
 ]
 
 _MOST: Final = 2**31 - 1
@@ -27,7 +25,6 @@ _LONGEST_NAME: Final = 500
 _MOST_DIGITS: Final = 400
 # No time-out is as long: 12 days.
 _LONGEST_SECONDS: Final = 1e6
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
 def load_object(content: bytes | str) -> dict[str, object] | None:
@@ -86,11 +83,6 @@ def as_seconds(value: object, of_a_second: float) -> float | None:
     """
     seconds = as_number(value) / of_a_second
     return seconds if 0 <= seconds <= _LONGEST_SECONDS else None
-
-
-def without_surrogates(text: str) -> str:
-    """A text that can be stored: JSON can escape half of a pair, which counts as a replacement character."""
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _load(content: bytes | str) -> object:

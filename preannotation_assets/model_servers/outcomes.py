@@ -89,14 +89,10 @@ class TooLong:
 class Refused:
     """The endpoint does not accept this request, whenever it is sent; others may be accepted."""
 
-    reason: Reason = Reason.REFUSED
-
 
 @dataclass(frozen=True, slots=True)
 class Denied:
     """The endpoint, or what stands before it, denies this request and lets others through (``denials``)."""
-
-    reason: Reason = Reason.REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from preannotation_assets.errors import AccessDeniedError, EndpointError
 from preannotation_assets.model_servers.exchange import Exchange, HttpRequest
 from preannotation_assets.model_servers.exchanging import Bounds, Exchanger
 from preannotation_assets.model_servers.http_client import Timeouts
+from preannotation_assets.model_servers.judging import judge_exchange
 from preannotation_assets.model_servers.outcomes import Reason, Stop, Unavailable
 from preannotation_assets.model_servers.preflight import lost_error
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -96,10 +97,11 @@ class _Loading:
             exchange = await self._exchange(endpoint, self.request, self.deadline - time.monotonic())
             if exchange.lost is Reason.TIMED_OUT:
                 raise self._given_up(endpoint, failures + 1, said)
+            self._require_whole(exchange, self.request)
             if exchange.is_reply:
                 await self._check_loaded(endpoint)
                 return
-            outcome = self.server.read(exchange, self.template.model)
+            outcome = judge_exchange(self.server, exchange, self.template)
             if not isinstance(outcome, Unavailable):
                 raise self._refusal(exchange, outcome.error if isinstance(outcome, Stop) else None)
             failures += 1
@@ -114,18 +116,17 @@ class _Loading:
         request = self.server.loaded_request()
         if request is not None:
             exchange = await self._exchange(endpoint, request, self.small_seconds)
-            error = lost_error(self.server, exchange, request)
-            if error:
-                raise error
+            self._require_whole(exchange, request)
             self.server.check_loaded(exchange, self.template)
 
     async def _exchange(self, endpoint: str, request: HttpRequest, seconds: float) -> Exchange:
         bounds = Bounds.of_small_reply(max(0.0, seconds))
-        exchange = await self.exchanger.exchange(endpoint, request, bounds)
+        return await self.exchanger.exchange(endpoint, request, bounds)
+
+    def _require_whole(self, exchange: Exchange, request: HttpRequest) -> None:
         error = lost_error(self.server, exchange, request)
-        if error and exchange.lost is not Reason.TIMED_OUT:
+        if error:
             raise error
-        return exchange
 
     def _given_up(self, endpoint: str, attempts: int, said: str) -> EndpointError:
         return EndpointError(

@@ -37,7 +37,10 @@ class RequestFrames:
     def encode(
         self, template: RequestTemplate, text: str, *, stream: bool, variation: int
     ) -> tuple[HttpRequest, bytes | None]:
-        """The body for one text, and a request that differs from it in nothing but the text."""
+        """The body for one text, and a request that differs from it in the text, if in anything.
+
+        The request is the one about ``_PLACE``, which all texts share.
+        """
         key = (template.model, template.prompt.fingerprint, template.options, stream, variation)
         frame = self._frames.get(key)
         if frame is None:

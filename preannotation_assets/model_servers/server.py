@@ -113,8 +113,11 @@ class ModelServer(Protocol):
     def warm_up_request(self, template: RequestTemplate) -> HttpRequest | None:
         """A request that reads the constant part of the prompt and answers next to nothing; None for none."""
 
-    def probe_request(self, template: RequestTemplate) -> HttpRequest:
-        """A request for next to no answer, without a page: to see whether it is let through."""
+    def probe_request(self, template: RequestTemplate, *, stream: bool) -> HttpRequest:
+        """The request about an empty page, for one token: what it meets with, all such requests do.
+
+        In no setting but the longest answer it differs from ``chat_request``.
+        """
 
     def load_request(self) -> HttpRequest | None:
         """The request that tells how busy the server is; None where answers tell it, or nothing does."""

@@ -5,16 +5,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from preannotation_assets.extraction.surrogates import without_surrogates
 from preannotation_assets.model_servers.character_parts import Placed, ScoredText, place_around_parts
-from preannotation_assets.model_servers.json_values import as_number, without_surrogates
+from preannotation_assets.model_servers.json_values import as_number
 
-__all__ = ["place_bytes", "place_tokens", "read_token_scores"]
+__all__ = ["TokenScores", "place_bytes", "place_tokens", "read_token_scores"]
 
-_Scores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
+TokenScores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
+"""Lengths in code points and log-probabilities of the tokens of a content, or neither."""
+
 _MOST_OF_A_BYTE = 255
 
 
-def read_token_scores(entries: object, content: str) -> _Scores:
+def read_token_scores(entries: object, content: str) -> TokenScores:
     """Lengths and log-probabilities of the content's tokens from ``[{"token": …, "logprob": …}, …]``.
 
     Ollama and OpenAI-compatible servers both write them so. Of ``content`` and tokens lone surrogates count
@@ -38,7 +41,7 @@ def read_token_scores(entries: object, content: str) -> _Scores:
     return placed
 
 
-def place_tokens(tokens: Sequence[str], logprobs: Sequence[float], content: str) -> _Scores:
+def place_tokens(tokens: Sequence[str], logprobs: Sequence[float], content: str) -> TokenScores:
     """The tokens of ``content`` among those that the model wrote: lengths in code points, log-probabilities.
 
     The lengths add up to the content's length. Servers take blanks and fences around an answer out of the
@@ -65,7 +68,7 @@ def place_tokens(tokens: Sequence[str], logprobs: Sequence[float], content: str)
     return tuple(lengths), tuple(placed)
 
 
-def place_bytes(tokens: Sequence[bytes | None], logprobs: Sequence[float], content: str) -> _Scores:
+def place_bytes(tokens: Sequence[bytes | None], logprobs: Sequence[float], content: str) -> TokenScores:
     """The same by the bytes of the tokens, which add up also where a token is a part of a character.
 
     Tokens that make a character together are one, with the sum of their log-probabilities. Both are None
@@ -141,7 +144,7 @@ def _with_whole_characters(
     return whole, sums
 
 
-def _as_scores(placed: Sequence[Placed] | None) -> _Scores:
+def _as_scores(placed: Sequence[Placed] | None) -> TokenScores:
     if placed is None:
         return None, None
     return (

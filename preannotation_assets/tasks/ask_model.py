@@ -117,5 +117,10 @@ def _work_item(request: RequestSpan, chunk_start: int, chunk_text: str, chunk_to
     text = chunk_text[request.start - chunk_start : request.end - chunk_start]
     share = len(text) / max(1, len(chunk_text))
     return WorkItem(
-        request.request_key, request.start, request.end, text, max(1, round(chunk_tokens * share))
+        request.request_key,
+        request.start,
+        request.end,
+        text,
+        max(1, round(chunk_tokens * share)),
+        unusable_splits=request.unusable_splits,
     )

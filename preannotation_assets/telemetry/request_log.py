@@ -71,6 +71,8 @@ class RequestLog:
         table, unwritable = table_of_rows(rows, REQUESTS)
         self.dropped += len(unwritable)
         rows = [row for place, row in enumerate(rows) if place not in unwritable]
+        if not rows:
+            return
         try:
             write_table(self._store, f"{self._folder}/{uuid.uuid4()}.parquet", table)
         except (StorageError, OSError):

@@ -17,7 +17,6 @@ __all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 
 _FAILURES_LOOKED_AT: Final = 100
 _FEWEST_FAILURES: Final = 20
-# To read so many tokens takes about the time that one is written in.
 # Where a task names no reason.
 _UNKNOWN: Final = "unknown"
 

@@ -84,7 +84,8 @@ async def accept_connections(listener: socket.socket, attend: _Attend, strangers
                     kind = errno.errorcode[error.errno]
                     _log.warning("no file was free for a connection to the permit server (%s)", kind)
                     has_complained = True
-                await asyncio.sleep(_PAUSE_SECONDS)
+            # Whatever it was: asyncio tries at once, and would let nobody else have a turn.
+            await asyncio.sleep(_PAUSE_SECONDS)
             continue
         await _hand_over(connection, attend)
 

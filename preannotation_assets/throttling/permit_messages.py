@@ -100,6 +100,8 @@ class PermitReport:
     def work(self) -> float:
         """What the server did for it: tokens written, and those of the text read; 1 where none are told.
 
+        The text counts with the attempt after which it need not be asked about (``done_tokens``). One after
+        which it is asked about again has read it too, and counts as what it wrote.
         The instructions before the text are in the server's prefix cache. Counted with each request they
         would make short answers look like much work, and the short ones come back first.
         """

@@ -21,7 +21,6 @@ from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.outcomes import (
     Answered,
     Denied,
-    Outcome,
     Reason,
     Refused,
     Stop,
@@ -41,6 +40,7 @@ __all__ = ["AskedChunk", "PageAsker", "SharedSemaphore", "TriedPage", "measures_
 _MICROSECONDS: Final = 1_000_000
 # Nobody is there, or took all the time that an answer may take.
 _HOPELESS: Final = frozenset({Reason.UNREACHABLE, Reason.TIMED_OUT})
+_Settled = Answered | TooLong | Unusable | Refused | Denied
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,15 @@ class TriedPage:
     page: PageRow
     asked: Sequence[AskedChunk]
     suggestions: PageSuggestions | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A request that a server served, and the reply to the warm-up before it."""
+
+    exchange: Exchange
+    outcome: _Settled
+    warm_up: ChatReply | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ class PageAsker:
         self._policy = policy
         self._random = random.Random()  # noqa: S311
         self._warms_up = warms_up
+        self._warmed_up: set[str] = set()
         self._known: set[str] = set()
         self._denials = DenialWatch(client, template)
 
@@ -148,45 +158,61 @@ class PageAsker:
 
     async def _ask(self, text: str, chunk: Chunk) -> AskedChunk:
         endpoint = next(self._turns)
-        async with self._slots.one(endpoint):
-            warm_up = await self._warm_up(endpoint)
-        exchange, outcome = await self._send(endpoint, text[chunk.start : chunk.end])
-        reply, reason = _read(outcome)
-        is_first = endpoint not in self._known and warm_up is None
+        served = await self._send(endpoint, text[chunk.start : chunk.end])
+        reply, reason = _read(served.outcome)
+        is_first = endpoint not in self._known and served.warm_up is None
         self._known.add(endpoint)
         return AskedChunk(
             chunk=chunk,
             endpoint=endpoint,
             reply=reply,
             reason=reason,
-            seconds=exchange.seconds,
+            seconds=served.exchange.seconds,
             is_first=is_first,
             constant_tokens=self._template.prompt.constant_tokens,
-            answered_at=_ended_at(exchange),
-            warm_up=warm_up,
+            answered_at=_ended_at(served.exchange),
+            warm_up=served.warm_up,
         )
 
-    async def _send(self, endpoint: str, text: str) -> tuple[Exchange, Outcome]:
-        """Sends a request until it is served, as often as the policy says.
+    async def _send(self, endpoint: str, text: str) -> _Served:
+        """Sends a request until it is served, as often as the policy says, and once more after a denial.
 
         Raises:
-            EndpointError: it is not served.
+            InferenceError: it is not served, or none can be.
         """
-        failures = 0
+        warm_up: ChatReply | None = None
+        failures, was_denied = 0, False
         while True:
             async with self._slots.one(endpoint):
-                exchange = await self._client.send(endpoint, self._template, text, 0, self._allowed_seconds)
+                read = await self._warm_up(endpoint)
+                warm_up = warm_up or self._reply_to(read)
+                # The server may be at work on a warm-up that was lost: a request now could be one too many.
+                exchange = read if read and read.lost else await self._ask_for(endpoint, text)
                 outcome = self._client.read(exchange, self._template)
                 outcome = await self._denials.look_into(exchange, outcome, self._allowed_seconds)
-            if not isinstance(outcome, Unavailable):
-                return exchange, outcome
-            failures += 1
-            if failures >= self._policy.attempts or not self._is_worth_waiting(outcome):
-                times = f"{failures} times: " if failures > 1 else ""
-                raise EndpointError(
-                    f"{endpoint} did not serve the request ({times}{outcome.reason.value})", "try again"
-                )
-            await asyncio.sleep(self._policy.delay(failures, outcome.retry_after, self._random))
+            match outcome:
+                case Unavailable(retry_after=retry_after):
+                    failures += 1
+                    self._require_patience(endpoint, failures, outcome)
+                    delay = self._policy.delay(failures, retry_after, self._random)
+                case Denied() if not was_denied:
+                    was_denied = True
+                    delay = self._policy.delay(1, None, self._random)
+                case Stop(error):
+                    raise error
+                case _:
+                    return _Served(exchange, outcome, warm_up)
+            await asyncio.sleep(delay)
+
+    async def _ask_for(self, endpoint: str, text: str) -> Exchange:
+        return await self._client.send(endpoint, self._template, text, 0, self._allowed_seconds)
+
+    def _require_patience(self, endpoint: str, failures: int, outcome: Unavailable) -> None:
+        if failures >= self._policy.attempts or not self._is_worth_waiting(outcome):
+            times = f"{failures} times: " if failures > 1 else ""
+            raise EndpointError(
+                f"{endpoint} did not serve the request ({times}{outcome.reason.value})", "try again"
+            )
 
     def _is_worth_waiting(self, outcome: Unavailable) -> bool:
         """Whether somebody who looks at a terminal waits as long as the server asks for."""
@@ -194,12 +220,15 @@ class PageAsker:
             outcome.reason not in _HOPELESS and (outcome.retry_after or 0.0) <= self._policy.longest_backoff
         )
 
-    async def _warm_up(self, endpoint: str) -> ChatReply | None:
-        """Has the constant part read before the first page; what is wrong shows in the page's own request."""
-        if not self._warms_up or endpoint in self._known:
+    async def _warm_up(self, endpoint: str) -> Exchange | None:
+        """Has the constant part read, once; what is wrong shows in the page's own request."""
+        if not self._warms_up or endpoint in self._warmed_up:
             return None
-        exchange = await self._client.warm_up(endpoint, self._template, self._allowed_seconds)
-        return reply_of(self._client.read(exchange, self._template)) if exchange else None
+        self._warmed_up.add(endpoint)
+        return await self._client.warm_up(endpoint, self._template, self._allowed_seconds)
+
+    def _reply_to(self, warm_up: Exchange | None) -> ChatReply | None:
+        return reply_of(self._client.read(warm_up, self._template)) if warm_up else None
 
     def _suggest(self, text: str, asked: Sequence[AskedChunk]) -> PageSuggestions | None:
         answers = [_chunk_answer(item, item.reply) for item in asked if item.reply and item.reason is None]
@@ -235,16 +264,14 @@ def _measure(asked: AskedChunk, reply: ChatReply) -> Measure:
     return Measure(page_tokens, reply.answer_tokens, reading, reply.answer_seconds)
 
 
-def _read(outcome: Outcome) -> tuple[ChatReply | None, Reason | None]:
+def _read(outcome: _Settled) -> tuple[ChatReply | None, Reason | None]:
     match outcome:
         case Answered(reply):
             return reply, None
         case TooLong(reason, reply) | Unusable(reason, reply):
             return reply, reason
-        case Refused(reason) | Denied(reason) | Unavailable(reason):
-            return None, reason
-        case Stop(error):
-            raise error
+        case Refused() | Denied():
+            return None, Reason.REFUSED
 
 
 def _ended_at(exchange: Exchange) -> float:

@@ -370,6 +370,43 @@ def test_a_row_that_no_column_can_hold_fails_alone(store: ObjectStore, odd: dict
     assert (read["attempts"], read["endpoint"], read["latency_seconds"]) == (1, "http://gpu", 1.5)
 
 
+def test_what_cannot_be_kept_is_told_in_counts_and_a_split_stays_one(
+    store: ObjectStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    pieces = [part(0, 60, "l"), part(50, 100, "r")]
+    odd = {"answer": "MV SECRET \ud83d"}
+
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            writer.add(row("whole", AnswerStatus.SPLIT, reason="answer_too_long", pieces=pieces, **odd))
+            writer.add(row("odd", **odd))
+            writer.add(row("lost", latency_seconds="long"))
+            writer.add(row("fine"))
+
+    asyncio.run(work())
+    index = AnswerIndex.read(store, FOLDER)
+    assert [leaf.request_key for leaf, _ in index.leaves(RequestSpan(0, 100, "whole"))] == ["l", "r"]
+    whole, failed, lost = (index.get(key) for key in ("whole", "odd", "lost"))
+    assert whole
+    assert failed
+    assert lost is None
+    (read,) = read_answers(store, {"whole": whole}).to_pylist()
+    assert (read["status"], read["reason"], read["answer"]) == ("split", "answer_too_long", None)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("3 of 4 rows")
+    assert record.getMessage().endswith("2 are kept without it, 1 not at all")
+    assert "SECRET" not in caplog.text
+
+
+def test_where_no_row_can_be_kept_there_is_no_file(store: ObjectStore, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with _writer(store, _approve, flush_seconds=60.0) as writer:
+            writer.add(row("lost", latency_seconds="long"))
+
+    asyncio.run(work())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_an_answer_that_is_none_after_all_is_unasked_until_a_later_one_comes(store: ObjectStore) -> None:
     _write(store, "run/1", row("a", at=5), row("b", at=5))
     index = AnswerIndex.read(store, FOLDER)

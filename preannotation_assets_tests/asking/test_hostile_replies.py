@@ -1,5 +1,6 @@
 """Each text gets another hostile reply: its own fate is as it should be, and that of the others is theirs."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
@@ -142,12 +143,18 @@ def test_where_more_and_more_is_denied_the_run_ends_by_its_failure_rate(simulato
     assert standing.asked["page"] <= 2 * 20 + 2 * 8
 
 
+@pytest.mark.parametrize("server", [OllamaServer(), VLLM])
 def test_a_refusal_in_words_that_are_used_of_all_is_believed_only_if_all_meet_it(
-    simulator: Any, new_run: Any
+    simulator: Any, new_run: Any, server: ModelServer
 ) -> None:
-    words = b'{"error":"cannot parse the option schema of MV ORION"}'
-    with front(simulator().url, {"page": HostileReply("refused", words, 400)}) as standing:
-        run = _ask(new_run, standing.url, OllamaServer(), [hostile_page(0), *GOOD])
+    words = b'{"error":"cannot parse the option schema of MV ORION, nor its logprobs"}'
+    replies = {"page": HostileReply("refused", words, 400)}
+    settings = OpenAiSettings(model=ServedModel((MODEL.name,)), habits=HabitRates.NONE)
+    with (
+        RunningOpenAiSimulator(settings) as openai,
+        front(openai.url if server is VLLM else simulator().url, replies) as standing,
+    ):
+        run = _ask(new_run, standing.url, server, [hostile_page(0), *GOOD])
     assert run.statuses() == {"refused": 1, "answered": len(GOOD)}
 
 
@@ -162,6 +169,21 @@ def test_a_text_whose_answers_are_none_each_time_costs_fourteen_requests_at_most
     assert len(server.requests()) == 14
     assert len(run.leaves[0]) == 4
     assert {row["status"] for row in run.rows} == {"failed"}
+
+
+def test_an_answer_that_was_only_too_long_does_not_count_as_none(simulator: Any, new_run: Any) -> None:
+    said = '{"spans":[' + '{"port":"Hull"},' * 130
+    reply = {"message": {"role": "assistant", "content": said}, "done": True, "done_reason": "length"}
+    replies = {"page": HostileReply("endless_answer", json.dumps(reply).encode())}
+    with front(simulator().url, replies) as standing:
+        run = _ask(
+            new_run, standing.url, OllamaServer(), [hostile_page(0) + "\n" + "Hull in the log.\n" * 300]
+        )
+    # Its part of the page is cut in two while it has as many of them, and twice more when it has not.
+    splits = [leaf.unusable_splits for leaf in run.leaves[0]]
+    assert (splits[:3], set(splits[3:])) == ([2, 2, 1], {0})
+    assert len(splits) >= 5
+    assert [row["reason"] for row in run.rows if row["status"] == "failed"] == ["endless_answer"]
 
 
 def test_a_refused_setting_still_stops_the_run(simulator: Any, new_run: Any, template: Any) -> None:

@@ -18,6 +18,7 @@ PROMPT = Prompt(
     constant_messages=(Message("system", "Mark the ports."),),
     answer_schema={"type": "object"},
     constant_tokens=10,
+    labels=frozenset({"port"}),
 )
 TEMPLATE = RequestTemplate(
     "llama3.3:70b", "d" * 64, PROMPT, ModelOptions(context_tokens=4096, answer_tokens=512)

@@ -1,6 +1,6 @@
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema
@@ -15,7 +15,6 @@ from preannotation_assets.extraction.answer_schema import (
     MOST_QUOTES_IN_A_LIST,
     build_answer_schema,
     build_rated_answer_schema,
-    schema_labels,
 )
 from preannotation_assets.extraction.delimiting import break_control_tokens
 from preannotation_assets.extraction.labels import MOST_QUOTE_CHARACTERS, LabelScheme
@@ -217,10 +216,3 @@ json_values = st.recursive(
 )
 def test_the_check_never_raises(schema: dict[str, object]) -> None:
     assert all(problem.startswith("#") for problem in lint_answer_schema(schema))
-
-
-@pytest.mark.parametrize("build", [build_answer_schema, build_rated_answer_schema])
-def test_a_schema_tells_the_labels_it_was_built_for(
-    build: Callable[[Sequence[str]], dict[str, object]],
-) -> None:
-    assert schema_labels(build(["port", "IMO \u00e9", "x"])) == {"port", "IMO \u00e9", "x"}

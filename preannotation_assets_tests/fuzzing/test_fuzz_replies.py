@@ -78,7 +78,9 @@ def spoilt_replies(draw: st.DrawFn, server: str) -> tuple[Recording, bytes]:
 
 
 def template(server: ModelServer) -> RequestTemplate:
-    return RequestTemplate(RECORDED_MODEL, "0" * 12, Prompt("", "", (), {}, 0), ModelOptions(12_288, 3_072))
+    return RequestTemplate(
+        RECORDED_MODEL, "0" * 12, Prompt("", "", (), {}, 0, frozenset()), ModelOptions(12_288, 3_072)
+    )
 
 
 def assert_can_be_kept(server: ModelServer, exchange: Exchange, outcome: Outcome) -> None:

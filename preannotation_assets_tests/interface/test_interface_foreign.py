@@ -38,13 +38,15 @@ REFUSED: Mapping[str, Mapping[str, object]] = {
     "a file of the executor": {"execution": {"config": {"marker_to_close": "/tmp/evil"}}},
     "a logger": {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}},
 }
+# Of its own: what is published of some documents only, the sensor publishes again.
+NARROWED = "vessels_ocr_50"
 ALLOWED: Mapping[str, object] = {
     "resources": {
         "model_server": {"config": {"model": "llama3.3:70b", "num_predict": 2048, "max_in_flight": 2}},
         "chunking": {"config": {"overlap_tokens": 150}},
     },
     "ops": {
-        "pages": {"config": {"doc_ids": ["vessels_ocr_1/registry"]}},
+        "pages": {"config": {"doc_ids": [f"{NARROWED}/registry"]}},
         "raw_model_outputs": {"config": {"refresh": True}},
     },
 }
@@ -69,10 +71,13 @@ def test_a_launch_that_says_where_pages_go_is_refused(
 def test_a_launch_that_says_how_to_ask_is_made_and_asks_where_the_environment_says(
     interface: Interface, materialized: Run
 ) -> None:
+    interface.warehouse.add(NARROWED, 1)
+    interface.add_partition(NARROWED)
     asked = interface.simulator.summary().requests
     assets = ["pages", "chunks", "raw_model_outputs", "suggestions"]
-    launched = interface.launch_with(assets, "vessels_ocr_1", ALLOWED)
+    launched = interface.launch_with(assets, NARROWED, ALLOWED)
     assert interface.wait_for_end(launched["run"]["runId"]).status == "SUCCESS"
+    interface.warehouse.remove(NARROWED)
     assert interface.simulator.summary().requests > asked
 
 

@@ -209,6 +209,21 @@ def test_small_readings_in_a_row_share_requests_and_fetch_nothing_twice(store: O
     assert store.fetched.requests <= 25
 
 
+def test_ranges_that_will_be_read_are_fetched_together_where_they_are_close(s3_store: ObjectStore) -> None:
+    s3_store.write("k", LARGE)
+    ranges = [(200 * KIB, 201 * KIB), (9 * KIB, 10 * KIB), (0, 2 * KIB), (-5, 3), (7, 7), (0, 1 << 40)]
+    with s3_store.open("k") as file:
+        before = s3_store.fetched.requests
+        file.prepare(ranges)
+        assert s3_store.fetched.requests == before + 2
+        for start, stop in ranges[:3]:
+            file.seek(start)
+            assert file.read(stop - start) == LARGE[start:stop]
+        assert s3_store.fetched.requests == before + 2
+        file.seek(0)
+        assert file.read() == LARGE
+
+
 def test_what_is_fetched_is_counted(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert store.fetched == FetchedBytes(0, 0)
     store.write("k", LARGE)

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from preannotation_assets.lake import (
     write_json,
     write_table,
 )
+from preannotation_assets.lake.reading import ObjectReader
 
 SCHEMA = pa.schema(
     [
@@ -248,6 +250,22 @@ def test_a_projection_of_a_file_reads_its_columns(local_store: ObjectStore) -> N
     write_table(local_store, "k", _pages(2000))
     read_table(local_store, "k", ["doc_id", "page_num"])
     assert local_store.fetched.bytes < 120_000
+
+
+def test_no_thread_of_arrow_reads(local_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that still holds a part of an object when the interpreter ends, aborts it."""
+    table = _pages(2000)
+    write_table(local_store, "k", table, row_group_size=100)
+    readers = set()
+    read = ObjectReader.read
+
+    def watched(reader: ObjectReader, size: int | None = -1) -> bytes:
+        readers.add(threading.get_ident())
+        return read(reader, size)
+
+    monkeypatch.setattr(ObjectReader, "read", watched)
+    assert read_table(local_store, "k", ["text", "doc_id"]).equals(table.select(["text", "doc_id"]))
+    assert readers == {threading.get_ident()}
 
 
 def test_a_small_table_is_one_request(s3_store: ObjectStore) -> None:

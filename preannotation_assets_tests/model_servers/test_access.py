@@ -113,6 +113,17 @@ def test_half_a_service_token_is_none_and_white_space_around_it_is_nothing() -> 
     assert access_headers(PUBLIC, {**named, **TOKEN, "CF_ACCESS_CLIENT_SECRET": "hunter2\n"}) == TOKEN_HEADERS
 
 
+@pytest.mark.parametrize("variable", ["OLLAMA_HOST", "PREANNOTATION_SERVER_URLS"])
+def test_addresses_of_the_other_kind_are_not_read_where_there_is_no_secret_for_them(variable: str) -> None:
+    malformed = {variable: "https://user:hunter2@gpu.example.com:port"}
+    assert OllamaServer().headers_for(PUBLIC, malformed) == {}
+    assert OpenAIServer().headers_for(PUBLIC, malformed) == {}
+    # Nor where a secret would go in clear.
+    assert access_headers("http://gpu.example.com", {**TOKEN, **malformed}) == {}
+    with pytest.raises(SettingsError):
+        access_headers(PUBLIC, {**TOKEN, **malformed})
+
+
 @pytest.mark.parametrize("odd", ["hunter2é", "hunt\ner2", "hunt er2", "hunter2\x7f", "hunter2\nX-Other: 1"])
 @pytest.mark.parametrize("variable", [*TOKEN, *KEY])
 def test_a_secret_that_no_header_can_carry_is_refused_and_not_repeated(variable: str, odd: str) -> None:

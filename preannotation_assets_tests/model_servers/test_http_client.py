@@ -16,7 +16,10 @@ from preannotation_assets.model_servers.reply_body import MOST_REPLY_BYTES
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
 TEMPLATE = RequestTemplate(
-    "m", "d" * 64, Prompt("v", "f" * 64, (Message("system", "S"),), {}, 30), ModelOptions(4096, 400)
+    "m",
+    "d" * 64,
+    Prompt("v", "f" * 64, (Message("system", "S"),), {}, 30, frozenset()),
+    ModelOptions(4096, 400),
 )
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

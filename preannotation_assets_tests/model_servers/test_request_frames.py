@@ -16,7 +16,9 @@ from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 
 SCHEMA: dict[str, object] = {"type": "object", "properties": {"spans": {"type": "array", "minItems": 0}}}
-PROMPT = Prompt("v", "f" * 64, (Message("system", "S"), Message("user", "<page>\nU\n</page>")), SCHEMA, 30)
+PROMPT = Prompt(
+    "v", "f" * 64, (Message("system", "S"), Message("user", "<page>\nU\n</page>")), SCHEMA, 30, frozenset()
+)
 TEMPLATE = RequestTemplate("m", "d" * 64, PROMPT, ModelOptions(context_tokens=4096, answer_tokens=400))
 SERVERS: list[ModelServer] = [
     OllamaServer(),

@@ -37,7 +37,10 @@ from preannotation_assets.model_servers.template import ModelOptions, RequestTem
 MODEL = "m:1b"
 PAGE = "a page of qzxw words"
 TEMPLATE = RequestTemplate(
-    MODEL, "d" * 64, Prompt("v", "f" * 64, (Message("system", "S"),), {}, 30), ModelOptions(4096, 400)
+    MODEL,
+    "d" * 64,
+    Prompt("v", "f" * 64, (Message("system", "S"),), {}, 30, frozenset()),
+    ModelOptions(4096, 400),
 )
 SECRETS = {
     "CF_ACCESS_CLIENT_ID": "hunter1",

@@ -75,6 +75,21 @@ def test_a_task_that_spark_starts_again_does_not_ask_what_its_run_has_asked(new_
     assert {status for status, _ in work.answers()} == {"answered"}
 
 
+def test_what_was_split_for_want_of_an_answer_is_split_no_further_by_later_runs(new_work: NewWork) -> None:
+    work = new_work(1, FaultRule(Fault.EMPTY_ANSWER, probability=1.0))
+    lines = (f"MV STAR {line} left Hull on {line % 28 + 1} March 1999.\n" for line in range(50))
+    work = replace(work, texts=["".join(lines)])
+    (request,) = work.requests()
+    asked = []
+    with PermitServer([work.simulator.url], LIMITS) as server:
+        for run in range(3):
+            ask_model(work.task(server, f"run-{run}"))
+            asked.append(work.simulator.summary().requests)
+    # 2 for the text, 4 for its halves, 8 for theirs; then 2 for each of those that failed.
+    assert asked == [14, 22, 30]
+    assert [leaf.unusable_splits for leaf, _ in work.index().leaves(request)] == [2] * 4
+
+
 def test_a_digest_that_changes_ends_the_run_and_no_answer_is_kept_under_the_wrong_one(
     new_work: NewWork,
 ) -> None:

@@ -163,6 +163,13 @@ def test_a_row_that_no_column_can_hold_is_dropped_and_counted_and_the_others_are
     assert log.dropped == 1
 
 
+def test_where_no_row_can_be_written_there_is_no_file(tmp_path: Path) -> None:
+    with RequestLog(open_store(StoreLocation(str(tmp_path))), FOLDER, "run-1", 60.0) as log:
+        log.observe("http://x", PermitReport(**{**_plain(REPORT), "prompt_tokens": 2**31}))
+    assert log.dropped == 1
+    assert not (tmp_path / "argilla").exists()
+
+
 class _FullDisk(_Unwilling):
     """A store for which there is no room on the disk for some time."""
 

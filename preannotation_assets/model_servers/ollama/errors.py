@@ -27,7 +27,9 @@ _TOO_LONG: Final = re.compile(
     re.IGNORECASE,
 )
 # What a 400 says when every request would get it: schema, model, or a setting all requests share.
-_WRONG_FOR_ALL: Final = re.compile("schema|grammar|think|keep_alive|invalid model|option", re.IGNORECASE)
+_WRONG_FOR_ALL: Final = re.compile(
+    "schema|grammar|think|keep_alive|invalid model|option|logprobs", re.IGNORECASE
+)
 
 
 def judge_error(endpoint: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:

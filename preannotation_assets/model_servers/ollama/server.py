@@ -166,9 +166,9 @@ class OllamaServer:
         body = warm_up_body(template, self.keep_alive)
         return HttpRequest("POST", "/api/chat", body) if body else None
 
-    def probe_request(self, template: RequestTemplate) -> HttpRequest:
+    def probe_request(self, template: RequestTemplate, *, stream: bool) -> HttpRequest:
         """The same request as about a page, without one and for a single token."""
-        return HttpRequest("POST", "/api/chat", probe_body(template, self.keep_alive))
+        return HttpRequest("POST", "/api/chat", probe_body(template, self.keep_alive, stream=stream))
 
     def load_request(self) -> HttpRequest | None:
         """None: each answer tells what it waited."""

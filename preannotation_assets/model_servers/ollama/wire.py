@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.extraction.prompt import Message
+from preannotation_assets.extraction.surrogates import without_surrogates
 from preannotation_assets.model_servers.json_values import (
     as_count,
     as_seconds,
     as_text,
-    without_surrogates,
 )
 from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
@@ -79,13 +79,14 @@ def warm_up_body(template: RequestTemplate, keep_alive: str) -> dict[str, object
     messages = template.prompt.constant_messages
     if not messages or messages[-1].role != "assistant":
         return None
-    return {**probe_body(template, keep_alive), "messages": _message_objects(messages)}
+    body = probe_body(template, keep_alive, stream=False)
+    return {**body, "messages": _message_objects(messages), "logprobs": False}
 
 
-def probe_body(template: RequestTemplate, keep_alive: str) -> dict[str, object]:
+def probe_body(template: RequestTemplate, keep_alive: str, *, stream: bool) -> dict[str, object]:
     """The body of a request about an empty page, which writes one token."""
-    body = chat_body(template, "", keep_alive, stream=False)
-    return {**body, "options": {**_options(template.options), "num_predict": 1}, "logprobs": False}
+    body = chat_body(template, "", keep_alive, stream=stream)
+    return {**body, "options": {**_options(template.options), "num_predict": 1}}
 
 
 def parse_reply(payload: Mapping[str, object]) -> ChatReply | None:

@@ -7,23 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
+from preannotation_assets.extraction.surrogates import without_surrogates
 from preannotation_assets.model_servers.json_values import (
     as_count,
     as_mapping,
     as_seconds,
     as_text,
     load_object,
-    without_surrogates,
 )
 from preannotation_assets.model_servers.openai.variant import Variant
 from preannotation_assets.model_servers.reply import ChatReply
-from preannotation_assets.model_servers.token_scores import read_token_scores
+from preannotation_assets.model_servers.token_scores import TokenScores, read_token_scores
 
 __all__ = ["BrokenStreamError", "event_delta", "join_events", "parse_reply", "thought_instead"]
 
 _MILLISECONDS: Final = 1e3
 _END: Final = b"[DONE]"
-_Scores = tuple[tuple[int, ...], tuple[float, ...]] | tuple[None, None]
 
 
 class BrokenStreamError(Exception):
@@ -128,7 +127,7 @@ def _choice(payload: Mapping[str, object]) -> Mapping[str, object]:
     return as_mapping(choices[0]) if isinstance(choices, list) and choices else {}
 
 
-def _scores(choice: Mapping[str, object], timings: Mapping[str, object], content: str) -> _Scores:
+def _scores(choice: Mapping[str, object], timings: Mapping[str, object], content: str) -> TokenScores:
     """Log-probabilities by token; none where llama-server accepted drafted tokens, which it scores 0.0."""
     if timings.get("draft_n_accepted"):
         return None, None

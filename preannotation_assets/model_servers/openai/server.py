@@ -171,9 +171,10 @@ class OpenAIServer:
         """The constant messages and one token."""
         return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
 
-    def probe_request(self, template: RequestTemplate) -> HttpRequest:
-        """The warm-up: it holds no page."""
-        return HttpRequest("POST", CHAT_PATH, warm_up_body(template, self.variant))
+    def probe_request(self, template: RequestTemplate, *, stream: bool) -> HttpRequest:
+        """The same request as about a page, without one and for a single token."""
+        body = chat_body(template, "", self.variant, stream=stream)
+        return HttpRequest("POST", CHAT_PATH, {**body, LIMIT_FIELD: 1})
 
     def load_request(self) -> HttpRequest | None:
         """The metrics of vLLM, llama.cpp's server and SGLang."""

@@ -136,5 +136,6 @@ def test_no_file_turns_ui_or_event_log_on_and_the_end_of_the_jvm_is_no_traceback
     )
     assert ended.stdout.splitlines()[-1] == '["false", "false", null]'
     assert list(events.iterdir()) == []
-    assert ended.stderr.count("Traceback") == 1
+    # The heading of each exception that the thread tells.
+    assert ended.stderr.count("Exception occurred during processing of request") == 1
     assert "ValueError: a token that is not right" in ended.stderr

@@ -13,8 +13,10 @@ import httpx
 import pytest
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError, ModelError
+from preannotation_assets.model_servers.exchange import Exchange
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
+from preannotation_assets.model_servers.outcomes import Outcome
 from preannotation_assets.model_servers.preflight import identify_model
 from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -190,6 +192,21 @@ def test_a_server_that_stays_busy_is_given_up_when_the_time_for_loading_is_over(
     with pytest.raises(EndpointError, match="status 503"):
         preload(OLLAMA, [server.url], template, {}, replace(TIMEOUTS, load=0.5), IMPATIENT)
     assert server.asked > 3
+
+
+class _Unforeseeing(OllamaServer):
+    """A kind of server that does not foresee what comes back."""
+
+    def read(self, exchange: Exchange, model: str) -> Outcome:
+        raise KeyError(model)
+
+
+def test_a_reply_that_nobody_foresaw_ends_the_load_in_one_line(
+    scripted: Callable[..., Scripted], template: RequestTemplate
+) -> None:
+    server = scripted((418, '{"error": "short and stout"}'))
+    with pytest.raises(EndpointError, match="answers /api/chat with status 418"):
+        preload(_Unforeseeing(), [server.url], template, {}, TIMEOUTS, IMPATIENT)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ EXPECTED: Final = {
     "unknown_model": (Stop, ModelError),
     "thinking": (Stop, EndpointError),
     "wrong_type": (Unavailable, Reason.SERVER_ERROR),
-    "keep_alive_without_unit": (Refused, Reason.REFUSED),
+    "keep_alive_without_unit": (Refused, None),
     "refused_schema": (Stop, EndpointError),
     "malformed_model": (Stop, EndpointError),
     "unknown_path": (Stop, EndpointError),
@@ -47,7 +47,7 @@ def meaning(outcome: Outcome) -> tuple[type, object]:
     match outcome:
         case Stop(error):
             return Stop, type(error)
-        case Unavailable(reason) | Unusable(reason) | TooLong(reason) | Refused(reason):
+        case Unavailable(reason) | Unusable(reason) | TooLong(reason):
             return type(outcome), reason
     return type(outcome), None
 

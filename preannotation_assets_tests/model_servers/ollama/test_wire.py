@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preannotation_assets.extraction.suggesting import value_probabilities
+from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.ollama.wire import (
     chat_body,
     join_stream,
@@ -158,6 +159,16 @@ def test_a_warm_up_reads_what_every_request_begins_with_and_reloads_nothing(
     different = {key for key in page if page[key] != body[key]}
     assert different == {"messages", "options", "logprobs"}
     assert body["options"] == {**page["options"], "num_predict": 1}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_look_whether_requests_are_let_through_is_one_of_them_for_a_token(
+    template: RequestTemplate, stream: bool
+) -> None:
+    probe = OllamaServer().probe_request(template, stream=stream).body
+    asked = OllamaServer().chat_request(template, "", stream=stream).body
+    assert asked is not None
+    assert probe == {**asked, "options": {**asked["options"], "num_predict": 1}}  # type: ignore[dict-item]
 
 
 def test_a_prompt_that_does_not_end_in_an_answer_is_no_beginning_of_others(template: RequestTemplate) -> None:

@@ -9,14 +9,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from shared.asking_runs import new_run
+from shared.asking_runs import new_run, template_with_example
 from shared.asking_runs import template as ollama_template
 
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import HabitRates
 from preannotation_assets.simulator.openai import OpenAiSettings, RunningOpenAiSimulator
 
-__all__ = ["new_run", "ollama_template", "scripted", "stand_in", "template"]
+__all__ = ["new_run", "ollama_template", "scripted", "stand_in", "template", "template_with_example"]
 
 MODEL = "llama-3.3-70b"
 JSON = "application/json"

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from shared.asking_runs import LIMITS
 
 from preannotation_assets.contracts import LogprobSource
-from preannotation_assets.errors import AccessDeniedError
+from preannotation_assets.errors import AccessDeniedError, EndpointError
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.openai.server import OpenAIServer
+from preannotation_assets.model_servers.openai.variant import Software, Variant
 from preannotation_assets.model_servers.preflight import identify_model
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import Fault, FaultRule
@@ -123,6 +125,39 @@ def test_a_key_that_is_refused_stops_the_run(
     run = replace(new_run(server), template=template, server=OpenAIServer())
     with pytest.raises(AccessDeniedError, match="PREANNOTATION_SERVER_API_KEY"):
         run.ask(TEXTS[:1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "software", "is_streamed"),
+    [
+        ("logprobs", Software.VLLM, False),
+        ("stream_options", Software.VLLM, True),
+        ("response_format", Software.LLAMA_CPP, False),
+    ],
+)
+def test_a_setting_that_the_server_refuses_to_everybody_stops_the_run_at_once(
+    scripted: Callable[..., Any], new_run: Any, template_with_example: RequestTemplate, setting: str,
+    software: Software, is_streamed: bool,
+) -> None:  # fmt: skip
+    def reply(body: dict[str, Any]) -> tuple[int, str, str]:
+        if setting in body:
+            return 400, "application/json", json.dumps({"error": {"message": f"{setting} is not supported"}})
+        message = {"role": "assistant", "content": '{"'}
+        return 200, "application/json", json.dumps({"choices": [{"message": message}]})
+
+    server = scripted({"/v1/chat/completions": reply})
+    run = replace(
+        new_run(),
+        endpoints=[server.url],
+        template=template_with_example,
+        server=OpenAIServer(variant=Variant(software)),
+        streamed=frozenset([server.url] if is_streamed else []),
+    )
+    with pytest.raises(EndpointError, match="status 400"):
+        run.ask(TEXTS)
+    assert run.rows == []
+    # Those in flight at the first refusal, and one look for all of them.
+    assert len(server.bodies["/v1/chat/completions"]) <= LIMITS.max_in_flight + 1
 
 
 def test_a_schema_is_sent_in_the_same_bytes_and_the_instructions_are_cached(

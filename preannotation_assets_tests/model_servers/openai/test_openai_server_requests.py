@@ -16,7 +16,12 @@ VLLM = Variant(Software.VLLM)
 LLAMA_CPP = Variant(Software.LLAMA_CPP)
 SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 PROMPT = Prompt(
-    "v", "f" * 64, (Message("system", "S"), Message("user", "U"), Message("assistant", "A")), SCHEMA, 30
+    "v",
+    "f" * 64,
+    (Message("system", "S"), Message("user", "U"), Message("assistant", "A")),
+    SCHEMA,
+    30,
+    frozenset(),
 )
 TEMPLATE = RequestTemplate("m", "d" * 64, PROMPT, ModelOptions(context_tokens=4096, answer_tokens=400))
 
@@ -45,6 +50,16 @@ def test_a_request_to_vllm() -> None:
             "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True},
         },
     }
+
+
+@pytest.mark.parametrize("variant", [VLLM, LLAMA_CPP])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_look_whether_requests_are_let_through_is_one_of_them_for_a_token(
+    variant: Variant, stream: bool
+) -> None:
+    server = OpenAIServer(variant=variant)
+    probe = server.probe_request(TEMPLATE, stream=stream).body
+    assert probe == {**(server.chat_request(TEMPLATE, "", stream=stream).body or {}), "max_tokens": 1}
 
 
 def test_llama_server_gives_log_probabilities_only_with_an_alternative() -> None:

@@ -14,7 +14,6 @@ from preannotation_assets.model_servers.outcomes import (
     Answered,
     Outcome,
     Reason,
-    Refused,
     Stop,
     TooLong,
     Unavailable,
@@ -51,7 +50,7 @@ def meaning(outcome: Outcome) -> tuple[type, object]:
     match outcome:
         case Stop(error):
             return Stop, type(error)
-        case Unavailable(reason) | Unusable(reason) | TooLong(reason) | Refused(reason):
+        case Unavailable(reason) | Unusable(reason) | TooLong(reason):
             return type(outcome), reason
     return type(outcome), None
 
