@@ -10,6 +10,7 @@ place of the dead one, and ``report RUN_ID...`` beside it.
 """
 
 import json
+import os
 import socket
 import sys
 import time
@@ -20,8 +21,10 @@ from typing import Final
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.defs.jobs import apply_pool_limit
-from preannotation_assets.instance import is_run_alive
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.instance import dagster_home, is_run_alive
 
 __all__ = ["find_dead_runs", "prepare_instance", "report_dead_runs", "report_until_retried"]
 
@@ -121,19 +124,27 @@ def _is_looked_after(run: DagsterRun) -> bool:
 
 
 def _main(arguments: Sequence[str]) -> int:
-    with DagsterInstance.get() as instance:
-        match arguments:
-            case []:
-                prepare_instance(instance)
-            case ["find"]:
-                apply_pool_limit(instance)
-                sys.stdout.write("".join(f"{run.run_id}\n" for run in find_dead_runs(instance)))
-            case ["report", *run_ids]:
-                for run_id in report_until_retried(instance, run_ids, lambda: time.sleep(_PAUSE_SECONDS)):
-                    sys.stderr.write(f"run {run_id} had no process any more and was not started again\n")
-            case _:
-                sys.stderr.write("usage: python -m preannotation_assets.recovery [find | report RUN_ID...]\n")
-                return 2
+    try:
+        with open_instance(dagster_home(os.environ, Path.cwd())) as instance:
+            return _command(instance, arguments)
+    except SettingsError as error:
+        sys.stderr.write(f"recovery: error: {error}\n")
+        return 1
+
+
+def _command(instance: DagsterInstance, arguments: Sequence[str]) -> int:
+    match arguments:
+        case []:
+            prepare_instance(instance)
+        case ["find"]:
+            apply_pool_limit(instance)
+            sys.stdout.write("".join(f"{run.run_id}\n" for run in find_dead_runs(instance)))
+        case ["report", *run_ids]:
+            for run_id in report_until_retried(instance, run_ids, lambda: time.sleep(_PAUSE_SECONDS)):
+                sys.stderr.write(f"run {run_id} had no process any more and was not started again\n")
+        case _:
+            sys.stderr.write("usage: python -m preannotation_assets.recovery [find | report RUN_ID...]\n")
+            return 2
     return 0
 
 

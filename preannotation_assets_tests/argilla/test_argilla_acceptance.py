@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 from hostile_pages import DATASET, HOSTILE_PAGES, HostilePage, publish_pages
 from pyspark.sql import SparkSession
+from shared.signal_handlers import kept_signal_handlers
 from spoiled_pages import FINE, PLANTED, Case, random_cases, we_take
 
 from preannotation_assets import cli
@@ -82,9 +82,8 @@ def demo_lake(argilla_python: Path, spark: SparkSession, tmp_path_factory: pytes
         patch.setenv("PREANNOTATION_ROOT", str(place / "lake"))
         patch.setenv("DAGSTER_HOME", str(place / "home"))
         patch.chdir(place)
-        on_term = signal.getsignal(signal.SIGTERM)
-        status = cli.main(["demo"])
-        signal.signal(signal.SIGTERM, on_term)
+        with kept_signal_handlers():
+            status = cli.main(["demo"])
         assert status == 0
     return place / "lake"
 
@@ -126,10 +125,8 @@ def accepted(
 def exported_labels() -> str:
     """What `preannotate labels export` prints of the scheme."""
     printed = io.StringIO()
-    on_term = signal.getsignal(signal.SIGTERM)
-    with contextlib.redirect_stdout(printed):
+    with kept_signal_handlers(), contextlib.redirect_stdout(printed):
         status = cli.main(["labels", "export", Settings.from_environment({}).labels.path])
-    signal.signal(signal.SIGTERM, on_term)
     assert status == 0
     return printed.getvalue()
 
@@ -323,9 +320,8 @@ def test_the_command_verifies_the_same_batches(
     root, dataset = {"hostile": (accepted.hostile_lake, DATASET), "demo": (accepted.demo_lake, DEMO)}[part]
     monkeypatch.setenv("PREANNOTATION_ROOT", str(root))
     monkeypatch.delenv("PREANNOTATION_LABELS", raising=False)
-    on_term = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(signal, "signal", lambda *_: on_term)
-    assert cli.main(["verify", dataset]) == 0
+    with kept_signal_handlers():
+        assert cli.main(["verify", dataset]) == 0
     *shifted, summary = capsys.readouterr().out.splitlines()
     assert summary.endswith("rows, all right")
     if part == "hostile":

@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pyarrow.parquet as pq
 import pytest
-from interface.polling import wait_for
 from interface.serving import Interface, Run
 from interface.warehouse_file import WarehouseFile
 from shared.page_requests import page_requests
+from shared.polling import wait_for
 
 from deployment.processes import PYTHON, Deployment, free_port, postgres, postgres_program
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from shared.polling import wait_for
 
-from interface.polling import wait_for
 from interface.serving import Interface, Run, serve_interface
 
 CHROMIUM = Path("/usr/bin/chromium")
