@@ -48,6 +48,7 @@ _MARKER_OF_PLACE = {
     "deployment/test_deployment.py": "deploy",
     "demo/test_services.py": "server",
     "end_to_end": "spark",
+    "evaluation": "unit",
     "evolution": "unit",
     "evolution/test_frozen_lake.py": "spark",
     "evolution/test_new_columns.py": "spark",
