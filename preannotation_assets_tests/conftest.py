@@ -44,6 +44,8 @@ _MARKER_OF_PLACE = {
     "defs/resources/test_spark.py": "spark",
     "defs/resources/test_spark_privacy.py": "spark",
     "demo": "unit",
+    "deployment": "unit",
+    "deployment/test_deployment.py": "deploy",
     "demo/test_services.py": "server",
     "end_to_end": "spark",
     "evaluation": "unit",
