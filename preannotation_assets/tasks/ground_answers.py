@@ -1,9 +1,10 @@
 """Turns the answers about one part of the pages into suggestions."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -27,7 +28,10 @@ from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
 
-__all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
+__all__ = ["GroundAnswers", "GroundedPart", "ground_answers", "shares_of_parts"]
+
+# Characters of a page that cost as much as one of an answer.
+_TEXT_TO_AN_ANSWER: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class GroundAnswers:
 
     ``calibration`` says what confidences are worth; ``holds_back`` whether suggestions below the threshold
     of their label are left out. Groundings keep the confidences as they were made.
+    Of the pages of a part a task has the share number ``share`` of ``shares``.
     """
 
     location: StoreLocation
@@ -48,6 +53,8 @@ class GroundAnswers:
     rules: Mapping[str, ValueRule]
     model: str
     model_version: str
+    share: int = 0
+    shares: int = 1
     calibration: Calibration | None = None
     holds_back: bool = False
 
@@ -77,8 +84,18 @@ class GroundedPart:
     fetched: FetchedBytes
 
 
+def shares_of_parts(part_bytes: Sequence[int]) -> list[int]:
+    """How many tasks share each part, so that no task has over twice the mean of the parts.
+
+    ``part_bytes`` are those of its answers. Neighbours are alike: where most answers are on few pages, these
+    are in one part.
+    """
+    most = 2 * sum(part_bytes) / max(1, len(part_bytes))
+    return [max(1, math.ceil(size / most)) if most else 1 for size in part_bytes]
+
+
 def ground_answers(task: GroundAnswers) -> GroundedPart:
-    """Writes the suggestions of one part, sorted by doc_id, page_num, start, end and label.
+    """Writes the suggestions of a share of one part, sorted by doc_id, page_num, start, end and label.
 
     A page of which any part has no answer has no suggestions: it counts as failed as a whole, and so does one
     that Argilla would not take.
@@ -94,7 +111,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
     page_answers: Counter[str] = Counter()
-    for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
+    for page in _own_pages(task, read_table_as(store, task.pages_key, PAGES).to_pylist(), outputs):
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         result = _failure(page, rows) or _suggest(task, page, rows)
         if isinstance(result, str):
@@ -137,6 +154,23 @@ def _sources(found: PageSuggestions) -> list[str]:
     """What the confidence of each span was made of."""
     kept = _kept(found)
     return [kept[_place(span)].confidence_source.value for span in found.spans]
+
+
+def _own_pages(
+    task: GroundAnswers, pages: Sequence[Row], outputs: Mapping[tuple[str, int], Sequence[Row]]
+) -> Iterator[Row]:
+    """The pages of the task's share: neighbours, with about as much to ground as each of the other shares."""
+    weights = [_weight(page, outputs.get((page["doc_id"], page["page_num"]), ())) for page in pages]
+    total, before = sum(weights), 0
+    for page, weight in zip(pages, weights, strict=True):
+        if before * task.shares // total == task.share:
+            yield page
+        before += weight
+
+
+def _weight(page: Row, rows: Sequence[Row]) -> int:
+    """What a page is to ground, as characters of answers; a quote is looked for on the whole page."""
+    return 1 + len(page["text"]) // _TEXT_TO_AN_ANSWER + sum(len(row["answer"] or "") for row in rows)
 
 
 def _by_page(outputs: pa.Table) -> dict[tuple[str, int], list[Row]]:

@@ -22,12 +22,13 @@ import pytest
 from hostile_pages import DATASET, HOSTILE_PAGES, publish_pages
 from hypothesis import given
 from hypothesis import strategies as st
+from shared.loader_recipe import recipe_source
 
 from preannotation_assets.contracts import RESPONSES
 from preannotation_assets.extraction.argilla_rules import first_shift
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.label_file import exported, load_label_scheme
+from preannotation_assets.label_file import exported
 from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.evaluation import EvaluationRules, evaluate_dataset
@@ -35,7 +36,6 @@ from preannotation_assets.publishing.evaluation.responses import lake_responses,
 from preannotation_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
-PYTHON = REPOSITORY / ".venv-argilla" / "bin" / "python"
 EXPORT = REPOSITORY / "docs" / "argilla-export.md"
 CHROMIUM = Path("/usr/bin/chromium")
 # What the pages have and the demo's scheme allows to be drawn there.
@@ -45,16 +45,15 @@ Row = dict[str, Any]
 Span = tuple[int, int, str]
 
 
-def recipe_of(document: str) -> str:
-    return "".join(
-        re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / document).read_text("utf-8"), re.DOTALL)
-    )
+def export_source() -> str:
+    """All code of the recipe."""
+    return "".join(re.findall(r"```python\n(.*?)```", EXPORT.read_text("utf-8"), re.DOTALL))
 
 
 @pytest.fixture(scope="session")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     path = tmp_path_factory.mktemp("recipe") / "export_recipe.py"
-    path.write_text(recipe_of("argilla-export.md"), "utf-8")
+    path.write_text(export_source(), "utf-8")
     spec = importlib.util.spec_from_file_location("export_recipe", path)
     assert spec
     assert spec.loader
@@ -150,54 +149,57 @@ def test_units_are_those_of_a_browser(recipe: ModuleType) -> None:
 class Exported:
     """What was answered, as code points, and what came out."""
 
-    folder: Path
+    responses: Path
     lake: Path
+    is_raw: bool
     meant: dict[tuple[str, str], list[Span]]
     texts: dict[str, str]
     rows: dict[tuple[str, str], Row]
-    unplaced: list[list[str]]
+    unplaced: set[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def scheme() -> LabelScheme:
-    return load_label_scheme(Settings.from_environment({}).labels.path)
-
-
-@pytest.fixture(scope="module")
-def round_trip(scheme: LabelScheme, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    if not PYTHON.exists():
-        said = "there is no .venv-argilla with Argilla's server: make set-up-argilla"
-        if os.environ.get("CI") == "true":
-            pytest.fail(said)
-        pytest.skip(said)
+def folder(scheme: LabelScheme, argilla_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both round trips, made in one process of Argilla's environment."""
     folder = tmp_path_factory.mktemp("export")
-    (folder / "recipe.py").write_text(recipe_of("argilla-loader.md"), "utf-8")
-    (folder / "export_recipe.py").write_text(recipe_of("argilla-export.md"), "utf-8")
+    (folder / "recipe.py").write_text(recipe_source(), "utf-8")
+    (folder / "export_recipe.py").write_text(export_source(), "utf-8")
     (folder / "scheme.json").write_text(exported(Settings.from_environment({}).labels.path, "spans", "text"))
     shutil.copytree(publish_pages(folder / "lake", HOSTILE_PAGES, scheme), folder / "hostile")
-    texts, answers, meant = planned(folder / "hostile")
+    answers = {name: planned(folder / "hostile", name == "raw")[1] for name in ("shown", "raw")}
     (folder / "answers.json").write_text(json.dumps(answers), "utf-8")
     program = Path(__file__).with_name("export_acceptance.py")
     done = subprocess.run(
-        [str(PYTHON), "-W", "ignore", str(program), str(folder)],
+        [str(argilla_python), "-W", "ignore", str(program), str(folder)],
         env={name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    table = pq.read_table(folder / "responses.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module", params=["shown", "raw"])
+def round_trip(request: pytest.FixtureRequest, folder: Path) -> Exported:
+    texts, _, meant = planned(folder / "hostile", request.param == "raw")
+    responses = folder / f"{request.param}.parquet"
+    table = pq.read_table(responses)
     assert table.schema.equals(RESPONSES)
     rows = {(f"{row['doc_id']}:{row['page_num']}", row["annotator"]): row for row in table.to_pylist()}
     assert len(rows) == table.num_rows
-    unplaced = json.loads((folder / "exported.json").read_text("utf-8"))["unplaced"]
-    return Exported(folder, folder / "lake", meant, texts, rows, unplaced)
+    unplaced = json.loads((folder / "unplaced.json").read_text("utf-8"))[request.param]
+    return Exported(
+        responses, folder / "lake", request.param == "raw", meant, texts, rows,
+        {(record, expert) for record, expert in unplaced},
+    )  # fmt: skip
 
 
 def planned(
-    published: Path,
+    published: Path, is_raw: bool
 ) -> tuple[dict[str, str], list[Row], dict[tuple[str, str], list[Span]]]:
     """What two experts send about each page, and which characters they mean.
 
-    Ada keeps every suggestion, relabelling the first. Bob deletes them all and draws words, in units.
+    Ada keeps every suggestion, relabelling the first. Bob deletes them all and draws words, in units
+    where the text is as it is.
     """
     texts = {
         f"{row['doc_id']}:{row['page_num']}": row["text"]
@@ -213,13 +215,13 @@ def planned(
         kept = [(*span[:2], "builder" if not number else span[2]) for number, span in enumerate(kept)]
         answers.append(an_answer(name, "ada", kept))
         meant[name, "ada"] = kept
-        drawn = drawn_words(text, {span[:2] for span in suggested[name]})
+        drawn = drawn_words(text, {span[:2] for span in suggested[name]}, is_raw)
         answers.append(an_answer(name, "bob", [unit for _, unit in drawn]))
         meant[name, "bob"] = [place for place, _ in drawn]
     return texts, answers, meant
 
 
-def drawn_words(text: str, suggested: set[tuple[int, int]]) -> list[tuple[Span, Span]]:
+def drawn_words(text: str, suggested: set[tuple[int, int]], is_raw: bool) -> list[tuple[Span, Span]]:
     """Some words in code points and in units, of what the server takes."""
     found = []
     for word in DRAWN:
@@ -227,7 +229,7 @@ def drawn_words(text: str, suggested: set[tuple[int, int]]) -> list[tuple[Span, 
         if place is None:
             continue
         start, end = place.span()
-        units = units_on_the_page(text, start), units_on_the_page(text, end)
+        units = (units_on_the_page(text, start), units_on_the_page(text, end)) if is_raw else (start, end)
         is_free = all(units[1] <= other[0] or other[1] <= units[0] for _, other in found)
         if is_free and units[1] <= len(text) and (units not in suggested or units == (start, end)):
             found.append(((start, end, "port"), (*units, "port")))
@@ -259,8 +261,8 @@ def an_answer(record: str, expert: str, spans: list[Span]) -> Row:
 
 def test_every_answer_comes_out_on_the_characters_that_were_meant(round_trip: Exported) -> None:
     with_markup = {(f"{DATASET}/{name}:1", "bob") for name in ("tags", "odd <b>")}
-    assert {(record, expert) for record, expert in round_trip.unplaced} == with_markup
-    assert round_trip.rows.keys() == round_trip.meant.keys() - with_markup
+    assert round_trip.unplaced == (with_markup if round_trip.is_raw else set())
+    assert round_trip.rows.keys() == round_trip.meant.keys() - round_trip.unplaced
     shifted = 0
     for key, row in round_trip.rows.items():
         spans = [(span["start"], span["end"], span["label"]) for span in row["spans"]]
@@ -284,20 +286,16 @@ def test_it_says_who_answered_how_far_and_when(round_trip: Exported) -> None:
 
 def test_what_came_out_can_be_evaluated(round_trip: Exported, scheme: LabelScheme) -> None:
     store, layout = open_store(StoreLocation(str(round_trip.lake))), DatasetLayout(DATASET)
-    store.write(
-        f"{layout.responses}/responses.parquet", (round_trip.folder / "responses.parquet").read_bytes()
-    )
+    store.write(f"{layout.responses}/responses.parquet", round_trip.responses.read_bytes())
     lake = lake_responses(store, layout)
     assert lake is not None
     of_the_lake = responses_by_page(lake, "the lake")
     rules = EvaluationRules.parse("annotator:ada", "", 0)
     found = evaluate_dataset(store, DATASET, lambda: None, scheme, rules)
     assert found.uses == {"used": len(round_trip.rows)}
-    with duckdb.connect(str(round_trip.folder / "pages.duckdb")) as connection:
+    with duckdb.connect() as connection:
         (statements,) = re.findall(r"```sql\n(.*?)```", EXPORT.read_text("utf-8"), re.DOTALL)
-        connection.execute(
-            statements.replace("responses.parquet", str(round_trip.folder / "responses.parquet"))
-        )
+        connection.execute(statements.replace("responses.parquet", str(round_trip.responses)))
         table = connection.execute("SELECT * FROM vw_argilla_responses").to_arrow_table()
     assert responses_by_page(table, "the view") == of_the_lake
     first_of_each = sum(bool(spans) for (_, expert), spans in round_trip.meant.items() if expert == "ada")
