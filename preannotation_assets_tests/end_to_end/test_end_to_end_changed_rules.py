@@ -90,8 +90,6 @@ def test_a_calibration_is_applied_to_the_answers_there_are(
     assert order["rank"].to_pylist() == [1, 2]
     assert order["reason"].to_pylist() == ["corrections_expected", "failed"]
 
-    assert preannotate(place, "run", DATASET)[0] == 0
-    assert place.manifest()["run_id"] == manifest["run_id"]
     place.environment["PREANNOTATION_CALIBRATION"] = ""
     assert preannotate(place, "run", DATASET)[0] == 0
     assert pq.read_table(place.parquet).equals(before)
