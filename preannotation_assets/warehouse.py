@@ -217,14 +217,14 @@ class Warehouse:
         """
         return self._summaries("dataset <> ''", {})
 
-    def fingerprint(self, dataset: str) -> str | None:
-        """The fingerprint of one dataset as ``list_datasets`` has it; None where that does not list it.
+    def summary(self, dataset: str) -> DatasetSummary | None:
+        """One dataset as ``list_datasets`` has it; None where that does not list it.
 
         Raises:
             WarehouseError: the pattern or the view cannot be evaluated.
         """
         found = self._summaries("dataset = $wanted AND dataset <> ''", {"wanted": dataset})
-        return found[0].fingerprint if found else None
+        return found[0] if found else None
 
     def probe(self) -> str:
         """Something that differs where pages came or went; of a table it costs next to nothing.

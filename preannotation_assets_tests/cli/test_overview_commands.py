@@ -33,7 +33,9 @@ class Place:
     def publish(self, **changes: Any) -> None:
         """Publishes as a run of the whole dataset does, with the fingerprint of the warehouse."""
         with open_warehouse(WarehouseSettings(database=str(self.database))) as source:
-            self.lake.publish(good_rows(), source_fingerprint=source.fingerprint(NAME), **changes)
+            summary = source.summary(NAME)
+        fingerprint = summary.fingerprint if summary else None
+        self.lake.publish(good_rows(), source_fingerprint=fingerprint, **changes)
 
     def says(self, *arguments: str, status: int = 0) -> list[str]:
         """What a command writes: its output, or its error where it fails."""

@@ -54,7 +54,7 @@ class Deployment:
     def publish(self, dataset: str) -> None:
         """Writes the manifest of a publication of what the warehouse has now."""
         with self.warehouse.open() as source:
-            fingerprint = source.fingerprint(dataset)
+            summary = source.summary(dataset)
         manifest = SuggestionsManifest(
             dataset=dataset,
             rows=0,
@@ -70,7 +70,7 @@ class Deployment:
             model_version="m@1",
             prompt_version="p",
             input_version="i",
-            source_fingerprint=fingerprint,
+            source_fingerprint=summary.fingerprint if summary else None,
             content_hash="h",
             parquet_etag="e",
             run_id="r",

@@ -14,6 +14,7 @@ from dagster import (
     DataVersion,
     MaterializeResult,
     MetadataValue,
+    ResourceParam,
     TableColumn,
     TableMetadataValue,
     TableRecord,
@@ -33,10 +34,11 @@ from preannotation_assets.defs.assets.common import (
 )
 from preannotation_assets.defs.assets.quality import quality_numbers
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import PreannotationError
@@ -57,6 +59,12 @@ from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
+from preannotation_assets.telemetry.stage_progress import (
+    PageCount,
+    ProgressDisplay,
+    StageReporter,
+    report_count,
+)
 
 __all__ = ["suggestions"]
 
@@ -127,6 +135,7 @@ def suggestions(
     spark: SparkResource,
     label_scheme: LabelSchemeResource,
     publishing: PublishingResource,
+    progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
     """The published spans: every quote at its exact place on the page, or left out with a reason.
 
@@ -148,9 +157,11 @@ def suggestions(
     inputs = _Inputs(layout, pages, outputs, label_scheme.load())
     publication, fetched = _published_already(store, inputs), FetchedBytes()
     if publication is None:
-        parts = _ground(inputs, storage, spark)
+        parts = _ground(inputs, storage, spark, watched_parts(context.log, progress, "grounding"))
         fetched = sum((part.fetched for part in parts), fetched)
-        publication = _publish(store, inputs, parts, context.run.run_id, publishing.most_rows_lost)
+        count, reporter = PageCount(), StageReporter(context.log.log, progress)
+        with report_count(reporter, "publishing", "pages", pages.pages, lambda: count.done):
+            publication = _publish(store, inputs, parts, context.run.run_id, publishing.most_rows_lost, count)
         sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(
@@ -186,7 +197,9 @@ def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | Non
     return Publication(manifest, changed=False) if stat and stat.etag == manifest.parquet_etag else None
 
 
-def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> list[GroundedPart]:
+def _ground(
+    inputs: _Inputs, storage: StorageResource, spark: SparkResource, watch: Watch
+) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
     tasks = [
         GroundAnswers(
@@ -203,7 +216,7 @@ def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> 
         )
         for part in range(len(inputs.outputs.part_rows))
     ]
-    return run_tasks(spark.spark_session, tasks, ground_answers)
+    return run_tasks(spark.spark_session, tasks, ground_answers, watch)
 
 
 def _publish(
@@ -212,6 +225,7 @@ def _publish(
     parts: Sequence[GroundedPart],
     run_id: str,
     most_rows_lost: float,
+    count: PageCount,
 ) -> Publication:
     without_spans = [page for part in parts for page in part.pages_without_spans]
     failed = [page for part in parts for page in part.failed_pages]
@@ -225,6 +239,7 @@ def _publish(
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),
         most_rows_lost,
+        count.passing,
     )
 
 

