@@ -19,6 +19,7 @@ __all__ = [
     "interface_lock",
     "is_run_alive",
     "run_lock",
+    "say",
 ]
 
 _CONFIGURATION: Final = "dagster.yaml"
@@ -167,7 +168,7 @@ def _locked(path: Path) -> Iterator[TextIO]:
 def _is_without_limits(target: Path) -> bool:
     if target.read_text("utf-8") != _WITHOUT_LIMITS:
         return False
-    _say(f"{target} was written without pools and retries by an earlier release: it is replaced")
+    say(f"{target} was written without pools and retries by an earlier release: it is replaced")
     return True
 
 
@@ -179,9 +180,7 @@ def _name_what_is_missing(target: Path) -> None:
         return
     ours = yaml.safe_load(_OURS.read_text("utf-8"))
     if missing := list(_missing(ours, theirs)):
-        _say(
-            f"{target} says nothing of {', '.join(missing)}: take them over from {_OURS}, or delete the file"
-        )
+        say(f"{target} says nothing of {', '.join(missing)}: take them over from {_OURS}, or delete the file")
 
 
 def _missing(ours: object, theirs: object, place: str = "") -> Iterator[str]:
@@ -205,5 +204,6 @@ def _write_configuration(target: Path) -> None:
     draft.replace(target)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Says a line on standard error, as this program."""
     sys.stderr.write(f"preannotate: {line}\n")

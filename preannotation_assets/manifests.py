@@ -156,9 +156,11 @@ class SuggestionsManifest(_Manifest):
     ``marked``, ``all_rejected`` (the model named something, no quote became a suggestion), ``empty`` (it
     named nothing) or ``not_asked`` (no text); it is empty where code published that did not count them.
     ``scheme_version`` is a hash of the labels, and of what their scheme says of overlaps and values; None
-    from older code. ``comparison`` is with the publication whose Parquet this one's replaced; None where
-    there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the snapshot's.
-    ``verification`` is None where code published that did not write it down.
+    from older code. ``mean_confidence`` is of the rows whose confidence is known, ``tokens`` are those of the
+    answers that the rows were made of, prompts included, each request once: None of nothing, where no server
+    counted, and from older code. ``comparison`` is with the publication whose Parquet this one's replaced;
+    None where there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the
+    snapshot's. ``verification`` is None where code published that did not write it down.
     """
 
     dataset: str
@@ -174,6 +176,8 @@ class SuggestionsManifest(_Manifest):
     values_by_verdict: dict[str, int] = {}
     confidences_by_source: dict[str, int] = {}
     pages_by_answer: dict[str, int] = {}
+    mean_confidence: float | None = None
+    tokens: int | None = None
     model: str
     model_version: str
     prompt_version: str

@@ -6,6 +6,7 @@ that is restarted), the run stays STARTED and holds its place in the queue for e
 """
 
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Final
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.defs.jobs import apply_pool_limit
-from preannotation_assets.instance import is_run_alive
+from preannotation_assets.errors import SettingsError
+from preannotation_assets.instance import dagster_home, is_run_alive
 
 __all__ = ["prepare_instance", "report_dead_runs"]
 
@@ -67,6 +70,15 @@ def _is_looked_after(run: DagsterRun) -> bool:
     return True
 
 
+def _main() -> int:
+    try:
+        with open_instance(dagster_home(os.environ, Path.cwd())) as instance:
+            prepare_instance(instance)
+    except SettingsError as error:
+        sys.stderr.write(f"recovery: error: {error}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    with DagsterInstance.get() as opened:
-        prepare_instance(opened)
+    sys.exit(_main())

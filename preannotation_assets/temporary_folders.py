@@ -12,12 +12,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from preannotation_assets.errors import StorageError
 
-__all__ = ["remove_abandoned_folders", "temporary_file", "temporary_folder"]
+__all__ = ["remove_abandoned_folders", "temporary_file", "temporary_folder", "tidy_once"]
 
 _PREFIX: Final = "preannotation-tmp-"
 _FOLDER_ITSELF: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,13 +27,13 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Lends a new folder, and removes it with what is in it; before, removes those of processes that died.
+    """Lends a new folder, and removes it with what is in it; before the first, removes those of the dead.
 
     Raises:
         StorageError: no folder can be made, or there is no room for what the block writes into it.
     """
     try:
-        remove_abandoned_folders()
+        tidy_once()
         folder, lock = _make()
     except OSError as error:
         raise _unusable(error) from None
@@ -58,6 +59,20 @@ def temporary_file(name: str) -> Iterator[Path]:
         path = folder / name
         path.touch(0o600)
         yield path
+
+
+def tidy_once() -> None:
+    """Removes the folders whose processes died, once a process: all of TMPDIR is looked through for them.
+
+    Raises:
+        OSError: the folder of temporary files cannot be listed.
+    """
+    _tidied(tempfile.gettempdir())
+
+
+@cache
+def _tidied(_: str) -> int:
+    return remove_abandoned_folders()
 
 
 def remove_abandoned_folders() -> int:

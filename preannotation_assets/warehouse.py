@@ -217,7 +217,7 @@ class Warehouse:
         """
         return self._summaries("dataset <> ''", {})
 
-    def summary(self, dataset: str) -> DatasetSummary | None:
+    def find_dataset(self, dataset: str) -> DatasetSummary | None:
         """One dataset as ``list_datasets`` has it; None where that does not list it.
 
         Raises:

@@ -35,6 +35,7 @@ _MARKER_OF_PARAMETER = {"radosgw": "ceph", "s3": "server"}
 _MARKER_OF_PLACE = {
     "answer_store": "unit",
     "argilla": "argilla",
+    "argilla/test_argilla_page.py": "argilla_page",
     "asking": "unit",
     "canary": "unit",
     "canary/test_canary.py": "spark",

@@ -17,7 +17,7 @@ MOST_LINES_OF_A_MODULE = 400
 
 # Who may load what costs seconds, or speaks to the world outside.
 ONLY_IN = {
-    "dagster": {"defs", "definitions", "recovery", "cli", "demo", "web_server"},
+    "dagster": {"defs", "definitions", "dagster_instance", "recovery", "cli", "web_server"},
     "dagster_webserver": {"web_server"},
     "starlette": {"web_server"},
     "uvicorn": {"web_server"},

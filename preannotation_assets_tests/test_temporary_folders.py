@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from shared.signal_handlers import kept_signal_handlers
 
 from preannotation_assets.cli import main
 from preannotation_assets.errors import StorageError
@@ -72,10 +73,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     """A command gives signals handlers of its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with kept_signal_handlers():
+        yield
 
 
 @contextmanager
@@ -125,9 +124,17 @@ def test_after_kill_9_the_next_command_removes_what_was_left_and_spares_the_livi
         assert living.poll() is None
         os.kill(living.pid, signal.SIGKILL)
         living.wait(30)
-    with temporary_folder():
-        assert len(list(temporary.iterdir())) == 1
+    assert remove_abandoned_folders() == 1
     assert list(temporary.iterdir()) == []
+
+
+def test_a_process_looks_for_what_was_left_before_its_first_folder_and_not_again(temporary: Path) -> None:
+    (temporary / "preannotation-tmp-left").mkdir(mode=0o700)
+    with temporary_folder() as first:
+        assert list(temporary.iterdir()) == [first]
+    (temporary / "preannotation-tmp-later").mkdir(mode=0o700)
+    with temporary_folder():
+        assert (temporary / "preannotation-tmp-later").is_dir()
 
 
 @pytest.mark.parametrize("what", ["a table", "a file"])

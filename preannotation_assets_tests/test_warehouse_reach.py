@@ -1,13 +1,13 @@
 """What a view of a DuckDB file can reach: tables and local files, nothing over the network."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
 import duckdb
 import pytest
+from shared.http_servers import QuietHandler, serving
 
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import WarehouseError
@@ -16,48 +16,30 @@ DATASET = "vessels_ocr_1"
 PAGE = "page text behind an address"
 
 
-class Pages(ThreadingHTTPServer):
+@dataclass
+class Pages:
     """Serves one page whatever is asked for, and counts."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests = 0
-
-    @property
-    def plain_url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/page"
+    plain_url: str = ""
+    requests: int = 0
 
     @property
     def url(self) -> str:
         return f"{self.plain_url}?signature=SECRETMARK"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Pages
-
-    def _answer(self) -> None:
-        self.server.requests += 1
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(PAGE)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(PAGE.encode())
-
-    do_GET = do_HEAD = _answer  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test output clean."""
-
-
 @pytest.fixture
 def pages() -> Iterator[Pages]:
-    server = Pages()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    served = Pages()
+
+    class Handler(QuietHandler):
+        def answer(self) -> None:
+            served.requests += 1
+            self.reply(200, "text/plain", PAGE.encode())
+
+    with serving(Handler) as url:
+        served.plain_url = f"{url}/page"
+        yield served
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from preannotation_assets.extraction.grounding import ChunkWork, ground
 from preannotation_assets.extraction.spans import Quote, Rejection
 from preannotation_assets.extraction.spans import QuoteOutcome as Reason
+from preannotation_assets_tests.shared.costly_pages import COSTLY_PAGES
 
 __all__ = ["print_hostile"]
 
@@ -32,32 +33,14 @@ class Hostile(NamedTuple):
     quotes: list[str]
 
 
-def misspelled(text: str, times: int) -> list[str]:
-    """Copies of a text, each with two other letters somewhere else."""
-    copies: list[str] = []
-    for number in range(1, times + 1):
-        letters = list(text)
-        letters[7 * number % len(text)] = "z"
-        letters[(13 * number + 3) % len(text)] = "x"
-        copies.append("".join(letters))
-    return copies
-
-
 def known() -> Iterator[Hostile]:
-    """Pages that are made to take long, and an ordinary one beside them."""
+    """Two ordinary pages with many quotes, and those that are made to take long."""
     draw = random.Random(0)
     words = ["".join(draw.choices("aeinrst", k=draw.randint(3, 9))) for _ in range(4_000)]
     yield Hostile("ordinary words", " ".join(words), [" ".join(draw.sample(words, 3)) for _ in range(300)])
-    yield Hostile("ship, 10 long", "ship " * 4_800, misspelled("ship " * 60, 10))
-    yield Hostile("ship, 200 short", "ship " * 4_800, misspelled("ship " * 12, 200))
-    yield Hostile("zeros, 10 long", "0 " * 12_000, [f"{'O 0 ' * 70}{'O' * number}" for number in range(10)])
-    yield Hostile("zeros, 300 forms", "0 " * 12_000, [f"{'0 ' * number}O" for number in range(1, 150)])
-    yield Hostile("look-alikes", "il1 " * 6_000, [f"{'1l' * number}i" for number in range(1, 100)])
-    yield Hostile("one letter", "a" * PAGE, ["a" * 6_000, "a" * 3_000, "a" * 1_500])
-    yield Hostile("one-letter words", "a " * 12_000, ["a " * 3_000, f"{'a ' * 1_500}b"])
-    yield Hostile("a suffix of spaces", "0)" * 12_000, [f"0){' ' * 8_000})"])
     yield Hostile("titles", "Mr Smith " * 2_600, [f"Mr Dr Captain Smith{n} Ltd Co Inc" for n in range(300)])
-    yield Hostile("without spaces", "港" * 6_000, ["港" * number + "船" for number in (5, 13, 50, 200, 800)])
+    for name, (text, quotes) in COSTLY_PAGES.items():
+        yield Hostile(name, text, quotes)
 
 
 def searched(seed: int) -> Hostile:

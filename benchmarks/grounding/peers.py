@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 
+from benchmarks.grounding.planted import SYLLABLES
 from benchmarks.grounding.predicting import Answers, Predictor, Spans, has_real_pages, predict, scorer
 
 __all__ = ["print_peers"]
@@ -123,23 +124,7 @@ def print_quality(split: str, competitors: Mapping[str, Predictor]) -> None:
 def long_page(seed: int = 0) -> tuple[str, list[dict[str, str]]]:
     """A page of invented ships, and answers of which half repeat and a tenth have OCR damage."""
     draw = random.Random(seed)
-    syllables = [
-        "bar",
-        "den",
-        "fjo",
-        "gal",
-        "hol",
-        "kir",
-        "lun",
-        "mor",
-        "nes",
-        "ost",
-        "ran",
-        "sul",
-        "tor",
-        "vik",
-    ]
-    names = ["".join(draw.choices(syllables, k=3)).capitalize() for _ in range(LONG_PAGE_ANSWERS // 2)]
+    names = ["".join(draw.choices(SYLLABLES, k=3)).capitalize() for _ in range(LONG_PAGE_ANSWERS // 2)]
     text = ""
     answers: list[dict[str, str]] = []
     space = LONG_PAGE_CHARACTERS // LONG_PAGE_ANSWERS
@@ -148,7 +133,7 @@ def long_page(seed: int = 0) -> tuple[str, list[dict[str, str]]]:
         written = name.replace("r", "i", 1) if index % 10 == 0 else name
         text += f"{written} "
         while len(text) < (index + 1) * space:
-            text += "".join(draw.choices(syllables, k=draw.randint(1, 3))) + " "
+            text += "".join(draw.choices(SYLLABLES, k=draw.randint(1, 3))) + " "
         answers.append({"label": "SHIP", "text": name})
     return text[:LONG_PAGE_CHARACTERS], answers
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from benchmarks.grounding.predicting import predict
 from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
-__all__ = ["print_planted"]
+__all__ = ["SYLLABLES", "print_planted"]
 
 PAGES = 100
 QUOTES = 20

@@ -10,7 +10,7 @@ from typing import Final
 
 from preannotation_assets.cli.parser import build_parser
 from preannotation_assets.errors import PreannotationError
-from preannotation_assets.temporary_folders import remove_abandoned_folders
+from preannotation_assets.temporary_folders import tidy_once
 
 __all__ = ["main"]
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _heed_signals()
     # Whoever needs a temporary folder will be told what is wrong with TMPDIR.
     with suppress(OSError):
-        remove_abandoned_folders()
+        tidy_once()
     try:
         return command(parsed)
     except PreannotationError as error:

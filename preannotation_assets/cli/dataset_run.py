@@ -10,20 +10,20 @@ from uuid import uuid4
 
 from dagster import DagsterInstance, ExecuteInProcessResult
 
-from preannotation_assets.cli.dagster_instance import open_instance
 from preannotation_assets.cli.deployment import open_lake
-from preannotation_assets.cli.doc_ids import find_missing
+from preannotation_assets.cli.doc_ids import has_any
 from preannotation_assets.cli.progress_bar import progress_display
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.defs.assets.pages import PagesConfig
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.errors import BatchError, PreannotationError
+from preannotation_assets.errors import PreannotationError
 from preannotation_assets.instance import dagster_home, dataset_lock
 from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
-from preannotation_assets.overview.unknown import missing_words, no_pages
+from preannotation_assets.overview.unknown import no_pages, none_of
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.settings import Settings
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay
@@ -119,17 +119,12 @@ def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
 
 
 def _require_pages(warehouse: WarehouseResource, request: DatasetRun) -> None:
-    """Makes sure that there is something to read, and says which of the documents are not there."""
+    """Makes sure that there is something to read; the run itself says which documents are not there."""
     with warehouse.open() as source:
         if not source.has_pages(request.dataset):
             raise no_pages(source, request.dataset)
-        missing = find_missing(source, request.dataset, request.doc_ids) if request.doc_ids else []
-    if not missing:
-        return
-    told = f"{len(missing)} of {len(request.doc_ids)} doc_ids are not in {request.dataset}"
-    if len(missing) == len(request.doc_ids):
-        raise BatchError(told, missing_words(missing))
-    sys.stderr.write(f"preannotate: warning: {told}: {missing_words(missing)}\n")
+        if request.doc_ids and not has_any(source, request.dataset, request.doc_ids):
+            raise none_of(request.dataset, request.doc_ids)
 
 
 def _run_config(request: DatasetRun) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["find_missing", "read_doc_ids"]
+__all__ = ["has_any", "read_doc_ids"]
 
 
 def read_doc_ids(path: Path) -> list[str]:
@@ -26,15 +26,11 @@ def read_doc_ids(path: Path) -> list[str]:
     return doc_ids
 
 
-def find_missing(source: Warehouse, dataset: str, doc_ids: Sequence[str]) -> list[str]:
-    """Those that the dataset has no page of, in their order; no text is read.
+def has_any(source: Warehouse, dataset: str, doc_ids: Sequence[str]) -> bool:
+    """Whether the dataset has a page of any of them; no text is read.
 
     Raises:
         WarehouseError: the batch condition or the view cannot be evaluated.
     """
-    missing = dict.fromkeys(doc_ids)
-    for page in source.page_hashes(dataset):
-        missing.pop(page.doc_id or "", None)
-        if not missing:
-            break
-    return list(missing)
+    wanted = frozenset(doc_ids)
+    return any(page.doc_id in wanted for page in source.page_hashes(dataset))

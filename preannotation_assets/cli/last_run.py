@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dagster import RunsFilter
 
-from preannotation_assets.cli.dagster_instance import open_instance
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.defs.partitions import PARTITION_TAG
 from preannotation_assets.overview.tables import moment
 

@@ -1,7 +1,6 @@
 """What checks report with: a share with its words, and a table of offenders. Ids and counts only."""
 
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +26,6 @@ __all__ = [
     "MOST_LISTED",
     "Share",
     "check_specs",
-    "counted",
     "failed_page_table",
     "offender_table",
     "share_result",
@@ -102,8 +100,3 @@ def failed_page_table(pages: Sequence[FailedPage]) -> MetadataValue:
     """Which pages failed, and why."""
     rows = [(page.doc_id, page.page_num, page.reason) for page in pages[:MOST_LISTED]]
     return offender_table(("doc_id", "page_num", "reason"), rows)
-
-
-def counted(reasons: Counter[str]) -> str:
-    """Reasons with their counts, the most frequent first."""
-    return ", ".join(f"{count} {shown_id(reason)}" for reason, count in reasons.most_common())

@@ -22,7 +22,6 @@ from preannotation_assets.defs.check_results import (
     MOST_LISTED,
     Share,
     check_specs,
-    counted,
     failed_page_table,
     offender_table,
     share_result,
@@ -45,6 +44,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.losses import loss_words
 from preannotation_assets.publishing.publisher import recall_verification, verify_dataset
+from preannotation_assets.publishing.shown_ids import counted
 from preannotation_assets.publishing.verification import Offence, Rule, SpanRules, VerificationReport
 
 __all__ = ["suggestion_checks"]
@@ -143,9 +143,9 @@ def _grounded_quotes(store: ObjectStore, manifest: SuggestionsManifest) -> Asset
 
 def _pages_with_lost_quotes(store: ObjectStore, manifest: SuggestionsManifest) -> MetadataValue:
     """The pages with the most quotes that were not found on them."""
-    folder = f"{DatasetLayout(manifest.dataset).stage('suggestions', manifest.input_version)}/groundings/"
+    folder = DatasetLayout(manifest.dataset).groundings(manifest.input_version)
     lost: Counter[tuple[str, int]] = Counter()
-    for entry in store.list(folder):
+    for entry in store.list(f"{folder}/"):
         for row in read_table(store, entry.key, ("doc_id", "page_num", "outcome")).to_pylist():
             if row["outcome"] not in _GROUNDED:
                 lost[row["doc_id"], row["page_num"]] += 1

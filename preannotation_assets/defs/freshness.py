@@ -20,11 +20,9 @@ from preannotation_assets.defs.partitions import PARTITION_TAG, dataset_of
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import SettingsError, StorageError
-from preannotation_assets.lake.batch import require_manifest
-from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.overview.datasets import list_published
-from preannotation_assets.overview.freshness import hold_against
+from preannotation_assets.lake.batch import not_materialized
+from preannotation_assets.overview.datasets import DatasetState, explained, list_published, overview_of
+from preannotation_assets.overview.freshness import Freshness
 
 __all__ = ["freshness_check", "freshness_of_all"]
 
@@ -40,19 +38,23 @@ _MOST_NAMED = 10
 def freshness_check(
     context: AssetCheckExecutionContext, storage: StorageResource, warehouse: WarehouseResource
 ) -> Iterator[AssetCheckResult]:
-    """Holds text hashes against one another; no text is read, and nothing is asked."""
+    """Holds fingerprints against one another, and where these differ text hashes; nothing is asked.
+
+    Raises:
+        BatchError: nothing is published.
+    """
     store, dataset = storage.open(), dataset_of(context)
-    manifest = require_manifest(
-        store, DatasetLayout(dataset).published_manifest, SuggestionsManifest, dataset, "suggestions"
-    )
     with warehouse.open() as source:
-        found = hold_against(store, manifest, source.page_hashes(dataset))
-    named = [(page.doc_id, page.page_num, page.change.value) for page in found.stale_pages[:_MOST_NAMED]]
+        found = explained(source, store, overview_of(source, store, dataset, source.find_dataset(dataset)))
+    if found.manifest is None:
+        raise not_materialized("suggestions", dataset)
+    pages = found.freshness or Freshness(found.pages)
+    named = [(page.doc_id, page.page_num, page.change.value) for page in pages.stale_pages[:_MOST_NAMED]]
     yield share_result(
         "freshness",
-        Share(found.changes.total(), max(found.rows, found.changes.total())),
-        passed=found.is_fresh,
-        words=f"{found.words()}: preannotate run {dataset} publishes the warehouse's",
+        Share(pages.changes.total(), max(pages.rows, pages.changes.total())),
+        passed=found.state is DatasetState.PUBLISHED,
+        words=f"{found.difference}: preannotate run {dataset} publishes the warehouse's",
         offenders=offender_table(("doc_id", "page_num", "change"), named),
     )
 

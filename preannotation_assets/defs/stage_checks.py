@@ -6,7 +6,7 @@ from typing import Final
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, multi_asset_check
 
-from preannotation_assets.contracts import CHUNKS, PAGES, RAW_MODEL_OUTPUTS, AnswerStatus
+from preannotation_assets.contracts import CHUNKS, FIRST_PASS, PAGES, RAW_MODEL_OUTPUTS, AnswerStatus
 from preannotation_assets.defs.assets.chunks import chunks
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
@@ -15,7 +15,6 @@ from preannotation_assets.defs.check_results import (
     MOST_LISTED,
     Share,
     check_specs,
-    counted,
     failed_page_table,
     offender_table,
     share_result,
@@ -28,10 +27,11 @@ from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import ChunksManifest, PagesManifest, RawModelOutputsManifest
 from preannotation_assets.publishing.chunk_verification import verify_chunks
+from preannotation_assets.publishing.shown_ids import counted
 
 __all__ = ["chunk_check", "failure_check", "page_check"]
 
-_OUTPUT_COLUMNS: Final = ("doc_id", "page_num", "chunk_index", "status", "reason")
+_OUTPUT_COLUMNS: Final = ("doc_id", "page_num", "chunk_index", "pass_number", "status", "reason")
 
 
 @multi_asset_check(
@@ -104,7 +104,10 @@ def chunk_check(context: AssetCheckExecutionContext, storage: StorageResource) -
 def failure_check(
     context: AssetCheckExecutionContext, storage: StorageResource
 ) -> Iterator[AssetCheckResult]:
-    """Counts the requests that failed; where they are too many, says which and why."""
+    """Counts the requests that failed; where they are too many, says which and why.
+
+    A second pass that failed leaves what the first one gave, and does not count.
+    """
     store, layout = storage.open(), DatasetLayout(dataset_of(context))
     manifest = require_manifest(
         store,
@@ -135,5 +138,5 @@ def _failures(
     return [
         (row["doc_id"], row["page_num"], row["chunk_index"], row["reason"] or "unknown")
         for row in rows
-        if row["status"] == AnswerStatus.FAILED
+        if row["status"] == AnswerStatus.FAILED and row["pass_number"] == FIRST_PASS
     ]

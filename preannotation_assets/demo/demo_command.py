@@ -3,14 +3,12 @@
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from dagster import DagsterInstance
-
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.demo.sample import write_sample_database
 from preannotation_assets.demo.services import run_dagster
 from preannotation_assets.errors import SettingsError
@@ -19,6 +17,7 @@ from preannotation_assets.recovery import prepare_instance
 from preannotation_assets.settings import ServerKind, Settings
 from preannotation_assets.settings.model_access import most_in_flight
 from preannotation_assets.simulator import RunningSimulator, SimulatedModel, SimulatorSettings
+from preannotation_assets.temporary_folders import temporary_folder
 
 __all__ = ["run_dev", "sample_batch"]
 
@@ -43,27 +42,28 @@ def run_dev(settings: Settings, home: Path, port: int) -> int:
     web interface are marked as failed first, or they would hold the queue for ever.
 
     Raises:
-        SettingsError: the port is in use, or Dagster is running on ``home`` already.
+        SettingsError: the port is in use, or Dagster runs on ``home`` already, or cannot be opened there.
+        StorageError: there is no room for temporary files.
     """
     free_port = _free_port(port)
     with (
         interface_lock(home) as lock,
         _with_model(settings) as complete,
-        tempfile.TemporaryDirectory(prefix="preannotation-dev-") as folder,
+        temporary_folder() as folder,
     ):
         if (
             not complete.warehouse.database.startswith("md:")
             and not Path(complete.warehouse.database).exists()
         ):
             write_sample_database(Path(complete.warehouse.database))
-        with DagsterInstance.get() as instance:
+        with open_instance(home) as instance:
             prepare_instance(instance)
         environment = os.environ | {
             "PREANNOTATION_SERVER": complete.server_choice.server,
             "PREANNOTATION_OLLAMA_ENDPOINTS": ",".join(complete.ollama.endpoints),
         }
         _say(f"Dagster will be on http://{_HOST}:{free_port}; stop it with Ctrl-C")
-        return run_dagster(Path(folder), lock, free_port, environment)
+        return run_dagster(folder, lock, free_port, environment)
 
 
 def _free_port(port: int) -> int:

@@ -21,6 +21,7 @@ from typing import Final
 from preannotation_assets.demo import process_group
 from preannotation_assets.demo.process_group import end_group
 from preannotation_assets.errors import SettingsError
+from preannotation_assets.instance import say
 
 __all__ = ["Commands", "run_dagster", "run_services"]
 
@@ -86,7 +87,7 @@ def run_services(commands: Commands, lock: int, environment: Mapping[str, str]) 
                     services.start(command)
             while not told():
                 if name := services.ended():
-                    _say(f"{name} has ended by itself, so all of Dagster ends")
+                    say(f"{name} has ended by itself, so all of Dagster ends")
                     return 1
         finally:
             services.end()
@@ -168,7 +169,3 @@ def _answers(address: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"preannotate: {line}\n")

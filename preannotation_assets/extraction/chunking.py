@@ -39,6 +39,8 @@ _BREAK: Final = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
 _HYPHENS: Final = sign_class()
 _WORD_ENDS: Final = rf"(?<!\p{{L}}\p{{M}}{{0,4}}[{_HYPHENS}])"
 # Letters of scripts that have no blanks between words: a line of them ends inside a word as often as not.
+# Grounding takes whole blocks (grounding.folding), with digits, signs and Tibetan: there that is one more
+# place where a quote may begin. Here a line that ends with a digit or a sign does end.
 _UNSPACED_SCRIPTS: Final = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc"
     r"\u0e01-\u0e4e\u0e81-\u0ece\u1780-\u17d3\u1000-\u103f"  # Thai, Lao, Khmer, Burmese

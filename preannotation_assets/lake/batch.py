@@ -15,6 +15,7 @@ from preannotation_assets.lake.tables import read_json, read_table_as, write_jso
 
 __all__ = [
     "iterate_rows",
+    "not_materialized",
     "read_manifest",
     "require_manifest",
     "sweep_dead_writers",
@@ -58,8 +59,13 @@ def require_manifest(
     """
     manifest = read_manifest(store, key, kind)
     if manifest is None:
-        raise BatchError(f"{stage} of {dataset} is not materialized", f"preannotate run {dataset} makes it")
+        raise not_materialized(stage, dataset)
     return manifest
+
+
+def not_materialized(stage: str, dataset: str) -> BatchError:
+    """The error about a stage that is not there."""
+    return BatchError(f"{stage} of {dataset} is not materialized", f"preannotate run {dataset} makes it")
 
 
 def write_manifest(store: ObjectStore, key: str, manifest: BaseModel) -> None:

@@ -133,6 +133,14 @@ class DatasetLayout:
         """The folder of one version of a stage's output, e.g. of ``pages`` or ``chunks``."""
         return f"{self.work}/{stage}/{version}"
 
+    def suggestion_rows(self, version: str) -> str:
+        """The folder of the rows that a publication is merged of."""
+        return f"{self.stage('suggestions', version)}/rows"
+
+    def groundings(self, version: str) -> str:
+        """The folder of the quotes that those rows were made of, and of those that became none."""
+        return f"{self.stage('suggestions', version)}/groundings"
+
     def stage_manifest(self, stage: str) -> str:
         """The manifest that says which version of a stage is the current one."""
         return f"{self.work}/{stage}/manifest.json"

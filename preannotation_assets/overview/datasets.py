@@ -1,10 +1,12 @@
 """Every dataset of the warehouse and of the lake: what is published of it, and whether that is still so."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
+from preannotation_assets.errors import DamagedObjectError, VerificationError
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import read_manifest
 from preannotation_assets.lake.layout import PUBLISHED_FOLDER, DatasetLayout, can_be_dataset
@@ -13,7 +15,7 @@ from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.overview.freshness import Freshness, PageChange, hold_against
 from preannotation_assets.warehouse import DatasetSummary, Warehouse
 
-__all__ = ["DatasetOverview", "DatasetState", "list_published", "overview_of", "overviews"]
+__all__ = ["DatasetOverview", "DatasetState", "explained", "list_published", "overview_of", "overviews"]
 
 
 class DatasetState(StrEnum):
@@ -25,6 +27,10 @@ class DatasetState(StrEnum):
     NOT_PUBLISHED = "not published"
     GONE = "gone from the warehouse"
     UNUSABLE = "name cannot be used"
+    UNREADABLE = "cannot be read"
+
+
+_UNTOLD: Final = "only pages that failed, or rows that are there twice, differ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,19 @@ class DatasetOverview:
         """When it was published."""
         return self.manifest.published_at if self.manifest else None
 
+    @property
+    def difference(self) -> str:
+        """How the pages differ, in words; empty where they do not, or were not compared one by one."""
+        if self.freshness is None or self.state is DatasetState.PUBLISHED:
+            return ""
+        return _UNTOLD if self.freshness.is_fresh else self.freshness.words()
+
 
 def overviews(source: Warehouse, store: ObjectStore) -> list[DatasetOverview]:
     """All datasets that the warehouse lists or that are published, by name.
 
-    Pages are compared one by one only where no fingerprint says whether they are the same.
+    Pages are compared one by one only where no fingerprint says whether they are the same. A dataset whose
+    objects are there and are not what they should be is listed as one that cannot be read.
 
     Raises:
         WarehouseError: the view cannot be evaluated.
@@ -58,7 +72,16 @@ def overviews(source: Warehouse, store: ObjectStore) -> list[DatasetOverview]:
     """
     listed = {summary.dataset: summary for summary in source.list_datasets()}
     names = sorted(listed.keys() | set(list_published(store)))
-    return [overview_of(source, store, name, listed.get(name)) for name in names]
+    return [_listed(source, store, name, listed.get(name)) for name in names]
+
+
+def _listed(
+    source: Warehouse, store: ObjectStore, dataset: str, summary: DatasetSummary | None
+) -> DatasetOverview:
+    try:
+        return overview_of(source, store, dataset, summary)
+    except (DamagedObjectError, VerificationError):
+        return DatasetOverview(dataset, DatasetState.UNREADABLE, summary.pages if summary else 0)
 
 
 def list_published(store: ObjectStore) -> Sequence[str]:
@@ -78,8 +101,9 @@ def overview_of(
 
     Raises:
         WarehouseError: the view cannot be evaluated.
+        DamagedObjectError: its manifest or its lease is none.
         StorageError: the lake cannot be read.
-        VerificationError: what is published cannot be read.
+        VerificationError: the published Parquet is missing, or cannot be read.
     """
     if not can_be_dataset(dataset):
         return DatasetOverview(dataset, DatasetState.UNUSABLE, summary.pages if summary else 0)
@@ -94,8 +118,22 @@ def overview_of(
         is_same = manifest.source_fingerprint == summary.fingerprint
         state = DatasetState.PUBLISHED if is_same else DatasetState.STALE
         return DatasetOverview(dataset, state, summary.pages, manifest, run)
-    found = hold_against(store, manifest, source.page_hashes(dataset))
+    found = hold_against(store, layout, manifest, source.page_hashes(dataset))
     return DatasetOverview(dataset, _state_by_pages(found), found.rows, manifest, run, found)
+
+
+def explained(source: Warehouse, store: ObjectStore, overview: DatasetOverview) -> DatasetOverview:
+    """The same, with the pages compared one by one where it is stale and they were not yet.
+
+    Raises:
+        WarehouseError: the view cannot be evaluated.
+        StorageError: the lake cannot be read.
+        VerificationError: the published Parquet is missing, or cannot be read.
+    """
+    if overview.state is not DatasetState.STALE or overview.freshness or overview.manifest is None:
+        return overview
+    layout, present = DatasetLayout(overview.dataset), source.page_hashes(overview.dataset)
+    return replace(overview, freshness=hold_against(store, layout, overview.manifest, present))
 
 
 def _state_by_pages(found: Freshness) -> DatasetState:

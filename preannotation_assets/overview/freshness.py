@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from preannotation_assets.errors import ObjectNotFoundError, VerificationError
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.publishing.published_file import rows_of
+from preannotation_assets.publishing.published_file import downloaded, rows_of
 from preannotation_assets.publishing.shown_ids import shown_page
-from preannotation_assets.temporary_folders import temporary_file
 from preannotation_assets.warehouse import PageHash
 
 __all__ = ["Freshness", "PageChange", "StalePage", "hold_against"]
@@ -57,9 +55,9 @@ class Freshness:
         return not self.changes
 
     def words(self) -> str:
-        """The counts, in words."""
+        """The counts, in words; empty where no page differs."""
         told = [f"{self.changes[change]} pages {change}" for change in PageChange if self.changes[change]]
-        return ", ".join(told) or "every page is as it was published"
+        return ", ".join(told)
 
     def add(self, change: PageChange, key: PageKey) -> None:
         """Counts a page that differs."""
@@ -68,18 +66,21 @@ class Freshness:
             self.stale_pages.append(StalePage(change, *key))
 
 
-def hold_against(store: ObjectStore, manifest: SuggestionsManifest, present: Iterable[PageHash]) -> Freshness:
+def hold_against(
+    store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest, present: Iterable[PageHash]
+) -> Freshness:
     """Holds the pages of a publication against those that the warehouse has at ``present``.
 
     Of pages that failed no text is known, so they differ only where they are gone. Keys and hashes of all
     published pages are held, some 300 bytes a page.
 
     Raises:
-        VerificationError: the published Parquet is missing or cannot be read.
+        VerificationError: the published Parquet is missing, another than its manifest names, or cannot be
+            read.
         StorageError: the lake fails.
         WarehouseError: the view cannot be evaluated.
     """
-    hashes = _published_hashes(store, manifest)
+    hashes = _published_hashes(store, layout, manifest)
     failed: set[PageKey] = {(page.doc_id, page.page_num) for page in manifest.failed_pages}
     seen: set[PageKey] = set()
     found = Freshness()
@@ -99,19 +100,13 @@ def hold_against(store: ObjectStore, manifest: SuggestionsManifest, present: Ite
     return found
 
 
-def _published_hashes(store: ObjectStore, manifest: SuggestionsManifest) -> dict[PageKey, str]:
-    layout = DatasetLayout(manifest.dataset)
+def _published_hashes(
+    store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest
+) -> dict[PageKey, str]:
     hashes: dict[PageKey, str] = {
         (page.doc_id, page.page_num): page.text_sha256 for page in manifest.pages_without_spans
     }
-    with temporary_file("suggestions.parquet") as path:
-        try:
-            store.download(layout.published_suggestions, path)
-        except ObjectNotFoundError:
-            raise VerificationError(
-                f"the published Parquet of {manifest.dataset} is missing",
-                f"preannotate run {manifest.dataset} publishes it again",
-            ) from None
-        for row in rows_of(path, manifest.dataset, _HASH_COLUMNS):
+    with downloaded(store, layout, manifest) as path:
+        for row in rows_of(path, layout.dataset, _HASH_COLUMNS):
             hashes[row["doc_id"], row["page_num"]] = row["text_sha256"]
     return hashes

@@ -6,12 +6,12 @@ from typing import Final
 
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.overview.datasets import DatasetOverview, DatasetState, overview_of
-from preannotation_assets.overview.freshness import Freshness, hold_against
+from preannotation_assets.overview.datasets import DatasetOverview, DatasetState, explained, overview_of
+from preannotation_assets.overview.freshness import Freshness
 from preannotation_assets.overview.tables import moment
 from preannotation_assets.overview.unknown import no_pages
 from preannotation_assets.publishing.doubts import doubts
-from preannotation_assets.publishing.shown_ids import shown_id, shown_page
+from preannotation_assets.publishing.shown_ids import counted, shown_id, shown_page
 from preannotation_assets.warehouse import Warehouse
 
 __all__ = ["status_lines"]
@@ -25,28 +25,24 @@ def status_lines(source: Warehouse, store: ObjectStore, dataset: str) -> list[st
     Raises:
         BatchError: neither the warehouse nor the lake has the dataset; or its name cannot be one.
         WarehouseError: the view cannot be evaluated.
-        StorageError: the lake cannot be read.
+        StorageError: the lake cannot be read, or an object of it is damaged.
         VerificationError: what is published cannot be read.
     """
-    listed = {summary.dataset: summary for summary in source.list_datasets()}
-    overview = overview_of(source, store, dataset, listed.get(dataset))
+    overview = overview_of(source, store, dataset, source.find_dataset(dataset))
     if overview.manifest is None and not source.has_pages(dataset):
         raise no_pages(source, dataset)
     return [
         f"dataset    {shown_id(dataset)}",
-        *_of_warehouse(source, store, overview),
+        *_of_warehouse(explained(source, store, overview)),
         *([f"in work    run {shown_id(overview.run_at_work)}"] if overview.run_at_work else []),
         *(_of_publication(overview.manifest) if overview.manifest else []),
     ]
 
 
-def _of_warehouse(source: Warehouse, store: ObjectStore, overview: DatasetOverview) -> Iterator[str]:
-    manifest, found = overview.manifest, overview.freshness
-    if manifest is not None and overview.state is DatasetState.STALE and found is None:
-        found = hold_against(store, manifest, source.page_hashes(overview.dataset))
-    yield f"state      {overview.state}{f': {found.words()}' if found and not found.is_fresh else ''}"
+def _of_warehouse(overview: DatasetOverview) -> Iterator[str]:
+    yield f"state      {overview.state}{f': {overview.difference}' if overview.difference else ''}"
     yield f"pages      {overview.pages} in the warehouse"
-    yield from _stale_pages(found) if found else ()
+    yield from _stale_pages(overview.freshness) if overview.freshness else ()
     if overview.state in (DatasetState.NOT_PUBLISHED, DatasetState.STALE, DatasetState.PARTIAL):
         yield f"next       preannotate run {overview.dataset}"
 
@@ -70,7 +66,6 @@ def _of_publication(manifest: SuggestionsManifest) -> Iterator[str]:
     yield from (f"warning    {doubt}" for doubt in doubts(manifest))
     reasons = Counter(page.reason for page in failed)
     if failed:
-        counted = ", ".join(f"{count} {shown_id(reason)}" for reason, count in reasons.most_common())
-        yield f"failed     {len(failed)}: {counted}"
+        yield f"failed     {len(failed)}: {counted(reasons)}"
     for page in failed[:_MOST_NAMED]:
         yield f"failed     {shown_page(page.doc_id, page.page_num)}: {shown_id(page.reason)}"

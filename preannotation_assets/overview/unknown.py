@@ -8,7 +8,7 @@ from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.visible_text import visible_line
 from preannotation_assets.warehouse import Warehouse
 
-__all__ = ["missing_words", "no_pages"]
+__all__ = ["missing_words", "no_pages", "none_of"]
 
 _MOST_NAMED: Final = 10
 _QUOTATION_MARKS: Final = ('"', "'")
@@ -27,6 +27,13 @@ def no_pages(source: Warehouse, dataset: str) -> BatchError:
         else "check the name of the dataset; preannotate datasets lists all"
     )
     return BatchError(f"the warehouse has no pages of {visible_line(dataset)}", cure)
+
+
+def none_of(dataset: str, doc_ids: Sequence[str]) -> BatchError:
+    """The error about documents of which the dataset has none."""
+    return BatchError(
+        f"all {len(doc_ids)} doc_ids are not in {visible_line(dataset)}", missing_words(doc_ids)
+    )
 
 
 def missing_words(missing: Sequence[str]) -> str:

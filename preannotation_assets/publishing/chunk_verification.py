@@ -1,18 +1,16 @@
 """Checks chunks against the pages they were cut from, in one streaming pass."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import groupby
 from typing import Final
 
 from preannotation_assets.lake import Row
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
 
 __all__ = ["ChunkFault", "ChunkReport", "ChunkRule", "verify_chunks"]
 
 _MOST_NAMED: Final = 20
-
-PageKey = tuple[str, int]
 
 
 class ChunkRule(StrEnum):
@@ -47,31 +45,24 @@ class ChunkReport:
             self.first.append(ChunkFault(rule, *key))
 
 
-def verify_chunks(pages: Iterator[Row], chunks: Iterable[Row]) -> ChunkReport:
+def verify_chunks(pages: Iterable[Row], chunks: Iterable[Row]) -> ChunkReport:
     """Holds every chunk against its page; both must be sorted by doc_id and page_num, as they are kept.
 
     One page and its chunks are held at a time.
     """
     report = ChunkReport()
-    for key, group in groupby(chunks, key=_page_key):
-        of_page = list(group)
-        for page in pages:
-            if _page_key(page) == key:
-                _verify_page(page, of_page, report)
-                break
-            _verify_page(page, [], report)
+    for key, (of_snapshot, of_page) in aligned(pages, chunks):
+        report.chunks += len(of_page)
+        if of_snapshot:
+            _verify_page(of_snapshot[0], of_page, report)
         else:
-            report.chunks += len(of_page)
             report.add(ChunkRule.PAGE, key)
-    for page in pages:
-        _verify_page(page, [], report)
     return report
 
 
 def _verify_page(page: Row, chunks: list[Row], report: ChunkReport) -> None:
-    key, text, reach, is_covered = _page_key(page), page["text"], 0, True
+    key, text, reach, is_covered = page_key(page), page["text"], 0, True
     for chunk in chunks:
-        report.chunks += 1
         start, end = chunk["start"], chunk["end"]
         if not 0 <= start < end <= len(text) or chunk["text"] != text[start:end]:
             report.add(ChunkRule.TEXT, key)
@@ -79,7 +70,3 @@ def _verify_page(page: Row, chunks: list[Row], report: ChunkReport) -> None:
         reach = max(reach, end)
     if not is_covered or text[reach:].strip():
         report.add(ChunkRule.COVERAGE, key)
-
-
-def _page_key(row: Row) -> PageKey:
-    return row["doc_id"], row["page_num"]

@@ -6,21 +6,19 @@ All hold page text: the quotes, and for Label Studio the whole pages, as it show
 import csv
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
-from itertools import groupby
 from statistics import fmean
 from typing import Any, Final, TextIO
 
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
-from preannotation_assets.errors import BatchError, ObjectNotFoundError, VerificationError
+from preannotation_assets.errors import BatchError
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.published_file import rows_of, verify_file
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
+from preannotation_assets.publishing.published_file import downloaded, rows_of, verify_file
 from preannotation_assets.publishing.shown_ids import shown_page
-from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["ExportFormat", "export"]
 
@@ -47,7 +45,9 @@ def export(store: ObjectStore, dataset: str, form: ExportFormat, output: TextIO)
     """
     layout = DatasetLayout(dataset)
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    with _published_rows(store, layout, manifest) as rows:
+    with downloaded(store, layout, manifest) as path:
+        verify_file(path, manifest)
+        rows = rows_of(path, dataset, SUGGESTIONS.names)
         match form:
             case ExportFormat.LABEL_STUDIO:
                 _write_tasks(_tasks(store, layout, manifest, rows), output)
@@ -61,22 +61,6 @@ def export(store: ObjectStore, dataset: str, form: ExportFormat, output: TextIO)
     return manifest.rows
 
 
-@contextmanager
-def _published_rows(
-    store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest
-) -> Iterator[Iterator[Row]]:
-    with temporary_file("suggestions.parquet") as path:
-        try:
-            store.download(layout.published_suggestions, path)
-        except ObjectNotFoundError:
-            raise VerificationError(
-                f"the published Parquet of {layout.dataset} is missing",
-                f"preannotate run {layout.dataset} publishes it again",
-            ) from None
-        verify_file(path, manifest)
-        yield rows_of(path, layout.dataset, SUGGESTIONS.names)
-
-
 def _tasks(
     store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest, rows: Iterator[Row]
 ) -> Iterator[dict[str, Any]]:
@@ -84,19 +68,13 @@ def _tasks(
     pages = _pages(store, layout)
     failed = {(page.doc_id, page.page_num) for page in manifest.failed_pages}
     hashes = {(page.doc_id, page.page_num): page.text_sha256 for page in manifest.pages_without_spans}
-    for key, of_page in groupby(rows, key=_page_key):
-        spans = list(of_page)
-        for page in pages:
-            if _page_key(page) == key:
-                yield _task(page, spans, manifest, spans[0]["text_sha256"])
-                break
-            if _page_key(page) not in failed:
-                yield _task(page, [], manifest, hashes.get(_page_key(page)))
-        else:
+    for key, (of_snapshot, spans) in aligned(pages, rows):
+        if not of_snapshot:
             raise _of_other_pages(layout.dataset, key)
-    for page in pages:
-        if _page_key(page) not in failed:
-            yield _task(page, [], manifest, hashes.get(_page_key(page)))
+        if spans:
+            yield _task(of_snapshot[0], spans, manifest, spans[0]["text_sha256"])
+        elif key not in failed:
+            yield _task(of_snapshot[0], [], manifest, hashes.get(key))
 
 
 def _pages(store: ObjectStore, layout: DatasetLayout) -> Iterator[Row]:
@@ -108,7 +86,7 @@ def _task(
     page: Row, spans: list[Row], manifest: SuggestionsManifest, published_hash: str | None
 ) -> dict[str, Any]:
     if page["text_sha256"] != published_hash:
-        raise _of_other_pages(manifest.dataset, _page_key(page))
+        raise _of_other_pages(manifest.dataset, page_key(page))
     known = [span["confidence"] for span in spans if span["confidence"] is not None]
     prediction = {
         "model_version": f"{manifest.model}/{manifest.model_version}",
@@ -146,7 +124,7 @@ def _write_tasks(tasks: Iterator[dict[str, Any]], output: TextIO) -> None:
     output.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _of_other_pages(dataset: str, page: tuple[str, int]) -> BatchError:
+def _of_other_pages(dataset: str, page: PageKey) -> BatchError:
     return BatchError(
         f"the snapshot of {dataset} has another {shown_page(*page)} than is published",
         f"preannotate run {dataset} publishes what it has",
@@ -156,7 +134,3 @@ def _of_other_pages(dataset: str, page: tuple[str, int]) -> BatchError:
 def _plain(row: Row) -> dict[str, Any]:
     """The row with its time as ISO 8601."""
     return {**row, "generated_at": row["generated_at"].isoformat()}
-
-
-def _page_key(row: Row) -> tuple[str, int]:
-    return row["doc_id"], row["page_num"]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from preannotation_assets.extraction.argilla_rules import agent_of, is_agent
 from preannotation_assets.lake import Row
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.aligned_pages import PageKey, page_key
 from preannotation_assets.publishing.verification import Rule, VerificationReport
 
 __all__ = ["PageStates"]
-
-PageKey = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class PageStates:
         with_spans: set[PageKey] = set()
         for row in rows:
             labels[row["label"]] += 1
-            with_spans.add((row["doc_id"], row["page_num"]))
+            with_spans.add(page_key(row))
         return cls(
             manifest,
             labels,
@@ -50,7 +49,7 @@ class PageStates:
         """
         unseen = set(self.without_spans)
         for page in pages:
-            key = page["doc_id"], page["page_num"]
+            key = page_key(page)
             unseen.discard(key)
             if (key in self.with_spans) + (key in self.without_spans) + (key in self.failed) != 1:
                 report.add(Rule.STATE, *key)

@@ -9,14 +9,40 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preannotation_assets.errors import VerificationError
+from preannotation_assets.errors import ObjectNotFoundError, VerificationError
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.verification import schema_differences
+from preannotation_assets.temporary_folders import temporary_file
 
-__all__ = ["rows_of", "sha256_of", "verify_file"]
+__all__ = ["PARQUET_FILE", "downloaded", "rows_of", "sha256_of", "verify_file"]
+
+PARQUET_FILE: Final = "suggestions.parquet"
+"""What a local copy is called."""
 
 _BATCH_ROWS: Final = 5_000
 _AGAIN: Final = "materialize suggestions again"
+
+
+@contextmanager
+def downloaded(store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest) -> Iterator[Path]:
+    """Lends the published Parquet as a temporary file; it is the object that its manifest names.
+
+    Raises:
+        VerificationError: it is missing, or another than the manifest names.
+        StorageError: the lake fails.
+    """
+    with temporary_file(PARQUET_FILE) as path:
+        try:
+            stat = store.download(layout.published_suggestions, path)
+        except ObjectNotFoundError:
+            raise VerificationError(f"the published Parquet of {layout.dataset} is missing", _AGAIN) from None
+        if stat.etag != manifest.parquet_etag:
+            raise VerificationError(
+                f"the manifest of {layout.dataset} does not name the published Parquet", _AGAIN
+            )
+        yield path
 
 
 def rows_of(path: Path, dataset: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow.parquet as pq
 
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
-from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError, VerificationError
+from preannotation_assets.errors import ConflictError, StorageError, VerificationError
 from preannotation_assets.lake import ObjectStat, ObjectStore, Row, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
@@ -31,13 +31,18 @@ from preannotation_assets.publishing.losses import (
     require_rows_kept,
 )
 from preannotation_assets.publishing.page_states import PageStates
-from preannotation_assets.publishing.published_file import rows_of, sha256_of, verify_file
+from preannotation_assets.publishing.published_file import (
+    PARQUET_FILE,
+    downloaded,
+    rows_of,
+    sha256_of,
+    verify_file,
+)
 from preannotation_assets.publishing.verification import Rule, SpanRules, VerificationReport, verify_rows
 from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = ["Publication", "publish", "recall_verification", "verify_dataset"]
 
-_FILE: Final = "suggestions.parquet"
 _GROUP_ROWS: Final = 50_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
 _PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
@@ -80,7 +85,7 @@ def publish(
         StorageError: the lake fails, or the Parquet is larger than one put may be.
     """
     before = store.stat(layout.published_suggestions)
-    with temporary_file(_FILE) as merged:
+    with temporary_file(PARQUET_FILE) as merged:
         rows = _merge(store, part_keys, merged)
         _require_one_put(store, layout, merged.stat().st_size)
         manifest = _of_parquet(draft, merged, rows)
@@ -139,18 +144,7 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
     layout = DatasetLayout(dataset)
     pages = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages")
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
-    with temporary_file(_FILE) as path:
-        try:
-            stat = store.download(layout.published_suggestions, path)
-        except ObjectNotFoundError:
-            raise VerificationError(
-                f"the published Parquet of {dataset} is missing", "materialize suggestions again"
-            ) from None
-        if manifest.parquet_etag != stat.etag:
-            raise VerificationError(
-                f"the manifest of {dataset} does not name the published Parquet",
-                "materialize suggestions again",
-            )
+    with downloaded(store, layout, manifest) as path:
         verify_file(path, manifest)
         return _verify(store, layout, pages, path, manifest, rules)
 
@@ -211,8 +205,7 @@ def _earlier_rows(
     if published.content_hash == manifest.content_hash or not asks_the_same(published, manifest):
         return EarlierRows({})
     # Nothing that is wrong with what is there may keep something right from taking its place.
-    with contextlib.suppress(VerificationError, ObjectNotFoundError), temporary_file(_FILE) as path:
-        store.download(layout.published_suggestions, path)
+    with contextlib.suppress(VerificationError), downloaded(store, layout, published) as path:
         return EarlierRows(_rows_by_page(path, layout.dataset))
     return EarlierRows({})
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
 from preannotation_assets.extraction.empty_answers import PageAnswer
 from preannotation_assets.extraction.spans import QuoteOutcome
-from preannotation_assets.lake import ObjectStore, read_table_as
+from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import require_manifest
-from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import (
     ChunksManifest,
     PagesManifest,
@@ -17,6 +16,8 @@ from preannotation_assets.manifests import (
     SuggestionsManifest,
 )
 from preannotation_assets.publishing.doubts import doubts
+from preannotation_assets.publishing.percentiles import percentile
+from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
 __all__ = ["Summary", "quote_words", "summarize"]
@@ -33,21 +34,19 @@ _WITHOUT_SPANS: Final = {
 class Summary:
     """The manifests of a dataset, and what its requests came to.
 
-    Chunks with the same text share one request. ``latencies`` are seconds, sorted.
+    ``run_id`` tells this run's answers from earlier ones.
     """
 
     pages: PagesManifest
     chunks: ChunksManifest
-    outputs: RawModelOutputsManifest
     suggestions: SuggestionsManifest
-    latencies: Sequence[float]
-    answered_now: int
-    answered_before: int
-    failed: int
+    requests: RequestAccount
+    run_id: str
 
     def lines(self) -> list[str]:
         """The account; counts, ids and times only."""
-        published = self.suggestions
+        published, requests = self.suggestions, self.requests
+        answered, now = requests.answered_by_run.total(), requests.answered_by_run[self.run_id]
         failed = len(published.failed_pages)
         labels = sorted(published.spans_by_label.items(), key=lambda item: (-item[1], item[0]))
         return [
@@ -57,11 +56,10 @@ class Summary:
                 f"{len(published.pages_without_spans)} without{self._without_why()}, {failed} failed"
             ),
             (
-                f"requests   {self.answered_now + self.answered_before + self.failed} for "
-                f"{self.chunks.chunks} chunks: {self.answered_now} answered in this run, "
-                f"{self.answered_before} before, {self.failed} failed"
+                f"requests   {answered + requests.failed} for {self.chunks.chunks} chunks: "
+                f"{now} answered in this run, {answered - now} before, {requests.failed} failed"
             ),
-            f"latency    p50 {_seconds(self.latencies, 0.50)}, p95 {_seconds(self.latencies, 0.95)}",
+            f"latency    p50 {_seconds(requests.latencies, 0.50)}, p95 {_seconds(requests.latencies, 0.95)}",
             f"quotes     {quote_words(published.quotes_by_outcome)}",
             f"rows       {published.rows} ({published.bytes:,} bytes)",
             "spans      " + ", ".join(f"{shown_id(label)} {count}" for label, count in labels),
@@ -114,37 +112,17 @@ def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:
         dataset,
         "raw_model_outputs",
     )
-    answers: dict[str, float | None] = {}
-    answered_now: set[str] = set()
-    failed: set[str] = set()
-    folder = layout.stage("raw_model_outputs", outputs.version)
-    for part in range(len(outputs.part_rows)):
-        columns = ("request_key", "status", "reason", "latency_seconds", "run_id")
-        for row in read_table_as(store, part_key(folder, part), RAW_MODEL_OUTPUTS, columns).to_pylist():
-            if row["reason"] == SALVAGED:
-                # Part of a request whose rest was asked again; nobody asked for it alone.
-                continue
-            if row["status"] != AnswerStatus.ANSWERED:
-                failed.add(row["request_key"])
-                continue
-            answers[row["request_key"]] = row["latency_seconds"]
-            if row["run_id"] == run_id:
-                answered_now.add(row["request_key"])
     return Summary(
         pages=require_manifest(store, layout.stage_manifest("pages"), PagesManifest, dataset, "pages"),
         chunks=require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, dataset, "chunks"),
-        outputs=outputs,
         suggestions=require_manifest(
             store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions"
         ),
-        latencies=sorted(latency for latency in answers.values() if latency is not None),
-        answered_now=len(answered_now),
-        answered_before=len(answers) - len(answered_now),
-        failed=len(failed),
+        requests=read_requests(store, layout, outputs),
+        run_id=run_id,
     )
 
 
-def _seconds(ordered: Sequence[float], share: float) -> str:
-    if not ordered:
-        return "unknown"
-    return f"{ordered[min(len(ordered) - 1, int(len(ordered) * share))]:.2f} s"
+def _seconds(values: Sequence[float], share: float) -> str:
+    found = percentile(values, share)
+    return "unknown" if found is None else f"{found:.2f} s"

@@ -1,7 +1,7 @@
 """Checks suggestions against the pages they were made from, row by row, in one streaming pass."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -11,6 +11,7 @@ import pyarrow as pa
 from preannotation_assets.contracts import SUGGESTIONS, SUGGESTIONS_SORT, span_id
 from preannotation_assets.extraction.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 from preannotation_assets.lake import Row
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
 __all__ = [
@@ -27,8 +28,6 @@ MOST_OFFENDERS: Final = 20
 """How many offenders of one rule a report names."""
 
 _MOST_SHIFTED_NAMED: Final = 10
-
-PageKey = tuple[str, int]
 
 
 class Rule(StrEnum):
@@ -121,8 +120,8 @@ class VerificationReport:
         ]
         if self.shifted_pages:
             said.append(
-                f"{self.shifted_pages} page(s) whose spans Argilla's web page will mark shifted; "
-                "the data are right (docs/argilla-loader.md)"
+                f"{self.shifted_pages} page(s) whose spans Argilla's web page will mark shifted unless they "
+                "are loaded as docs/argilla-loader.md says (text_to_show); the data are right"
             )
             said += [f"marked shifted: {shown_page(*page)}" for page in self.first_shifted]
         return [*said, f"{self.rows} rows, {'all right' if self.passed else self.summary()}"]
@@ -157,29 +156,28 @@ def _shown(column: pa.Field) -> str:
 
 
 def verify_rows(
-    rows: Iterable[Row], pages: Iterator[Row], labels: Sequence[str], *, overlaps_allowed: bool
+    rows: Iterable[Row], pages: Iterable[Row], labels: Sequence[str], *, overlaps_allowed: bool
 ) -> VerificationReport:
     """Checks every row against its page.
 
     ``pages`` must come sorted by doc_id and page_num, as the rows do; it is read once, to its end, and one
-    page is held at a time, so memory does not grow with the batch.
+    page and its rows are held at a time, so memory does not grow with the batch.
     """
     report = VerificationReport()
     known_labels = frozenset(labels)
-    walk = _PageWalk(pages)
     previous: Row | None = None
-    opened: _OpenPage | None = None
-    for row in rows:
-        report.rows += 1
-        if opened is None or opened.key != _page_key(row):
-            opened = _open_page(row, walk, report)
-        if previous is not None and _sort_key(row) < _sort_key(previous):
-            report.add_row(Rule.ORDER, row)
-        _verify_on_page(row, opened, report, overlaps_allowed=overlaps_allowed)
-        _verify_values(row, known_labels, report)
-        _verify_place(row, opened.page, report)
-        previous = row
-    walk.go_on_to_the_end()
+    for key, (of_snapshot, of_page) in aligned(pages, rows):
+        if not of_page:
+            continue
+        opened = _open_page(key, next(iter(of_snapshot), None), of_page[0], report)
+        for row in of_page:
+            report.rows += 1
+            if previous is not None and _sort_key(row) < _sort_key(previous):
+                report.add_row(Rule.ORDER, row)
+            _verify_on_page(row, opened, report, overlaps_allowed=overlaps_allowed)
+            _verify_values(row, known_labels, report)
+            _verify_place(row, opened.page, report)
+            previous = row
     return report
 
 
@@ -196,10 +194,8 @@ class _OpenPage:
     reach: int = 0
 
 
-def _open_page(row: Row, walk: "_PageWalk", report: VerificationReport) -> _OpenPage:
-    key = _page_key(row)
-    page = walk.find(key)
-    agent = agent_of(row["model"], row["model_version"])
+def _open_page(key: PageKey, page: Row | None, first: Row, report: VerificationReport) -> _OpenPage:
+    agent = agent_of(first["model"], first["model_version"])
     if not is_agent(agent):
         report.add(Rule.AGENT, *key)
     return _OpenPage(key, page, agent, first_shift(page["text"]) if page else None)
@@ -225,25 +221,6 @@ def _verify_on_page(
     opened.reach = max(opened.reach, row["end"])
 
 
-class _PageWalk:
-    """Walks forward through sorted pages."""
-
-    def __init__(self, pages: Iterator[Row]) -> None:
-        self._pages = pages
-        self._current: Row | None = next(pages, None)
-
-    def find(self, key: PageKey) -> Row | None:
-        """The page of that key; None where there is none, or it was passed already."""
-        while self._current is not None and _page_key(self._current) < key:
-            self._current = next(self._pages, None)
-        return self._current if self._current is not None and _page_key(self._current) == key else None
-
-    def go_on_to_the_end(self) -> None:
-        """Walks past all pages that are left: whoever hands them out may look at each."""
-        for _ in self._pages:
-            pass
-
-
 def _verify_values(row: Row, labels: frozenset[str], report: VerificationReport) -> None:
     expected = span_id(row["doc_id"], row["page_num"], row["start"], row["end"], row["label"])
     if row["span_id"] != expected:
@@ -265,10 +242,6 @@ def _verify_place(row: Row, page: Row | None, report: VerificationReport) -> Non
         report.add_row(Rule.OFFSETS, row)
     elif page["text"][row["start"] : row["end"]] != row["text"]:
         report.add_row(Rule.TEXT, row)
-
-
-def _page_key(row: Row) -> PageKey:
-    return row["doc_id"], row["page_num"]
 
 
 def _sort_key(row: Row) -> tuple[Any, ...]:

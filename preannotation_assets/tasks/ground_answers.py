@@ -51,7 +51,7 @@ class GroundedPart:
 
     ``verdicts`` counts the values that a rule was applied to, by label and verdict; ``confidence_sources``
     the rows by what their confidence was made of, ``page_answers`` the pages that did not fail by what their
-    answers came to.
+    answers came to. ``confidence_sum`` is of the ``known_confidences`` rows whose confidence is known.
     """
 
     rows: int
@@ -63,6 +63,8 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
+    confidence_sum: float
+    known_confidences: int
     page_answers: Mapping[str, int]
     fetched: FetchedBytes
 
@@ -112,6 +114,8 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
         ),
         confidence_sources=sources,
+        confidence_sum=sum(row["confidence"] or 0.0 for row in suggestions),
+        known_confidences=sum(row["confidence"] is not None for row in suggestions),
         page_answers=page_answers,
         fetched=store.fetched,
     )

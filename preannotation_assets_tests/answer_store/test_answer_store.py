@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared.polling import wait_for
 
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan, read_answers
 from preannotation_assets.answer_store.writer import AnswerWriter
@@ -213,10 +214,7 @@ def test_rows_are_durable_while_the_work_goes_on_and_several_share_a_file(store:
         async with _writer(store, _approve) as writer:
             for number in range(5):
                 writer.add(row(f"k{number}"))
-            deadline = time.monotonic() + 5
-            while not list(store.list(FOLDER)):
-                assert time.monotonic() < deadline, "nothing was written"
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(wait_for, lambda: list(store.list(FOLDER)), "a file of answers")
             assert len(list(store.list(FOLDER))) == 1
 
     asyncio.run(work())
@@ -291,10 +289,7 @@ def test_while_the_store_takes_longer_than_the_interval_nothing_is_asked(store: 
     async def work() -> None:
         async with _writer(slow, _approve) as writer:
             writer.add(row("a"))
-            deadline = time.monotonic() + 10
-            while writer._writable.is_set():
-                assert time.monotonic() < deadline, "the asking goes on"
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(wait_for, lambda: not writer._writable.is_set(), "the asking stops")
             slow.let_go.set()
             await asyncio.wait_for(writer.room(), 10)
             assert AnswerIndex.read(store, FOLDER).get("a")

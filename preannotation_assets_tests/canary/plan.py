@@ -13,19 +13,19 @@ from typing import Final
 import duckdb
 import httpx
 
+from canary.echo_server import Reply
 from canary.echoing import (
     FATAL_REPLIES,
     REPLIES,
     Change,
-    Reply,
     Spoil,
     count_strings,
     echoing_proxy,
-    echoing_store,
     for_pages,
     for_path,
     for_string,
 )
+from canary.echoing_store import echoing_store
 from canary.markers import PLAIN, SECRETS, page_text
 from preannotation_assets import cli
 from preannotation_assets.simulator import (

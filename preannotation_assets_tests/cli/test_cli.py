@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from shared.published_dataset import LABELS, Dataset, good_rows
+from shared.signal_handlers import kept_signal_handlers
 
 from preannotation_assets import cli
 from preannotation_assets.cli.commands import published
@@ -44,10 +45,8 @@ def modules_loaded_by(arguments: list[str], folder: Path, **environment: str) ->
 
 @pytest.fixture(autouse=True)
 def _keep_the_signal_handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with kept_signal_handlers():
+        yield
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["run"], ["run", "a", "b"], ["run", "a", "--what"]])

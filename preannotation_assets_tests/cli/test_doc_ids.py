@@ -11,6 +11,7 @@ from preannotation_assets.cli.dataset_run import DatasetRun
 from preannotation_assets.cli.doc_ids import read_doc_ids
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError
+from preannotation_assets.overview.unknown import missing_words
 
 GOOD = "vessels_ocr_1/a"
 
@@ -44,15 +45,14 @@ def test_ids_that_are_not_there_refuse_the_run_with_a_hint(
     assert hint in said
 
 
-def test_of_some_the_first_ten_are_named_before_the_run(
+def test_of_ids_that_are_not_there_the_first_ten_are_named() -> None:
+    said = missing_words([f"no_{number}" for number in range(12)])
+    assert said.startswith("<no_0>, ")
+    assert said.endswith("<no_9> and 2 more")
+
+
+def test_where_some_are_there_the_run_itself_says_which_are_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    require(tmp_path, "\n".join([GOOD, *(f"no_{number}" for number in range(12))]))
-    said = capsys.readouterr().err
-    assert said.startswith("preannotate: warning: 12 of 13 doc_ids are not in vessels_ocr_1: <no_0>, ")
-    assert said.endswith("<no_9> and 2 more\n")
-
-
-def test_nothing_is_said_where_all_are_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    require(tmp_path, f"\ufeff{GOOD}\r\n\r\nvessels_ocr_1/b\n")
+    require(tmp_path, f"\ufeff{GOOD}\r\n\r\nno such\n")
     assert capsys.readouterr().err == ""

@@ -10,8 +10,10 @@ from shared.published_dataset import Dataset, good_rows, page_rows
 from shared.warehouse_file import write_warehouse
 
 from preannotation_assets.cli import main
+from preannotation_assets.errors import StorageError
 from preannotation_assets.lake.owner import this_process
 from preannotation_assets.manifests import FailedPage
+from preannotation_assets.overview import datasets
 from preannotation_assets.settings.groups import WarehouseSettings
 from preannotation_assets.warehouse import open_warehouse
 
@@ -33,9 +35,9 @@ class Place:
     def publish(self, **changes: Any) -> None:
         """Publishes as a run of the whole dataset does, with the fingerprint of the warehouse."""
         with open_warehouse(WarehouseSettings(database=str(self.database))) as source:
-            summary = source.summary(NAME)
-        fingerprint = summary.fingerprint if summary else None
-        self.lake.publish(good_rows(), source_fingerprint=fingerprint, **changes)
+            listed = source.find_dataset(NAME)
+        assert listed
+        self.lake.publish(good_rows(), source_fingerprint=listed.fingerprint, **changes)
 
     def says(self, *arguments: str, status: int = 0) -> list[str]:
         """What a command writes: its output, or its error where it fails."""
@@ -129,6 +131,39 @@ def test_without_a_fingerprint_the_pages_are_compared(
     place.load(pages)
     place.lake.publish(good_rows())
     assert place.rows()[NAME]["state"] == state
+
+
+def test_a_dataset_that_cannot_be_read_is_listed_so_beside_the_others(place: Place) -> None:
+    place.load([*page_rows(), other("vessels_ocr_2")])
+    place.lake.publish(good_rows())
+    place.lake.parquet.unlink()
+    found = place.rows()
+    assert (found[NAME]["state"], found[NAME]["pages"]) == ("cannot be read", "3")
+    assert found["vessels_ocr_2"]["state"] == "not published"
+    assert "is missing: materialize suggestions again" in place.says("status", NAME, status=1)[0]
+    place.lake.parquet.write_bytes(b"no Parquet")
+    assert place.rows()[NAME]["state"] == "cannot be read"
+    place.lake.plain_store.write(place.lake.layout.published_manifest, b"{")
+    assert place.rows()[NAME]["state"] == "cannot be read"
+
+
+def test_a_lake_that_fails_lists_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("the store is out of reach")
+
+    place.load(page_rows())
+    monkeypatch.setattr(datasets, "read_manifest", fail)
+    (said,) = place.says("datasets", status=1)
+    assert said.endswith("the store is out of reach")
+
+
+def test_a_stale_dataset_of_which_no_published_page_differs_is_explained(place: Place) -> None:
+    place.load(page_rows())
+    place.publish(failed_pages=[FailedPage(doc_id=f"{NAME}/a", page_num=2, reason="timeout")])
+    place.load(changed(page_rows(), f"{NAME}/a", 2))
+    assert place.rows()[NAME]["state"] == "stale"
+    said = place.says("status", NAME)
+    assert "state      stale: only pages that failed, or rows that are there twice, differ" in said
 
 
 def test_at_most_ten_stale_pages_are_named(place: Place) -> None:

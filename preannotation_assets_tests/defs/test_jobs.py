@@ -32,6 +32,8 @@ from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import ChunksManifest, FailedPage, RawModelOutputsManifest
 from preannotation_assets.settings import Settings
+from preannotation_assets.settings.groups import WarehouseSettings
+from preannotation_assets.warehouse import open_warehouse
 
 NAME = LAYOUT.dataset
 MAKES = {"pages", "chunks", "raw_model_outputs", "suggestions"}
@@ -230,16 +232,18 @@ def test_requests_that_failed_are_a_warning_that_names_them(
         "request_key": "k", "status": "failed", "reason": "timeout", "estimated_prompt_tokens": 1,
         "attempts": 6, "answered_at": datetime(2026, 1, 2, tzinfo=UTC), "run_id": "r",
     }  # fmt: skip
+    # Leaves what the first pass gave, and is not among those that are counted.
+    second = answer | {"page_num": 2, "pass_number": 2, "reason": "truncated"}
     key = part_key(LAYOUT.stage("raw_model_outputs", "o1"), 0)
-    write_table(dataset.plain_store, key, pa.Table.from_pylist([answer], schema=RAW_MODEL_OUTPUTS))
+    write_table(dataset.plain_store, key, pa.Table.from_pylist([answer, second], schema=RAW_MODEL_OUTPUTS))
     manifest = RawModelOutputsManifest(
         dataset=NAME, version="o1", pages_version="v1", chunks_version="c1", model="m", model_digest="d",
-        model_version="v", prompt_version="p", request_fingerprint="f", part_rows=[1], answered=3, failed=1,
+        model_version="v", prompt_version="p", request_fingerprint="f", part_rows=[2], answered=3, failed=1,
     )  # fmt: skip
     write_manifest(dataset.plain_store, LAYOUT.stage_manifest("raw_model_outputs"), manifest)
     found = Found(definitions, instance, "raw_model_outputs", "failure_rate")
     assert (found.passed, found.severity) == (False, "WARN")
-    assert "1 of 4 (25.0%) requests failed: 1 timeout" in found.words
+    assert "1 of 4 (25.0%) requests failed: 1 timeout; what failed" in found.words
     assert "ask_failures_again" in found.words
     assert found.offenders == [{"doc_id": f"{NAME}/a", "page_num": 1, "chunk_index": 0, "reason": "timeout"}]
 
@@ -259,6 +263,23 @@ def test_a_warehouse_that_has_moved_on_is_a_warning_with_the_pages(
         {"doc_id": f"{NAME}/a", "page_num": 1, "change": "changed"},
         {"doc_id": f"{NAME}/b", "page_num": 1, "change": "gone"},
     ]
+
+
+def test_the_freshness_check_and_the_overview_say_the_same_of_a_failed_page(
+    definitions: Definitions, instance: DagsterInstance, dataset: Dataset, tmp_path: Path
+) -> None:
+    with open_warehouse(WarehouseSettings(database=str(tmp_path / "pages.duckdb"))) as source:
+        (listed,) = source.list_datasets()
+    failed = FailedPage(doc_id=f"{NAME}/a", page_num=2, reason="timeout")
+    dataset.publish(good_rows(), failed_pages=[failed], source_fingerprint=listed.fingerprint)
+    assert Found(definitions, instance, "suggestions", "freshness").passed
+    mended = page_rows()
+    mended[1]["text_sha256"] = "f" * 64
+    write_warehouse(tmp_path / "pages.duckdb", mended)
+    found = Found(definitions, instance, "suggestions", "freshness")
+    assert not found.passed
+    assert "only pages that failed, or rows that are there twice, differ: preannotate run" in found.words
+    assert found.metadata["of"].value == 3
 
 
 def test_a_check_without_a_dataset_says_how_to_name_one(

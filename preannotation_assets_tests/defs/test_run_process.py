@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from shared.polling import wait_for
 
 PROGRAM = Path(__file__).with_name("run_process_of_a_code_server.py")
-SECONDS = 60.0
 
 
 @pytest.mark.server
@@ -18,7 +17,4 @@ def test_a_run_is_interrupted_when_its_code_server_is_killed(tmp_path: Path) -> 
         assert code_server.stdout is not None
         assert int(code_server.stdout.readline())
         code_server.kill()
-        deadline = time.monotonic() + SECONDS
-        while not (tmp_path / "interrupted").exists():
-            assert time.monotonic() < deadline, "the run goes on"
-            time.sleep(0.05)
+        wait_for((tmp_path / "interrupted").exists, "the end of the run")

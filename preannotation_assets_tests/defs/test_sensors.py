@@ -24,6 +24,7 @@ from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.settings.groups import WatchingSettings
+from preannotation_assets.warehouse import Warehouse
 
 TEXT = "ZEBRAQUARTZ"
 AT_ONCE = WatchingSettings(still_seconds=0)
@@ -54,7 +55,7 @@ class Deployment:
     def publish(self, dataset: str) -> None:
         """Writes the manifest of a publication of what the warehouse has now."""
         with self.warehouse.open() as source:
-            summary = source.summary(dataset)
+            listed = source.find_dataset(dataset)
         manifest = SuggestionsManifest(
             dataset=dataset,
             rows=0,
@@ -70,7 +71,7 @@ class Deployment:
             model_version="m@1",
             prompt_version="p",
             input_version="i",
-            source_fingerprint=summary.fingerprint if summary else None,
+            source_fingerprint=listed.fingerprint if listed else None,
             content_hash="h",
             parquet_etag="e",
             run_id="r",
@@ -213,14 +214,14 @@ def test_between_listings_the_hashes_of_the_pages_are_not_read(
     listings = 0
     deployment.load(["vessels_ocr_1"])
     deployment.publish("vessels_ocr_1")
-    list_datasets = sensors_warehouse().list_datasets
+    list_datasets = Warehouse.list_datasets
 
-    def counted(warehouse: object) -> object:
+    def counted(warehouse: Warehouse) -> object:
         nonlocal listings
         listings += 1
-        return list_datasets(warehouse)  # type: ignore[arg-type]
+        return list_datasets(warehouse)
 
-    monkeypatch.setattr(sensors_warehouse(), "list_datasets", counted)
+    monkeypatch.setattr(Warehouse, "list_datasets", counted)
     for _ in range(10):
         deployment.tick()
         clock.now += 60.0
@@ -230,13 +231,6 @@ def test_between_listings_the_hashes_of_the_pages_are_not_read(
     deployment.load(["vessels_ocr_1", "vessels_ocr_2"])
     deployment.tick()
     assert listings == 3
-
-
-def sensors_warehouse() -> type:
-    """The class whose method is counted."""
-    from preannotation_assets.warehouse import Warehouse
-
-    return Warehouse
 
 
 @pytest.mark.usefixtures("clock")

@@ -1,15 +1,16 @@
 """However ``preannotate dev`` ends, its processes and the runs end too; small ones stand for Dagster's."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
@@ -17,13 +18,6 @@ from preannotation_assets.instance import interface_lock
 PROGRAM = Path(__file__).with_name("services_process.py")
 NAMES = ("dev", "run", "web_server")
 SECONDS = 60.0
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {SECONDS:.0f} s"
-        time.sleep(0.05)
 
 
 def is_alive(process: int) -> bool:
@@ -35,6 +29,13 @@ def is_alive(process: int) -> bool:
     return state != "Z"
 
 
+def waits(process: int) -> int:
+    """How often a process has waited so far; between two waits it looks whether its starter is there."""
+    told = Path(f"/proc/{process}/status").read_text("utf-8")
+    (number,) = re.findall(r"^voluntary_ctxt_switches:\s+(\d+)$", told, re.MULTILINE)
+    return int(number)
+
+
 @contextmanager
 def started(
     folder: Path, *command: str, session: bool = True
@@ -43,7 +44,7 @@ def started(
     with subprocess.Popen(command, start_new_session=session, stdin=subprocess.DEVNULL) as process:
         ids: dict[str, int] = {}
         try:
-            wait_until(lambda: all((folder / name).exists() for name in NAMES), "all processes")
+            wait_for(lambda: all((folder / name).exists() for name in NAMES), "all processes")
             ids = {name: int((folder / name).read_text()) for name in NAMES}
             assert all(map(is_alive, ids.values()))
             yield process, ids
@@ -58,7 +59,7 @@ def program(folder: Path) -> tuple[str, ...]:
 
 
 def none_is_left(folder: Path, ids: dict[str, int]) -> None:
-    wait_until(lambda: not any(map(is_alive, ids.values())), "the end of all processes")
+    wait_for(lambda: not any(map(is_alive, ids.values())), "the end of all processes")
     assert (folder / "run.interrupted").exists(), "the run could not say how it ended"
 
     def is_free() -> bool:
@@ -68,7 +69,7 @@ def none_is_left(folder: Path, ids: dict[str, int]) -> None:
         except SettingsError:
             return False
 
-    wait_until(is_free, "the lock")
+    wait_for(is_free, "the lock")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -116,8 +117,8 @@ def test_nohup_keeps_it_when_the_terminal_and_the_shell_are_gone(
         os.kill(ids["dev"], signal.SIGHUP)
         shell.kill()
         shell.wait(SECONDS)
-        # Twice as long as it takes to look whether the shell is there.
-        time.sleep(1.0)
+        before = waits(ids["dev"])
+        wait_for(lambda: not is_alive(ids["dev"]) or waits(ids["dev"]) >= before + 4, "its next looks")
         assert all(map(is_alive, ids.values()))
         os.kill(ids["dev"], signal.SIGTERM)
         none_is_left(tmp_path, ids)

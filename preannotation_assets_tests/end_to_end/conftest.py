@@ -1,11 +1,11 @@
 """What the end-to-end tests share: a stand-in model and the command line."""
 
-import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 from pyspark.sql import SparkSession
 from s3_servers.fixtures import bucket, client, moto_address, proxy
+from shared.signal_handlers import kept_signal_handlers
 
 from end_to_end.user_place import Place
 from preannotation_assets import cli
@@ -25,7 +25,6 @@ def preannotate(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], spark: SparkSession
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """The command line in this process, with the Spark session of all tests."""
-    on_term = signal.getsignal(signal.SIGTERM)
 
     def run(place: Place, *arguments: str, **environment: str) -> tuple[int, str, str]:
         monkeypatch.chdir(place.folder)
@@ -35,5 +34,5 @@ def preannotate(
         status = cli.main(list(arguments))
         return status, *capfd.readouterr()
 
-    yield run
-    signal.signal(signal.SIGTERM, on_term)
+    with kept_signal_handlers():
+        yield run

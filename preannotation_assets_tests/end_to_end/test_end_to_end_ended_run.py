@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,16 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
+from shared.polling import wait_for
 
 from end_to_end.user_place import DATASET, MARKER, REPORT, asked, leaks, make_place
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -49,7 +42,7 @@ def test_an_ended_run_is_marked_and_resumed(
             wait_for(lambda: lock.is_file() and lock.read_text("utf-8") != "")
             second = preannotate(place, "run", DATASET)
             answers = place.lake / "argilla" / "work" / DATASET / "answers"
-            wait_for(lambda: answers.is_dir() and any(answers.rglob("*.parquet")))
+            wait_for(lambda: answers.is_dir() and any(answers.rglob("*.parquet")), "an answer is kept", 180)
             process.send_signal(number)
             status = process.wait(30)
             # The JVM of a killed driver ends by itself.

@@ -54,14 +54,17 @@ def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, pro
     assert set(first["pages"].values()) == {4}
     # Planning, asking, and learning of the model's tokens from the first parts.
     assert set(first["chunks"].values()) == {3}
-    # Grounding, the preview, the check of failures and the summary.
-    assert set(first["raw_model_outputs"].values()) == {4}
+    # Grounding; what the requests came to, for manifest and preview; and the summary.
+    assert set(first["raw_model_outputs"].values()) == {3}
+    # Publishing, and of the first part the rows that Dagster shows; the preview has the quotes.
+    once, twice = (sum(each == times for each in first["suggestions"].values()) for times in (1, 2))
+    assert (twice, once) == (1, len(first["suggestions"]) - 1)
 
     again = _fetches(place, proxy, "run", DATASET)
     # Nothing is new, so the preview is not made anew.
     assert not again["pages"]
-    # Of the outputs the check of failures and the summary read what they need.
-    for stage, times in {"chunks": 1, "answers": 1, "raw_model_outputs": 2}.items():
+    # Of the outputs the summary reads what it needs.
+    for stage, times in {"chunks": 1, "answers": 1, "raw_model_outputs": 1}.items():
         assert set(again[stage].values()) == {times}, stage
 
     verified = _fetches(place, proxy, "verify", DATASET)

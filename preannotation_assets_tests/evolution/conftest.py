@@ -1,12 +1,12 @@
 """What the tests of stored data share: copies of frozen lakes, and the command line over them."""
 
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from evolution.frozen_lake import FrozenLake, RunningSimulator, cli, frozen_lakes, stand_in
 from pyspark.sql import SparkSession
+from shared.signal_handlers import kept_signal_handlers
 
 
 @pytest.fixture(params=frozen_lakes(), ids=lambda lake: lake.folder.name)
@@ -33,7 +33,6 @@ def run(
     monkeypatch: pytest.MonkeyPatch, spark: SparkSession, simulator: RunningSimulator
 ) -> Iterator[Callable[..., int]]:
     """``preannotate run`` in this process over a copy; the exit status."""
-    on_term = signal.getsignal(signal.SIGTERM)
 
     def command(copied: FrozenLake, *arguments: str) -> int:
         monkeypatch.chdir(copied.folder)
@@ -41,5 +40,5 @@ def run(
             monkeypatch.setenv(name, value)
         return cli.main(["run", copied.frozen.dataset, *arguments])
 
-    yield command
-    signal.signal(signal.SIGTERM, on_term)
+    with kept_signal_handlers():
+        yield command

@@ -5,6 +5,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from shared.costly_pages import COSTLY_PAGES
 
 from preannotation_assets.extraction.grounding import ChunkWork, ground
 from preannotation_assets.extraction.grounding.assignment import assign
@@ -12,39 +13,15 @@ from preannotation_assets.extraction.grounding.work import Work, WorkSpentError
 from preannotation_assets.extraction.spans import Grounding, Match, Quote, QuoteOutcome, Rejection
 
 CUT_OFF = Rejection(QuoteOutcome.SEARCH_CUT_OFF)
-# About a microsecond each, see docs/grounding.md: well below two seconds on a slow machine.
+# What a chunk has in all. About a microsecond each, see docs/grounding.md.
 MOST_STEPS = 700_000
 # What Python does in a step, at most: what is not counted at all would show here.
 CALLS_A_STEP = 4
 
 
-def misspelled(text: str, times: int) -> list[str]:
-    """Copies of a text, each with two other letters somewhere else."""
-    copies: list[str] = []
-    for number in range(1, times + 1):
-        letters = list(text)
-        letters[7 * number % len(text)] = "z"
-        letters[(13 * number + 3) % len(text)] = "x"
-        copies.append("".join(letters))
-    return copies
-
-
-HOSTILE = {
-    "one word": ("ship " * 4_800, misspelled("ship " * 60, 10)),
-    "one word, many quotes": ("ship " * 1_200, misspelled("ship " * 12, 200)),
-    "a table of zeros": ("0 " * 12_000, [f"{'O 0 ' * 70}{'O' * number}" for number in range(10)]),
-    "zeros, many quotes": ("0 " * 12_000, [f"{'0 ' * number}O" for number in range(1, 300)]),
-    "look-alikes": ("il1 " * 6_000, [f"{'1l' * number}i" for number in range(1, 60)]),
-    "one letter": ("a" * 24_000, ["a" * 12_000, "a" * 6_000]),
-    "one-letter words": ("a " * 12_000, ["a " * 3_000, f"{'a ' * 1_500}b"]),
-    "a suffix of spaces": ("0)" * 12_000, [f"0){' ' * 8_000})"]),
-    "without spaces": ("港" * 6_000, ["港" * number + "船" for number in (5, 13, 50, 200, 800)]),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", COSTLY_PAGES)
 def test_a_hostile_page_costs_no_more_than_the_work_of_a_chunk(name: str) -> None:
-    text, quotes = HOSTILE[name]
+    text, quotes = COSTLY_PAGES[name]
     asked = [Quote("SHIP", quote) for quote in quotes]
     work = ChunkWork()
     calls = 0
@@ -59,13 +36,12 @@ def test_a_hostile_page_costs_no_more_than_the_work_of_a_chunk(name: str) -> Non
     finally:
         sys.setprofile(None)
 
-    assert work.spent <= MOST_STEPS
     assert calls <= CALLS_A_STEP * MOST_STEPS
     assert CUT_OFF in found
 
 
 def test_the_work_of_a_hostile_page_is_found_anew_each_time() -> None:
-    text, quotes = HOSTILE["one word"]
+    text, quotes = COSTLY_PAGES["ship, 10 long"]
     spent = []
     for _ in range(2):
         work = ChunkWork()
@@ -76,7 +52,7 @@ def test_the_work_of_a_hostile_page_is_found_anew_each_time() -> None:
 
 
 def test_what_is_spelled_as_on_the_page_is_found_beside_quotes_that_take_all_the_work() -> None:
-    text, quotes = HOSTILE["one word, many quotes"]
+    text, quotes = COSTLY_PAGES["ship, 200 short"]
     text += "of the line Nordlys Rederi"
 
     found = ground(text, [Quote("SHIP", quote) for quote in [*quotes, "Nordlys Rederi", "nordlys rederi"]])

@@ -156,6 +156,26 @@ def test_a_quote_with_a_misread_letter_is_found(page: str, quote: str, place: st
 
 
 @pytest.mark.parametrize(
+    ("word", "quote", "latin_word", "latin_quote"),
+    [
+        pytest.param("ბათუმიდან", "ბათუმდან", "Gorpimaln", "Gorpialn", id="georgian"),
+        pytest.param("ብርሃንመዳብሶ", "ብርሃንመዳሶ", "Gorpimal", "Gorpiml", id="ethiopic"),
+        # Its syllables are taken apart into letters.
+        pytest.param("부산항에서", "부산하에서", "Gorpimalnuse", "Gorpimanuse", id="korean"),
+    ],
+)
+def test_a_letter_that_is_left_out_costs_the_same_in_every_script_with_spaces(
+    word: str, quote: str, latin_word: str, latin_quote: str
+) -> None:
+    (found,) = ground(f"- {word} -", [Quote("x", quote)])
+    (latin,) = ground(f"- {latin_word} -", [Quote("x", latin_quote)])
+    assert isinstance(found, Grounding)
+    assert isinstance(latin, Grounding)
+    assert (found.start, found.end) == (2, 2 + len(word))
+    assert found.similarity == latin.similarity
+
+
+@pytest.mark.parametrize(
     ("page", "quote"),
     [
         pytest.param("arabic/register", "387", id="a part of a number with an Arabic mark"),
@@ -198,7 +218,9 @@ def test_a_quote_is_found_in_a_chunk_and_its_offsets_are_the_pages(language: str
 @pytest.mark.parametrize("max_tokens", [64, 100, 260, 700])
 def test_pages_are_cut_at_sensible_places(language: str, max_tokens: int) -> None:
     text = "\n".join(PAGES[page] for page in _of(language)) * 3
-    for border in _borders(chunk_page(text, ChunkLimits(max_tokens, max_tokens // 8)), text):
+    borders = _borders(chunk_page(text, ChunkLimits(max_tokens, max_tokens // 8)), text)
+    assert borders
+    for border in borders:
         around = text[max(0, border - 6) : border] + "|" + text[border : border + 6]
         assert not regex.search(r"\p{Ps}\|", around), around
         assert not regex.search(r"\|[\p{Pe}、。，．：々ーっゃゅょッャュョ]", around), around
@@ -222,20 +244,23 @@ SENTENCES = {
 @pytest.mark.parametrize("language", SENTENCES)
 def test_the_end_of_a_sentence_is_better_than_a_line_end_inside_a_word(language: str) -> None:
     text = "".join(SENTENCES[language])
-    for border in _borders(chunk_page(text, ChunkLimits(400, 0)), text):
-        assert text[border - 1] == "。"
+    borders = _borders(chunk_page(text, ChunkLimits(400, 0)), text)
+    assert borders
+    assert all(text[border - 1] == "。" for border in borders)
 
 
 def test_a_sentence_goes_on_to_its_closing_bracket() -> None:
     text = "船長は「風が強い、本船は入港できない。」と報告した（昭和三年。）。" * 12
-    for border in _borders(chunk_page(text, ChunkLimits(150, 20)), text):
-        assert text[border] not in "。」）"
+    borders = _borders(chunk_page(text, ChunkLimits(150, 20)), text)
+    assert borders
+    assert all(text[border] not in "。」）" for border in borders)
 
 
 def test_a_line_end_between_letters_without_blanks_is_better_than_a_blank() -> None:
     text = "船名　海光輪　航次　四十二航次\n裝貨港　高雄　卸貨港　香港\n" * 12
-    for border in _borders(chunk_page(text, ChunkLimits(200, 0)), text):
-        assert text[border - 1] == "\n"
+    borders = _borders(chunk_page(text, ChunkLimits(200, 0)), text)
+    assert borders
+    assert all(text[border - 1] == "\n" for border in borders)
 
 
 def test_thai_is_cut_at_blanks_also_those_that_do_not_show() -> None:

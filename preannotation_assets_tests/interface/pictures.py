@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
+from shared.chromium import open_chromium
 
-from interface.conftest import CHROMIUM, FLAGS
 from interface.serving import Interface, serve_interface
 from interface.warehouse_file import MARKER
 
@@ -24,14 +24,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work, serve_interface(Path(work)) as interface:
         for dataset, pages in DATASETS.items():
             _publish(interface, dataset, pages)
-        expect.set_options(timeout=WAIT_MILLISECONDS)
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with open_chromium("") as chromium:
+            expect.set_options(timeout=WAIT_MILLISECONDS)
             page = chromium.new_page()
             page.set_default_timeout(WAIT_MILLISECONDS)
             _asset_graph(interface, page, folder / "asset-graph.png")
             _checks(interface, page, folder / "checks.png")
-            chromium.close()
 
 
 def _publish(interface: Interface, dataset: str, pages: int) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from shared.polling import wait_for
 
-from interface.polling import wait_for
 from interface.warehouse_file import WarehouseFile
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
@@ -121,6 +121,10 @@ class Interface:
     def run_ids(self) -> set[str]:
         """The ids of all runs."""
         return {run.run_id for run in self.runs()}
+
+    def retry_of(self, run_id: str) -> Run | None:
+        """The run that was started because that one failed."""
+        return next((run for run in self.runs() if run.parent == run_id), None)
 
     def wait_for_end(self, run_id: str) -> Run:
         """A run, when it has ended."""

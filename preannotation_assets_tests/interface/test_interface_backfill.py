@@ -1,8 +1,8 @@
 """Several datasets at once."""
 
 from playwright.sync_api import Page
+from shared.polling import wait_for
 
-from interface.polling import wait_for
 from interface.serving import Interface, Run
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from interface.polling import wait_for
-from interface.serving import Interface, Run, descendants, is_alive, processes_of, serve_dev
+from shared.polling import wait_for
+
+from interface.serving import descendants, is_alive, processes_of, serve_dev
 from interface.warehouse_file import WarehouseFile
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
@@ -12,10 +13,6 @@ PAGES = 24
 ASSETS = ["pages", "chunks", "raw_model_outputs"]
 # It waits for what it has started, as make does.
 STARTER = ("sh", "-c", '"$@"; true', "sh")
-
-
-def _retry_of(interface: Interface, run_id: str) -> Run | None:
-    return next((run for run in interface.runs() if run.parent == run_id), None)
 
 
 def test_whoever_started_it_dies_then_no_run_is_left_and_the_next_one_goes_on_with_it(tmp_path: Path) -> None:
@@ -36,7 +33,7 @@ def test_whoever_started_it_dies_then_no_run_is_left_and_the_next_one_goes_on_wi
             assert processes_of(starter.pid) == []
             asked = simulator.summary().requests
         with serve_dev(tmp_path, warehouse, simulator) as (_, interface):
-            retry = wait_for(lambda: _retry_of(interface, run_id), "the retry", 60)
+            retry = wait_for(lambda: interface.retry_of(run_id), "the retry", 60)
             assert interface.wait_for_end(retry.run_id).status == "SUCCESS"
             ended = next(run for run in interface.runs() if run.run_id == run_id)
             # It said so itself, before it ended.

@@ -1,13 +1,12 @@
 """What another site, or a stranger's launch, makes Dagster do: nothing."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
+from shared.http_servers import QuietHandler, serving
 
 from interface.serving import Interface, Run
 
@@ -112,24 +111,15 @@ MUTATION = """mutation { addDynamicPartition(
 
 
 @contextmanager
-def _site(page: str) -> Iterator[int]:
+def _site(page: str) -> Iterator[str]:
     """Another web server of this machine with one page; its port."""
 
-    class _Site(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(page.encode())
+    class _Site(QuietHandler):
+        def answer(self) -> None:
+            self.reply(200, "text/html", page.encode())
 
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with serving(_Site) as url:
+        yield url.rpartition(":")[2]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1"])

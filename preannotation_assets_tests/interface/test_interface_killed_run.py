@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from shared.page_requests import page_requests
+from shared.polling import wait_for
 
-from interface.polling import wait_for
-from interface.serving import Interface, Run, descendants, is_alive
+from interface.serving import Interface, descendants, is_alive
 from preannotation_assets.simulator import RequestRecord
 
 DATASET = "vessels_ocr_30"
@@ -35,10 +35,6 @@ def _has_started(interface: Interface, run_id: str) -> bool:
     return any(run.run_id == run_id and run.started_at for run in interface.runs())
 
 
-def _retry_of(interface: Interface, run_id: str) -> Run | None:
-    return next((run for run in interface.runs() if run.parent == run_id), None)
-
-
 def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface: Interface) -> None:
     interface.warehouse.add(DATASET, PAGES)
     interface.add_partition(DATASET)
@@ -57,7 +53,7 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_kept(interface:
     os.kill(process, signal.SIGKILL)
     before = _asked(interface, earlier)
     assert interface.wait_for_end(run_id).status == "FAILURE"
-    retry = wait_for(lambda: _retry_of(interface, run_id), "the retry", 60)
+    retry = wait_for(lambda: interface.retry_of(run_id), "the retry", 60)
     wait_for(lambda: not any(map(is_alive, started)), "the end of the killed run's JVM and workers", 60)
     assert interface.wait_for_end(retry.run_id).status == "SUCCESS"
     asked = _asked(interface, earlier)

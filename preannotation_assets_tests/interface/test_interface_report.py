@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from shared.polling import wait_for
 from shared.report_files import SCHEME, a_page, write_file
 
-from interface.polling import wait_for
 from preannotation_assets.publishing.report.data import ReportedPage
 
 Open = Callable[..., Page]

@@ -3,8 +3,8 @@
 import re
 
 from playwright.sync_api import Locator, Page, expect
+from shared.polling import wait_for
 
-from interface.polling import wait_for
 from interface.serving import Interface, Run, Tick
 
 NEW = "vessels_ocr_2"

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.errors import BatchError
 from preannotation_assets.lake import ObjectStore, read_json
@@ -71,10 +72,7 @@ def test_a_run_that_died_elsewhere_is_followed_after_the_lifetime_of_its_lease(s
 def test_a_lease_outlives_its_lifetime_by_being_renewed(local_store: ObjectStore) -> None:
     lost: list[str] = []
     with _lease(local_store, "first", lost):
-        deadline = time.monotonic() + 10
-        while (read_json(local_store, KEY) or {})["renewals"] < 6:  # type: ignore[operator]
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: (read_json(local_store, KEY) or {})["renewals"] >= 6)  # type: ignore[operator]
         with pytest.raises(BatchError), _lease(local_store, "second"):
             pytest.fail("both hold it")
     assert lost == []
@@ -105,10 +103,7 @@ def test_of_many_that_start_at_once_one_gets_it(store: ObjectStore) -> None:
     threads = [threading.Thread(target=run, args=(f"run-{number}",)) for number in range(6)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 15
-    while len(refused) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: len(refused) == 5)
     end.set()
     for thread in threads:
         thread.join(10)

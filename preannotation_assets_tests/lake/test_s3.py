@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from s3_servers.exchanges import Habit
+from s3_servers.limits import PATIENT, QUICK
 
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake import ObjectStore, RequestLimits, StoreLocation, open_store
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-QUICK = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=1)
-PATIENT = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=3)
 
 
 class Proxy(Protocol):

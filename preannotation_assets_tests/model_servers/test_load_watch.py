@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
+
+from shared.http_servers import QuietHandler, serving
 
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.ollama.server import OllamaServer
@@ -18,28 +19,15 @@ METRICS = b"vllm:num_requests_running 5\nvllm:num_requests_waiting 2\n"
 def metrics_server(status: int | Sequence[int], seen: list[str], enough: threading.Event) -> Iterator[str]:
     statuses = chain(repeat(status) if isinstance(status, int) else status, repeat(200))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def answer(self) -> None:
             seen.append(f"{self.path} {self.headers['Authorization']}")
             if len(seen) >= 3:
                 enough.set()
-            self.send_response(next(statuses))
-            self.send_header("Content-Length", str(len(METRICS)))
-            self.end_headers()
-            self.wfile.write(METRICS)
+            self.reply(next(statuses), "text/plain", METRICS)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 def test_the_load_is_told_until_the_body_ends() -> None:

@@ -1,5 +1,6 @@
 """Whatever became of a lake's files, who reads them gets one line with what to do and no value of theirs."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -190,6 +191,9 @@ def test_a_published_parquet_of_other_columns_is_told_by_preview(whole: Dataset,
         rows = [row | {"start": str(row["start"])} for row in rows]
     path = whole.root / LAYOUT.published_suggestions
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    manifest = whole.root / LAYOUT.published_manifest
+    etag = {"parquet_etag": hashlib.sha256(path.read_bytes()).hexdigest()}
+    manifest.write_text(json.dumps(json.loads(manifest.read_text("utf-8")) | etag), "utf-8")
     with pytest.raises(PreannotationError) as raised:
         write_report(whole.plain_store, LAYOUT.dataset, SCHEME)
     assert "breaks the contract" in str(raised.value)

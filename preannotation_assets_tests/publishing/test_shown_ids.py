@@ -11,9 +11,9 @@ from preannotation_assets.manifests import (
     ChunksManifest,
     FailedPage,
     PagesManifest,
-    RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.request_account import RequestAccount
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 from preannotation_assets.publishing.summary import Summary
 from preannotation_assets.publishing.verification import Rule, VerificationReport
@@ -80,7 +80,4 @@ def test_the_account_of_a_run_shows_names_and_obeys_none(dataset: Dataset, place
 
 def summary_of(pages: PagesManifest, published: SuggestionsManifest) -> Summary:
     chunks = ChunksManifest.model_construct(chunks=1)
-    outputs = RawModelOutputsManifest.model_construct()
-    return Summary(
-        pages, chunks, outputs, published, latencies=[1.0], answered_now=1, answered_before=0, failed=0
-    )
+    return Summary(pages, chunks, published, RequestAccount([1.0]), run_id="r")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from end_to_end.user_place import DATASET, Place, make_place
+from shared.polling import wait_for
 
 from real_model.harbour_pages import PAGES, SCHEME
 from real_model.real_servers import (
@@ -23,7 +24,6 @@ from real_model.real_servers import (
     LlamaCpp,
     Ollama,
     RealServer,
-    poll,
 )
 
 _KINDS = {"llama.cpp": LlamaCpp, "ollama": Ollama}
@@ -100,13 +100,13 @@ def _killed(place: Place, server: RealServer) -> Ran:
             command, env=environment, cwd=place.folder, stdout=output, stderr=output, start_new_session=True
         ) as process,
     ):
-        poll(lambda: process.poll() is not None or any(_answer_files(place)), "an answer is kept", 300)
+        wait_for(lambda: process.poll() is not None or any(_answer_files(place)), "an answer is kept", 300)
         process.send_signal(signal.SIGKILL)
         status = process.wait(30)
         # The JVM and the workers of a killed driver end by themselves.
         with suppress(ProcessLookupError):
-            poll(lambda: os.killpg(process.pid, 0) is not None, "the processes of the run ended")
-    poll(lambda: server.busy() == 0, "the slots are free")
+            wait_for(lambda: os.killpg(process.pid, 0) is not None, "the processes of the run ended", 120)
+    wait_for(lambda: server.busy() == 0, "the slots are free", 120)
     return Ran(status, log.read_text("utf-8"), server.figures())
 
 

@@ -6,20 +6,21 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.request import Request, urlopen
 
+from shared.polling import wait_for
+
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.openai.server import OpenAIServer
 from preannotation_assets.model_servers.openai.variant import Software, Variant
 from preannotation_assets.model_servers.server import ModelServer
 
-__all__ = ["CONTEXT_TOKENS", "KEY", "MODEL", "SLOTS", "Figures", "LlamaCpp", "Ollama", "RealServer", "poll"]
+__all__ = ["CONTEXT_TOKENS", "KEY", "MODEL", "SLOTS", "Figures", "LlamaCpp", "Ollama", "RealServer"]
 
 MODEL: Final = "smollm2"
 SLOTS: Final = 2
@@ -63,13 +64,6 @@ class RealServer(Protocol):
 
     def busy(self) -> int:
         """The requests that are in slots now. It is not asked, so that it can be looked at all the time."""
-
-
-def poll(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} seconds"
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -154,7 +148,7 @@ class Ollama:
             ) as process,
             _ended(process),
         ):
-            poll(lambda: _answers(f"http://{address}/api/version"), "Ollama answers")
+            wait_for(lambda: _answers(f"http://{address}/api/version"), "Ollama answers", 120)
             _create_model(program, folder, environment)
             yield cls(f"http://{address}", log)
 

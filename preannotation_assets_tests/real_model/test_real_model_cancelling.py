@@ -5,13 +5,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.model_servers.http_client import ChatClient, Timeouts
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
 from real_model.harbour_pages import PAGES, SCHEME
-from real_model.real_servers import CONTEXT_TOKENS, MODEL, RealServer, poll
+from real_model.real_servers import CONTEXT_TOKENS, MODEL, RealServer
 
 # An answer that cannot end before: so many quotes of so many characters.
 ANSWER_TOKENS = 1000
@@ -44,7 +45,9 @@ def test_a_cancelled_request_frees_its_slot(real_server: RealServer, is_streamed
             request = asyncio.create_task(
                 client.send(real_server.url, template, PAGES["arrival"], 0, total_seconds=600)
             )
-            await asyncio.to_thread(poll, lambda: real_server.busy() == 1, "the request is in a slot")
+            await asyncio.to_thread(
+                wait_for, lambda: real_server.busy() == 1, "the request is in a slot", 120
+            )
             request.cancel()
             with suppress(asyncio.CancelledError):
                 await request
@@ -52,7 +55,7 @@ def test_a_cancelled_request_frees_its_slot(real_server: RealServer, is_streamed
     asyncio.run(give_up())
     # llama.cpp's server looks after a client that takes no stream when it had nothing to tell anybody for a
     # second: whoever asks for its figures all the time keeps it from that.
-    poll(lambda: real_server.busy() == 0, "the slot is free")
+    wait_for(lambda: real_server.busy() == 0, "the slot is free", 120)
     after = real_server.figures()
     assert after.ended == before.ended + 1
     assert after.answer_tokens - before.answer_tokens < ANSWER_TOKENS

@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 from botocore.exceptions import ClientError
-from canary.echoing import Reply, echoing_proxy
+from canary.echo_server import Reply
+from canary.echoing import echoing_proxy
 from dagster import DagsterInstance, DagsterRunStatus, SkipReason, build_sensor_context
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any, Final
 
 import httpx
+
+from shared.http_servers import QuietHandler, serving
 
 __all__ = ["OLLAMA", "OPENAI", "Front", "HostileReply", "front", "hostile_page"]
 
@@ -190,9 +190,9 @@ def front(server: str, replies: Mapping[str, HostileReply]) -> Iterator[Front]:
     names = list(replies)
     running = Front()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+    class Handler(QuietHandler):
+        def answer(self) -> None:
+            body = self.taken()
             mark = _MARK.search(body)
             if mark is None:
                 self._pass_on(body)
@@ -200,39 +200,18 @@ def front(server: str, replies: Mapping[str, HostileReply]) -> Iterator[Front]:
             name = names[int(mark[1])]
             running.asked[name] += 1
             reply = replies[name]
-            self._send(reply.status, reply.media_type, reply.body)
+            self.reply(reply.status, reply.media_type, reply.body)
 
-        def do_GET(self) -> None:
-            self._pass_on(None)
-
-        def _pass_on(self, body: bytes | None) -> None:
+        def _pass_on(self, body: bytes) -> None:
             reply = httpx.request(
                 self.command,
                 server + self.path,
-                content=body,
+                content=body or None,
                 headers={"content-type": _JSON},
                 timeout=60,
                 trust_env=False,
             )
-            self._send(reply.status_code, reply.headers["content-type"], reply.content)
+            self.reply(reply.status_code, reply.headers["content-type"], reply.content)
 
-        def _send(self, status: int, media_type: str, content: bytes) -> None:
-            self.send_response(status)
-            self.send_header("content-type", media_type)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    standing = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=standing.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    running.url = f"http://127.0.0.1:{standing.server_address[1]}"
-    try:
+    with serving(Handler) as running.url:
         yield running
-    finally:
-        standing.shutdown()
-        standing.server_close()
-        thread.join()

@@ -21,7 +21,7 @@ from preannotation_assets.publishing.report.data import (
     packed,
 )
 from preannotation_assets.publishing.report.documents import Chunk, Overview, write_pages
-from preannotation_assets.publishing.report.reading import RequestFigures
+from preannotation_assets.publishing.request_account import RequestAccount
 
 SCHEME = parse_label_scheme(
     """
@@ -109,7 +109,7 @@ def write_file(
         chunks.append(Chunk("texts", packed([page.content for page in some])))
     for page in pages:
         counts.add(page)
-    overview = Overview(manifest(**changes), scheme, RequestFigures([1.5, 3.0], [800], [40]), "subject")
+    overview = Overview(manifest(**changes), scheme, RequestAccount([1.5, 3.0], [800], [40]), "subject")
     with path.open("w", encoding="utf-8") as target:
         write_pages(target, overview, counts, iter(chunks), (1, 1))
     return path

@@ -60,8 +60,9 @@ class Talk:
         }
 
     async def until(self, condition: Callable[[Any], bool]) -> None:
-        """Wait up to 5 s until the server's summary meets ``condition``."""
-        deadline = time.monotonic() + 5
+        """Wait up to 60 s until the server's summary meets ``condition``."""
+        # Looks all the time: what is awaited may be over in a moment.
+        deadline = time.monotonic() + 60
         while not condition(self.simulator.summary()):
             assert time.monotonic() < deadline, "what was awaited did not happen"
             await asyncio.sleep(0.005)

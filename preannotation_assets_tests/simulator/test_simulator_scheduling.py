@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.simulator import HabitRates, SimulatedModel, SimulatorSettings, TimeModel
 
@@ -27,14 +27,6 @@ async def _ask_all(url: str, bodies: list[dict[str, Any]]) -> list[httpx.Respons
 
 def _ask(talk: Any, bodies: list[dict[str, Any]]) -> list[httpx.Response]:
     return asyncio.run(_ask_all(talk.simulator.url, bodies))
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail("what was awaited did not happen")
-        time.sleep(0.005)
 
 
 def test_one_slot_serves_in_order_of_arrival(start: Any) -> None:
@@ -154,7 +146,7 @@ def test_another_model_takes_the_memory(start: Any) -> None:
 def test_keep_alive_unloads(talk: Any) -> None:
     talk.chat(keep_alive="1s")
     assert talk.client.get("/api/ps").json()["models"]
-    _wait(lambda: talk.client.get("/api/ps").json()["models"] == [])
+    wait_for(lambda: talk.client.get("/api/ps").json()["models"] == [])
 
 
 def test_load_time_is_waited_and_reported(start: Any) -> None:
@@ -181,7 +173,7 @@ def test_a_disconnect_frees_the_slot_at_once(start: Any) -> None:
     talk = start(_settings(time=TimeModel(load_seconds=0, decode_rate=1)))
     with pytest.raises(httpx.ReadTimeout):
         talk.client.post("/api/chat", json=talk.body(), timeout=0.2)
-    _wait(lambda: talk.simulator.requests()[0].is_disconnected, 2.0)
+    wait_for(lambda: talk.simulator.requests()[0].is_disconnected)
     record = talk.simulator.requests()[0]
     assert record.slot == 0
     assert record.status is None
@@ -203,7 +195,7 @@ def test_a_disconnect_in_the_queue_takes_no_slot(start: Any) -> None:
             assert (await first).status_code == 200
 
     asyncio.run(ask())
-    _wait(lambda: talk.simulator.requests()[1].is_disconnected)
+    wait_for(lambda: talk.simulator.requests()[1].is_disconnected)
     assert talk.simulator.requests()[1].slot is None
     assert talk.chat().status_code == 200
 
@@ -212,7 +204,7 @@ def test_a_client_that_leaves_aborts_the_load(start: Any) -> None:
     talk = start(_settings(time=TimeModel(load_seconds=0.5)))
     with pytest.raises(httpx.ReadTimeout):
         talk.client.post("/api/generate", json={"model": "llama3.3:70b"}, timeout=0.1)
-    _wait(lambda: talk.simulator.requests()[0].is_disconnected)
+    wait_for(lambda: talk.simulator.requests()[0].is_disconnected)
     assert talk.client.get("/api/ps").json() == {"models": []}
     assert talk.generate("").json()["done_reason"] == "load"
     assert talk.simulator.requests()[1].has_loaded

@@ -13,6 +13,7 @@ from dagster import AssetsDefinition, DagsterInstance, materialize
 from published_batches import BATCHES, LAYOUT, expected_table, publish_batch, write_pages
 from s3_servers.conditional_habits import HABITS, ConditionalHabit
 from s3_servers.fault_proxy import FaultProxy, HangPoint, Moment
+from s3_servers.limits import QUICK
 
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -30,7 +31,6 @@ from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import BatchError, ConditionalWritesError, ConflictError, StorageError
 from preannotation_assets.lake import (
     ObjectStore,
-    RequestLimits,
     StoreLocation,
     open_for_publishing,
     open_store,
@@ -42,7 +42,6 @@ from preannotation_assets.lake.probes import PROBE_AREA
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 from preannotation_assets.telemetry.stage_progress import LogAlone
 
-QUICK = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=1)
 FIT = [habit for habit in HABITS if habit.said is None]
 UNFIT = [habit for habit in HABITS if habit.said is not None]
 # Those that say at once that they do not know a header: also an operation without a preflight says so.

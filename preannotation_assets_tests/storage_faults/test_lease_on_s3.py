@@ -1,13 +1,13 @@
 """The lease and the compaction of the answers on servers that lose replies or are out of reach."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from s3_servers.fault_proxy import FaultProxy
+from shared.polling import wait_for
 
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -48,13 +48,6 @@ def lease(store: ObjectStore, run: str, on_lost: Callable[[str], None] = pytest.
 
 def holder(store: ObjectStore) -> dict[str, Any]:
     return read_json(store, LAYOUT.lease) or {}
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_renewal_whose_reply_was_lost_keeps_the_lease(server: Servers) -> None:

@@ -10,13 +10,11 @@ import botocore.auth
 import pytest
 from s3_servers.fault_proxy import FaultProxy, HangPoint, Moment
 from s3_servers.fixtures import plain_client
+from s3_servers.limits import PATIENT, QUICK
 from s3_servers.rados_gateway import SECRET_KEY, GatewayError, RadosGateway, running_gateway
 
 from preannotation_assets.errors import ConflictError, StorageError
 from preannotation_assets.lake import ObjectStore, RequestLimits, StoreLocation, open_store
-
-QUICK = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=1)
-PATIENT = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=3)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from published_batches import BATCHES, LABELS, LAYOUT, expected_table, publish_batch, write_pages
 from s3_servers.fixtures import plain_client
+from s3_servers.limits import QUICK
 from s3_servers.rados_gateway import ACCESS_KEY, SECRET_KEY, RadosGateway
 from shared.report_files import pages_in
 
@@ -24,7 +25,6 @@ from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import (
     ObjectStore,
-    RequestLimits,
     StoreLocation,
     open_for_publishing,
     open_store,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 POLICIES = Path(__file__).parents[2] / "deploy" / "s3"
 # radosgw lets everybody read what they wrote themselves, so who reads is another.
 WRITER, READER, LIMITED_SECRET = "writer", "reader", "not-a-secret-of-the-limited-one"
-QUICK = RequestLimits(connect_timeout=2.0, read_timeout=10.0, max_attempts=1)
 RULES = SpanRules(LABELS, overlaps_allowed=False)
 NAMED_BEFORE_A_RUN = ("s3:PutObject", "s3:DeleteObject", "s3:ListBucket")
 

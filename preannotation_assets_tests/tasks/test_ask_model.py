@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from asking_work import CAP, CHUNKS_KEY, LIMITS, MODEL, Work
 from pyspark.sql import SparkSession
+from shared.polling import wait_for
 from shared.short_pages import texts
 
 from preannotation_assets.defs.resources.spark import run_tasks
@@ -116,10 +117,7 @@ def _run_and_kill(work: Work, run_id: str, after: float) -> float | None:
         script = Path(__file__).with_name("asking_process.py")
         before = work.simulator.summary().requests
         process = subprocess.Popen([sys.executable, str(script), str(path)])
-        deadline = time.monotonic() + 30
-        while work.simulator.summary().requests < before + 2 and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        wait_for(lambda: work.simulator.summary().requests >= before + 2 or process.poll() is not None)
         try:
             process.wait(after)
         except subprocess.TimeoutExpired:
@@ -178,12 +176,9 @@ def test_a_spark_worker_that_is_killed_is_replaced_and_its_answers_are_not_bough
     killed: list[float] = []
 
     def kill_one() -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not killed:
-            if work.simulator.summary().requests >= 15:
-                killed.append(time.time())
-                os.kill(int(next(pids.iterdir()).stem), signal.SIGKILL)
-            time.sleep(0.005)
+        wait_for(lambda: work.simulator.summary().requests >= 15, "15 requests")
+        killed.append(time.time())
+        os.kill(int(next(pids.iterdir()).stem), signal.SIGKILL)
 
     with PermitServer([work.simulator.url], LIMITS) as server:
         task = work.task(server, "run")

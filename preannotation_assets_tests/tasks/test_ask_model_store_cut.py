@@ -10,6 +10,7 @@ import pytest
 from asking_work import CAP, LIMITS, Work
 from s3_servers.fault_proxy import FaultProxy
 from s3_servers.fixtures import aws_environment, bucket, client, moto_address, proxy, s3_location
+from shared.polling import wait_for
 from shared.short_pages import texts
 
 from preannotation_assets.answer_store import writer as answer_writer
@@ -61,13 +62,6 @@ def _asking(work: Work, server: PermitServer) -> Iterator[list[Exception]]:
     assert not thread.is_alive()
 
 
-def _wait_until_asked(work: Work, requests: int) -> None:
-    deadline = time.monotonic() + 30
-    while work.simulator.summary().requests < requests:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def _wait_until_nothing_is_asked(work: Work) -> int:
     """Returns how many requests there were when no more came."""
     deadline = time.monotonic() + 30
@@ -84,7 +78,7 @@ def test_while_s3_is_cut_nothing_is_asked_and_when_it_is_back_nothing_is_lost_or
     work: Work, proxy: FaultProxy
 ) -> None:
     with PermitServer([work.simulator.url], LIMITS) as server, _asking(work, server) as raised:
-        _wait_until_asked(work, 10)
+        wait_for(lambda: work.simulator.summary().requests >= 10)
         proxy.lost_requests = _EVERY_PUT
         asked = _wait_until_nothing_is_asked(work)
         assert asked < _COUNT
@@ -99,7 +93,7 @@ def test_when_s3_is_cut_for_good_the_run_ends_in_one_line_and_what_was_durable_s
 ) -> None:
     with PermitServer([work.simulator.url], LIMITS) as server:
         with _asking(work, server) as raised:
-            _wait_until_asked(work, 30)
+            wait_for(lambda: work.simulator.summary().requests >= 30)
             proxy.lost_requests = _EVERY_PUT
         assert [str(error).count("\n") for error in raised] == [0]
         asked = work.simulator.summary().requests

@@ -198,6 +198,9 @@ def test_confidences_are_counted_by_where_they_come_from(tmp_path: Path) -> None
     part, store = ground(tmp_path, rows)
     # Riga is not on the page: it is no row, and not counted.
     assert part.confidence_sources == {"self_reported": 1, "unknown": 1, "log_probabilities": 1}
+    confidences = read_table(store, "suggestions.parquet")["confidence"].to_pylist()
+    known = [value for value in confidences if value is not None]
+    assert (part.confidence_sum, part.known_confidences) == (sum(known), 2)
     groundings = read_table(store, "groundings.parquet").to_pylist()
     assert {row["quote"]: (row["self_reported"], row["token_probability"]) for row in groundings} == {
         "Hull": (7, None), "Marie-Louise": (None, None), "Riga": (9, None),

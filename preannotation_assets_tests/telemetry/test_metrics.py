@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from shared.http_servers import QuietHandler, serving
+from shared.polling import wait_for
 
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
@@ -76,9 +77,9 @@ def start_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., C
         def start(*, hanging: bool = False) -> Collector:
             collector = Collector()
 
-            class Handler(BaseHTTPRequestHandler):
-                def do_POST(self) -> None:
-                    content = self.rfile.read(int(self.headers["content-length"]))
+            class Handler(QuietHandler):
+                def answer(self) -> None:
+                    content = self.taken()
                     if hanging:
                         collector.hang.wait(60)
                         return
@@ -86,21 +87,10 @@ def start_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., C
                         content = gzip.decompress(content)
                     assert self.path == "/v1/metrics"
                     collector.requests.append(ExportMetricsServiceRequest.FromString(content))
-                    self.send_response(200)
-                    self.send_header("content-length", "0")
-                    self.end_headers()
+                    self.reply(200, "application/x-protobuf", b"")
 
-                def log_message(self, *arguments: object) -> None:
-                    return
-
-            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-            server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            stack.callback(thread.join, 10)
-            stack.callback(server.shutdown)
+            collector.url = stack.enter_context(serving(Handler))
             stack.callback(collector.hang.set)
-            collector.url = f"http://127.0.0.1:{server.server_port}"
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
             return collector
 
@@ -172,10 +162,7 @@ def test_what_is_in_flight_is_sent_while_the_run_goes_on(
     run.ask(["MV STAR"])
     progress = run.progress
     with exported_metrics(os.environ, NAMES, pytest.fail) as metrics, watched(metrics, lambda: progress):
-        deadline = time.monotonic() + 20
-        while not collector.requests:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: collector.requests)
     assert "preannotation.requests.limit" in collector.points()
 
 

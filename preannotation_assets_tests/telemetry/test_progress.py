@@ -1,14 +1,14 @@
 """The line in the run's log: what is done, and when the rest will be."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from shared.polling import wait_for
 
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.telemetry.forecast import Forecast, Work
@@ -103,13 +103,6 @@ async def _answer(server: PermitServer, count: int, *, names_nothing: bool) -> N
             permits.report(PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing))
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline, "what was awaited did not happen"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize(("named", "warnings"), [(0, 1), (2, 1), (3, 0)])
 def test_a_run_whose_first_answers_are_empty_is_warned_of_once_and_goes_on(named: int, warnings: int) -> None:
     logged: list[str] = []
@@ -117,10 +110,10 @@ def test_a_run_whose_first_answers_are_empty_is_warned_of_once_and_goes_on(named
     with PermitServer(["http://gpu"], Limits(max_in_flight=1)) as server:
         asyncio.run(_answer(server, named, names_nothing=False))
         asyncio.run(_answer(server, 20 - named, names_nothing=True))
-        _until(lambda: server.progress().answered == 20)
+        wait_for(lambda: server.progress().answered == 20)
         reporter = StageReporter(lambda _, line: logged.append(line), LogAlone(), log_seconds=0.005)
         with reported_progress(server, WORK, reporter, warned.append):
-            _until(lambda: len(logged) >= 3)
+            wait_for(lambda: len(logged) >= 3)
     assert len(warned) == warnings
     assert all(f"{20 - named} of 20 answers came back empty" in warning for warning in warned)
     assert f", {20 - named} empty, " in logged[-1]

@@ -2,15 +2,14 @@
 
 import re
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, REQUESTS, AttemptOutcome
 from preannotation_assets.errors import StorageError
@@ -107,19 +106,12 @@ class _Unwilling:
         return self.store.upload(key, path)
 
 
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_rows_wait_while_the_store_takes_nothing_and_keep_their_order(tmp_path: Path) -> None:
     store: Any = _Unwilling(open_store(StoreLocation(str(tmp_path))))
     with RequestLog(store, FOLDER, "run-1", interval_seconds=0.02) as log:
         for number in range(3):
             log.observe("http://x", PermitReport(**{**_plain(REPORT), "attempt": number}))
-            _wait_for(lambda least=number: store.refusals > least)
+            wait_for(lambda least=number: store.refusals > least)
         store.willing.set()
     assert log.dropped == 0
     assert [row["attempt"] for row in _rows(tmp_path)] == [0, 1, 2]
@@ -184,7 +176,7 @@ def test_a_full_disk_does_not_end_the_log(tmp_path: Path) -> None:
     store: Any = _FullDisk(open_store(StoreLocation(str(tmp_path))))
     with RequestLog(store, FOLDER, "run-1", interval_seconds=0.02) as log:
         log.observe("http://x", REPORT)
-        _wait_for(lambda: store.refusals > 1)
+        wait_for(lambda: store.refusals > 1)
         store.willing.set()
     assert log.dropped == 0
     assert len(_rows(tmp_path)) == 1

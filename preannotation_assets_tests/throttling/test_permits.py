@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from shared.polling import wait_for
 
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
@@ -46,13 +47,6 @@ def _holder(address: PermitAddress, lines: int) -> Iterator[subprocess.Popen[str
             process.stdout.close()
 
 
-def _until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "what was awaited did not happen"
-        time.sleep(0.005)
-
-
 def _in_flight(server: PermitServer) -> int:
     return server.progress().endpoints[ENDPOINT].in_flight
 
@@ -78,7 +72,7 @@ def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(main(server.address))
-        _until(lambda: server.progress().answered == 120)
+        wait_for(lambda: server.progress().answered == 120)
         progress = server.progress()
     assert (most, done) == (3, 120)
     assert (progress.answer_tokens, progress.prompt_tokens) == (840, 600)
@@ -109,7 +103,7 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
         assert first.stdout is not None
         assert first.stdout.readline()
         waiting = stack.enter_context(_holder(server.address, 5))
-        _until(lambda: len(server._dispatcher.waiting) == 5)
+        wait_for(lambda: len(server._dispatcher.waiting) == 5)
         os.kill(waiting.pid, signal.SIGKILL)
         waiting.wait(10)
         os.kill(first.pid, signal.SIGKILL)
@@ -311,7 +305,7 @@ def test_a_task_that_is_cancelled_itself_is_not_told_that_the_driver_is_gone() -
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(main(server))
-        _until(lambda: _in_flight(server) == 0)
+        wait_for(lambda: _in_flight(server) == 0)
 
 
 def test_the_last_report_of_a_task_arrives_though_nothing_follows_it() -> None:
@@ -323,7 +317,7 @@ def test_the_last_report_of_a_task_arrives_though_nothing_follows_it() -> None:
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(ask(server.address))
-        _until(lambda: server.progress().answered == 1)
+        wait_for(lambda: server.progress().answered == 1)
 
 
 def test_a_report_does_not_wait_for_the_next_permit() -> None:
@@ -332,7 +326,7 @@ def test_a_report_does_not_wait_for_the_next_permit() -> None:
             await line.acquire()
             line.release()
             line.report(OK)
-            await asyncio.to_thread(_until, lambda: server.progress().answered == 1)
+            await asyncio.to_thread(wait_for, lambda: server.progress().answered == 1)
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(ask(server))

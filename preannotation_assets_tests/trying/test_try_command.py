@@ -4,10 +4,8 @@ import hashlib
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +15,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 from shared.page_requests import page_requests
+from shared.polling import wait_for
+from shared.signal_handlers import kept_signal_handlers
 
 from preannotation_assets import cli
 from preannotation_assets.contracts import ANSWERS
@@ -98,7 +98,6 @@ Try = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def preannotate_try(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Try]:
     """The command in this process: exit status, standard output, standard error."""
-    on_term = signal.getsignal(signal.SIGTERM)
 
     def run(user: User, *arguments: str, **environment: str) -> tuple[int, str, str]:
         monkeypatch.chdir(user.folder)
@@ -109,8 +108,8 @@ def preannotate_try(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         status = cli.main(["try", *arguments])
         return status, *capsys.readouterr()
 
-    yield run
-    signal.signal(signal.SIGTERM, on_term)
+    with kept_signal_handlers():
+        yield run
 
 
 def asked(simulator: RunningSimulator) -> int:
@@ -357,19 +356,12 @@ def test_a_slot_is_waited_for_where_runs_share_the_cap(user: User, simulator: Ru
     with subprocess.Popen(
         command, env=user.environment(), cwd=user.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        wait_until(lambda: any(folder.rglob("*.wanting")))
+        wait_for(lambda: any(folder.rglob("*.wanting")))
         assert asked(simulator) == 0
         other.give_back()
         assert process.wait(60) == 0
     other.close()
     assert asked(simulator) == 1
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_it_starts_without_dagster_and_spark() -> None:

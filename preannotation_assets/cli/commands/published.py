@@ -1,13 +1,8 @@
 """``preannotate preview`` and ``preannotate verify``: what is published, and whether it is right."""
 
 import argparse
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from preannotation_assets.cli.deployment import open_lake, read_settings
 from preannotation_assets.errors import SettingsError
@@ -38,28 +33,16 @@ def export(arguments: argparse.Namespace) -> int:
     """
     from preannotation_assets.publishing.exports import ExportFormat
     from preannotation_assets.publishing.exports import export as write_export
+    from preannotation_assets.publishing.private_files import replaced
 
     lake, path, form = open_lake(read_settings()), Path(arguments.output), ExportFormat(arguments.to)
     try:
-        with _replaced(path) as output:
+        with replaced(path) as draft, draft.open("w", encoding="utf-8", newline="") as output:
             rows = write_export(lake, arguments.dataset, form, output)
     except OSError as error:
         raise SettingsError(f"the export cannot be written to {path} ({type(error).__name__})") from None
     sys.stdout.write(f"{path}: {rows} spans; it holds page text, and only you can read it\n")
     return 0
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[TextIO]:
-    """A new file for its owner only, which takes the place of what is there once it is whole."""
-    # Of mode 0600.
-    descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as output:
-            yield output
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """What the assets share: owners, and numbers for their metadata."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,7 +19,6 @@ __all__ = [
     "column_schema",
     "fetched_metadata",
     "per_second",
-    "percentile",
     "require_current_pages",
     "without_empty",
 ]
@@ -57,14 +56,6 @@ def per_second(count: int, seconds: float) -> float | None:
 def fetched_metadata(fetched: FetchedBytes) -> MetadataValues:
     """What a stage fetched from the lake, driver and tasks together: bytes, and requests for them."""
     return {"bytes_fetched": fetched.bytes, "fetches": fetched.requests}
-
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))], 3)
 
 
 def require_current_pages(

@@ -31,7 +31,8 @@ from preannotation_assets.lake.batch import (
 )
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
-from preannotation_assets.overview.unknown import missing_words, no_pages
+from preannotation_assets.overview.unknown import missing_words, no_pages, none_of
+from preannotation_assets.publishing.shown_ids import counted
 from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
 from preannotation_assets.telemetry.stage_progress import (
     PageCount,
@@ -115,9 +116,9 @@ class _Reading:
     doc_ids: Sequence[str] | None
     reporter: StageReporter
 
-    def summary(self) -> DatasetSummary | None:
+    def listed(self) -> DatasetSummary | None:
         """The whole dataset; None where a part of it is read, or where the view lists no such dataset."""
-        return self.source.summary(self.dataset) if self.doc_ids is None else None
+        return self.source.find_dataset(self.dataset) if self.doc_ids is None else None
 
     def told(self, pages: int | None, count: PageCount) -> AbstractContextManager[None]:
         """Tells of the rows that are counted while the body runs."""
@@ -136,15 +137,15 @@ def _snapshot(
     """
     # Before the pages: what changes while they are read is then seen to be newer than what is published.
     source, doc_ids = reading.source, reading.doc_ids
-    summary, count = reading.summary(), PageCount()
+    listed, count = reading.listed(), PageCount()
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
-        raise no_pages(source, layout.dataset) if doc_ids is None else _none_of(layout.dataset, doc_ids)
+        raise no_pages(source, layout.dataset) if doc_ids is None else none_of(layout.dataset, doc_ids)
     seen: set[str] = set()
     observed = _noting_doc_ids(count.passing(chain([first], rows)), seen)
     folder = layout.stage("pages", run_id)
-    with reading.told(summary.pages if summary else None, count):
+    with reading.told(listed.pages if listed else None, count):
         snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
     _require_a_page(layout.dataset, snapshot)
     missing = [doc_id for doc_id in dict.fromkeys(doc_ids or ()) if doc_id not in seen]
@@ -160,7 +161,7 @@ def _snapshot(
         failed_pages=snapshot.failed_pages,
         narrowed_to_doc_ids=None if doc_ids is None else len(doc_ids),
         doc_ids_not_found=len(missing),
-        source_fingerprint=summary.fingerprint if summary else None,
+        source_fingerprint=listed.fingerprint if listed else None,
     )
     present = read_manifest(store, layout.stage_manifest("pages"), PagesManifest)
     if present and present.content_hash == manifest.content_hash:
@@ -171,20 +172,12 @@ def _snapshot(
     return manifest, missing
 
 
-def _none_of(dataset: str, doc_ids: Sequence[str]) -> BatchError:
-    return BatchError(
-        f"the warehouse has no pages of {dataset} with these doc_ids",
-        f"check the name of the dataset and the doc_ids: {missing_words(doc_ids)}",
-    )
-
-
 def _require_a_page(dataset: str, snapshot: Snapshot) -> None:
     """Makes sure that there is a page to ask about: of failed ones alone nothing would be published."""
     if not snapshot.pages:
         faults = Counter(page.reason for page in snapshot.failed_pages)
-        counted = ", ".join(f"{count} {reason}" for reason, count in sorted(faults.items()))
         raise BatchError(
-            f"no page of {dataset} can be used: {counted}",
+            f"no page of {dataset} can be used: {counted(faults)}",
             "mend the view; sql/motherduck/PREANNOTATION_SCHEMA.md says what each means",
         )
 

@@ -32,7 +32,7 @@ from preannotation_assets.defs.assets.common import (
     require_current_pages,
     without_empty,
 )
-from preannotation_assets.defs.assets.quality import quality_numbers
+from preannotation_assets.defs.assets.quality import quality_numbers, ratio
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
@@ -47,15 +47,14 @@ from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import (
-    FailedPage,
     PagesManifest,
-    PageVersion,
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
 from preannotation_assets.publishing.report import write_report
+from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
@@ -109,9 +108,9 @@ class _Inputs:
         return self.layout.stage("raw_model_outputs", self.outputs.version)
 
     @property
-    def folder(self) -> str:
-        """Where the parts are staged, out of the loader's sight."""
-        return self.layout.stage("suggestions", self.version)
+    def rows_folder(self) -> str:
+        """Where the rows are staged, out of the loader's sight."""
+        return self.layout.suggestion_rows(self.version)
 
 
 def _hash(parts: object) -> str:
@@ -155,13 +154,15 @@ def suggestions(
     )
     pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
     inputs = _Inputs(layout, pages, outputs, label_scheme.load())
-    publication, fetched = _published_already(store, inputs), FetchedBytes()
+    publication, fetched, requests = _published_already(store, inputs), FetchedBytes(), None
     if publication is None:
         parts = _ground(inputs, storage, spark, watched_parts(context.log, progress, "grounding"))
+        requests = read_requests(store, layout, outputs)
         fetched = sum((part.fetched for part in parts), fetched)
+        draft = _draft(inputs, parts, requests, context.run.run_id)
         count, reporter = PageCount(), StageReporter(context.log.log, progress)
         with report_count(reporter, "publishing", "pages", pages.pages, lambda: count.done):
-            publication = _publish(store, inputs, parts, context.run.run_id, publishing.most_rows_lost, count)
+            publication = _publish(store, inputs, draft, publishing.most_rows_lost, count)
         sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(
@@ -174,14 +175,16 @@ def suggestions(
     metadata = _metadata(store, inputs, publication, fetched, time.monotonic() - began)
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
-        metadata=metadata | _report(context, store, inputs),
+        metadata=metadata | _report(context, store, inputs, requests),
     )
 
 
-def _report(context: AssetExecutionContext, store: ObjectStore, inputs: _Inputs) -> MetadataValues:
+def _report(
+    context: AssetExecutionContext, store: ObjectStore, inputs: _Inputs, requests: RequestAccount | None
+) -> MetadataValues:
     """Where the report is that shows the suggestions on their pages; what is published stays without it."""
     try:
-        address = write_report(store, inputs.layout.dataset, inputs.scheme)
+        address = write_report(store, inputs.layout.dataset, inputs.scheme, requests)
     except PreannotationError as error:
         context.log.warning(f"the suggestions are published, their preview is not written: {error}")
         return {}
@@ -206,8 +209,8 @@ def _ground(
             location=storage.location(),
             pages_key=part_key(pages_folder, part),
             outputs_key=part_key(inputs.outputs_folder, part),
-            suggestions_key=part_key(f"{inputs.folder}/rows", part),
-            groundings_key=part_key(f"{inputs.folder}/groundings", part),
+            suggestions_key=part_key(inputs.rows_folder, part),
+            groundings_key=part_key(inputs.layout.groundings(inputs.version), part),
             labels=inputs.scheme.label_names,
             overlaps_allowed=inputs.scheme.overlaps,
             rules=inputs.scheme.value_rules,
@@ -222,19 +225,14 @@ def _ground(
 def _publish(
     store: ObjectStore,
     inputs: _Inputs,
-    parts: Sequence[GroundedPart],
-    run_id: str,
+    draft: SuggestionsManifest,
     most_rows_lost: float,
     count: PageCount,
 ) -> Publication:
-    without_spans = [page for part in parts for page in part.pages_without_spans]
-    failed = [page for part in parts for page in part.failed_pages]
-    with_spans = sum(part.pages_with_spans for part in parts)
-    draft = _draft(inputs, parts, without_spans, [*inputs.pages.failed_pages, *failed], with_spans, run_id)
     return publish(
         store,
         inputs.layout,
-        [part_key(f"{inputs.folder}/rows", index) for index in range(len(parts))],
+        [part_key(inputs.rows_folder, index) for index in range(len(inputs.outputs.part_rows))],
         inputs.pages,
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),
@@ -244,14 +242,13 @@ def _publish(
 
 
 def _draft(
-    inputs: _Inputs,
-    parts: Sequence[GroundedPart],
-    without_spans: list[PageVersion],
-    failed: list[FailedPage],
-    with_spans: int,
-    run_id: str,
+    inputs: _Inputs, parts: Sequence[GroundedPart], requests: RequestAccount, run_id: str
 ) -> SuggestionsManifest:
     """The manifest, but for what only the merged Parquet can tell."""
+    without_spans = [page for part in parts for page in part.pages_without_spans]
+    failed = [page for part in parts for page in part.failed_pages]
+    with_spans = sum(part.pages_with_spans for part in parts)
+    confidences = sum(part.known_confidences for part in parts)
     return SuggestionsManifest(
         dataset=inputs.layout.dataset,
         rows=0,
@@ -259,13 +256,15 @@ def _draft(
         pages_processed=with_spans + len(without_spans),
         pages_with_spans=with_spans,
         pages_without_spans=without_spans,
-        failed_pages=failed,
+        failed_pages=[*inputs.pages.failed_pages, *failed],
         spans_by_label=_total(part.spans_by_label for part in parts),
         quotes_by_outcome=_total(part.outcomes for part in parts),
         groundings_by_match=_total(part.matches for part in parts),
         values_by_verdict=_total(part.verdicts for part in parts),
         confidences_by_source=_total(part.confidence_sources for part in parts),
         pages_by_answer=_total(part.page_answers for part in parts),
+        mean_confidence=ratio(sum(part.confidence_sum for part in parts), confidences),
+        tokens=requests.tokens,
         model=inputs.outputs.model,
         model_version=inputs.outputs.model_version,
         prompt_version=inputs.outputs.prompt_version,
@@ -313,9 +312,7 @@ def _metadata(
             "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
             "model": manifest.model,
             "model_version": manifest.model_version,
-            **quality_numbers(
-                store, manifest, inputs.outputs, f"{inputs.folder}/rows", inputs.outputs_folder
-            ),
+            **quality_numbers(manifest),
             **fetched_metadata(fetched + store.fetched),
             "seconds": round(seconds, 3),
             "pages_per_second": per_second(processed, seconds),
@@ -328,7 +325,7 @@ def _metadata(
 
 def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
     """The first rows, without their text."""
-    first = part_key(f"{inputs.folder}/rows", 0)
+    first = part_key(inputs.rows_folder, 0)
     has_rows = store.stat(first) is not None
     table = read_table(store, first, _PREVIEW_COLUMNS) if has_rows else pa.table({})
     rows = table.slice(0, _PREVIEW_ROWS).to_pylist()

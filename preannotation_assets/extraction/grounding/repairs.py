@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from .folding import has_unspaced
 from .lookalikes import CLOSE, LIGATURES, LOOKALIKE_GROUPS, LOOKALIKES
 from .reading import LOST_LETTER
 from .words import ENDINGS
@@ -23,7 +24,6 @@ _IDEOGRAPH = 1.5
 _FIRST_IDEOGRAPH = "\u3400"
 # Where no border of a word says where a quote ends, a letter is sooner another than left out.
 _LEFT_OUT = 0.05
-_FIRST_UNSPACED = "\u0e00"
 _CLOSE_LOOKALIKE = 0.25
 _LOOKALIKE = 0.45
 _GROUP = 0.35
@@ -220,7 +220,7 @@ def _single(letter: str, previous: str, following: str) -> float:
         return _DOUBLED
     if previous and previous in _SILENT_BEHIND.get(letter, ""):
         return _SILENT
-    return _unexplained(letter) + (_LEFT_OUT if letter >= _FIRST_UNSPACED else 0.0)
+    return _unexplained(letter) + (_LEFT_OUT if has_unspaced(letter) else 0.0)
 
 
 def _are_endings(quoted: str, written: str) -> bool:

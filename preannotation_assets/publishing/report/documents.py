@@ -13,14 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.publishing.report.data import BINS, Counts, packed
 from preannotation_assets.publishing.report.plots import (
     Histogram,
     histogram,
     histogram_of_values,
-    percentile,
 )
-from preannotation_assets.publishing.report.reading import RequestFigures
+from preannotation_assets.publishing.request_account import RequestAccount
 from preannotation_assets.publishing.shown_ids import shown_id
 
 __all__ = [
@@ -89,7 +89,7 @@ class Overview:
 
     manifest: SuggestionsManifest
     scheme: LabelScheme
-    requests: RequestFigures
+    requests: RequestAccount
     subject: str
 
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Bar", "Histogram", "Tick", "histogram", "histogram_of_values", "percentile"]
+from preannotation_assets.publishing.percentiles import percentile
+
+__all__ = ["Bar", "Histogram", "Tick", "histogram", "histogram_of_values"]
 
 _WIDTH: Final = 264
 _HEIGHT: Final = 64
@@ -98,12 +100,6 @@ def histogram_of_values(values: Sequence[float], unit: str) -> Histogram | None:
     if max(values) > end:
         edges[-1] += " and more"
     return histogram(counts, edges)
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """The value that this share of the values is below, or is; None of nothing."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
 def _round_above(value: float) -> float:

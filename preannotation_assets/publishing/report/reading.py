@@ -3,11 +3,10 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
+from preannotation_assets.contracts import GROUNDINGS, PAGES
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
@@ -18,23 +17,14 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
 
-__all__ = ["Batch", "RequestFigures", "read_batch", "read_pages", "read_requests"]
+__all__ = ["Batch", "read_batch", "read_pages"]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 _QUOTE_COLUMNS: Final = ("doc_id", "page_num", "label", "quote", "outcome")
-_REQUEST_COLUMNS: Final = (
-    "request_key",
-    "status",
-    "reason",
-    "latency_seconds",
-    "prompt_tokens",
-    "answer_tokens",
-)
-
-_PageKey = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +39,7 @@ class Batch:
     @property
     def groundings(self) -> str:
         """Where the quotes lie of which the published rows were made."""
-        return f"{self.layout.stage('suggestions', self.published.input_version)}/groundings"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFigures:
-    """What each answered request took, in the order of its first chunk: seconds and tokens, where known."""
-
-    latencies: list[float]
-    prompt_tokens: list[int]
-    answer_tokens: list[int]
+        return self.layout.groundings(self.published.input_version)
 
 
 def read_batch(store: ObjectStore, dataset: str) -> Batch:
@@ -93,36 +74,37 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
         PAGES,
         PAGES.names,
     )
-    spans = _Aligned(rows_of(published, batch.layout.dataset, _SPAN_COLUMNS))
-    quotes = _Aligned(_rejected_rows(store, batch))
+    spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
+    quotes = _rejected_rows(store, batch)
     without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
     failed = deque(sorted(batch.published.failed_pages, key=_failed_key))
-    for page in snapshot:
-        key, reason = (page["doc_id"], page["page_num"]), None
+    for key, (of_snapshot, of_page, rejected) in aligned(snapshot, spans, quotes):
+        if not of_snapshot:
+            continue
+        page, reason = of_snapshot[0], None
         while failed and _failed_key(failed[0]) < key:
             yield _unread(failed.popleft())
         while failed and _failed_key(failed[0]) == key:
             reason = failed.popleft().reason
-        marked = [row for row in spans.of(key) if row["text_sha256"] == page["text_sha256"]]
-        rejected = [RejectedQuote(row["label"], row["quote"], row["outcome"]) for row in quotes.of(key)]
+        marked = [row for row in of_page if row["text_sha256"] == page["text_sha256"]]
         yield ReportedPage(
             page["doc_id"],
             page["page_num"],
             _state(page, reason, marked, without),
             page["text"],
             [ReportedSpan(row["start"], row["end"], row["label"], row["confidence"]) for row in marked],
-            rejected,
+            [RejectedQuote(row["label"], row["quote"], row["outcome"]) for row in rejected],
             reason,
         )
     yield from map(_unread, failed)
 
 
-def _state(page: Row, reason: str | None, marked: list[Row], without: dict[_PageKey, str]) -> PageState:
+def _state(page: Row, reason: str | None, marked: list[Row], without: dict[PageKey, str]) -> PageState:
     if reason is not None:
         return PageState.FAILED
     if marked:
         return PageState.MARKED
-    same = without.get((page["doc_id"], page["page_num"])) == page["text_sha256"]
+    same = without.get(page_key(page)) == page["text_sha256"]
     return PageState.WITHOUT_SPANS if same else PageState.CHANGED
 
 
@@ -130,7 +112,7 @@ def _unread(page: FailedPage) -> ReportedPage:
     return ReportedPage(page.doc_id, page.page_num, PageState.FAILED, "", (), (), page.reason)
 
 
-def _failed_key(page: FailedPage) -> _PageKey:
+def _failed_key(page: FailedPage) -> PageKey:
     # Before all others of its document.
     return page.doc_id, -(2**31) if page.page_num is None else page.page_num
 
@@ -140,49 +122,3 @@ def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
     for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS):
         if row["outcome"] != QuoteOutcome.KEPT:
             yield row
-
-
-class _Aligned:
-    """Rows in the order of their pages, handed out page by page to whoever asks in the same order."""
-
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._groups = groupby(rows, lambda row: (row["doc_id"], row["page_num"]))
-        self._advance()
-
-    def _advance(self) -> None:
-        key, rows = next(self._groups, (None, iter(())))
-        self._key: _PageKey | None = key
-        self._held = list(rows)
-
-    def of(self, key: _PageKey) -> list[Row]:
-        """The rows of a page; those of pages before it are passed over."""
-        while self._key is not None and self._key < key:
-            self._advance()
-        return self._held if self._key == key else []
-
-
-def read_requests(store: ObjectStore, batch: Batch) -> RequestFigures:
-    """What the answers took that are there now; chunks of one text share a request, which counts once.
-
-    Raises:
-        StorageError: the lake cannot be read.
-    """
-    figures = RequestFigures([], [], [])
-    if batch.outputs is None:
-        return figures
-    folder = batch.layout.stage("raw_model_outputs", batch.outputs.version)
-    seen: set[str] = set()
-    for row in iterate_rows(store, folder, len(batch.outputs.part_rows), RAW_MODEL_OUTPUTS, _REQUEST_COLUMNS):
-        key = row["request_key"]
-        # A salvaged answer is part of a request whose rest was asked again.
-        if key in seen or row["status"] != AnswerStatus.ANSWERED or row["reason"] == SALVAGED:
-            continue
-        seen.add(key)
-        for values, name in (
-            (figures.latencies, "latency_seconds"),
-            (figures.prompt_tokens, "prompt_tokens"),
-            (figures.answer_tokens, "answer_tokens"),
-        ):
-            if row[name] is not None:
-                values.append(row[name])
-    return figures

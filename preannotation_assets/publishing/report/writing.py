@@ -11,6 +11,8 @@ from preannotation_assets.errors import ObjectNotFoundError, SettingsError
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.publishing.private_files import replaced
+from preannotation_assets.publishing.published_file import downloaded
 from preannotation_assets.publishing.report.data import Counts, ReportedPage, packed
 from preannotation_assets.publishing.report.documents import (
     Chunk,
@@ -20,7 +22,8 @@ from preannotation_assets.publishing.report.documents import (
     write_index,
     write_pages,
 )
-from preannotation_assets.publishing.report.reading import Batch, read_batch, read_pages, read_requests
+from preannotation_assets.publishing.report.reading import Batch, read_batch, read_pages
+from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 from preannotation_assets.temporary_folders import temporary_folder
 
@@ -36,19 +39,24 @@ _CHUNK_PAGES: Final = 50
 _HEAD_BYTES: Final = 4096
 
 
-def write_report(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
+def write_report(
+    store: ObjectStore, dataset: str, scheme: LabelScheme, requests: RequestAccount | None = None
+) -> str:
     """Writes the report into the working data of the lake, if it is not there already; its address.
+
+    ``requests`` are what the answers came to, where they were read already.
 
     Raises:
         BatchError: the dataset is not materialized.
         StorageError: the lake cannot be read or written.
-        VerificationError: the published Parquet breaks the contract.
+        VerificationError: the published Parquet breaks the contract, or is another than its manifest names.
     """
     layout, batch = DatasetLayout(dataset), read_batch(store, dataset)
     subject = _subject(batch, scheme)
     if subject.encode() not in _head(store, layout.preview):
+        overview = Overview(batch.published, scheme, requests or _requests(store, batch), subject)
         with temporary_folder() as folder:
-            made = _make(store, batch, scheme, subject, folder, Path(layout.preview).name)
+            made = _make(store, batch, overview, folder, Path(layout.preview).name)
             # What links to the others comes last.
             for path in reversed(made):
                 store.upload(f"{layout.work}/{path.name}", path)
@@ -61,24 +69,24 @@ def write_report(store: ObjectStore, dataset: str, scheme: LabelScheme) -> str:
 def save_report(store: ObjectStore, dataset: str, scheme: LabelScheme, target: Path) -> list[Path]:
     """Writes the report into a file, of its owner only, and into others beside it where there are many pages.
 
-    A file that is there keeps its permissions. Writes nothing into the lake.
+    Each replaces what is there as a whole. Writes nothing into the lake.
 
     Raises:
         BatchError: the dataset is not materialized.
         SettingsError: the files cannot be written.
         StorageError: the lake cannot be read.
-        VerificationError: the published Parquet breaks the contract.
+        VerificationError: the published Parquet breaks the contract, or is another than its manifest names.
     """
     if target.is_dir():
         raise SettingsError(f"the preview cannot be written to {target}", "give the name of a file")
     batch = read_batch(store, dataset)
     with temporary_folder() as folder:
-        made = _make(store, batch, scheme, _subject(batch, scheme), folder, target.name)
+        overview = Overview(batch.published, scheme, _requests(store, batch), _subject(batch, scheme))
+        made = _make(store, batch, overview, folder, target.name)
         try:
             for path in made:
-                place = target.with_name(path.name)
-                place.touch(0o600)
-                shutil.copyfile(path, place)
+                with replaced(target.with_name(path.name)) as draft:
+                    shutil.copyfile(path, draft)
         except OSError as error:
             raise SettingsError(
                 f"the preview cannot be written to {target} ({type(error).__name__})"
@@ -138,15 +146,14 @@ class _Part:
                 yield Chunk("texts" if number % 2 else "marks", line.rstrip("\n"))
 
 
-def _make(
-    store: ObjectStore, batch: Batch, scheme: LabelScheme, subject: str, folder: Path, name: str
-) -> list[Path]:
+def _requests(store: ObjectStore, batch: Batch) -> RequestAccount:
+    return read_requests(store, batch.layout, batch.outputs) if batch.outputs else RequestAccount()
+
+
+def _make(store: ObjectStore, batch: Batch, overview: Overview, folder: Path, name: str) -> list[Path]:
     """The files of a report, made below a folder; the one to be opened is the first."""
-    overview = Overview(batch.published, scheme, read_requests(store, batch), subject)
-    published = folder / "suggestions.parquet"
-    published.touch(0o600)
-    store.download(batch.layout.published_suggestions, published)
-    parts = _packed_parts(read_pages(store, batch, published), folder)
+    with downloaded(store, batch.layout, batch.published) as published:
+        parts = _packed_parts(read_pages(store, batch, published), folder)
     main = folder / "files" / name
     main.parent.mkdir()
     if len(parts) == 1:

@@ -62,3 +62,20 @@ def test_other_pages_a_part_leave_a_snapshot_of_the_same_pages_as_it_is(
     other = snapshot(warehouse, tmp_path / "other lake")
     assert other.content_hash == first.content_hash
     assert other.part_rows != first.part_rows
+
+
+def test_documents_that_are_not_there_are_named_by_the_run(
+    warehouse: WarehouseResource, tmp_path: Path
+) -> None:
+    config = {"ops": {"pages": {"config": {"doc_ids": [f"{LAYOUT.dataset}/1", "no such"]}}}}
+    with DagsterInstance.ephemeral() as instance:
+        add_dataset(instance, LAYOUT.dataset)
+        result = materialize(
+            [pages],
+            partition_key=LAYOUT.dataset,
+            instance=instance,
+            resources={"warehouse": warehouse, "storage": StorageResource(root=str(tmp_path / "lake"))},
+            run_config=config,
+        )
+        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert "not found: <no such>" in said

@@ -16,6 +16,7 @@ import pytest
 from dagster import DagsterInstance
 from pyspark.sql import SparkSession
 from shared.page_requests import page_requests
+from shared.polling import wait_for
 from shared.short_pages import texts
 
 from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
@@ -109,13 +110,6 @@ def test_stored_answers_that_fit_no_label_are_asked_for_again_and_once(
     assert len(_asked(server)) == 12 + unfit
 
 
-def _wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def test_a_retry_of_a_refresh_asks_only_what_the_first_attempt_had_not(
     new_lake: NewLake, instance: DagsterInstance, spark: SparkSession
 ) -> None:
@@ -175,7 +169,7 @@ def test_of_two_runs_at_once_the_second_is_refused_with_the_id_of_the_first_and_
 
     def run_as_well() -> None:
         # It never gets as far as Spark, whose session belongs to the first run's thread.
-        _wait_for(lambda: len(_asked(server)) >= 2)
+        wait_for(lambda: len(_asked(server)) >= 2, "two requests", 120)
         with DagsterInstance.ephemeral() as other:
             refused.append(lake.materialize(other))
 
@@ -203,7 +197,7 @@ def test_after_a_kill_only_what_was_in_flight_or_not_yet_written_is_asked_again(
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        _wait_for(lambda: len(_asked(server)) >= 15 or process.poll() is not None)
+        wait_for(lambda: len(_asked(server)) >= 15 or process.poll() is not None, "15 requests", 120)
         process.kill()
         killed = time.time()
     before = len(_asked(server))

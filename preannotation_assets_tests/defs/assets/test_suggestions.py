@@ -24,7 +24,7 @@ def inputs(dataset: Dataset) -> module._Inputs:
 def test_the_report_is_linked(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.publish(good_rows())
-    metadata = module._report(build_asset_context(), dataset.plain_store, inputs(dataset))
+    metadata = module._report(build_asset_context(), dataset.plain_store, inputs(dataset), None)
     assert metadata == {"report": MetadataValue.path(str(tmp_path / LAYOUT.preview))}
     assert (tmp_path / LAYOUT.preview).is_file()
 
@@ -42,6 +42,6 @@ def test_a_report_that_cannot_be_written_fails_nothing(
     warned: list[str] = []
     context = build_asset_context()
     monkeypatch.setattr(context.log, "warning", warned.append)
-    assert module._report(context, dataset.plain_store, inputs(dataset)) == {}
+    assert module._report(context, dataset.plain_store, inputs(dataset), None) == {}
     assert len(warned) == 1
     assert "no room is left" in warned[0]

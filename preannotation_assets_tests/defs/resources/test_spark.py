@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ import dagster as dg
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from shared.polling import wait_for
 
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import AccessDeniedError
 
 SECRET = "Golden Horizon"
-DEADLINE_SECONDS = 30.0
 
 
 def square(number: int) -> int:
@@ -68,16 +67,6 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Poll until the condition holds or the deadline is over."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        threading.Event().wait(0.02)
-    return True
-
-
 def test_results_come_in_the_order_of_the_tasks(spark: SparkSession) -> None:
     assert run_tasks(spark, range(9, -1, -1), square) == [81, 64, 49, 36, 25, 16, 9, 4, 1, 0]
     assert run_tasks(spark, [], square) == []
@@ -90,11 +79,8 @@ def test_how_many_tasks_are_done_is_told_while_they_are_and_afterwards(spark: Sp
     def watch(tasks: int, done: Callable[[], int]) -> Iterator[None]:
         told.append((tasks, done()))
         yield
-        deadline = time.monotonic() + 30
         # Spark counts a task as done a moment after its result is there.
-        while done() < tasks:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: done() == tasks)
         told.append((tasks, done()))
 
     assert run_tasks(spark, [1, 2, 3], square, watch) == [1, 4, 9]
@@ -129,8 +115,8 @@ def test_an_interruption_kills_the_tasks_and_leaves_the_session_usable(
     marks = [tmp_path / "0", tmp_path / "1"]
 
     def interrupt_when_started() -> None:
-        if eventually(lambda: all(mark.exists() for mark in marks)):
-            os.kill(os.getpid(), signal.SIGINT)
+        wait_for(lambda: all(mark.exists() for mark in marks), "both tasks")
+        os.kill(os.getpid(), signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt_when_started)
     interrupter.start()
@@ -138,7 +124,7 @@ def test_an_interruption_kills_the_tasks_and_leaves_the_session_usable(
         run_tasks(spark, [0, 1], partial(wait_for_ever, tmp_path))
     interrupter.join()
     workers = [int(mark.read_text()) for mark in marks]
-    assert eventually(lambda: not any(map(is_running, workers)))
+    wait_for(lambda: not any(map(is_running, workers)), "the end of the workers")
     assert run_tasks(spark, [3], square) == [9]
 
 

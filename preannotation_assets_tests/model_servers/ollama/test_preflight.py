@@ -1,16 +1,15 @@
 """Before the first request: one clear line for everything that stands in the way."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
+from shared.http_servers import QuietHandler, serving
 
 from preannotation_assets.errors import AccessDeniedError, EndpointError, InferenceError, ModelError
 from preannotation_assets.model_servers.exchange import Exchange
@@ -131,7 +130,7 @@ def test_a_model_that_cannot_be_loaded_is_given_up_after_the_attempts(
 
 @dataclass
 class Scripted:
-    """A server whose answers are given beforehand: status and content; the last one stays."""
+    """A server whose answers to POST are given beforehand: status and content; the last one stays."""
 
     answers: list[tuple[int, str]]
     url: str = ""
@@ -145,27 +144,18 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
         def start(*answers: tuple[int, str]) -> Scripted:
             script = Scripted(list(answers))
 
-            class Handler(BaseHTTPRequestHandler):
-                def do_POST(self) -> None:
-                    self.rfile.read(int(self.headers["content-length"]))
+            class Handler(QuietHandler):
+                def answer(self) -> None:
+                    self.taken()
+                    if self.command != "POST":
+                        self.reply(501, "text/html", b"")
+                        return
                     status, content = script.answers[min(script.asked, len(script.answers) - 1)]
                     script.asked += 1
-                    self.send_response(status)
                     kind = "application/json" if content.startswith("{") else "text/html"
-                    self.send_header("content-type", kind)
-                    self.send_header("content-length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content.encode())
+                    self.reply(status, kind, content.encode())
 
-                def log_message(self, *arguments: object) -> None:
-                    return
-
-            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            stack.callback(thread.join, 10)
-            stack.callback(server.shutdown)
-            script.url = f"http://127.0.0.1:{server.server_port}"
+            script.url = stack.enter_context(serving(Handler))
             return script
 
         yield start

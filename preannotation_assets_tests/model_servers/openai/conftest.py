@@ -4,13 +4,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 from shared.asking_runs import new_run, template_with_example
 from shared.asking_runs import template as ollama_template
+from shared.http_servers import QuietHandler, serving
 
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.simulator import HabitRates
@@ -68,32 +67,13 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
         def start(replies: Mapping[str, Any]) -> Scripted:
             script = Scripted(replies)
 
-            class Handler(BaseHTTPRequestHandler):
-                def do_POST(self) -> None:
-                    body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                    self._send(*script.reply(self.path, body, self.headers["authorization"]))
+            class Handler(QuietHandler):
+                def answer(self) -> None:
+                    body = json.loads(self.taken() or b"{}")
+                    status, media_type, text = script.reply(self.path, body, self.headers["authorization"])
+                    self.reply(status, media_type, text.encode())
 
-                def do_GET(self) -> None:
-                    self._send(*script.reply(self.path, {}, self.headers["authorization"]))
-
-                def _send(self, status: int, media_type: str, text: str) -> None:
-                    content = text.encode()
-                    self.send_response(status)
-                    self.send_header("content-type", media_type)
-                    self.send_header("content-length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-
-                def log_message(self, *_: object) -> None:
-                    pass
-
-            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
-            script.url = f"http://127.0.0.1:{server.server_address[1]}"
+            script.url = stack.enter_context(serving(Handler))
             return script
 
         yield start

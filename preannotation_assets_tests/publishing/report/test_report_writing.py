@@ -222,6 +222,8 @@ def test_into_files_of_ones_own_it_writes_nothing_else(
     dataset.store.writes.clear()
     target = tmp_path / "own" / "look at.html"
     target.parent.mkdir()
+    target.write_text("before")
+    target.chmod(0o644)
     made = save_report(dataset.store, LAYOUT.dataset, SCHEME, target)
     assert [path.name for path in made] == ["look at.html", "look at-1.html", "look at-2.html"]
     assert sorted(made) == sorted(target.parent.iterdir())

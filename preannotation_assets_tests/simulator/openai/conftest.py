@@ -92,8 +92,9 @@ class Talk:
         return {name.partition("{")[0].partition(":")[2]: float(value) for name, _, value in pairs}
 
     async def until(self, condition: Callable[["Talk"], bool]) -> None:
-        """Wait up to 10 s until ``condition`` holds."""
-        deadline = time.monotonic() + 10
+        """Wait up to 60 s until ``condition`` holds."""
+        # Looks all the time: what is awaited may be over in a moment.
+        deadline = time.monotonic() + 60
         while not condition(self):
             assert time.monotonic() < deadline, "what was awaited did not happen"
             await asyncio.sleep(0.005)

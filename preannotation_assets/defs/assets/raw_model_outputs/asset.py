@@ -3,6 +3,7 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,6 @@ from preannotation_assets.defs.assets.common import (
     MetadataValues,
     column_schema,
     fetched_metadata,
-    percentile,
     require_current_pages,
     without_empty,
 )
@@ -52,6 +52,7 @@ from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
+from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 
 __all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
@@ -221,12 +222,12 @@ def _metadata(
             "failure_reasons": dict(reasons),
             "answered_in_this_run": manifest.answered - resumed,
             "resumed_from_earlier": resumed,
-            "latency_p50_seconds": percentile(latencies, 50),
-            "latency_p95_seconds": percentile(latencies, 95),
-            "latency_p99_seconds": percentile(latencies, 99),
-            "queue_p50_seconds": percentile(queue_times, 50),
-            "queue_p95_seconds": percentile(queue_times, 95),
-            "queue_p99_seconds": percentile(queue_times, 99),
+            "latency_p50_seconds": _seconds(latencies, 0.50),
+            "latency_p95_seconds": _seconds(latencies, 0.95),
+            "latency_p99_seconds": _seconds(latencies, 0.99),
+            "queue_p50_seconds": _seconds(queue_times, 0.50),
+            "queue_p95_seconds": _seconds(queue_times, 0.95),
+            "queue_p99_seconds": _seconds(queue_times, 0.99),
             **asked.metadata(),
             "second_pass_answered": manifest.second_answered,
             "second_pass_failed": manifest.second_failed,
@@ -240,3 +241,8 @@ def _metadata(
             ),
         }
     )
+
+
+def _seconds(values: Sequence[float], share: float) -> float | None:
+    found = percentile(values, share)
+    return None if found is None else round(found, 3)

@@ -1,4 +1,4 @@
-"""Dagster's instance as the commands open it."""
+"""Dagster's instance, opened in one way: Dagster's own errors may repeat its configuration, and passwords."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,15 @@ __all__ = ["open_instance"]
 
 @contextmanager
 def open_instance(home: Path) -> Iterator[DagsterInstance]:
-    """The instance in a folder. Its own errors may repeat what is in its configuration.
+    """The instance in a folder.
 
     Raises:
-        SettingsError: its configuration is none.
+        SettingsError: the folder is not there, or its configuration is none.
     """
+    if not home.is_dir():
+        raise SettingsError(
+            f"Dagster's folder {home} is not there", "set DAGSTER_HOME to the one that is used"
+        )
     try:
         instance = DagsterInstance.from_config(str(home))
     except (DagsterError, YAMLError) as error:
