@@ -25,7 +25,7 @@ from pathlib import Path
 import duckdb
 from dagster import DagsterInstance, RunRequest, SensorResult, SkipReason, build_sensor_context
 
-from preannotation_assets.cli.dagster_instance import open_instance
+from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset

@@ -74,7 +74,11 @@ def test_documents_that_are_not_there_are_named_by_the_run(
             [pages],
             partition_key=LAYOUT.dataset,
             instance=instance,
-            resources={"warehouse": warehouse, "storage": StorageResource(root=str(tmp_path / "lake"))},
+            resources={
+                "warehouse": warehouse,
+                "storage": StorageResource(root=str(tmp_path / "lake")),
+                "progress": LogAlone(),
+            },
             run_config=config,
         )
         said = [entry.user_message for entry in instance.all_logs(result.run_id)]
