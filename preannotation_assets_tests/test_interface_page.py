@@ -153,3 +153,12 @@ def test_the_notifications_are_of_all_code_locations_and_on(notifications: Defin
     assert len(sensors) == 2
     for sensor in sensors:
         assert sensor.default_status.value == "RUNNING"
+
+
+def test_its_pictures_are_there_and_small() -> None:
+    names = re.findall(r"\]\((images/[\w-]+\.png)\)", PAGE.read_text("utf-8"))
+    assert names == ["images/asset-graph.png", "images/checks.png"]
+    for name in names:
+        picture = (PAGE.parent / name).read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < 200_000

@@ -15,7 +15,7 @@ from interface.serving import Interface, serve_interface
 from interface.warehouse_file import MARKER
 
 DATASETS: Final = {"vessels_ocr_1": 12, "vessels_ocr_2": 8}
-WAIT_MILLISECONDS: Final = 120_000
+WAIT_MILLISECONDS: Final = 60_000
 
 
 def main() -> None:
@@ -44,8 +44,8 @@ def _asset_graph(interface: Interface, page: Page, path: Path) -> None:
     """The graph with all assets materialized, and beside it the plots of ``suggestions``."""
     page.set_viewport_size({"width": 1800, "height": 800})
     page.goto(f"{interface.url}/asset-groups")
-    page.get_by_text("suggestions", exact=True).last.click()
-    plot = page.get_by_text("grounded_share", exact=True).first
+    page.get_by_text("suggestions", exact=True).locator("visible=true").first.click()
+    plot = page.get_by_text("grounded_share", exact=True).locator("visible=true").first
     expect(plot).to_be_visible()
     plot.scroll_into_view_if_needed()
     plot.evaluate("element => element.scrollIntoView({block: 'start'})")
@@ -56,7 +56,7 @@ def _checks(interface: Interface, page: Page, path: Path) -> None:
     """What the checks of the runs found."""
     page.set_viewport_size({"width": 1400, "height": 800})
     page.goto(f"{interface.url}/assets/suggestions?view=checks")
-    page.get_by_text("grounded_quotes", exact=True).first.click()
+    page.get_by_text("grounded_quotes", exact=True).locator("visible=true").first.click()
     page.get_by_role("tab", name="Execution history").click()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     _take(page, path)
