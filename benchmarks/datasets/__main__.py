@@ -2,9 +2,8 @@
 
 A DuckDB file, a lake in a folder and a Dagster instance on disk, all temporary. All datasets but ``--runs``
 get the manifest of a publication; these are published by real runs that the sensor asks for, while another
-process holds the database for 15 s of every 45, and the stand-in model is away for the first minute and again
-for a minute after two. Prints what a tick, ``preannotate datasets`` and ``status`` take, and what became of
-each run.
+process holds the database for 15 s of every 45, and the stand-in model is away for the first minute.
+Prints what a tick, ``preannotate datasets`` and ``status`` take, and what became of each run.
 """
 
 import argparse
@@ -39,7 +38,7 @@ from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
 _PAGES = 20
 _PORTS = ("Hamburg", "Antwerp", "Bergen", "Singapore", "Rotterdam")
-_AWAY = ((0.0, 60.0), (120.0, 180.0))
+_AWAY_SECONDS = 60.0
 _LOCKER = """
 import duckdb, sys, time
 while True:
@@ -119,7 +118,7 @@ class Deployment:
         """Ticks and runs until every dataset is published."""
         began, ended = time.monotonic(), Counter[str]()
         skips = Counter[str]()
-        with _locked_now_and_then(database), _away_now_and_then(port):
+        with _locked_now_and_then(database), _away_at_first(port):
             while not all(map(self._is_published, wanted)):
                 result = self.tick()
                 requests = _requests(result)
@@ -240,18 +239,13 @@ def _locked_now_and_then(database: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _away_now_and_then(port: int) -> Iterator[None]:
-    finished, began = threading.Event(), time.monotonic()
+def _away_at_first(port: int) -> Iterator[None]:
+    finished = threading.Event()
 
     def serve() -> None:
-        while not finished.is_set():
-            now = time.monotonic() - began
-            if any(start <= now < end for start, end in _AWAY):
-                finished.wait(1)
-                continue
-            leaves = min((start for start, _ in _AWAY if start > now), default=float("inf"))
+        if not finished.wait(_AWAY_SECONDS):
             with RunningSimulator(SimulatorSettings(slots=4, port=port)):
-                finished.wait(None if leaves == float("inf") else leaves - now)
+                finished.wait()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
