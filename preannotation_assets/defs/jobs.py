@@ -1,4 +1,4 @@
-"""The jobs, each for one dataset: all four assets, or a part of them, or checks alone."""
+"""The jobs, each for one dataset: all four assets, or a part of them, checks alone, or an evaluation."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, de
 __all__ = [
     "apply_pool_limit",
     "ask_failures_again",
+    "evaluate",
     "freshness",
     "ground_and_publish",
     "preannotate",
@@ -15,6 +16,7 @@ __all__ = [
 
 _POOL: Final = "model_server"
 
+_EVALUATION: Final = AssetSelection.assets("evaluation")
 _FRESHNESS: Final = AssetSelection.checks(AssetCheckKey(AssetKey("suggestions"), "freshness"))
 _CHECKS_OF_PUBLICATION: Final = AssetSelection.checks_for_assets("suggestions") - _FRESHNESS
 # Not that of the chunks, which reads all pages and chunks again.
@@ -24,8 +26,9 @@ _CHECKS_OF_A_RUN: Final = (
 
 preannotate: Final = define_asset_job(
     "preannotate",
-    # Without what others make: the view before and the records behind.
-    selection=AssetSelection.groups("preannotation").materializable().without_checks() | _CHECKS_OF_A_RUN,
+    # Without what others make, before and behind, and without the evaluation, which waits for the experts.
+    selection=(AssetSelection.groups("preannotation").materializable() - _EVALUATION).without_checks()
+    | _CHECKS_OF_A_RUN,
     description="From OCR pages to published suggestions, for one dataset.",
 )
 
@@ -59,10 +62,26 @@ freshness: Final = define_asset_job(
 )
 
 
+evaluate: Final = define_asset_job(
+    "evaluate",
+    selection=_EVALUATION.without_checks(),
+    description="Holds the published suggestions against what experts answered. Nothing is asked "
+    "or published.",
+)
+
+
 def apply_pool_limit(instance: DagsterInstance) -> None:
     """Makes the limit of dagster.yaml hold from the first run on; call it before the daemon starts.
 
     Dagster 1.13 learns of a pool when it first dequeues a run of it, and starts every run of that first
-    batch: on a new instance up to ``max_concurrent_runs`` runs would ask the model at once.
+    batch: on a new instance up to ``max_concurrent_runs`` runs would ask the model at once. A limit that
+    somebody has set in the web interface stays.
     """
-    instance.event_log_storage.initialize_concurrency_limit_to_default(_POOL)
+    storage = instance.event_log_storage
+    found = next((limit for limit in storage.get_pool_limits() if limit.name == _POOL), None)
+    # A limit that is there is not made again: in PostgreSQL Dagster cannot go on after the row that it finds.
+    if found and found.from_default and found.limit != instance.global_op_concurrency_default_limit:
+        storage.delete_concurrency_limit(_POOL)
+        found = None
+    if found is None:
+        storage.initialize_concurrency_limit_to_default(_POOL)

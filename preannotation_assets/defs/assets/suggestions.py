@@ -57,7 +57,12 @@ from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
-from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
+from preannotation_assets.tasks.ground_answers import (
+    GroundAnswers,
+    GroundedPart,
+    ground_answers,
+    shares_of_parts,
+)
 from preannotation_assets.telemetry.stage_progress import (
     PageCount,
     ProgressDisplay,
@@ -162,7 +167,7 @@ def suggestions(
         draft = _draft(inputs, parts, requests, context.run.run_id)
         count, reporter = PageCount(), StageReporter(context.log.log, progress)
         with report_count(reporter, "publishing", "pages", pages.pages, lambda: count.done):
-            publication = _publish(store, inputs, draft, publishing.most_rows_lost, count)
+            publication = _publish(store, inputs, len(parts), draft, publishing.most_rows_lost, count)
         sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(
@@ -204,35 +209,51 @@ def _ground(
     inputs: _Inputs, storage: StorageResource, spark: SparkResource, watch: Watch
 ) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
+    shared = [
+        (part, share, shares)
+        for part, shares in enumerate(shares_of_parts(_part_bytes(storage.open(), inputs)))
+        for share in range(shares)
+    ]
     tasks = [
         GroundAnswers(
             location=storage.location(),
             pages_key=part_key(pages_folder, part),
             outputs_key=part_key(inputs.outputs_folder, part),
-            suggestions_key=part_key(inputs.rows_folder, part),
-            groundings_key=part_key(inputs.layout.groundings(inputs.version), part),
+            suggestions_key=part_key(inputs.rows_folder, number),
+            groundings_key=part_key(inputs.layout.groundings(inputs.version), number),
             labels=inputs.scheme.label_names,
             overlaps_allowed=inputs.scheme.overlaps,
             rules=inputs.scheme.value_rules,
             model=inputs.outputs.model,
             model_version=inputs.outputs.model_version,
+            share=share,
+            shares=shares,
         )
-        for part in range(len(inputs.outputs.part_rows))
+        for number, (part, share, shares) in enumerate(shared)
     ]
     return run_tasks(spark.spark_session, tasks, ground_answers, watch)
+
+
+def _part_bytes(store: ObjectStore, inputs: _Inputs) -> list[int]:
+    """The bytes of the answers, part by part; 0 where there is none, which its task will tell."""
+    sizes = {entry.key: entry.size for entry in store.list(f"{inputs.outputs_folder}/")}
+    parts = range(len(inputs.outputs.part_rows))
+    return [sizes.get(part_key(inputs.outputs_folder, part), 0) for part in parts]
 
 
 def _publish(
     store: ObjectStore,
     inputs: _Inputs,
+    tasks: int,
     draft: SuggestionsManifest,
     most_rows_lost: float,
     count: PageCount,
 ) -> Publication:
+    """Publishes what so many tasks have grounded."""
     return publish(
         store,
         inputs.layout,
-        [part_key(inputs.rows_folder, index) for index in range(len(inputs.outputs.part_rows))],
+        [part_key(inputs.rows_folder, number) for number in range(tasks)],
         inputs.pages,
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),

@@ -38,7 +38,7 @@ _ELIDED_LETTER = 0.01
 
 # Where a clause or a sentence ends on the page, and not in the quote, nothing has been left out.
 _CLAUSE_ENDS = frozenset(",;:!?")
-_SENTENCE_END = re.compile(r"[^\W\d_]{4,}[.!?]\s+[^\W\d_a-z]")
+_SENTENCE_END = re.compile(r"(?<=[^\W\d_]{4})[.!?]\s+[^\W\d_a-z]")
 _LOWER_CASE = 0.8
 
 _ABBREVIATED = 0.2
