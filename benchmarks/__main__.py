@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import answers, confidence, grounding, inference, reading
+from benchmarks import answers, confidence, grounding, inference, reading, simulation
 
 if __name__ == "__main__":
     grounding.main()
@@ -8,3 +8,4 @@ if __name__ == "__main__":
     confidence.main()
     reading.main()
     inference.main()
+    simulation.main()
