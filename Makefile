@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo dev check test test-argilla test-model lint bench audit lock clean \
-	set-up-runtime set-up-dev set-up-argilla set-up-model set-up-audit
+	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -16,7 +16,7 @@ help:
 	@echo 'make dev    set up, and open the Dagster web interface'
 	@echo 'make check  set up, check style, formatting and types, and run the unit tests'
 	@echo 'make test   set up, and run all tests'
-	@echo 'make test-argilla   set up, and let Argilla judge what is published'
+	@echo 'make test-argilla   set up, let Argilla judge what is published, and look at it in its web page'
 	@echo 'make test-model     set up, and run the pipeline against a real model server with a real, small model'
 	@echo 'make lint   check style, formatting and types'
 	@echo 'make bench  run the benchmarks'
@@ -38,6 +38,7 @@ test: set-up-dev
 	$(BIN)/pytest -q -m "not unit" --numprocesses 2 --dist loadgroup
 
 test-argilla: set-up-dev set-up-argilla
+	@requirements/opensearch/set-up.sh || echo 'the tests of the web page will be skipped'
 	$(BIN)/pytest -q preannotation_assets_tests/argilla
 
 test-model: set-up-dev set-up-model
@@ -58,7 +59,7 @@ lock: set-up-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile.sh
 
 clean:
-	rm -rf .venv .venv-argilla .venv-model .venv-audit .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-argilla .venv-model .venv-audit .opensearch .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up-runtime:
@@ -69,6 +70,9 @@ set-up-dev:
 
 set-up-argilla:
 	@requirements/set-up.sh argilla
+
+set-up-opensearch:
+	@requirements/opensearch/set-up.sh
 
 set-up-model:
 	@requirements/set-up.sh model

@@ -14,12 +14,14 @@ import pyarrow as pa
 __all__ = [
     "ANSWERS",
     "CHUNKS",
+    "DECISIONS",
     "FIRST_PASS",
     "GROUNDINGS",
     "INVALID_ANSWER",
     "PAGES",
     "RAW_MODEL_OUTPUTS",
     "REQUESTS",
+    "RESPONSES",
     "SALVAGED",
     "SECOND_PASS",
     "SUGGESTIONS",
@@ -237,10 +239,52 @@ SUGGESTIONS: Final = pa.schema(
 SUGGESTIONS_SORT: Final = ("doc_id", "page_num", "start")
 """The order of the published rows; ties are in the order of end, then label."""
 
+# Fields of whoever wrote them may be null; that they are not is looked at row by row.
+_MARKED_SPAN: Final = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
+
+RESPONSES: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        _required("text_sha256", pa.string()),
+        _required("annotator", pa.string()),
+        # A ResponseStatus (evaluation/responses.py).
+        _required("status", pa.string()),
+        pa.field("submitted_at", _INSTANT),
+        # Empty where the page was reviewed and nothing is marked.
+        pa.field("spans", pa.list_(_MARKED_SPAN)),
+    ]
+)
+"""What experts answered: one row a page and expert. Others write it (docs/argilla-export.md)."""
+
+DECISIONS: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        _required("text_sha256", pa.string()),
+        # A Fate (evaluation/actions.py), or added.
+        _required("action", pa.string()),
+        # The suggestion; null of what was added.
+        pa.field("label", pa.string()),
+        pa.field("start", pa.int32()),
+        pa.field("end", pa.int32()),
+        pa.field("confidence", pa.float32()),
+        # The span that it became; null of what was deleted.
+        pa.field("gold_label", pa.string()),
+        pa.field("gold_start", pa.int32()),
+        pa.field("gold_end", pa.int32()),
+        # A Loss (evaluation/losses.py) of what was added.
+        pa.field("loss", pa.string()),
+        _required("model", pa.string()),
+        _required("model_version", pa.string()),
+    ]
+)
+"""What experts did to every suggestion, and what they added, by the last evaluation; without texts."""
+
 # Not in the schemas' own metadata, which would be written into every file: a description that is worded
 # better must not change what is published.
 _DESCRIPTIONS: Final[Mapping[str, str]] = {
+    "action": "What the expert did to it: kept, changed, deleted; or added.",
     "agreement": "How far a second pass marked the same, from 0 to 1; null where there was none.",
+    "annotator": "Who answered, by the name in Argilla.",
     "answer": "The message as the model gave it; of a salvaged one its beginning, closed.",
     "answer_index": "The quote's place in the model's answer, from 0.",
     "answer_seconds": "What the server took to write the answer.",
@@ -259,10 +303,14 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "estimated_prompt_tokens": "The estimate for the whole prompt, made before asking.",
     "estimated_tokens": "The estimate for the chunk's text, calibrated to the model.",
     "generated_at": "When the model answered.",
+    "gold_end": "Where the span that counts as right ends, code points, exclusive.",
+    "gold_label": "The label that counts as right; null where the suggestion was deleted.",
+    "gold_start": "Where the span that counts as right begins, code points.",
     "label": "One of the label scheme.",
     "latency_seconds": "From sending the request to the last byte, or to the loss of the connection.",
     "load_seconds": "What the server took to load the model.",
     "logprob_source": "masked where a grammar had narrowed the choice; null where they are the model's own.",
+    "loss": "The stage at which an added span was lost; null of others.",
     "lowest_token_probability": "The probability of the value's least likely token.",
     "match": "How the quote was found: exact, folded or fuzzy; null where it was not.",
     "model": "The model's name, such as llama3.3:70b.",
@@ -281,9 +329,11 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "self_reported": "The digit by which the model rated its own answer, 0 to 9; null where none was asked.",
     "similarity": "How well the quote matches the page, 1 for exactly.",
     "span_id": "doc_id:page_num:SHA-1 of start:end:label.",
+    "spans": "Start, end and label of each span that was marked; empty where none was.",
     "start": "Where it begins on the page, code points from 0.",
     "started_at": "When the request was sent.",
     "status": "answered, failed, or split into parts.",
+    "submitted_at": "When the expert answered last.",
     "task": "The Spark task that asked, from 0.",
     "text": "The text itself.",
     "text_sha256": "SHA-256 of the whole page's text in UTF-8, as in the warehouse.",
@@ -301,6 +351,7 @@ _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
         "reason": "Why the attempt gave no answer, as a code.",
         "status": "The HTTP status; null where no response came.",
     },
+    RESPONSES: {"status": "submitted, draft or discarded, as Argilla has it."},
     SUGGESTIONS: {"text": "What is marked: exactly page_text[start:end]."},
 }
 

@@ -8,7 +8,12 @@ from typing import Any, Final, TypedDict, cast
 from dagster import ConfigurableResource, Definitions, ResourceDefinition
 
 from preannotation_assets.defs.assets.chunks import chunks
-from preannotation_assets.defs.assets.neighbours import argilla_records, vw_argilla_pages
+from preannotation_assets.defs.assets.evaluation import evaluation
+from preannotation_assets.defs.assets.neighbours import (
+    argilla_records,
+    vw_argilla_pages,
+    vw_argilla_responses,
+)
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.assets.suggestions import suggestions
@@ -17,6 +22,7 @@ from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.freshness import freshness_check, freshness_of_all
 from preannotation_assets.defs.jobs import (
     ask_failures_again,
+    evaluate,
     freshness,
     ground_and_publish,
     preannotate,
@@ -24,6 +30,7 @@ from preannotation_assets.defs.jobs import (
 )
 from preannotation_assets.defs.launching import fixed_resource, launchable_resource
 from preannotation_assets.defs.resources.chunking import ChunkingResource
+from preannotation_assets.defs.resources.evaluating import EvaluatingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.no_values import no_values
@@ -66,6 +73,7 @@ class Resources(TypedDict):
     chunking: ChunkingResource
     label_scheme: LabelSchemeResource
     publishing: PublishingResource
+    evaluating: EvaluatingResource
 
 
 def build_resources(settings: Settings) -> Resources:
@@ -80,6 +88,7 @@ def build_resources(settings: Settings) -> Resources:
         "chunking": ChunkingResource(**dict(settings.chunking)),
         "label_scheme": LabelSchemeResource(**dict(settings.labels)),
         "publishing": PublishingResource(**dict(settings.publishing)),
+        "evaluating": EvaluatingResource(**dict(settings.evaluating)),
     }
 
 
@@ -121,9 +130,18 @@ def _wire(resources: Mapping[str, ResourceDefinition], watching: WatchingSetting
     Its start costs more than all of a small batch.
     """
     return Definitions(
-        assets=[vw_argilla_pages, pages, chunks, raw_model_outputs, suggestions, argilla_records],
+        assets=[
+            vw_argilla_pages,
+            pages,
+            chunks,
+            raw_model_outputs,
+            suggestions,
+            argilla_records,
+            vw_argilla_responses,
+            evaluation,
+        ],
         asset_checks=[page_check, chunk_check, failure_check, suggestion_checks, freshness_check],
-        jobs=[preannotate, ask_failures_again, ground_and_publish, verify_published, freshness],
+        jobs=[preannotate, ask_failures_again, ground_and_publish, verify_published, freshness, evaluate],
         schedules=[freshness_of_all],
         sensors=[build_sensor(watching)],
         executor=own_process,

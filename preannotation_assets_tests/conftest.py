@@ -35,6 +35,7 @@ _MARKER_OF_PARAMETER = {"radosgw": "ceph", "s3": "server"}
 _MARKER_OF_PLACE = {
     "answer_store": "unit",
     "argilla": "argilla",
+    "argilla/test_argilla_page.py": "argilla_page",
     "asking": "unit",
     "canary": "unit",
     "canary/test_canary.py": "spark",
@@ -45,6 +46,7 @@ _MARKER_OF_PLACE = {
     "demo": "unit",
     "demo/test_services.py": "server",
     "end_to_end": "spark",
+    "evaluation": "unit",
     "evolution": "unit",
     "evolution/test_frozen_lake.py": "spark",
     "evolution/test_new_columns.py": "spark",

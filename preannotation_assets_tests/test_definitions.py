@@ -51,14 +51,17 @@ def test_dg_lists_the_whole_story(tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     found = json.loads(listed.stdout)
     assets = {asset["asset_key"]: asset for asset in found["assets"]}
-    order = ["vw_argilla_pages", *STAGES, "argilla_records"]
-    assert sorted(assets) == sorted(order)
+    order = ["vw_argilla_pages", *STAGES, "argilla_records", "vw_argilla_responses"]
+    assert sorted(assets) == sorted([*order, "evaluation"])
     for before, after in pairwise(order):
         assert assets[after]["dependency_keys"] == [before]
-    assert sorted(name for name in assets if assets[name]["is_executable"]) == sorted(STAGES)
-    assert all(assets[name]["description"] for name in order)
+    assert sorted(assets["evaluation"]["dependency_keys"]) == ["suggestions", "vw_argilla_responses"]
+    executable = sorted(name for name in assets if assets[name]["is_executable"])
+    assert executable == sorted([*STAGES, "evaluation"])
+    assert all(assets[name]["description"] for name in assets)
     assert sorted(job["name"] for job in found["jobs"]) == [
         "ask_failures_again",
+        "evaluate",
         "freshness",
         "ground_and_publish",
         "preannotate",

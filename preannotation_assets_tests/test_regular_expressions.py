@@ -32,7 +32,7 @@ SHORT = {
 MADE_FROM_SETTINGS = {
     "preannotation_assets/extraction/values.py": "patterns of label schemes have a time limit",
     "preannotation_assets/settings/groups.py": "is only compiled: DuckDB evaluates it, with RE2",
-    "preannotation_assets/warehouse.py": "the name in a setting, and DuckDB's own words",
+    "preannotation_assets/warehouse/connecting.py": "the name in a setting, and DuckDB's own words",
 }
 
 

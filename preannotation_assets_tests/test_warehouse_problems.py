@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 from shared.warehouse_view import DATASET, TABLE, VIEW, database, read
 
-from preannotation_assets import warehouse
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.errors import WarehouseError
+from preannotation_assets.warehouse import connecting
 
 
 def problem(path: Path | str, condition: str = "") -> str:
@@ -140,7 +140,7 @@ def test_a_database_that_cannot_be_read_is_told_at_once_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object], named: str
 ) -> None:
     # A message about a block is none about a lock.
-    monkeypatch.setattr(warehouse.time, "sleep", lambda _: pytest.fail("it waits for a lock"))
+    monkeypatch.setattr(connecting.time, "sleep", lambda _: pytest.fail("it waits for a lock"))
     path = database(tmp_path, [TABLE, VIEW], [(DATASET, 1, "t", "h")])
     spoil(path)
     assert named in problem(path)
@@ -154,7 +154,7 @@ def test_a_type_is_told_without_the_values_in_it(tmp_path: Path) -> None:
 
 def test_a_file_out_of_reach_is_told_without_the_secrets_in_its_address(tmp_path: Path) -> None:
     address = "https://user:CONFIDENTIAL@127.0.0.1:1/pages.parquet?signature=CONFIDENTIAL"
-    said = warehouse._one_line(duckdb.IOException(f'IO Error: no \x1b[2J "{address}"\nmore'))
+    said = connecting.one_line(duckdb.IOException(f'IO Error: no \x1b[2J "{address}"\nmore'))
     assert said == 'IO Error: no \u241b[2J "https://\u2026127.0.0.1:1/pages.parquet?\u2026"'
 
 
@@ -170,7 +170,7 @@ def test_motherduck_needs_a_token_and_no_answer_repeats_it(monkeypatch: pytest.M
             raise duckdb.IOException(f"{statement}: token hunter2 was refused\nwith more lines")
 
     with pytest.raises(WarehouseError, match="token … was refused") as raised:
-        warehouse._attach(Refusing(), "md:ocr?saas_mode=true")  # type: ignore[arg-type]
+        connecting._attach(Refusing(), "md:ocr?saas_mode=true")  # type: ignore[arg-type]
     assert "hunter2" not in repr(raised.value)
 
 
@@ -215,13 +215,13 @@ def test_a_database_open_elsewhere_is_waited_for_and_its_holder_named(
         assert writer.stdin is not None
         assert writer.stdout is not None
         assert writer.stdout.readline() == "locked\n"
-        monkeypatch.setattr(warehouse, "_LOCK_WAIT_SECONDS", 0.3)
+        monkeypatch.setattr(connecting, "_LOCK_WAIT_SECONDS", 0.3)
         began = time.monotonic()
         said = problem(path)
         assert f"process {writer.pid} holds it" in said
         assert str(path) in said
         assert 0.3 <= time.monotonic() - began < 5
-        monkeypatch.setattr(warehouse, "_LOCK_WAIT_SECONDS", 20.0)
+        monkeypatch.setattr(connecting, "_LOCK_WAIT_SECONDS", 20.0)
         writer.stdin.write("close\n")
         writer.stdin.flush()
         assert len(read(path)) == 1
@@ -229,7 +229,7 @@ def test_a_database_open_elsewhere_is_waited_for_and_its_holder_named(
 
 @pytest.mark.parametrize("kind", [pa.ArrowInvalid, OSError, duckdb.ConversionException])
 def test_an_error_of_the_stream_is_told_without_its_message(kind: type[Exception]) -> None:
-    with pytest.raises(WarehouseError) as raised, warehouse._named_errors("the pages cannot be read"):
+    with pytest.raises(WarehouseError) as raised, connecting.named_errors("the pages cannot be read"):
         raise kind("Conversion Error: 'CONFIDENTIAL'")
     assert str(raised.value) == f"the pages cannot be read: DuckDB says {kind.__name__}"
 

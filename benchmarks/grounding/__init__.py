@@ -1,5 +1,6 @@
 """Grounding: beside its peers, on planted damage, on hostile pages, and what it gives away for what."""
 
+from benchmarks.grounding.hallucinated import print_hallucinated
 from benchmarks.grounding.hostile import print_hostile
 from benchmarks.grounding.peers import print_peers
 from benchmarks.grounding.planted import print_planted
@@ -13,5 +14,6 @@ def main() -> None:
     """Prints the tables."""
     print_peers()
     print_planted()
+    print_hallucinated()
     print_trade_off()
     print_hostile()

@@ -16,7 +16,7 @@ from preannotation_assets.extraction.grounding.page import Page
 from preannotation_assets.extraction.grounding.quotes import prepare
 from preannotation_assets.extraction.spans import Grounding, Quote
 
-__all__ = ["print_trade_off"]
+__all__ = ["Judged", "print_curve", "print_trade_off"]
 
 MADE_UP = 6
 SEEDS = (1, 2)
@@ -75,12 +75,8 @@ def judged(pages: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Judged]:
                 yield Judged(False, outcome in ("tp", "tpfp"), value)
 
 
-def print_trade_off() -> None:
-    """Prints one line a least similarity."""
-    if not has_real_pages():
-        return
-    pages = scorer().load("dev")
-    answers = [each for seed in SEEDS for each in judged(pages, seed)]
+def print_curve(answers: Sequence[Judged]) -> None:
+    """Prints for every least similarity which part of the true answers is found, and of those made up."""
     false = [each for each in answers if each.made_up]
     true = [each for each in answers if not each.made_up]
     print(f"\n{len(true)} true answers, {len(false)} made up")
@@ -89,3 +85,10 @@ def print_trade_off() -> None:
         found = sum(each.right and each.similarity >= least for each in true) / len(true)
         wrong = sum(each.similarity >= max(least, 1e-9) for each in false) / len(false)
         print(f"{least:16.3f}{found:12.4f}{wrong:15.4f}")
+
+
+def print_trade_off() -> None:
+    """Prints one line a least similarity."""
+    if has_real_pages():
+        pages = scorer().load("dev")
+        print_curve([each for seed in SEEDS for each in judged(pages, seed)])

@@ -119,7 +119,7 @@ def time_lines(every: Sequence[Share]) -> Iterator[str]:
     yield "| servers | pages/s | driver busy | cores busy | 10 million pages | | 1 billion pages | |"
     yield "|---|---|---|---|---|---|---|---|"
     for few, many in zip(every[::2], every[1::2], strict=True):
-        driver, cores = few.rate * NUMBERS.driver.value, few.rate * NUMBERS.task.value
+        driver, cores = min(1.0, few.rate * NUMBERS.driver.value), few.rate * NUMBERS.task.value
         cells = [f"{few.gpus} x {few.gpu.name}", f"{few.rate:,.1f}", f"{driver:.1%}", f"{cores:.2f}"]
         for share in (few, many):
             cells += [_long(share.seconds), f"${_rounded(share.dollars)}"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from preannotation_assets.cli.commands import (
     dataset,
+    evaluating,
     labels,
     local,
     overview,
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_try(commands)
     _add_compare_servers(commands)
     _add_published(commands)
+    _add_evaluate(commands)
     _add_labels(commands)
     _add_local(commands)
     _add_stand_in(commands)
@@ -129,6 +131,20 @@ def _add_published(commands: "_Commands") -> None:
     verify = commands.add_parser("verify", help="check what is published: rows, pages, Argilla's rules")
     verify.add_argument("dataset")
     verify.set_defaults(command=published.verify)
+
+
+def _add_evaluate(commands: "_Commands") -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="hold what is published against what experts answered: scores, actions, losses"
+    )
+    evaluate.add_argument("dataset")
+    evaluate.add_argument(
+        "--gold", metavar="RULE", help="latest, majority or annotator:NAME; without it the setting's"
+    )
+    evaluate.add_argument(
+        "--costs", metavar="COSTS", help="of actions, as add=2,delete=1; without it the setting's"
+    )
+    evaluate.set_defaults(command=evaluating.evaluate)
 
 
 def _add_labels(commands: "_Commands") -> None:

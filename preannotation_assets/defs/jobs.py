@@ -1,4 +1,4 @@
-"""The jobs, each for one dataset: all four assets, or a part of them, or checks alone."""
+"""The jobs, each for one dataset: all four assets, or a part of them, checks alone, or an evaluation."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, de
 __all__ = [
     "apply_pool_limit",
     "ask_failures_again",
+    "evaluate",
     "freshness",
     "ground_and_publish",
     "preannotate",
@@ -15,6 +16,7 @@ __all__ = [
 
 _POOL: Final = "model_server"
 
+_EVALUATION: Final = AssetSelection.assets("evaluation")
 _FRESHNESS: Final = AssetSelection.checks(AssetCheckKey(AssetKey("suggestions"), "freshness"))
 _CHECKS_OF_PUBLICATION: Final = AssetSelection.checks_for_assets("suggestions") - _FRESHNESS
 # Not that of the chunks, which reads all pages and chunks again.
@@ -24,8 +26,9 @@ _CHECKS_OF_A_RUN: Final = (
 
 preannotate: Final = define_asset_job(
     "preannotate",
-    # Without what others make: the view before and the records behind.
-    selection=AssetSelection.groups("preannotation").materializable().without_checks() | _CHECKS_OF_A_RUN,
+    # Without what others make, before and behind, and without the evaluation, which waits for the experts.
+    selection=(AssetSelection.groups("preannotation").materializable() - _EVALUATION).without_checks()
+    | _CHECKS_OF_A_RUN,
     description="From OCR pages to published suggestions, for one dataset.",
 )
 
@@ -56,6 +59,14 @@ freshness: Final = define_asset_job(
     "freshness",
     selection=_FRESHNESS,
     description="Holds the published pages against those that the warehouse has now, by their text hashes.",
+)
+
+
+evaluate: Final = define_asset_job(
+    "evaluate",
+    selection=_EVALUATION.without_checks(),
+    description="Holds the published suggestions against what experts answered. Nothing is asked "
+    "or published.",
 )
 
 

@@ -38,8 +38,9 @@ def is_agent(agent: str) -> bool:
 def first_shift(text: str) -> int | None:
     """The first character, in code points, after which Argilla's web page marks other characters than meant.
 
-    The page counts UTF-16 units of what a browser makes of the text as HTML (argilla issue 5729). What
-    server and export hold is right all the same. None where no character of the text is of that kind.
+    The page counts UTF-16 units of what a browser makes of the text as HTML (argilla issue 5729). What the
+    server holds is right all the same, but what an expert marks behind it is not. ``text_to_show`` in
+    docs/argilla-loader.md replaces all such characters. None where the text has none of them.
     """
     for match in _SHIFTING.finditer(text):
         found = match.group()

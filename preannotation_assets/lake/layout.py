@@ -61,6 +61,10 @@ def cure_of_damage(key: str) -> str:
                 f"remove argilla/work/{dataset}/{stage}/manifest.json while no run is going on;"
                 " the next run makes the stage anew"
             )
+        case ["argilla", "out", _, "responses", _]:
+            return "export the responses again (docs/argilla-export.md)"
+        case ["argilla", "work", dataset, "evaluation", _]:
+            return f"preannotate evaluate {dataset} makes it anew"
         case ["argilla", "in", _, "suggestions", "suggestions.parquet"]:
             return "materialize suggestions again"
     # Manifests, leases, calibrations, groundings: none holds what a run cannot make again.
@@ -128,6 +132,26 @@ class DatasetLayout:
     def preview_parts(self) -> str:
         """How the keys begin of the other files of a preview that is larger than one file."""
         return f"{self.work}/preview-"
+
+    @property
+    def responses(self) -> str:
+        """The folder of ``*.parquet`` in which others put what experts answered."""
+        return f"argilla/out/{self.dataset}/responses"
+
+    @property
+    def evaluation(self) -> str:
+        """The figures of the last evaluation, as JSON."""
+        return f"{self.work}/evaluation/evaluation.json"
+
+    @property
+    def decisions(self) -> str:
+        """What the last evaluation found that experts did to each suggestion."""
+        return f"{self.work}/evaluation/decisions.parquet"
+
+    @property
+    def evaluation_report(self) -> str:
+        """Experts beside the model, as HTML. It shows page text."""
+        return f"{self.work}/evaluation/report.html"
 
     def stage(self, stage: str, version: str) -> str:
         """The folder of one version of a stage's output, e.g. of ``pages`` or ``chunks``."""

@@ -120,8 +120,8 @@ class VerificationReport:
         ]
         if self.shifted_pages:
             said.append(
-                f"{self.shifted_pages} page(s) whose spans Argilla's web page will mark shifted; "
-                "the data are right (docs/argilla-loader.md)"
+                f"{self.shifted_pages} page(s) whose spans Argilla's web page will mark shifted unless they "
+                "are loaded as docs/argilla-loader.md says (text_to_show); the data are right"
             )
             said += [f"marked shifted: {shown_page(*page)}" for page in self.first_shifted]
         return [*said, f"{self.rows} rows, {'all right' if self.passed else self.summary()}"]

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.addresses import KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE
+from preannotation_assets.settings.evaluating import EvaluatingSettings
 from preannotation_assets.settings.fields import PREFIX, Setting, settings_of
 from preannotation_assets.settings.groups import (
     REFUSED,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
     publishing: PublishingSettings = Field(default_factory=PublishingSettings)
+    evaluating: EvaluatingSettings = Field(default_factory=EvaluatingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @classmethod

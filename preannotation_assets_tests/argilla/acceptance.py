@@ -11,59 +11,29 @@ queue, which are other servers, are stubs.
 
 import asyncio
 import hashlib
-import importlib.util
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock, patch
 
-FOLDER = Path(sys.argv[1]).absolute()
-# The server reads its settings when it is imported.
-os.environ |= {
-    "ARGILLA_HOME_PATH": str(FOLDER / "home"),
-    "ARGILLA_DATABASE_URL": f"sqlite+aiosqlite:///{FOLDER}/argilla.db",
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
+import argilla as rg
+import pyarrow.parquet as pq
+from argilla_application import FOLDER, KEY, WORKSPACE, load_recipe, make_database
+from argilla_server._app import create_server_app
+from argilla_server.api.routes import api_v1
+from argilla_server.api.schemas.v1.records_bulk import RecordsBulkUpsert
+from argilla_server.database import AsyncSessionLocal, async_engine
+from argilla_server.errors.future import UnprocessableEntityError
+from argilla_server.models import Dataset, Record, Suggestion
+from argilla_server.search_engine import SearchEngine, get_search_engine
+from argilla_server.validators.records import RecordUpsertValidator
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
-import argilla as rg  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
-from argilla_server._app import create_server_app  # noqa: E402
-from argilla_server.api.routes import api_v1  # noqa: E402
-from argilla_server.api.schemas.v1.records_bulk import RecordsBulkUpsert  # noqa: E402
-from argilla_server.database import AsyncSessionLocal, async_engine  # noqa: E402
-from argilla_server.errors.future import UnprocessableEntityError  # noqa: E402
-from argilla_server.models import Dataset, Record, Suggestion, User  # noqa: E402
-from argilla_server.models.base import DatabaseModel  # noqa: E402
-from argilla_server.search_engine import SearchEngine, get_search_engine  # noqa: E402
-from argilla_server.validators.records import RecordUpsertValidator  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
-from sqlalchemy import select  # noqa: E402
-from sqlalchemy.orm import selectinload  # noqa: E402
-
-URL, KEY, WORKSPACE = "http://argilla.test", "owner.apikey", "acceptance"
-
-
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recipe", FOLDER / "recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-async def make_database() -> None:
-    async with async_engine.begin() as connection:
-        await connection.run_sync(DatabaseModel.metadata.create_all)
-    async with AsyncSessionLocal() as session:
-        session.add(User(first_name="o", username="owner", role="owner", password_hash="x", api_key=KEY))
-        await session.commit()
-    await async_engine.dispose()
+URL = "http://argilla.test"
 
 
 async def without_search_engine() -> AsyncIterator[SearchEngine]:
@@ -168,7 +138,7 @@ async def is_taken(dataset: rg.Dataset, stored: Dataset, recipe: ModuleType, cas
 def main() -> None:
     recipe = load_recipe()
     scheme = json.loads((FOLDER / "scheme.json").read_text("utf-8"))
-    asyncio.run(make_database())
+    make_database()
     with patch("rq.queue.Queue.enqueue_call"):
         client = connect()
         settings = recipe.make_settings(scheme["question"])

@@ -82,6 +82,10 @@ HOSTILE_PAGES = [
     ),
 ]  # fmt: skip
 
+# Marks stand behind an emoji, CR LF, a NUL, an entity or a tag. In `ends` and the like there is none; in
+# some odd documents only the name, or the text behind the spans, is odd.
+SHIFTED = {"emoji", "astral", "crlf", "nul", "entities", "tags", "nobody"}
+
 
 def scored(text: str) -> dict[str, Any]:
     """Log-probabilities for an answer, one token a character, as a server that tells them would give."""

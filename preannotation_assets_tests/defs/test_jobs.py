@@ -36,16 +36,17 @@ from preannotation_assets.settings.groups import WarehouseSettings
 from preannotation_assets.warehouse import open_warehouse
 
 NAME = LAYOUT.dataset
-MAKES = {"pages", "chunks", "raw_model_outputs", "suggestions"}
+MAKES = {"pages", "chunks", "raw_model_outputs", "suggestions", "evaluation"}
 OF_SUGGESTIONS = {
     "offsets", "span_ids", "contract", "failed_pages", "grounded_quotes", "empty_answers", "kept_rows",
 }  # fmt: skip
 JOBS = {
-    "preannotate": MAKES | OF_SUGGESTIONS | {"left_out_pages", "failure_rate"},
+    "preannotate": MAKES - {"evaluation"} | OF_SUGGESTIONS | {"left_out_pages", "failure_rate"},
     "ask_failures_again": {"raw_model_outputs", "suggestions", "failure_rate"} | OF_SUGGESTIONS,
     "ground_and_publish": {"suggestions"} | OF_SUGGESTIONS,
     "verify_published": OF_SUGGESTIONS | {"left_out_pages", "chunk_offsets", "failure_rate"},
     "freshness": {"freshness"},
+    "evaluate": {"evaluation"},
 }
 
 

@@ -3,6 +3,7 @@ import html
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared.loader_recipe import text_to_show
 
 from preannotation_assets.extraction.argilla_rules import agent_of, first_shift, is_agent
 
@@ -33,7 +34,7 @@ def test_the_place_after_which_marks_are_shifted(text: str, place: int | None) -
 
 
 pieces = st.sampled_from(
-    ["&", "amp", ";", "#", "x", "4", "lt", "<", "b", "/", "\r", "\n", "\0", "🚢", "é", " "]
+    ["&", "amp", ";", "#", "x", "4", "lt", "<", "b", "/", "\r", "\n", "\0", "🚢", "𝐚", "é", " "]
 )
 
 
@@ -63,3 +64,12 @@ def test_agents_that_are_refused(agent: str) -> None:
 
 def test_the_agent_is_model_and_version() -> None:
     assert agent_of("llama3.3:70b", "sha256:ab/spans-1") == "llama3.3:70b/sha256:ab/spans-1"
+
+
+@given(st.lists(pieces).map("".join))
+def test_the_loaders_recipe_shows_a_text_of_the_same_length_without_such_a_place(text: str) -> None:
+    shown = text_to_show(text)
+    assert len(shown) == len(text)
+    assert first_shift(shown) is None
+    assert (shown == text) == (first_shift(text) is None)
+    assert text_to_show(shown) == shown

@@ -117,6 +117,26 @@ def test_a_doubtful_place_against_the_order_is_none() -> None:
         ("for 70\nmille francs", "70 francs"),
         ("LONDRES. 15 (Havas)", "Londres 1852"),
         ("from 3 au 9 août", "3 août"),
+        ("zu Berlin iſt der", "Berlin II"),
+        ("the Orion II and", "Orion III"),
+        ("au XVIIe siècle", "XVIIIe siècle"),
+        ("in Brescia, Italien", "Brescia II"),
+        # a title stands before a name, a legal form and a kind of place behind it
+        ("in Oberon there", "Oberon Captain"),
+        ("in Oberon there", "Oberon M."),
+        ("in Bergen there", "City Bergen"),
+        ("in Bergen there", "Bergen The"),
+        ("in Bergen there", "and Bergen"),
+        # another entity
+        ("in Louis there", "St. Louis"),
+        ("in Orange there", "Orange County"),
+        ("by M. Dupont there", "Mme Dupont"),
+        ("the school there", "Captain school"),
+        # what the page says between, or a word that only begins so
+        ("in London, Friday Morning", "London Morning"),
+        ("at Jean Roule. Il nous dit", "Jean Nous"),
+        ("a Boot he had", "Boot House"),
+        ("of their own", "the Iris"),
     ],
 )
 def test_a_hallucinated_quote_is_not_found(text: str, quote: str) -> None:
@@ -131,6 +151,11 @@ def test_a_hallucinated_quote_is_not_found(text: str, quote: str) -> None:
         ("of Koehn, master", "Köhn", "Koehn"),
         ("by Luther in", "Luter", "Luther"),
         ("the Theater of", "Teater", "Theater"),
+        ("by Karl Il. in", "Karl II.", "Karl Il."),
+        ("by Dupont in", "Mme Dupont", "Dupont"),
+        ("in Halle in", "Halle a. S.", "Halle"),
+        ("by Petersen in", "Petersen & Co.", "Petersen"),
+        ("of Bergen in", "the city of Bergen", "Bergen"),
     ],
 )
 def test_spelling_and_units_may_differ(text: str, quote: str, place: str) -> None:

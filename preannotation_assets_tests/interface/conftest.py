@@ -6,25 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from shared.chromium import WAIT_MILLISECONDS, open_chromium
 from shared.polling import wait_for
 
 from interface.serving import Interface, Run, serve_interface
 
-CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # A name that its owner has made to point to this machine.
-    "--host-resolver-rules=MAP evil.example 127.0.0.1",
-)
-# Longer than the sensor waits for a locked database.
-_WAIT_MILLISECONDS = 30_000
+# A name that its owner has made to point to this machine.
+_HOST_RULES = "MAP evil.example 127.0.0.1"
 
 
 @pytest.fixture(scope="package")
@@ -39,21 +28,16 @@ def interface(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Packages, not sessions: while it runs, nobody can call ``asyncio.run``."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}: install Debian's package chromium")
-    expect.set_options(timeout=_WAIT_MILLISECONDS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+    """Of packages, not sessions: while it runs, nobody can call ``asyncio.run``."""
+    with open_chromium(_HOST_RULES) as chromium:
         yield chromium
-        chromium.close()
 
 
 @contextmanager
 def _window(browser: Browser, folder: Path) -> Iterator[Page]:
     """A window; how it looked last is kept in ``folder``."""
     window = browser.new_page(viewport={"width": 1900, "height": 1100})
-    window.set_default_timeout(_WAIT_MILLISECONDS)
+    window.set_default_timeout(WAIT_MILLISECONDS)
     try:
         yield window
     finally:

@@ -23,7 +23,7 @@ from dagster._core.test_utils import create_run_for_test
 from end_to_end.user_place import DATASET, REPORT, Place, make_place
 from shared.published_dataset import RULES, Dataset, good_rows
 
-from preannotation_assets import cli, warehouse
+from preannotation_assets import cli
 from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.cli import dataset_run
 from preannotation_assets.defs.resources.java import find_java_home
@@ -55,6 +55,7 @@ from preannotation_assets.simulator.openai import OpenAiSettings, RunningOpenAiS
 from preannotation_assets.telemetry.progress import Work, describe_progress
 from preannotation_assets.throttling.dispatcher import Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
+from preannotation_assets.warehouse import connecting
 from preannotation_assets.watching.account import tell
 from preannotation_assets.watching.watch import RetryPlan, State, Watch
 
@@ -118,7 +119,7 @@ def locked_database(scene: Scene) -> str:
         "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('locked', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(scene.place.database)]
-    scene.patch.setattr(warehouse, "_LOCK_WAIT_SECONDS", 0.0)
+    scene.patch.setattr(connecting, "_LOCK_WAIT_SECONDS", 0.0)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout
         assert writer.stdout.readline() == "locked\n"

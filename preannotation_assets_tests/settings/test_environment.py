@@ -22,6 +22,7 @@ from preannotation_assets.settings import (
     WarehouseSettings,
     WatchingSettings,
 )
+from preannotation_assets.settings.evaluating import EvaluatingSettings
 from preannotation_assets.settings.fields import settings_of
 
 
@@ -68,6 +69,9 @@ EVERY_VARIABLE = {
     "PREANNOTATION_SHORTEST_TIMEOUT": "30.5",
     "PREANNOTATION_FLUSH_SECONDS": "0.2",
     "PREANNOTATION_MOST_ROWS_LOST": "0.25",
+    "PREANNOTATION_GOLD": "majority",
+    "PREANNOTATION_ACTION_COSTS": "add=3",
+    "PREANNOTATION_BOOTSTRAP_SAMPLES": "200",
     "PREANNOTATION_SPARK_MASTER": "spark://m:7077",
     "PREANNOTATION_DRIVER_MEMORY": "900m",
     "PREANNOTATION_SPARK_CONFIG": "spark.a=1, spark.b = x=y",
@@ -137,6 +141,7 @@ def test_every_variable_is_read() -> None:
             flush_seconds=0.2,
         ),
         publishing=PublishingSettings(most_rows_lost=0.25),
+        evaluating=EvaluatingSettings(gold="majority", action_costs="add=3", bootstrap_samples=200),
         spark=SparkSettings(
             master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}
         ),

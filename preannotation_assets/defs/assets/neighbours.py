@@ -4,7 +4,7 @@ from typing import Final
 
 from dagster import AssetSpec
 
-__all__ = ["argilla_records", "vw_argilla_pages"]
+__all__ = ["argilla_records", "vw_argilla_pages", "vw_argilla_responses"]
 
 vw_argilla_pages: Final = AssetSpec(
     "vw_argilla_pages",
@@ -21,4 +21,13 @@ argilla_records: Final = AssetSpec(
     kinds={"argilla"},
     description="The records that the experts see in Argilla. The loader puts the published suggestions "
     "there; this pipeline does not.",
+)
+
+vw_argilla_responses: Final = AssetSpec(
+    "vw_argilla_responses",
+    deps=["argilla_records"],
+    group_name="preannotation",
+    kinds={"duckdb"},
+    description="What experts answered: a view in the warehouse, or Parquet below argilla/out in the lake. "
+    "Others write it (docs/argilla-export.md); `evaluation` reads it.",
 )

@@ -14,7 +14,7 @@ from .page import Page
 from .quotes import PreparedQuote
 from .search import Pattern, level_steps, pattern
 from .stems import ending_hits, stem_hits
-from .surfaces import cuts_number, dress, same_values, surface_price
+from .surfaces import cuts_number, dress, numerals, same_numerals, same_values, surface_price
 from .work import ChunkWork, Work, WorkSpentError
 
 __all__ = ["Candidate", "Finding", "find"]
@@ -143,12 +143,24 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         written = page.text[start:end]
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
+        if hit.price and not _has_numerals(page, quote, start, end):
+            continue
         surface = surface_price(quote.core, written)
         if quote.has_digits and page.is_glued_number(hit.first, hit.last):
             surface += _GLUED
         place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
         found.append(_candidate(page, quote, place, hit.price, surface))
     return found
+
+
+def _has_numerals(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
+    """Whether a place, to the end of its last word, has every Roman numeral of the quote."""
+    numbered = numerals(quote.text)
+    if not numbered:
+        return True
+    while end < len(page.text) and page.text[end].isalnum():
+        end += 1
+    return same_numerals(numbered, page.text[start:end])
 
 
 def _place_steps(quote: PreparedQuote) -> float:
@@ -189,9 +201,11 @@ def _parts(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> I
     for hit in gap_hits(page, quote, searched, work):
         work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
-        yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
+        if _has_numerals(page, quote, start, end):
+            yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
     for core in core_hits(page, quote, work):
-        yield from _grounded(page, core.quote, [core.hit], work)
+        if _has_numerals(page, quote, *page.offsets(core.hit.first, core.hit.last)):
+            yield from _grounded(page, core.quote, [core.hit], work)
 
 
 def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -13,7 +13,17 @@ from .hits import Hit, exact_hits, has_lost_capital, inner_hits, similar_hits
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
-from .words import FUNCTION_WORDS, Word, abbreviates, is_common, is_roman_numeral, split_words
+from .words import (
+    FUNCTION_WORDS,
+    Word,
+    abbreviates,
+    contradicts,
+    is_common,
+    is_roman_numeral,
+    may_be_added,
+    needs_name,
+    split_words,
+)
 from .work import Work
 
 __all__ = ["Core", "core_hits"]
@@ -67,7 +77,7 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
             if has_lost_capital(page, cut.core, hit.first):
                 continue
             work.spend(_HIT_STEPS)
-            priced = _with_added_words(page, hit, cut)
+            priced = _with_added_words(page, quote, hit, cut)
             if priced is not None and priced.price <= _MOST_PRICE:
                 yield Core(cut.core, priced)
 
@@ -134,34 +144,43 @@ def _hits(page: Page, cut: _Cut, work: Work) -> list[Hit]:
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in repaired]
 
 
-def _with_added_words(page: Page, hit: Hit, cut: _Cut) -> Hit | None:
+def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> Hit | None:
     """The hit with the price of the added words.
 
     A word that stands next to the core, abbreviated or damaged, has not been added: it is taken in.
     """
     first, last, price = hit
-    dropped = [*cut.before, *cut.after]
-    if cut.before:
+    before, after = list(cut.before), list(cut.after)
+    if before:
         start, end = page.word_before(first)
-        form = _other_form(page.letters[start:end], cut.before[-1].letters)
+        if contradicts(page.letters[start:end], before[-1].letters):
+            return None
+        form = _other_form(page, start, end, quote, before[-1])
         if form is not None:
             first, price = start, price + form
-            dropped.remove(cut.before[-1])
-    if cut.after:
+            before.pop()
+        elif needs_name(before[-1].letters) and cut.core.core[:1].islower():
+            return None
+    if after:
         start, end = page.word_after(last)
-        form = _other_form(page.letters[start:end], cut.after[0].letters)
+        form = _other_form(page, start, end, quote, after[0])
         if form is not None:
             last, price = end, price + form
-            dropped.remove(cut.after[0])
-    for word in dropped:
+            after.pop(0)
+    if not may_be_added(before, after):
+        return None
+    for word in (*before, *after):
         if word.price is None:
             return None
         price += word.price
     return Hit(first, last, price)
 
 
-def _other_form(written: str, quoted: str) -> float | None:
-    """The price of one word for the other; None if they are different words."""
+def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Word) -> float | None:
+    """The price of a word between two boundaries for one of the quote; None if they are different words."""
+    written, quoted = page.letters[start:end], word.letters
+    if start == end or (quote.text[word.start].isupper() and page.text[page.origin(start)].islower()):
+        return None
     if abbreviates(written, quoted):
         return _ABBREVIATED
     if len(quoted) < _FEWEST_LETTERS or is_common(quoted):

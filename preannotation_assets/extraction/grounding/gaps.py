@@ -4,6 +4,7 @@ The search runs from both ends: where the first words of the quote may end on th
 further on, where the rest of it may begin.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import repair
 from .search import Pattern, first_level, level_steps, suffix_starts
-from .words import FUNCTION_WORDS, MULTIPLES, abbreviates
+from .words import FUNCTION_WORDS, MULTIPLES, Word, abbreviates, split_words
 from .work import Work
 
 __all__ = ["gap_hits"]
@@ -34,6 +35,11 @@ _LONG_GAP = 12
 _ELLIPSIS = "…"
 _ELIDED_REACH = 60
 _ELIDED_LETTER = 0.01
+
+# Where a clause or a sentence ends on the page, and not in the quote, nothing has been left out.
+_CLAUSE_ENDS = frozenset(",;:!?")
+_SENTENCE_END = re.compile(r"(?<=[^\W\d_]{4})[.!?]\s+[^\W\d_a-z]")
+_LOWER_CASE = 0.8
 
 _ABBREVIATED = 0.2
 _ADDED_FUNCTION_WORD = 0.5
@@ -58,7 +64,8 @@ def gap_hits(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) ->
     prefixes = first_level(searched, page.starts)
     if not any(prefixes[end] & page.ends for end in quote.word_ends[:-1]):
         return
-    search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends), work)
+    words = split_words(quote.text, page.table)
+    search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends), words, work)
     elided = _elisions(page, quote)
     for left in range(len(quote.words) - 1):
         if left in elided or not elided:
@@ -75,6 +82,7 @@ class _GapSearch:
     quote: PreparedQuote
     prefixes: Sequence[int]
     suffixes: Sequence[int]
+    words: Sequence[Word]
     work: Work
 
     def gaps(self, left: int, elided: bool) -> Iterator[Hit]:
@@ -112,6 +120,9 @@ class _GapSearch:
             end = _last_member_before(ends, start)
             if end < 0 or self.page.words_between(end, start) != 1:
                 continue
+            begins = self.page.word_after(end)[0]
+            if self._loses_capital(left + 1, begins):
+                continue
             if abbreviates(self.page.letters[end:start], left_out):
                 yield from self._joined(cut, end, start, resumed, _ABBREVIATED)
 
@@ -123,14 +134,40 @@ class _GapSearch:
         words = self.page.words_between(end, start)
         if words > _MOST_GAP_WORDS or (words > 1 and len(between) > _LONG_GAP):
             return _INFINITY
+        if words > 1 and not self.quote.has_digits and not between.isalpha():
+            return _INFINITY
         before, after = self.quote.words[: left + 1], self.quote.words[left + 1 :]
         beside_number = before[-1].isdigit() or after[0].isdigit()
         if beside_number and (between in MULTIPLES or any(letter.isdigit() for letter in between)):
             return _INFINITY
+        if self._ends_a_clause(left, end, start):
+            return _INFINITY
         price = _GAP + _GAP_WORD * words + _GAP_LETTER * len(between)
+        if self._loses_capital(left + 1, start):
+            price += _LOWER_CASE
         if not between.isdigit() and (_are_function_words(before) or _are_function_words(after)):
             price += _FUNCTION_SIDE
         return price
+
+    def _ends_a_clause(self, left: int, end: int, start: int) -> bool:
+        """Whether the page has the end of a clause behind the word ``left``, or later of a sentence."""
+        behind = self.page.origin(end - 1) + 1
+        sign = self.page.text[behind : behind + 1]
+        if sign in _CLAUSE_ENDS and self._sign_behind(left) != sign:
+            return True
+        from_word = self.page.origin(self.page.word_after(end)[0])
+        return _SENTENCE_END.search(self.page.text, from_word, self.page.origin(start) + 1) is not None
+
+    def _sign_behind(self, word: int) -> str:
+        end = self.words[word].end
+        return self.quote.text[end : end + 1]
+
+    def _loses_capital(self, word: int, start: int) -> bool:
+        """Whether a word of the quote begins with a capital, and the page with a small letter there."""
+        return (
+            self.quote.text[self.words[word].start].isupper()
+            and self.page.text[self.page.origin(start)].islower()
+        )
 
     def _elided_price(self, end: int, start: int) -> float:
         return _GAP + _ELIDED_LETTER * (start - end)

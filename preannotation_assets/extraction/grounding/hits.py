@@ -10,7 +10,7 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
 from .search import Pattern, first_level, level_steps, next_level, swapped_places
-from .words import is_roman_numeral
+from .words import is_roman_numeral, split_words
 from .work import Work
 
 __all__ = [
@@ -40,6 +40,8 @@ _ROMAN_LIMIT = 0.3
 _LOWER_CASE = 0.8
 _LONE_LOWER_CASE = 2.0
 _SPLIT = 0.3
+# Longer quotes say enough without their capitals.
+_MOST_CAPITALS = 12
 
 _ERROR = 0.45
 _LETTERS_PER_ERROR = 7
@@ -190,6 +192,25 @@ def has_lost_capital(page: Page, quote: PreparedQuote, first: int) -> bool:
     return quote.core[0].isupper() and page.text[page.origin(first)].islower()
 
 
+def _loses_a_capital(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
+    """Whether a word behind the first lacks its capital on the page, or all are one word in small letters."""
+    if not 1 < len(quote.words) <= _MOST_CAPITALS or quote.core.islower():
+        return False
+    stretch = page.written(hit.first, hit.last)
+    if stretch == stretch.upper():
+        return False
+    written = page.words_within(hit.first, hit.last)
+    if len(written) == 1:
+        return stretch.islower()
+    if len(written) != len(quote.words):
+        return False
+    words = split_words(quote.text, page.table)
+    return any(
+        quote.text[word.start].isupper() and page.text[page.origin(start)].islower()
+        for word, start in zip(words, written, strict=True)
+    )
+
+
 def _tail(page: Page, end: int, length: int) -> int | None:
     """The letters of a word behind a quote of some length; None if they make it another word or number."""
     if page.ends_at(end):
@@ -246,7 +267,7 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
     if alone and fixed.places > 1 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if has_lost_capital(page, quote, hit.first):
+    if has_lost_capital(page, quote, hit.first) or _loses_a_capital(page, quote, hit):
         total += _LONE_LOWER_CASE if alone else _LOWER_CASE
     return total <= limit and all(
         not price or price <= _word_limit(quote, word)

@@ -158,6 +158,10 @@ class Page:
         """How many words start from the boundary ``low`` up to, not including, ``high``."""
         return bisect_left(self.word_starts, high) - bisect_left(self.word_starts, low)
 
+    def words_within(self, low: int, high: int) -> Sequence[int]:
+        """The boundaries from ``low`` up to, not including, ``high`` where words start."""
+        return self.word_starts[bisect_left(self.word_starts, low) : bisect_left(self.word_starts, high)]
+
     def word_before(self, boundary: int) -> tuple[int, int]:
         """The word that ends at or before a boundary, as two boundaries; equal ones if there is none."""
         index = bisect_right(self.word_ends, boundary) - 1

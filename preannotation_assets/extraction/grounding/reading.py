@@ -29,6 +29,7 @@ _SYMBOL_IN_WORD: Final = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
 # Small letters of other scripts that look like Latin ones, although their capitals do not.
 _FOREIGN: Final = re.compile(r"[\u0370-\u052f]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u0370-\u052f]|{_LOST}")
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _MOSTLY: Final = 2
 _LATIN_SHAPES: Final = str.maketrans("νυηωσγπпгиьшлт", "vunwoynnrubwnt")
@@ -62,6 +63,8 @@ class Reading(NamedTuple):
 
 def read(text: str) -> Reading:
     """Reads a text: every letter that stands for others, or for a lost one, becomes what it stands for."""
+    if not _TO_READ.search(text):
+        return Reading(text, ())
     reading = _legible(text) if _MAY_BE_UNREADABLE.search(text) else Reading(text, ())
     return Reading(_in_one_script(_mended(reading.text)), reading.changes)
 
@@ -127,5 +130,7 @@ def _in_one_script(text: str) -> str:
 
 
 def _in_latin(word: str) -> str:
+    if not _FOREIGN.search(word):
+        return word
     mostly_latin = _MOSTLY * len(_LATIN.findall(word)) > len(word)
     return word.translate(_LATIN_SHAPES) if mostly_latin else word

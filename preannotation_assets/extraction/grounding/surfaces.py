@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
@@ -10,7 +11,7 @@ from preannotation_assets.extraction.line_ends import LINE_END_SIGNS, sign_class
 from .folding import SEPARATOR, FoldTable
 from .quotes import PreparedQuote
 
-__all__ = ["cuts_number", "dress", "same_values", "surface_price"]
+__all__ = ["cuts_number", "dress", "numerals", "same_numerals", "same_values", "surface_price"]
 
 # Typographic marks are what this is about: they are not mistaken for the plain ones.
 _QUOTATION_MARKS = frozenset("\"'`´„“”‘’‚‛«»‹›″′׳״")  # noqa: RUF001
@@ -29,6 +30,14 @@ _NUMBER = re.compile(
     rf"(?<![\d{_MARKS}])\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:[{_MARKS}]\d{{1,2}})?(?!\d|[{_MARKS}]\d)"
 )
 _LONGEST_NUMBER = 24
+
+# A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
+_NUMERAL_WORD = re.compile(r"\b((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b")
+_FEWEST_FIGURES = 2
+# What print leaves for an I.
+_STROKES = str.maketrans("l1|!Îi", "IIIIII")
+_NOT_STROKES = re.compile(r"[^\W\d_li]")
+_WORD = re.compile(r"\w[\w|!]*")
 
 _LAYOUT = 0.02
 _CASE = 0.8
@@ -114,6 +123,34 @@ def cuts_number(text: str, start: int, end: int) -> bool:
         if number.start() < start < number.end() or number.start() < end < number.end():
             return True
     return False
+
+
+def numerals(text: str) -> list[str]:
+    """The Roman numerals of a text, in capitals, of more than one figure."""
+    return [found[1] for found in _NUMERAL_WORD.finditer(text) if len(found[1]) >= _FEWEST_FIGURES]
+
+
+def same_numerals(quoted: Sequence[str], written: str) -> bool:
+    """Whether the page has every Roman numeral of a quote, broken strokes and one misread figure allowed.
+
+    A word in small letters is none (II is not ist), and another numeral is another value.
+    """
+    words = [word for word in _WORD.findall(written) if _may_be_numeral(word)]
+    return all(any(_reads_as(word, numeral) for word in words) for numeral in quoted)
+
+
+def _may_be_numeral(word: str) -> bool:
+    if not word.isupper() and any(letter.islower() for letter in _NOT_STROKES.findall(word)):
+        return _NUMERAL_WORD.fullmatch(word) is not None
+    return not word.islower() or set(word) <= {"l"}
+
+
+def _reads_as(word: str, numeral: str) -> bool:
+    read = word.translate(_STROKES)
+    known = _NUMERAL_WORD.fullmatch(read)
+    if known:
+        return known[1] == numeral
+    return Levenshtein.distance(read, numeral, score_cutoff=1) <= 1
 
 
 def _currencies(text: str) -> set[str]:

@@ -5,7 +5,9 @@ quotes. A word with a digit can never be left out.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
@@ -17,8 +19,11 @@ __all__ = [
     "MULTIPLES",
     "Word",
     "abbreviates",
+    "contradicts",
     "is_common",
     "is_roman_numeral",
+    "may_be_added",
+    "needs_name",
     "split_words",
 ]
 
@@ -48,27 +53,51 @@ _CYRILLIC_ENDINGS = (
 )
 ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FoldTable()))
 
-# Titles, forms of address, generations, legal forms and kinds of places and ships, in the same languages,
-# folded.
-_DESIGNATIONS = _listed(
+# Titles and forms of address, ranks, saints, kinds of ships, firms and places, in the same languages,
+# folded: they stand before a name.
+_TITLES = _listed(
     """
     mr mrs ms miss mister sir lady lord dame madam dr doctor prof professor rev reverend father brother
-    sister bishop pastor hon esq esquire king queen prince princess duke duchess earl count countess
-    viscount baron president minister senator governor mayor consul judge justice capt captain col
-    colonel gen general lt lieut lieutenant maj major sgt sergeant admiral commodore commander master
-    chief mate officer saint st san santa sankt sainte ste m mm mme mmes mlle mlles monsieur messieurs
-    madame mesdames mademoiselle maitre me sieur docteur professeur capitaine commandant comte comtesse
-    vicomte duc duchesse marquis roi reine prefet ministre juge abbe pere soeur veuve herr herrn hr hrn
-    frau fr fraulein frl doktor graf grafin freiherr ritter furst prinz prinzessin herzog konig konigin
-    kaiser kapitan oberst hauptmann leutnant burgermeister direktor prasident witwe gebruder dhr mevr
-    mevrouw meneer kapitein sig signor signora signore don dona senor senora sr sra capitan capitano jr
-    jun junior sen senior fils filho der jungere altere co comp company cie compagnie ltd ltda limited
-    inc corp corporation plc llc lp gmbh ag kg ohg sa sarl sas spa srl nv bv ab as oy aps kk pte pty sdn
-    bhd sohn sohne sons bros brothers gebr freres societe gesellschaft firma firm maison fa messrs city
-    town county state stadt dorf ville canton kanton port hafen harbour harbor street strasse rue island
-    insel republic province ss hms uss mv mt mts vessel ship steamer schooner brig barque bark sloop
+    sister bishop pastor hon king queen prince princess duke duchess earl count countess viscount baron
+    president minister senator governor mayor consul judge justice capt captain col colonel gen general lt
+    lieut lieutenant maj major sgt sergeant admiral commodore commander master chief mate officer saint st
+    san santa sankt sainte ste m mm mme mmes mlle mlles monsieur messieurs madame mesdames mademoiselle
+    maitre me sieur docteur professeur capitaine commandant comte comtesse vicomte duc duchesse marquis roi
+    reine prefet ministre juge abbe soeur veuve herr herrn hr hrn frau fr fraulein frl doktor graf grafin
+    freiherr ritter furst prinz prinzessin herzog konig konigin kaiser kapitan oberst hauptmann leutnant
+    burgermeister direktor prasident witwe dhr mevr mevrouw meneer kapitein sig signor signora signore don
+    dona senor senora sr sra capitan capitano messrs ss hms uss mv mt mts vessel ship steamer schooner brig
+    barque bark sloop societe firma fa maison ville port hafen
     """
 )
+
+_OF_WOMEN = _listed(
+    """
+    mrs ms miss lady dame madam sister queen princess duchess countess mme mmes mlle mlles madame mesdames
+    mademoiselle comtesse vicomtesse duchesse reine soeur veuve frau fr fraulein frl grafin prinzessin
+    herzogin konigin witwe mevr mevrouw signora dona senora sra
+    """
+)
+
+# Generations, legal forms and honours, and in English and German what a place or a firm is: they stand
+# behind a name, or before it with "of".
+_SUFFIXES = _listed(
+    """
+    esq esquire jr jun junior sen senior fils pere filho jungere altere co comp company ltd ltda limited inc
+    corp corporation plc llc lp gmbh ag kg ohg sa sarl sas spa srl nv bv ab as oy aps kk pte pty sdn bhd sohn
+    sohne sons bros city town county state dorf harbour harbor street strasse
+    """
+)
+
+# These stand on either side.
+_KINDS = _listed(
+    """
+    cie compagnie gebruder gebr freres stadt gesellschaft firm canton kanton rue island insel republic
+    province
+    """
+)
+
+_DESIGNATIONS = _TITLES | _SUFFIXES | _KINDS
 
 # Words that multiply the number before them, folded.
 MULTIPLES = _listed(
@@ -79,6 +108,19 @@ MULTIPLES = _listed(
 )
 
 _ROMAN_NUMERAL = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+
+# No model adds these at an edge.
+_CONJUNCTIONS = _listed("and und et y con")
+_ARTICLES = _listed(
+    "the a an la le les l der die das den dem ein eine un une het een el los las lo il gli i o os"
+)
+# Without these it is the name of something else: St. Louis and Louis, rue Voltaire, Orange County.
+_PARTS_OF_NAMES = _listed(
+    """
+    saint st san santa sankt sainte ste street strasse rue town county state dorf canton kanton island insel
+    republic province company gesellschaft firm
+    """
+)
 
 _HYPHENS = frozenset(LINE_END_SIGNS)
 
@@ -99,13 +141,14 @@ class Word:
     """A word of a quote.
 
     ``quote.text[start:end]`` is the word, ``letters`` what it folds to; ``price`` is that of leaving it
-    out, None where that is never allowed.
+    out, None where that is never allowed. ``is_apart`` says that it is in brackets or behind a comma.
     """
 
     letters: str
     start: int
     end: int
     price: float | None
+    is_apart: bool
 
 
 def split_words(text: str, table: FoldTable) -> list[Word]:
@@ -119,19 +162,51 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
             if start >= 0:
                 letters = text[start:position].translate(table)
                 price = _price(text, start, position, letters)
-                if not _is_number(text[start:position]):
+                is_apart = depth > 0 or -1 < comma < start
+                if is_apart and not _is_number(text[start:position]):
                     if depth > 0:
                         price = _BRACKETED
-                    elif price is None and -1 < comma < start:
+                    elif price is None:
                         price = _APPOSITION
-                words.append(
-                    Word(letters, start, position, None if price is None else price + _LETTER * len(letters))
-                )
+                if price is not None:
+                    price += _LETTER * len(letters)
+                words.append(Word(letters, start, position, price, is_apart))
                 start = -1
             depth += (symbol in "([") - (symbol in ")]")
         elif start < 0 and table[ord(symbol)]:
             start = position
     return words
+
+
+def may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
+    """Whether words that are not on the page stand where models add them: a title before a name, not behind.
+
+    No article or preposition ends an addition, and what stands behind a name only does so before it with
+    one of them: "City of", never "City Scott".
+    """
+    behind = [word.letters for word in after if not word.is_apart]
+    # Letters abbreviate (a. M., d. Ä., u. Co.), but one alone is the initial of another name.
+    longer = [word for word in behind if len(word) > 1]
+    if (len(behind) == 1 and not longer) or any(word in _TITLES for word in longer):
+        return False
+    if FUNCTION_WORDS.intersection(longer[-1:]):
+        return False
+    if any(word.letters in _CONJUNCTIONS for word in before[:1]):
+        return False
+    return not any(
+        word in _SUFFIXES and following not in FUNCTION_WORDS
+        for word, following in pairwise([*(word.letters for word in before), ""])
+    )
+
+
+def contradicts(written: str, quoted: str) -> bool:
+    """Whether of two folded titles before one name one is of a man and one of a woman: M. and Mme."""
+    return {written, quoted} <= _TITLES and (written in _OF_WOMEN) != (quoted in _OF_WOMEN)
+
+
+def needs_name(letters: str) -> bool:
+    """Whether a folded word is only added before a name: a title or a preposition."""
+    return letters in _TITLES or (letters in FUNCTION_WORDS and letters not in _ARTICLES)
 
 
 def is_common(letters: str) -> bool:
@@ -186,7 +261,7 @@ def _price(text: str, start: int, end: int, letters: str) -> float | None:
     written = text[start:end]
     if letters in FUNCTION_WORDS and (len(letters) <= _ARTICLE or written[0].islower()):
         return None if "-" in (text[start - 1 : start], text[end : end + 1]) else _FUNCTION_WORD
-    if letters in _DESIGNATIONS and text[end : end + 1] != "-":
+    if letters in _DESIGNATIONS and letters not in _PARTS_OF_NAMES and text[end : end + 1] != "-":
         return _DESIGNATION
     if _is_number(written) or _is_glued(text, start, end):
         return None

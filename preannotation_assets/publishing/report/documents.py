@@ -1,18 +1,15 @@
 """The HTML of a report: of one file of pages, and of the index where there are several."""
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final, TextIO
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.html_files import content_policy, template_environment
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.publishing.report.data import BINS, Counts, packed
 from preannotation_assets.publishing.report.plots import (
@@ -21,7 +18,6 @@ from preannotation_assets.publishing.report.plots import (
     histogram_of_values,
 )
 from preannotation_assets.publishing.request_account import RequestAccount
-from preannotation_assets.publishing.shown_ids import shown_id
 
 __all__ = [
     "Chunk",
@@ -146,7 +142,7 @@ def _shared(overview: Overview, counts: Counts, labels: Sequence[LabelLine]) -> 
             )
             if plot
         ],
-        "csp": _policy(),
+        "csp": content_policy(_source("report.css"), _source("report.js")),
         "style": _source("report.css"),
         "script": _source("report.js"),
     }
@@ -169,25 +165,6 @@ def _words(outcome: str) -> str:
     return known.get(outcome, outcome)
 
 
-def _policy() -> str:
-    """What the page may do: run its own script, in its own style, and ask nobody for anything."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {_allowed('report.js')}",
-            f"style-src {_allowed('report.css')}",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "require-trusted-types-for 'script'",
-        )
-    )
-
-
-def _allowed(name: str) -> str:
-    digest = hashlib.sha256(_source(name).encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
-
-
 @cache
 def _source(name: str) -> str:
     return resources.files(_PACKAGE).joinpath("templates", name).read_text("utf-8")
@@ -199,10 +176,6 @@ def sources() -> tuple[str, ...]:
 
 
 def _write(target: TextIO, name: str, values: Mapping[str, object]) -> None:
-    environment = Environment(
-        loader=PackageLoader(_PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["shown"] = shown_id
+    environment = template_environment(_PACKAGE)
     for piece in environment.get_template(name).generate(values):
         target.write(piece)

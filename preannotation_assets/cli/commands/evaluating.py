@@ -1,0 +1,40 @@
+"""``preannotate evaluate``: what experts made of what is published."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from preannotation_assets.cli.deployment import open_lake, open_pages, read_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["evaluate"]
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Evaluates a dataset and tells the figures, and where the report is."""
+    from preannotation_assets.label_file import load_label_scheme
+    from preannotation_assets.lake.layout import DatasetLayout
+    from preannotation_assets.publishing.evaluation import EvaluationRules, evaluate_dataset
+
+    settings = read_settings()
+    lake, layout = open_lake(settings), DatasetLayout(arguments.dataset)
+    evaluating = settings.evaluating
+    rules = EvaluationRules.parse(
+        evaluating.gold if arguments.gold is None else arguments.gold,
+        evaluating.action_costs if arguments.costs is None else arguments.costs,
+        evaluating.bootstrap_samples,
+    )
+
+    def ask_warehouse() -> "pa.Table | None":
+        with open_pages(settings) as source:
+            return source.responses(layout.dataset)
+
+    scheme = load_label_scheme(settings.labels.path)
+    found = evaluate_dataset(lake, layout.dataset, ask_warehouse, scheme, rules)
+    for line in found.lines():
+        sys.stdout.write(f"{line}\n")
+    if found.scores.pages:
+        sys.stdout.write(f"report     {lake.uri(layout.evaluation_report)}\n")
+    return 0

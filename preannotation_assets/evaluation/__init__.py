@@ -1,0 +1,1 @@
+"""What experts made of the suggestions: agreement, scores, actions, losses, reliability. Pure."""

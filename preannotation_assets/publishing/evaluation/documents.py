@@ -1,0 +1,203 @@
+"""The report of an evaluation as one HTML file: figures, plots, and experts beside the model page by page."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from preannotation_assets.evaluation.actions import ADDED, Fate
+from preannotation_assets.evaluation.judging import ALL_LABELS, JudgedPage
+from preannotation_assets.evaluation.losses import Loss
+from preannotation_assets.evaluation.matching import Scheme
+from preannotation_assets.evaluation.pages import ReviewedPage
+from preannotation_assets.evaluation.scores import Scores
+from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
+from preannotation_assets.extraction.segments import Mark, Segment, segments
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.publishing.evaluation.plots import SIDE, reliability_bars, risk_line
+from preannotation_assets.publishing.evaluation.results import Evaluation
+from preannotation_assets.publishing.html_files import content_policy, template_environment
+from preannotation_assets.temporary_folders import temporary_file
+
+__all__ = ["MOST_BYTES", "ReportPages", "write_report"]
+
+MOST_BYTES: Final = 30_000_000
+"""Of the pages in a report; those behind the one that passes it are counted and not shown."""
+
+_PACKAGE: Final = "preannotation_assets.publishing.evaluation"
+KIND_WORDS: Final = {
+    Fate.KEPT: "kept",
+    Fate.BORDER_MOVED: "border moved",
+    Fate.LABEL_CHANGED: "label changed",
+    Fate.BOTH_CHANGED: "border and label changed",
+    Fate.DELETED: "deleted by the expert",
+    ADDED: "added by the expert",
+}
+LOSS_WORDS: Final = {
+    Loss.PAGE_FAILED: "the page failed",
+    Loss.NOT_ANSWERED: "the model did not name it",
+    Loss.NOT_GROUNDED: "named, and not found on the page",
+    Loss.DROPPED: "found, and dropped for another",
+    Loss.CUT_BY_RULE: "cut by a rule",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMark(Mark):
+    """A mark with what is said of it: a ``Fate`` or ADDED, and words for its tag."""
+
+    kind: str
+    words: str
+
+
+class ReportPages:
+    """Reviewed pages as HTML in a local file; those behind a size are counted only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._path.touch(0o600)
+        self._template = template_environment(_PACKAGE).get_template("page.html.jinja")
+        self._bytes = 0
+        # A number for each label that was shown, by which the style colours it.
+        self.numbers: dict[str, int] = {}
+        self.shown = 0
+        self.left_out = 0
+        self.kinds: Counter[str] = Counter()
+
+    def add(self, page: ReviewedPage, judged: JudgedPage) -> None:
+        """Adds a page, if there is room."""
+        if self._bytes >= MOST_BYTES:
+            self.left_out += 1
+            return
+        counts = judged.actions.counts
+        expert, model = _expert_marks(judged), _model_marks(judged)
+        html = self._template.render(
+            page=page,
+            numbers=self.numbers,
+            kinds=list(counts),
+            facts=[f"{KIND_WORDS[kind]} {counts[kind]}" for kind in KIND_WORDS if counts[kind]],
+            sides=[("expert", self._pieces(page, expert)), ("model", self._pieces(page, model))],
+        )
+        self.shown += 1
+        self.kinds.update(counts.keys())
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            file.write(html)
+        self._bytes += len(html.encode("utf-8"))
+
+    def _pieces(self, page: ReviewedPage, marks: Sequence[ShownMark]) -> Iterator[Segment[ShownMark]]:
+        for mark in marks:
+            self.numbers.setdefault(mark.label, len(self.numbers))
+        return segments(page.text, marks)
+
+    def html(self) -> Iterator[str]:
+        """The pages, piece by piece."""
+        with self._path.open(encoding="utf-8", newline="") as file:
+            while piece := file.read(1 << 20):
+                yield piece
+
+
+def _expert_marks(judged: JudgedPage) -> list[ShownMark]:
+    marks = [
+        ShownMark(
+            decision.gold.start,
+            decision.gold.end,
+            decision.gold.label,
+            decision.fate,
+            f"suggested as {decision.suggestion.label}"
+            if decision.gold.label != decision.suggestion.label
+            else "",
+        )
+        for decision in judged.actions.decisions
+        if decision.gold is not None
+    ]
+    return marks + [
+        ShownMark(mark.start, mark.end, mark.label, ADDED, LOSS_WORDS[loss])
+        for mark, loss in zip(judged.actions.added, judged.losses, strict=True)
+    ]
+
+
+def _model_marks(judged: JudgedPage) -> list[ShownMark]:
+    return [
+        ShownMark(
+            decision.suggestion.start,
+            decision.suggestion.end,
+            decision.suggestion.label,
+            decision.fate,
+            "" if decision.suggestion.confidence is None else f"{decision.suggestion.confidence:.2f}",
+        )
+        for decision in judged.actions.decisions
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionTable:
+    """Labels of the gold downwards, suggested ones to the right; the last of each is none."""
+
+    gold: tuple[str | None, ...]
+    suggested: tuple[str | None, ...]
+    counts: Mapping[tuple[str | None, str | None], int]
+
+    @classmethod
+    def of(cls, scores: Scores) -> "ConfusionTable":
+        """What was taken for what."""
+        cells = {(cell.gold, cell.suggested): cell.count for cell in scores.confusion}
+        named = sorted({name for pair in cells for name in pair if name is not None})
+        return cls((*named, None), (*named, None), cells)
+
+
+def write_report(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    evaluation: Evaluation,
+    scheme: LabelScheme,
+    pages: ReportPages,
+) -> None:
+    """Writes the report into the working data of the lake.
+
+    Raises:
+        StorageError: the lake cannot be written.
+    """
+    scores = evaluation.scores
+    style, script = _source("evaluation.css") + _label_rules(scheme, pages.numbers), _source("evaluation.js")
+    values = {
+        "evaluation": evaluation,
+        "scores": scores,
+        "csp": content_policy(style, script),
+        "style": style,
+        "script": script,
+        "numbers": pages.numbers,
+        "kind_words": KIND_WORDS,
+        "loss_words": LOSS_WORDS,
+        "overall": [scores.score(scheme) for scheme in Scheme],
+        "by_label": [
+            each for each in scores.scores if each.label != ALL_LABELS and each.scheme is Scheme.STRICT
+        ],
+        "confusion": ConfusionTable.of(scores),
+        "side": SIDE,
+        "bars": reliability_bars(scores.reliability.bins),
+        "risk": risk_line(scores.reliability.risk),
+        "pages": pages,
+    }
+    with temporary_file("report.html") as path:
+        with path.open("w", encoding="utf-8", newline="") as target:
+            for piece in template_environment(_PACKAGE).get_template("report.html.jinja").generate(values):
+                target.write(piece)
+        store.upload(layout.evaluation_report, path)
+
+
+def _label_rules(scheme: LabelScheme, numbers: Mapping[str, int]) -> str:
+    """The labels' colours as rules of the style, as the policy of the page takes no styles of elements."""
+    colours = label_colours(scheme, sorted(numbers))
+    return "".join(
+        f".l{number}{{--label:{colours[label]};--ink-on:{text_colour_on(colours[label])}}}\n"
+        for label, number in numbers.items()
+    )
+
+
+@cache
+def _source(name: str) -> str:
+    return resources.files(_PACKAGE).joinpath("templates", name).read_text("utf-8")

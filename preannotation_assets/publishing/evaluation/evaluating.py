@@ -1,0 +1,181 @@
+"""Holds what is published for a dataset against what experts answered."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from preannotation_assets.evaluation.actions import ActionCosts
+from preannotation_assets.evaluation.agreement import AgreementTally
+from preannotation_assets.evaluation.judging import JudgedPage, judge
+from preannotation_assets.evaluation.pages import PageKey, ReviewedPage
+from preannotation_assets.evaluation.responses import (
+    GoldRule,
+    PageText,
+    Response,
+    ResponseUse,
+    parse_gold_rule,
+    select_responses,
+)
+from preannotation_assets.evaluation.scores import Sampling, score_pages
+from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.publishing.evaluation.decisions import write_decisions
+from preannotation_assets.publishing.evaluation.documents import ReportPages, write_report
+from preannotation_assets.publishing.evaluation.reading import PublishedPage, published_pages
+from preannotation_assets.publishing.evaluation.responses import lake_responses, responses_by_page
+from preannotation_assets.publishing.evaluation.results import Agreement, Evaluation, write_evaluation
+from preannotation_assets.publishing.published_file import verify_file
+from preannotation_assets.publishing.report.reading import Batch, read_batch
+from preannotation_assets.temporary_folders import temporary_folder
+
+__all__ = ["EvaluationRules", "evaluate_dataset"]
+
+# Never that of a page: responses about a page whose published text is not at hand are of another text.
+_OTHER_TEXT: Final = PageText("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRules:
+    """How an evaluation is made: the rule for the gold as a setting has it, costs of actions, sampling."""
+
+    gold: str = "latest"
+    costs: ActionCosts = field(default_factory=ActionCosts)
+    sampling: Sampling = field(default_factory=Sampling)
+
+    @classmethod
+    def parse(cls, gold: str, costs: str, samples: int) -> "EvaluationRules":
+        """The rules as settings have them.
+
+        Raises:
+            SettingsError: the rule for the gold, or a cost, is none.
+        """
+        parse_gold_rule(gold)
+        return cls(gold, ActionCosts.parse(costs), Sampling(samples=samples))
+
+
+@dataclass(slots=True)
+class _Reviewed:
+    """What comes of the pages as they are walked through."""
+
+    gold_rule: GoldRule
+    responses: dict[PageKey, list[Response]]
+    uses: Counter[str] = field(default_factory=Counter)
+    annotators: set[str] = field(default_factory=set)
+    agreement: AgreementTally = field(default_factory=AgreementTally)
+    without_gold: int = 0
+    pages: list[JudgedPage] = field(default_factory=list)
+    hashes: dict[PageKey, str] = field(default_factory=dict)
+
+    def of(self, page: PublishedPage) -> ReviewedPage | None:
+        """The page with its gold; None where nobody reviewed it in the version that was published."""
+        key = page.doc_id, page.page_num
+        given = self.responses.pop(key, [])
+        text = PageText(page.text_sha256, len(page.text)) if page.is_current else _OTHER_TEXT
+        selected = select_responses(given, {key: text})
+        self.uses.update(selected.uses)
+        counted = selected.by_page.get(key, ())
+        if not counted:
+            return None
+        self.annotators.update(response.annotator for response in counted)
+        self.agreement.add(len(page.text), counted)
+        gold = self.gold_rule(counted)
+        if gold is None:
+            self.without_gold += 1
+            return None
+        return ReviewedPage(*key, page.text, gold, page.suggested, page.quotes, page.failure)
+
+    def judged(self, pages: Iterator[PublishedPage]) -> Iterator[tuple[ReviewedPage, JudgedPage]]:
+        """The reviewed ones of all pages; when the last one is through, what is left is of no page."""
+        for page in pages:
+            reviewed = self.of(page)
+            if reviewed is None:
+                continue
+            judged = judge(reviewed)
+            self.pages.append(judged)
+            self.hashes[page.doc_id, page.page_num] = page.text_sha256
+            yield reviewed, judged
+        left = [response for given in self.responses.values() for response in given]
+        self.uses.update(select_responses(left, {}).uses)
+
+
+def evaluate_dataset(
+    store: ObjectStore,
+    dataset: str,
+    ask_warehouse: Callable[[], pa.Table | None],
+    scheme: LabelScheme,
+    rules: EvaluationRules,
+) -> Evaluation:
+    """Evaluates what is published, and writes figures, decisions and report where any page was reviewed.
+
+    The responses are those in the lake, where it has any file of them, else those of the warehouse.
+
+    Raises:
+        BatchError: the dataset is not materialized.
+        SettingsError: the rule for the gold is none.
+        StorageError: the lake cannot be read or written.
+        VerificationError: the published Parquet is not the one that its manifest names.
+        WarehouseError: the view of responses cannot be read.
+    """
+    gold_rule = parse_gold_rule(rules.gold)
+    batch = read_batch(store, dataset)
+    source, responses = _responses(store, batch.layout, ask_warehouse)
+    reviewed = _Reviewed(gold_rule, dict(responses))
+    with temporary_folder() as folder:
+        shown = ReportPages(folder / "pages")
+        if responses:
+            for page, judged in reviewed.judged(
+                published_pages(store, batch, _published(store, batch, folder))
+            ):
+                shown.add(page, judged)
+        evaluation = _evaluation(batch, source, reviewed, rules)
+        if evaluation.scores.pages:
+            write_decisions(store, batch.layout, reviewed.pages, reviewed.hashes, batch.published)
+            write_report(store, batch.layout, evaluation, scheme, shown)
+            write_evaluation(store, batch.layout, evaluation)
+    return evaluation
+
+
+def _responses(
+    store: ObjectStore, layout: DatasetLayout, ask_warehouse: Callable[[], pa.Table | None]
+) -> tuple[str | None, Mapping[PageKey, list[Response]]]:
+    table = lake_responses(store, layout)
+    if table is not None:
+        return "lake", responses_by_page(table, store.uri(layout.responses))
+    table = ask_warehouse()
+    if table is None or not table.num_rows:
+        return None, {}
+    return "warehouse", responses_by_page(table, "vw_argilla_responses")
+
+
+def _published(store: ObjectStore, batch: Batch, folder: Path) -> Path:
+    path = folder / "suggestions.parquet"
+    path.touch(0o600)
+    store.download(batch.layout.published_suggestions, path)
+    verify_file(path, batch.published)
+    return path
+
+
+def _evaluation(batch: Batch, source: str | None, reviewed: _Reviewed, rules: EvaluationRules) -> Evaluation:
+    published = batch.published
+    return Evaluation(
+        dataset=batch.layout.dataset,
+        model=published.model,
+        model_version=published.model_version,
+        prompt_version=published.prompt_version,
+        scheme_version=published.scheme_version,
+        content_hash=published.content_hash,
+        evaluated_at=datetime.now(UTC),
+        gold_rule=rules.gold,
+        source=source,
+        uses={use: reviewed.uses[use] for use in ResponseUse if reviewed.uses[use]},
+        annotators=len(reviewed.annotators),
+        pages_without_gold=reviewed.without_gold,
+        agreement=Agreement.of(reviewed.agreement),
+        scores=score_pages(reviewed.pages, rules.costs, rules.sampling),
+    )

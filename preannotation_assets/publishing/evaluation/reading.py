@@ -1,0 +1,81 @@
+"""What was published of every page of the snapshot; one part of each table is held at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from preannotation_assets.contracts import GROUNDINGS, PAGES
+from preannotation_assets.evaluation.pages import GivenQuote, SuggestedSpan
+from preannotation_assets.extraction.spans import QuoteOutcome
+from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.lake.batch import iterate_rows
+from preannotation_assets.publishing.aligned_pages import aligned
+from preannotation_assets.publishing.published_file import rows_of
+from preannotation_assets.publishing.report.reading import Batch
+
+__all__ = ["PublishedPage", "published_pages"]
+
+_SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
+_QUOTE_COLUMNS: Final = ("doc_id", "page_num", "label", "quote", "outcome", "start", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPage:
+    """A page of the snapshot and what was published of it.
+
+    ``is_current`` says whether the publication is of this text; where it is not, there are no spans.
+    ``failure`` is the reason why the page failed.
+    """
+
+    doc_id: str
+    page_num: int
+    text: str
+    text_sha256: str
+    is_current: bool
+    suggested: tuple[SuggestedSpan, ...]
+    quotes: tuple[GivenQuote, ...]
+    failure: str | None
+
+
+def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[PublishedPage]:
+    """Every page of the snapshot in its order; ``published`` is the published Parquet as a local file.
+
+    Raises:
+        StorageError: the lake cannot be read.
+        VerificationError: the Parquet has other columns than the contract, or cannot be read.
+    """
+    folder = batch.layout.stage("pages", batch.pages.version)
+    pages = iterate_rows(store, folder, len(batch.pages.part_rows), PAGES)
+    spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
+    without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
+    failed = {(page.doc_id, page.page_num): page.reason for page in batch.published.failed_pages}
+    for key, (of_snapshot, of_page, quotes) in aligned(pages, spans, _quote_rows(store, batch)):
+        if not of_snapshot:
+            continue
+        page = of_snapshot[0]
+        sha256 = page["text_sha256"]
+        marked = [row for row in of_page if row["text_sha256"] == sha256]
+        yield PublishedPage(
+            *key,
+            page["text"],
+            sha256,
+            bool(marked) or without.get(key) == sha256 or key in failed,
+            tuple(_suggested(row) for row in marked),
+            tuple(map(_quote, quotes)),
+            failed.get(key),
+        )
+
+
+def _quote_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
+    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
+    return iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS)
+
+
+def _suggested(row: Row) -> SuggestedSpan:
+    return SuggestedSpan(row["start"], row["end"], row["label"], row["confidence"])
+
+
+def _quote(row: Row) -> GivenQuote:
+    place = None if row["start"] is None or row["end"] is None else (row["start"], row["end"])
+    return GivenQuote(row["label"], row["quote"], QuoteOutcome(row["outcome"]), place)

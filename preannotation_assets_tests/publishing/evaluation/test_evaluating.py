@@ -1,0 +1,211 @@
+"""An evaluation of the demo finds what its experts were made to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from shared.reviewed_demo import LAYOUT, ReviewedDemo, review_demo
+
+from preannotation_assets.contracts import DECISIONS, RESPONSES
+from preannotation_assets.errors import BatchError, DamagedObjectError, SettingsError, VerificationError
+from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.label_file import load_label_scheme
+from preannotation_assets.lake import StoreLocation, open_store, write_table
+from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.publishing.evaluation import EvaluationRules, evaluate_dataset
+from preannotation_assets.publishing.evaluation.results import Evaluation, read_evaluation
+from preannotation_assets.settings import Settings
+
+RULES = EvaluationRules.parse("latest", "", 20)
+COUNTED_OUT = {"draft": 1, "discarded": 1, "other_text": 1, "impossible_span": 1, "not_published": 1}
+
+
+@pytest.fixture(scope="module")
+def scheme() -> LabelScheme:
+    return load_label_scheme(Settings().labels.path)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> ReviewedDemo:
+    return review_demo(tmp_path / "lake")
+
+
+def nobody() -> None:
+    return None
+
+
+def evaluated(demo: ReviewedDemo, scheme: LabelScheme, rules: EvaluationRules = RULES) -> Evaluation:
+    return evaluate_dataset(demo.store, LAYOUT.dataset, nobody, scheme, rules)
+
+
+@pytest.fixture(scope="module")
+def whole(scheme: LabelScheme, tmp_path_factory: pytest.TempPathFactory) -> tuple[ReviewedDemo, Evaluation]:
+    demo = review_demo(tmp_path_factory.mktemp("whole") / "lake")
+    demo.write_responses()
+    return demo, evaluated(demo, scheme)
+
+
+def test_every_planted_action_and_loss_is_found(whole: tuple[ReviewedDemo, Evaluation]) -> None:
+    demo, found = whole
+    assert min(demo.actions.values()) >= 5
+    assert len(demo.actions) == 6
+    assert {name: count for name, count in found.scores.actions.items() if count} == demo.actions
+    assert len(demo.losses) == 5
+    assert {name: count for name, count in found.scores.losses.items() if count} == demo.losses
+    assert (found.scores.pages, found.scores.gold) == (demo.reviewed, demo.gold)
+
+
+def test_the_scores_follow_from_what_was_planted(whole: tuple[ReviewedDemo, Evaluation]) -> None:
+    demo, found = whole
+    suggested = demo.actions.total() - demo.actions["added"]
+    strict = next(each for each in found.scores.scores if (each.label, each.scheme) == ("", "strict"))
+    assert strict.precision.value == pytest.approx(demo.actions["kept"] / suggested)
+    assert strict.recall.value == pytest.approx(demo.actions["kept"] / demo.gold)
+    spent = sum(
+        {"added": 2, "deleted": 1, "label_changed": 2, "border_moved": 2, "both_changed": 2}.get(name, 0)
+        * count
+        for name, count in demo.actions.items()
+    )
+    assert found.scores.savings.saved.value == pytest.approx(1 - spent / (2 * demo.gold))
+
+
+def test_every_response_is_accounted_for(whole: tuple[ReviewedDemo, Evaluation]) -> None:
+    demo, found = whole
+    assert found.uses == COUNTED_OUT | {"used": demo.reviewed + demo.reviewed_twice}
+    assert sum(found.uses.values()) == len(demo.responses)
+    assert found.annotators == 2
+    assert found.agreement.pages == demo.reviewed_twice
+    assert found.agreement.alpha is not None
+    assert found.agreement.mean_f1 is not None
+    assert 0.5 < found.agreement.alpha < 1
+    assert 0.5 < found.agreement.mean_f1 < 1
+    assert (found.source, found.model) == ("lake", "llama3.3:70b")
+
+
+def test_figures_are_kept_and_read_again(whole: tuple[ReviewedDemo, Evaluation]) -> None:
+    demo, found = whole
+    assert read_evaluation(demo.store, LAYOUT) == found
+    other = DatasetLayout("vessels_ocr_none")
+    assert read_evaluation(demo.store, other) is None
+    demo.store.write(other.evaluation, b'{"dataset": 1}')
+    with pytest.raises(DamagedObjectError, match="preannotate evaluate vessels_ocr_none"):
+        read_evaluation(demo.store, other)
+
+
+def test_the_decisions_are_a_table_without_texts(
+    whole: tuple[ReviewedDemo, Evaluation], tmp_path: Path
+) -> None:
+    demo, found = whole
+    demo.store.download(LAYOUT.decisions, tmp_path / "decisions.parquet")
+    table = pq.read_table(tmp_path / "decisions.parquet")
+    assert table.schema.equals(DECISIONS)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    assert len(rows) == demo.actions.total()
+    reviewed = {(row["doc_id"], row["page_num"]) for row in rows}
+    suggested = {
+        (row["doc_id"], row["page_num"], row["start"], row["end"], row["label"]): row["confidence"]
+        for row in demo.suggested
+    }
+    for row in rows:
+        assert row["text_sha256"] == demo.pages[row["doc_id"], row["page_num"]].text_sha256
+        assert (row["label"] is None) == (row["action"] == "added") == (row["loss"] is not None)
+        assert (row["gold_label"] is None) == (row["action"] == "deleted")
+        if row["label"] is not None:
+            key = row["doc_id"], row["page_num"], row["start"], row["end"], row["label"]
+            assert row["confidence"] == pytest.approx(suggested.pop(key))
+    # What is left is on pages that nobody has reviewed.
+    assert {key[:2] for key in suggested}.isdisjoint(reviewed)
+    assert {row["model_version"] for row in rows} == {found.model_version}
+
+
+def test_another_rule_for_the_gold_is_another_evaluation(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    demo.write_responses()
+    bob = evaluated(demo, scheme, EvaluationRules.parse("annotator:bob", "", 0))
+    assert (bob.scores.pages, bob.pages_without_gold) == (
+        demo.reviewed_twice,
+        demo.reviewed - demo.reviewed_twice,
+    )
+    assert bob.scores.score(bob.scores.scores[0].scheme) is not None
+    majority = evaluated(demo, scheme, EvaluationRules.parse("majority", "", 0))
+    assert bob.scores.gold < majority.scores.gold < demo.gold
+
+
+def test_without_responses_it_is_one_line_and_nothing_is_written(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    found = evaluated(demo, scheme)
+    (line,) = found.lines()
+    assert "no experts' responses for vessels_ocr_demo yet" in line
+    assert found.source is None
+    assert list(demo.store.list(f"{LAYOUT.work}/evaluation/")) == []
+
+
+def test_where_no_response_counts_one_line_says_why(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    demo.responses = demo.responses[-5:]
+    demo.write_responses()
+    (line,) = evaluated(demo, scheme).lines()
+    assert line.startswith("no response for vessels_ocr_demo can be evaluated: ")
+    assert all(f"{name} {count}" in line for name, count in COUNTED_OUT.items())
+
+
+def test_a_snapshot_of_other_texts_leaves_their_responses_out(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    """Pages were read again and not published yet: what is published is not of the text that is at hand."""
+    demo.write_responses()
+    before = evaluated(demo, scheme)
+    key = part_key(LAYOUT.stage("pages", "v1"), 0)
+    demo.store.download(key, Path(str(demo.store.uri(key)) + ".copy"))
+    rows = pq.read_table(str(demo.store.uri(key)) + ".copy").to_pylist()
+    changed = next(number for number, row in enumerate(rows) if row["doc_id"].endswith("bill_of_lading_0001"))
+    rows[changed] |= {"text": "New", "text_sha256": "new"}
+    write_table(demo.store, key, pa.Table.from_pylist(rows, schema=pq.read_schema(str(demo.store.uri(key)))))
+    after = evaluated(demo, scheme)
+    assert after.scores.pages == before.scores.pages - 1
+    assert after.uses["other_text"] > before.uses["other_text"]
+    assert sum(after.uses.values()) == sum(before.uses.values())
+
+
+def test_responses_written_by_others_in_wider_types_are_read(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    wide = pa.Table.from_pylist(demo.responses, schema=RESPONSES)
+    wide = wide.set_column(1, "page_num", wide["page_num"].cast(pa.int64()))
+    struct = pa.struct([("label", pa.large_string()), ("start", pa.int64()), ("end", pa.int64())])
+    wide = wide.set_column(6, "spans", pa.array([row["spans"] for row in demo.responses], pa.list_(struct)))
+    time = pa.array([row["submitted_at"].replace(tzinfo=None) for row in demo.responses], pa.timestamp("ns"))
+    wide = wide.set_column(5, "submitted_at", time)
+    write_table(demo.store, part_key(LAYOUT.responses, 0), wide)
+    assert evaluated(demo, scheme).scores.actions["kept"] == demo.actions["kept"]
+
+
+def test_columns_that_are_missing_are_named(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES).drop_columns(["annotator"])
+    write_table(demo.store, part_key(LAYOUT.responses, 0), table)
+    with pytest.raises(DamagedObjectError, match="lacks the column annotator") as raised:
+        evaluated(demo, scheme)
+    assert "argilla-export" in str(raised.value)
+
+
+def test_a_null_where_spans_belong_is_not_taken_for_a_reviewed_page(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    demo.responses = [row | {"spans": None} for row in demo.responses[:2]]
+    demo.write_responses()
+    assert evaluated(demo, scheme).uses == {"impossible_span": 2}
+
+
+def test_what_is_not_published_or_not_whole_is_no_ground_for_figures(
+    demo: ReviewedDemo, scheme: LabelScheme, tmp_path: Path
+) -> None:
+    with pytest.raises(BatchError, match="preannotate run vessels_ocr_none"):
+        evaluate_dataset(
+            open_store(StoreLocation(str(tmp_path / "none"))), "vessels_ocr_none", nobody, scheme, RULES
+        )
+    with pytest.raises(SettingsError):
+        evaluated(demo, scheme, EvaluationRules(gold="best"))
+    demo.write_responses()
+    published = Path(demo.store.uri(LAYOUT.published_suggestions))
+    published.write_bytes(published.read_bytes()[:-1])
+    with pytest.raises(VerificationError):
+        evaluated(demo, scheme)
