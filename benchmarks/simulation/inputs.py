@@ -49,7 +49,9 @@ class Numbers:
     logged: Number = Number("row of the table of requests", 94, "bytes", _SIZES)
     index: Number = Number("index of the answers, in the driver", 344, "bytes an answer", _SIZES)
     chunk: Number = Number("ids, counts and what to ask, in the driver", 590, "bytes a chunk", _SIZES)
-    described: Number = Number("description of a task", 89, "bytes a chunk", _SIZES)
+    described: Number = Number(
+        "description of a task", 89, "bytes a chunk", "measured, [inference.md](inference.md#limits)"
+    )
     message: Number = Number("message of Spark, at most", 128 * 2**20, "bytes", "Spark's default")
     rows: Number = Number(
         "published rows a page",
