@@ -1,8 +1,8 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev check test test-argilla test-model lint bench audit lock clean \
-	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit
+.PHONY: help demo dev check test test-argilla test-model test-deploy lint bench audit lock clean \
+	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit set-up-deploy
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -18,6 +18,7 @@ help:
 	@echo 'make test   set up, and run all tests'
 	@echo 'make test-argilla   set up, let Argilla judge what is published, and look at it in its web page'
 	@echo 'make test-model     set up, and run the pipeline against a real model server with a real, small model'
+	@echo 'make test-deploy    set up, and run the processes of a deployment on PostgreSQL and Spark, with kill -9'
 	@echo 'make lint   check style, formatting and types'
 	@echo 'make bench  run the benchmarks'
 	@echo 'make audit  hold licences and known vulnerabilities of the locked packages against the rules'
@@ -44,6 +45,9 @@ test-argilla: set-up-dev set-up-argilla
 test-model: set-up-dev set-up-model
 	$(BIN)/pytest -q preannotation_assets_tests/real_model
 
+test-deploy: set-up-dev set-up-deploy
+	$(BIN)/pytest -q preannotation_assets_tests/deployment
+
 lint: set-up-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -59,7 +63,7 @@ lock: set-up-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile.sh
 
 clean:
-	rm -rf .venv .venv-argilla .venv-model .venv-audit .opensearch .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-argilla .venv-model .venv-audit .venv-deploy .opensearch .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up-runtime:
@@ -79,3 +83,6 @@ set-up-model:
 
 set-up-audit:
 	@requirements/set-up.sh audit
+
+set-up-deploy:
+	@requirements/set-up.sh deploy

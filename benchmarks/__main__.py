@@ -1,6 +1,7 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
 from benchmarks import answers, confidence, grounding, inference, reading, simulation
+from benchmarks.cluster import run as cluster
 
 if __name__ == "__main__":
     grounding.main()
@@ -8,4 +9,5 @@ if __name__ == "__main__":
     confidence.main()
     reading.main()
     inference.main()
+    cluster.main()
     simulation.main()

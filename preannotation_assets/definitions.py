@@ -81,7 +81,7 @@ def build_resources(settings: Settings) -> Resources:
     return {
         "warehouse": WarehouseResource(**dict(settings.warehouse)),
         "storage": StorageResource(**dict(settings.storage)),
-        "spark": SparkResource(**dict(settings.spark)),
+        "spark": SparkResource(**dict(settings.spark), lake_root=settings.storage.root),
         "model_server": _MODEL_SERVERS[settings.server_choice.server](
             **dict(settings.model_servers), **dict(settings.generation), **dict(settings.asking)
         ),

@@ -18,6 +18,7 @@ __all__ = [
     "ConditionalWritesError",
     "ConflictError",
     "DamagedObjectError",
+    "DriverLostError",
     "EndpointError",
     "InferenceError",
     "LabelSchemeError",
@@ -145,6 +146,12 @@ class RunStoppedError(InferenceError):
     """The driver hands out no more permits; what was answered is kept."""
 
     code = "run_stopped"
+
+
+class DriverLostError(RunStoppedError):
+    """A task has lost the driver, which may be alive and out of its reach only."""
+
+    code = "driver_lost"
 
 
 class ConditionalWritesError(StorageError):

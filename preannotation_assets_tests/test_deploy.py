@@ -12,6 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,7 +28,7 @@ def entrypoint(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"DAGSTER_HOME": str(home), "PATH": f"{home.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -37,6 +39,26 @@ def test_on_every_address_it_does_not_listen_without_a_proxy_s_name(tmp_path: Pa
     assert "put a proxy that does before it" in ended.stderr
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "home" / "dagster.yaml").read_text() == (ROOT / "dagster.yaml").read_text()
+
+
+OLD_CONFIGURATION = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+
+
+def test_an_older_home_goes_on_with_today_s_configuration(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # As earlier releases wrote it.
+    (home / "dagster.yaml").write_text(OLD_CONFIGURATION)
+    with DagsterInstance.from_config(str(home)) as instance:
+        run = create_run_for_test(instance, status=DagsterRunStatus.SUCCESS)
+        instance.add_dynamic_partitions("datasets", ["vessels_ocr_7"])
+    ended = entrypoint(home, "migrate")
+    assert ended.returncode == 0, ended.stderr
+    with DagsterInstance.from_config(str(home)) as instance:
+        assert [found.run_id for found in instance.get_runs()] == [run.run_id]
+        assert list(instance.get_dynamic_partitions("datasets")) == ["vessels_ocr_7"]
+        assert instance.global_op_concurrency_default_limit == 1
+        assert instance.run_retries_enabled
 
 
 def test_what_it_starts_is_behind_the_gate() -> None:
@@ -102,7 +124,9 @@ def test_what_the_image_needs_goes_into_it() -> None:
     needed = [
         *copied,
         "deploy/entrypoint.sh",
+        "deploy/health.sh",
         "deploy/compute_logs_s3.yaml",
+        "deploy/storage_postgres.yaml",
         "dagster.yaml",
         "workspace.yaml",
     ]
@@ -112,6 +136,16 @@ def test_what_the_image_needs_goes_into_it() -> None:
     ]
     needed += [str(file.relative_to(ROOT)) for file in (ROOT / "preannotation_assets").rglob("*.py")]
     assert [name for name in needed if not (ROOT / name).is_file() or not goes_into_the_image(name)] == []
+
+
+def pins(lock: str) -> set[str]:
+    return set(re.findall(r"^\S+==[^ \\]+", (ROOT / "requirements" / lock).read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_image_has_the_versions_that_are_tested_and_more() -> None:
+    added = {pin.partition("==")[0] for pin in pins("deploy.lock") - pins("runtime.lock")}
+    assert pins("runtime.lock") - pins("deploy.lock") == set()
+    assert {"dagster-postgres", "psycopg2-binary", "dagster-k8s", "duckdb-extension-motherduck"} <= added
 
 
 def test_the_image_has_a_pinned_base_and_does_not_run_as_root() -> None:
@@ -126,7 +160,7 @@ def test_the_image_has_a_pinned_base_and_does_not_run_as_root() -> None:
     assert lines.index(user) < min(
         number for number, line in enumerate(lines) if line.startswith("ENTRYPOINT")
     )
-    assert "--owner=preannotation --mode=0700 /var/lib/dagster" in recipe
+    assert re.search(r"--owner=preannotation .*--mode=0700 /var/lib/dagster", recipe)
     assert all("--require-hashes" in line for line in lines if "-r requirements/" in line)
     # The command is there by the package's own entry point.
-    assert re.search(r"pip install .*--editable \.$", recipe, re.MULTILINE)
+    assert re.search(r"pip install .*--editable \.( \\)?$", recipe, re.MULTILINE)

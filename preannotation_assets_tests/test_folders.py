@@ -10,6 +10,7 @@ PACKAGE = TESTS.parent / "preannotation_assets"
 WHOLE = {
     "argilla",
     "canary",
+    "deployment",
     "end_to_end",
     "evolution",
     "fuzzing",

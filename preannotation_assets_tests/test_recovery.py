@@ -5,12 +5,17 @@ import socket
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, GRPC_INFO_TAG, WILL_RETRY_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from preannotation_assets.instance import run_lock
-from preannotation_assets.recovery import report_dead_runs
+from preannotation_assets.recovery import (
+    find_dead_runs,
+    prepare_instance,
+    report_dead_runs,
+    report_until_retried,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,64 @@ def test_a_run_that_its_code_server_looks_after_is_not_called_dead(
         assert report_dead_runs(instance) == []
         code_server.close()
         assert report_dead_runs(instance) == [run.run_id]
+
+
+def pool_limits(instance: DagsterInstance) -> dict[str, tuple[int, bool]]:
+    limits = instance.event_log_storage.get_pool_limits()
+    return {limit.name: (limit.limit, limit.from_default) for limit in limits}
+
+
+def test_the_pool_has_the_limit_of_the_configuration_also_when_that_changes(tmp_path: Path) -> None:
+    for limit in (1, 1, 2):
+        overrides = {"concurrency": {"pools": {"default_limit": limit}}}
+        with DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
+            prepare_instance(instance)
+            assert pool_limits(instance) == {"model_server": (limit, True)}
+
+
+def test_a_pool_s_limit_that_was_set_by_hand_stays(tmp_path: Path) -> None:
+    overrides = {"concurrency": {"pools": {"default_limit": 1}}}
+    with DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
+        instance.event_log_storage.set_concurrency_slots("model_server", 3)
+        prepare_instance(instance)
+        assert pool_limits(instance) == {"model_server": (3, False)}
+
+
+def failures(instance: DagsterInstance, run_id: str) -> int:
+    return len(instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE))
+
+
+def test_a_daemon_that_does_not_know_the_new_code_server_yet_is_told_again(tmp_path: Path) -> None:
+    """What the daemon does is done in its place: it takes the tag back, and later starts the run again."""
+    retries = {"run_retries": {"enabled": True, "max_retries": 2}}
+    with DagsterInstance.local_temp(str(tmp_path), overrides=retries) as instance, socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        info = {GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": server.getsockname()[1]})}
+        run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=info)
+        assert [found.run_id for found in find_dead_runs(instance)] == [run.run_id]
+        happened: list[int] = []
+
+        def daemon() -> None:
+            happened.append(failures(instance, run.run_id))
+            match len(happened):
+                case 1:
+                    server.listen()
+                case 2:
+                    instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})
+                case 4:
+                    instance.add_run_tags(run.run_id, {AUTO_RETRY_RUN_ID_TAG: "another"})
+
+        assert report_until_retried(instance, [run.run_id], daemon) == []
+        # Not before the code server answers; again when the daemon has given up, and not while it is at it.
+        assert happened == [0, 1, 2, 2]
+        assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_was_started_again_as_often_as_allowed_is_reported_once(tmp_path: Path) -> None:
+    with DagsterInstance.local_temp(str(tmp_path)) as instance, socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        info = {GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": server.getsockname()[1]})}
+        run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=info)
+        assert report_until_retried(instance, [run.run_id], pytest.fail) == []
+        assert failures(instance, run.run_id) == 1

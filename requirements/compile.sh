@@ -13,6 +13,9 @@ printf 'uv\nsetuptools>=77\n' | compile - "$@" --output-file requirements/instal
 compile pyproject.toml "$@" --output-file requirements/runtime.lock
 compile pyproject.toml "$@" --extra java --constraint requirements/runtime.lock \
     --output-file requirements/java.lock
+# What the image has: the Java there is Debian's.
+compile pyproject.toml "$@" --extra deploy --constraint requirements/runtime.lock \
+    --output-file requirements/deploy.lock
 # With the Java runtime, so that the tests can start Spark on it wherever they run.
 compile pyproject.toml "$@" --extra java --group dev --constraint requirements/runtime.lock \
     --output-file requirements/dev.lock

@@ -3,6 +3,7 @@
 # `set-up.sh argilla` makes .venv-argilla, in which Argilla's server judges what we publish; not this package.
 # `set-up.sh model` makes .venv-model, which holds a real model server and a real, small model for the tests.
 # `set-up.sh audit` makes .venv-audit, which holds pip-audit.
+# `set-up.sh deploy` makes .venv-deploy, which has what the image has: `make test-deploy` runs its processes with it.
 # Does nothing when that was done before and neither the locks nor the folder changed since.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,7 +11,7 @@ here=$(pwd -P)
 kind=$1
 venv=.venv
 alone=
-case $kind in argilla | model | audit)
+case $kind in argilla | model | audit | deploy)
     venv=.venv-$kind
     alone=yes
     ;;

@@ -74,6 +74,14 @@ def apply_pool_limit(instance: DagsterInstance) -> None:
     """Makes the limit of dagster.yaml hold from the first run on; call it before the daemon starts.
 
     Dagster 1.13 learns of a pool when it first dequeues a run of it, and starts every run of that first
-    batch: on a new instance up to ``max_concurrent_runs`` runs would ask the model at once.
+    batch: on a new instance up to ``max_concurrent_runs`` runs would ask the model at once. A limit that
+    somebody has set in the web interface stays.
     """
-    instance.event_log_storage.initialize_concurrency_limit_to_default(_POOL)
+    storage = instance.event_log_storage
+    found = next((limit for limit in storage.get_pool_limits() if limit.name == _POOL), None)
+    # A limit that is there is not made again: in PostgreSQL Dagster cannot go on after the row that it finds.
+    if found and found.from_default and found.limit != instance.global_op_concurrency_default_limit:
+        storage.delete_concurrency_limit(_POOL)
+        found = None
+    if found is None:
+        storage.initialize_concurrency_limit_to_default(_POOL)

@@ -316,6 +316,13 @@ class SparkSettings(SettingsGroup):
         pattern=r"^\d+[kmgtKMGT][bB]?$",
         description="Heap of the driver's JVM, as Spark writes sizes. Python workers come on top of it.",
     )
+    permit_port: Annotated[int, _SELDOM] = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="The driver's port at which the tasks of a run ask for permits, or the first free one of "
+        "the 16 after it; 0 for any (docs/cluster.md).",
+    )
     spark_config: Annotated[
         dict[str, str],
         Reading(

@@ -1,9 +1,10 @@
 """Turns the answers about one part of the pages into suggestions."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -26,12 +27,18 @@ from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
 
-__all__ = ["GroundAnswers", "GroundedPart", "ground_answers"]
+__all__ = ["GroundAnswers", "GroundedPart", "ground_answers", "shares_of_parts"]
+
+# Characters of a page that cost as much as one of an answer.
+_TEXT_TO_AN_ANSWER: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class GroundAnswers:
-    """Pages and answers in, suggestions and groundings out."""
+    """Pages and answers in, suggestions and groundings out.
+
+    Of the pages of a part a task has the share number ``share`` of ``shares``.
+    """
 
     location: StoreLocation
     pages_key: str
@@ -43,6 +50,8 @@ class GroundAnswers:
     rules: Mapping[str, ValueRule]
     model: str
     model_version: str
+    share: int = 0
+    shares: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +78,18 @@ class GroundedPart:
     fetched: FetchedBytes
 
 
+def shares_of_parts(part_bytes: Sequence[int]) -> list[int]:
+    """How many tasks share each part, so that no task has over twice the mean of the parts.
+
+    ``part_bytes`` are those of its answers. Neighbours are alike: where most answers are on few pages, these
+    are in one part.
+    """
+    most = 2 * sum(part_bytes) / max(1, len(part_bytes))
+    return [max(1, math.ceil(size / most)) if most else 1 for size in part_bytes]
+
+
 def ground_answers(task: GroundAnswers) -> GroundedPart:
-    """Writes the suggestions of one part, sorted by doc_id, page_num, start, end and label.
+    """Writes the suggestions of a share of one part, sorted by doc_id, page_num, start, end and label.
 
     A page of which any part has no answer has no suggestions: it counts as failed as a whole, and so does one
     that Argilla would not take.
@@ -86,7 +105,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     failed: list[FailedPage] = []
     sources: Counter[str] = Counter()
     page_answers: Counter[str] = Counter()
-    for page in read_table_as(store, task.pages_key, PAGES).to_pylist():
+    for page in _own_pages(task, read_table_as(store, task.pages_key, PAGES).to_pylist(), outputs):
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         result = _failure(page, rows) or _suggest(task, page, rows)
         if isinstance(result, str):
@@ -119,6 +138,23 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         page_answers=page_answers,
         fetched=store.fetched,
     )
+
+
+def _own_pages(
+    task: GroundAnswers, pages: Sequence[Row], outputs: Mapping[tuple[str, int], Sequence[Row]]
+) -> Iterator[Row]:
+    """The pages of the task's share: neighbours, with about as much to ground as each of the other shares."""
+    weights = [_weight(page, outputs.get((page["doc_id"], page["page_num"]), ())) for page in pages]
+    total, before = sum(weights), 0
+    for page, weight in zip(pages, weights, strict=True):
+        if before * task.shares // total == task.share:
+            yield page
+        before += weight
+
+
+def _weight(page: Row, rows: Sequence[Row]) -> int:
+    """What a page is to ground, as characters of answers; a quote is looked for on the whole page."""
+    return 1 + len(page["text"]) // _TEXT_TO_AN_ANSWER + sum(len(row["answer"] or "") for row in rows)
 
 
 def _by_page(outputs: pa.Table) -> dict[tuple[str, int], list[Row]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Self
 
-from preannotation_assets.errors import RunStoppedError
+from preannotation_assets.errors import DriverLostError, RunStoppedError
 from preannotation_assets.throttling.permit_line import PermitLine
 from preannotation_assets.throttling.permit_messages import (
     FailureSignal,
@@ -21,6 +21,7 @@ from preannotation_assets.throttling.permit_messages import (
     encode_line,
     message_fields,
 )
+from preannotation_assets.throttling.silence import TASK_SECONDS, end_when_silent
 
 __all__ = ["PermitClient"]
 
@@ -43,8 +44,9 @@ class PermitClient:
                     await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
         except (OSError, TimeoutError):
             self._line.close()
-            raise RunStoppedError(
-                f"no permit server at {self._address.host}:{self._address.port}", "is the driver still there?"
+            raise DriverLostError(
+                f"no permit server at {self._address.host}:{self._address.port}",
+                "is the driver still there, and may this machine connect to it (docs/cluster.md)?",
             ) from None
         return self
 
@@ -53,11 +55,12 @@ class PermitClient:
 
         Raises:
             OSError: there is nobody to connect to.
-            RunStoppedError: the secret is another.
+            DriverLostError: the secret is another.
         """
         line = self._line = PermitLine()
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: line, self._address.host, self._address.port)
+        transport, _ = await loop.create_connection(lambda: line, self._address.host, self._address.port)
+        end_when_silent(transport.get_extra_info("socket"), TASK_SECONDS)
         line.write(encode_line({"secret": self._address.secret}))
         reply = await line.read()
         if reply is None:
@@ -74,7 +77,8 @@ class PermitClient:
         """Waits for a permit; it says which endpoint it is for.
 
         Raises:
-            RunStoppedError: there are no more permits, or the driver is gone.
+            RunStoppedError: there are no more permits.
+            DriverLostError: the driver is gone, or out of reach.
         """
         self._line.write(encode_line({"want": True}))
         line = await self._line.read()
@@ -90,8 +94,8 @@ class PermitClient:
         """For requests under the permit: they go on for as long as it is ours.
 
         Raises:
-            RunStoppedError: the driver is gone; what was awaited inside was cancelled, because whoever runs
-                next does not know of it and would exceed the cap.
+            DriverLostError: the driver is gone, or out of reach; what was awaited inside was cancelled,
+                because whoever runs next does not know of it and would exceed the cap.
         """
         task = asyncio.current_task()
         if task is None or self._line.is_lost:
@@ -130,5 +134,5 @@ class PermitClient:
             raise _driver_is_gone()
 
 
-def _driver_is_gone() -> RunStoppedError:
-    return RunStoppedError("the driver is gone, or does not know this run's secret")
+def _driver_is_gone() -> DriverLostError:
+    return DriverLostError("the driver is gone, or does not know this run's secret")

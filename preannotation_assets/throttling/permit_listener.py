@@ -13,13 +13,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from preannotation_assets.throttling.permit_messages import LINE_LIMIT
+from preannotation_assets.throttling.silence import DRIVER_SECONDS, end_when_silent
 
-__all__ = ["MOST_STRANGERS", "Strangers", "accept_connections", "listen"]
+__all__ = ["MOST_STRANGERS", "PORTS", "Strangers", "accept_connections", "listen"]
+
+PORTS: Final = 17
+"""How many ports are tried from a given one on, as many as Spark tries (``spark.port.maxRetries``)."""
 
 MOST_STRANGERS: Final = 64
 """Connections that may be open without having said the secret."""
 
 _BACKLOG: Final = 1024
+_LAST_PORT: Final = 65_535
 _PAUSE_SECONDS: Final = 0.2
 _NO_FILE_FREE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger(__name__)
@@ -53,17 +58,27 @@ class Strangers:
         writer.transport.abort()
 
 
-async def listen(host: str) -> socket.socket:
-    """A listening socket on a free port of an interface.
+async def listen(host: str, first_port: int) -> socket.socket:
+    """A listening socket on an interface: on that port or the first free one of the PORTS from there on.
+
+    Port 0 is any free one.
 
     Raises:
-        OSError: there is no such interface, or no port is free.
+        OSError: there is no such interface, or none of these ports is free.
     """
     loop = asyncio.get_running_loop()
     (family, *_, address), *_ = await loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    listener.setblocking(False)
-    return listener
+    last_port = min(first_port + PORTS - 1, _LAST_PORT) if first_port else 0
+    for port in range(first_port, last_port + 1):
+        try:
+            listener = socket.create_server((address[0], port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            listener.setblocking(False)
+            return listener
+    raise OSError(errno.EADDRINUSE, f"the ports {first_port} to {last_port} are taken")
 
 
 async def accept_connections(listener: socket.socket, attend: _Attend, strangers: Strangers) -> None:
@@ -94,6 +109,7 @@ async def _hand_over(connection: socket.socket, attend: _Attend) -> None:
     reader = asyncio.StreamReader(limit=LINE_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader, attend)
     try:
+        end_when_silent(connection, DRIVER_SECONDS)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
     except OSError:
         connection.close()

@@ -42,7 +42,8 @@ class _HungUpError(Exception):
 class PermitServer:
     """Hands out permits. Use it as a context manager around the Spark job.
 
-    ``bind_host`` is the interface to listen on, ``advertised_host`` what tasks connect to. With a
+    ``bind_host`` is the interface to listen on, ``advertised_host`` what tasks connect to; ``port`` is the
+    first of those that are tried, 0 any free one. With a
     ``semaphore_folder`` the cap holds over all runs that are given the same folder of this machine.
     ``observers`` are told the endpoint and the report of every request; they must not block nor raise.
     """
@@ -54,6 +55,7 @@ class PermitServer:
         *,
         bind_host: str = "127.0.0.1",
         advertised_host: str = "127.0.0.1",
+        port: int = 0,
         semaphore_folder: Path | None = None,
         observers: Sequence[Callable[[str, PermitReport], None]] = (),
     ) -> None:
@@ -73,7 +75,7 @@ class PermitServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="permit-server", daemon=True)
         self._ready = threading.Event()
-        self._port = 0
+        self._port = port
         self._failure: OSError | None = None
         self._finished = asyncio.Event()
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[Any]] = {}
@@ -123,7 +125,7 @@ class PermitServer:
 
     async def _serve(self) -> None:
         try:
-            listener = await listen(self._bind_host)
+            listener = await listen(self._bind_host, self._port)
         except OSError as error:
             self._failure = error
             self._ready.set()
@@ -163,8 +165,8 @@ class PermitServer:
                 self._strangers.let_go(writer)
                 while (await _read(reader)).get("want"):
                     await self._grant(reader, writer)
-        except (_HungUpError, ConnectionError):
-            pass  # The task is gone; its permit was given back on the way here.
+        except (_HungUpError, OSError):
+            pass  # The task is gone or out of reach; its permit was given back on the way here.
         finally:
             self._strangers.let_go(writer)
             self._connections.pop(writer, None)
@@ -224,7 +226,7 @@ class PermitServer:
         finally:
             hung_up.cancel()
             future.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            with contextlib.suppress(asyncio.CancelledError, OSError):
                 await hung_up
 
 

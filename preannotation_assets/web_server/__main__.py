@@ -1,4 +1,7 @@
-"""``python -m preannotation_assets.web_server`` serves Dagster's web interface behind the gate."""
+"""``python -m preannotation_assets.web_server`` serves Dagster's web interface behind the gate.
+
+It takes the short options of ``dagster-webserver``, in whose place deploy/dagster-webserver puts it.
+"""
 
 import argparse
 import sys
@@ -10,10 +13,11 @@ from preannotation_assets.web_server.serving import serve
 
 
 def _main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m preannotation_assets.web_server")
-    parser.add_argument("--workspace", default="workspace.yaml", metavar="FILE")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=3000, help="the port to listen on (3000)")
+    parser = argparse.ArgumentParser(prog="python -m preannotation_assets.web_server", add_help=False)
+    parser.add_argument("--help", action="help")
+    parser.add_argument("-w", "--workspace", default="workspace.yaml", metavar="FILE")
+    parser.add_argument("-h", "--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("-p", "--port", type=int, default=3000, help="the port to listen on (3000)")
     parser.add_argument(
         "--name",
         action="append",

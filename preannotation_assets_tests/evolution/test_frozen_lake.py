@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 from evolution.frozen_lake import (
     ANSWERS,
     FrozenLake,
@@ -16,11 +19,26 @@ from evolution.frozen_lake import (
     stand_in_digest,
 )
 
+# As earlier releases wrote it.
+OLD_CONFIGURATION = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
-def test_a_run_over_it_asks_nothing_and_publishes_the_same_rows(
+
+def old_home(home: Path, dataset: str) -> str:
+    """Makes Dagster's folder as an earlier release left it; the id of the run in it."""
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text(OLD_CONFIGURATION)
+    with DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("datasets", ["vessels_ocr_before", dataset])
+        tags = {"dagster/partition": dataset}
+        return create_run_for_test(instance, status=DagsterRunStatus.SUCCESS, tags=tags).run_id
+
+
+def test_a_run_over_it_and_an_old_home_asks_nothing_and_publishes_the_same_rows(
     copied: FrozenLake, lake: FrozenLake, simulator: RunningSimulator, run: Callable[..., int]
 ) -> None:
     frozen = lake.frozen
+    home = Path(copied.environment(simulator.url)["DAGSTER_HOME"])
+    earlier = old_home(home, frozen.dataset)
     doc_ids = [row["doc_id"] for row in lake.warehouse_rows if row["doc_id"] != frozen.failed_doc_id]
     (copied.folder / "doc_ids.txt").write_text("\n".join(doc_ids), "utf-8")
     assert run(copied, "--doc-ids", "doc_ids.txt") == 0
@@ -30,6 +48,13 @@ def test_a_run_over_it_asks_nothing_and_publishes_the_same_rows(
     assert [page["reason"] for page in manifest["failed_pages"]] == ["hash_mismatch"]
     assert manifest["pages_without_spans"] == lake.manifest("published")["pages_without_spans"]
     assert copied.verify() == []
+    with DagsterInstance.from_config(str(home)) as instance:
+        runs = [(run.run_id == earlier, run.status) for run in instance.get_runs()]
+        assert runs == [(False, DagsterRunStatus.SUCCESS), (True, DagsterRunStatus.SUCCESS)]
+        assert set(instance.get_dynamic_partitions("datasets")) == {"vessels_ocr_before", frozen.dataset}
+        # What it lacked: runs that died are started again, one run at a time asks.
+        assert instance.run_retries_enabled
+        assert instance.global_op_concurrency_default_limit == 1
 
 
 def test_only_what_failed_is_asked_again(

@@ -74,6 +74,7 @@ EVERY_VARIABLE = {
     "PREANNOTATION_BOOTSTRAP_SAMPLES": "200",
     "PREANNOTATION_SPARK_MASTER": "spark://m:7077",
     "PREANNOTATION_DRIVER_MEMORY": "900m",
+    "PREANNOTATION_PERMIT_PORT": "7140",
     "PREANNOTATION_SPARK_CONFIG": "spark.a=1, spark.b = x=y",
 }
 
@@ -143,7 +144,10 @@ def test_every_variable_is_read() -> None:
         publishing=PublishingSettings(most_rows_lost=0.25),
         evaluating=EvaluatingSettings(gold="majority", action_costs="add=3", bootstrap_samples=200),
         spark=SparkSettings(
-            master="spark://m:7077", driver_memory="900m", spark_config={"spark.a": "1", "spark.b": "x=y"}
+            master="spark://m:7077",
+            driver_memory="900m",
+            permit_port=7140,
+            spark_config={"spark.a": "1", "spark.b": "x=y"},
         ),
     )
     assert settings.storage.place() == ("s3://bucket/some/prefix", "http://s3:9000", "eu-central-1")

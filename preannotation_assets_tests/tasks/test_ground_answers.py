@@ -18,7 +18,12 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.values import OnInvalid, ValueRule
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 from preannotation_assets.publishing.verification import verify_rows
-from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
+from preannotation_assets.tasks.ground_answers import (
+    GroundAnswers,
+    GroundedPart,
+    ground_answers,
+    shares_of_parts,
+)
 
 TEXTS = ["🚢 The Marie-Louise left Hull.\r\n", "Nothing.", "", "Hansa IV", "Kiel, Kiel", "not asked"]
 RULES = {"port": ValueRule("H.*", None, OnInvalid.REJECT, 0.5)}
@@ -39,7 +44,10 @@ def output(page: int, spans: list[dict[str, str]] | None, **changes: Any) -> dic
 
 
 def ground(
-    folder: Path, outputs: list[dict[str, Any]], texts: Sequence[str] = TEXTS
+    folder: Path,
+    outputs: list[dict[str, Any]],
+    texts: Sequence[str] = TEXTS,
+    share: tuple[int, int] = (0, 1),
 ) -> tuple[GroundedPart, ObjectStore]:
     location = StoreLocation(str(folder))
     store = open_store(location)
@@ -51,7 +59,7 @@ def ground(
     write_table(store, "outputs.parquet", pa.Table.from_pylist(outputs, schema=RAW_MODEL_OUTPUTS))
     task = GroundAnswers(
         location, "pages.parquet", "outputs.parquet", "suggestions.parquet", "groundings.parquet",
-        ("vessel_name", "port"), False, RULES, "llama3.3:70b", "sha256:ab/spans-1",
+        ("vessel_name", "port"), False, RULES, "llama3.3:70b", "sha256:ab/spans-1", *share,
     )  # fmt: skip
     return ground_answers(pickle.loads(pickle.dumps(task))), store
 
@@ -200,7 +208,9 @@ def test_confidences_are_counted_by_where_they_come_from(tmp_path: Path) -> None
     assert part.confidence_sources == {"self_reported": 1, "unknown": 1, "log_probabilities": 1}
     confidences = read_table(store, "suggestions.parquet")["confidence"].to_pylist()
     known = [value for value in confidences if value is not None]
-    assert (part.confidence_sum, part.known_confidences) == (sum(known), 2)
+    assert part.known_confidences == 2
+    # Rows hold them as 32-bit numbers.
+    assert part.confidence_sum == pytest.approx(sum(known), rel=1e-6)
     groundings = read_table(store, "groundings.parquet").to_pylist()
     assert {row["quote"]: (row["self_reported"], row["token_probability"]) for row in groundings} == {
         "Hull": (7, None), "Marie-Louise": (None, None), "Riga": (9, None),
@@ -294,3 +304,53 @@ def test_two_places_share_no_id(
     one: tuple[str, int, int, int, str], other: tuple[str, int, int, int, str]
 ) -> None:
     assert (span_id(*one) == span_id(*other)) is (one == other)
+
+
+def rich_outputs(rich: int, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """One answer a page; the last pages are rich."""
+    return [
+        output(0, [{"port": "Hull"}] * (40 if page >= len(texts) - rich else 1))
+        | {"page_num": page, "end": len(text), "request_key": f"k{page}"}
+        for page, text in enumerate(texts)
+    ]
+
+
+def test_the_shares_of_a_part_make_what_the_part_makes(tmp_path: Path) -> None:
+    texts = ["Hull " * 40] * 12
+    outputs = rich_outputs(3, texts)
+    whole, store = ground(tmp_path / "whole", outputs, texts)
+    rows = read_table(store, "suggestions.parquet").to_pylist()
+    assert whole.rows == len(rows) > 120
+    of_shares, pages = list[dict[str, Any]](), list[int]()
+    for number in range(4):
+        part, store = ground(tmp_path / f"{number}", outputs, texts, (number, 4))
+        of_shares += read_table(store, "suggestions.parquet").to_pylist()
+        pages.append(part.pages_with_spans)
+    assert of_shares == rows
+    # The rich pages are a quarter of the pages and nearly all of the work.
+    assert sum(pages) == 12
+    assert max(pages[1:]) == 1
+
+
+def test_a_page_that_fails_or_was_not_asked_is_in_one_share(
+    tmp_path: Path, outputs: list[dict[str, Any]]
+) -> None:
+    whole, _ = ground(tmp_path / "whole", outputs)
+    parts = [ground(tmp_path / f"{number}", outputs, share=(number, 9))[0] for number in range(9)]
+    assert [page for part in parts for page in part.failed_pages] == list(whole.failed_pages)
+    assert [page for part in parts for page in part.pages_without_spans] == list(whole.pages_without_spans)
+
+
+@pytest.mark.parametrize(
+    ("part_bytes", "shares"),
+    [
+        ([], []),
+        ([0, 0], [1, 1]),
+        ([700], [1]),
+        ([50, 50, 50, 100], [1, 1, 1, 1]),
+        # Twenty parts, of which one has nearly everything: no task has more than twice the mean of 50.
+        ([*[1] * 19, 981], [*[1] * 19, 10]),
+    ],
+)
+def test_a_part_with_most_of_the_answers_is_shared(part_bytes: list[int], shares: list[int]) -> None:
+    assert shares_of_parts(part_bytes) == shares

@@ -1,8 +1,10 @@
 """Metrics as a collector receives them; and no trace of OpenTelemetry where nobody collects."""
 
 import gzip
+import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -10,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +39,7 @@ REPORT = PermitReport(
     answer_tokens=90,
 )
 URL = "http://gpu-1:11434"
+DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboard.json"
 
 
 @dataclass
@@ -140,6 +145,48 @@ def test_a_run_is_told_to_the_collector(
     assert collector.resource()["service.name"] == "preannotation_assets"
     assert collector.resource()["preannotation.dataset"] == "vessels_ocr_7"
     assert b"OCEAN STAR" not in collector.requests[-1].SerializeToString()
+
+
+def prometheus_names(collector: Collector) -> tuple[set[str], set[str]]:
+    """What Prometheus gets: metrics and attributes by OpenTelemetry's compatibility rules."""
+    names, labels = set(), set(collector.resource())
+    for metric in (
+        metric
+        for resource in collector.requests[-1].resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    ):
+        kind = metric.WhichOneof("data")
+        name = metric.name + {"s": "_seconds"}.get(metric.unit, "")
+        is_counter = kind == "sum" and metric.sum.is_monotonic
+        endings = ("_bucket", "_sum", "_count") if kind == "histogram" else ("_total" if is_counter else "",)
+        names |= {f"{name}{ending}" for ending in endings}
+        labels |= {key for point in getattr(metric, kind).data_points for key in _plain(point.attributes)}
+    return {name.replace(".", "_") for name in names}, {label.replace(".", "_") for label in labels}
+
+
+def test_the_dashboard_shows_what_is_sent_and_all_of_it(start_collector: Callable[..., Collector]) -> None:
+    collector = start_collector()
+    progress = SimpleNamespace(endpoints={URL: SimpleNamespace(in_flight=1, limit=4)})
+    failed = PermitReport(AttemptOutcome.AGAIN, available=False, reason="overloaded", latency_seconds=1.0)
+    with exported_metrics(os.environ, NAMES, pytest.fail) as metrics:
+        metrics.observe(URL, REPORT)
+        metrics.observe(URL, failed)
+        metrics.watch(lambda: progress)  # type: ignore[arg-type,return-value]
+    names, labels = prometheus_names(collector)
+    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
+    asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    asked += " ".join(variable.get("definition", "") for variable in dashboard["templating"]["list"])
+    shown = set(re.findall(r"\b(?:preannotation|gen_ai)_\w+(?=[{,])", asked)) - labels
+    assert shown <= names
+    # Of every metric something is shown.
+    assert {name for name in names if not name.endswith(("_bucket", "_sum", "_count"))} <= shown
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in names} == {
+        re.sub("_(bucket|sum|count)$", "", name) for name in shown
+    }
+    used = set(re.findall(r"(\w+)(?:=~|!=|=)\"", asked))
+    used |= {word for group in re.findall(r"by \(([^)]*)\)", asked) for word in group.split(", ")}
+    assert used <= labels | {"le"}
 
 
 def test_the_users_own_names_stay(

@@ -55,7 +55,12 @@ from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
-from preannotation_assets.tasks.ground_answers import GroundAnswers, GroundedPart, ground_answers
+from preannotation_assets.tasks.ground_answers import (
+    GroundAnswers,
+    GroundedPart,
+    ground_answers,
+    shares_of_parts,
+)
 
 __all__ = ["suggestions"]
 
@@ -150,7 +155,7 @@ def suggestions(
         parts, requests = _ground(inputs, storage, spark), read_requests(store, layout, outputs)
         fetched = sum((part.fetched for part in parts), fetched)
         draft = _draft(inputs, parts, requests, context.run.run_id)
-        publication = _publish(store, inputs, draft, publishing.most_rows_lost)
+        publication = _publish(store, inputs, len(parts), draft, publishing.most_rows_lost)
         sweep_stage(store, layout, "suggestions", inputs.version)
     manifest = publication.manifest
     context.log.info(
@@ -190,31 +195,46 @@ def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | Non
 
 def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
+    shared = [
+        (part, share, shares)
+        for part, shares in enumerate(shares_of_parts(_part_bytes(storage.open(), inputs)))
+        for share in range(shares)
+    ]
     tasks = [
         GroundAnswers(
             location=storage.location(),
             pages_key=part_key(pages_folder, part),
             outputs_key=part_key(inputs.outputs_folder, part),
-            suggestions_key=part_key(inputs.rows_folder, part),
-            groundings_key=part_key(inputs.layout.groundings(inputs.version), part),
+            suggestions_key=part_key(inputs.rows_folder, number),
+            groundings_key=part_key(inputs.layout.groundings(inputs.version), number),
             labels=inputs.scheme.label_names,
             overlaps_allowed=inputs.scheme.overlaps,
             rules=inputs.scheme.value_rules,
             model=inputs.outputs.model,
             model_version=inputs.outputs.model_version,
+            share=share,
+            shares=shares,
         )
-        for part in range(len(inputs.outputs.part_rows))
+        for number, (part, share, shares) in enumerate(shared)
     ]
     return run_tasks(spark.spark_session, tasks, ground_answers)
 
 
+def _part_bytes(store: ObjectStore, inputs: _Inputs) -> list[int]:
+    """The bytes of the answers, part by part; 0 where there is none, which its task will tell."""
+    sizes = {entry.key: entry.size for entry in store.list(f"{inputs.outputs_folder}/")}
+    parts = range(len(inputs.outputs.part_rows))
+    return [sizes.get(part_key(inputs.outputs_folder, part), 0) for part in parts]
+
+
 def _publish(
-    store: ObjectStore, inputs: _Inputs, draft: SuggestionsManifest, most_rows_lost: float
+    store: ObjectStore, inputs: _Inputs, tasks: int, draft: SuggestionsManifest, most_rows_lost: float
 ) -> Publication:
+    """Publishes what so many tasks have grounded."""
     return publish(
         store,
         inputs.layout,
-        [part_key(inputs.rows_folder, index) for index in range(len(inputs.outputs.part_rows))],
+        [part_key(inputs.rows_folder, number) for number in range(tasks)],
         inputs.pages,
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),

@@ -7,9 +7,8 @@ job of a run 4 to 5 seconds slower (8.0 against 3.5 s on 2 cores), and would be 
 Connect, which has no master URL.
 
 On a cluster (``spark://``, ``yarn``, ``k8s://``) every executor needs the driver's minor version of
-Python, the locked dependencies and this package: install them there and name that interpreter in
-``spark.pyspark.python``, or ship the package itself as a zip file by ``spark.submit.pyFiles``. Secrets
-never go into the Spark configuration: executors take them from their own environment.
+Python, the locked dependencies, this package and what `executors.py` looks for; docs/cluster.md says how it
+gets there. Secrets never go into the Spark configuration: executors take them from their own environment.
 """
 
 import os
@@ -31,6 +30,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from preannotation_assets.defs.resources.executors import check_executors, wait_for_executors
 from preannotation_assets.defs.resources.java import find_java_home
 from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.settings.groups import SparkSettings
@@ -44,6 +44,7 @@ _TASK_ATTEMPTS = 4
 _LOCAL_MASTER = re.compile(r"local(?:\[(?P<slots>\*|\d+)\])?")
 _LOOPBACK = "127.0.0.1"
 _CANCEL_SECONDS = 1.0
+_EXECUTOR_SECONDS = 120.0
 
 _SETTINGS = {
     "spark.app.name": "preannotation",
@@ -68,8 +69,12 @@ class SparkResource(SparkSettings, LazyPySparkResource):
     """A Spark session that is created when it is first used and stopped when the run ends.
 
     A session that exists before the run is used as it is and left running. In local mode everything
-    listens on the loopback address only, and a task whose Python worker died is tried 4 times.
+    listens on the loopback address only, and a task whose Python worker died is tried 4 times. On a cluster
+    the executors are waited for and looked at first. ``lake_root`` is where tasks find what they
+    work on; without it nobody looks whether they do.
     """
+
+    lake_root: str | None = None
 
     def parallelism(self) -> int:
         """Return how many tasks run at once: the cores, or those of the executors registered by now."""
@@ -104,6 +109,9 @@ class SparkResource(SparkSettings, LazyPySparkResource):
         """Create the session; `LazyPySparkResource` calls this on every use."""
         if self._spark_session is None:
             self._spark_session = _start(self.settings())
+            if not _LOCAL_MASTER.match(str(self._spark_session.sparkContext.master)):
+                wait_for_executors(self._spark_session, _EXECUTOR_SECONDS)
+                check_executors(self._spark_session, os.environ, self.lake_root)
 
 
 def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -> list[R]:

@@ -1,22 +1,32 @@
 """The asset ``suggestions``, but for what needs Spark."""
 
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 from dagster import MetadataValue, build_asset_context
-from shared.published_dataset import LAYOUT, Dataset, good_rows
+from shared.published_dataset import LAYOUT, SPANS, Dataset, good_rows, page_rows
 from shared.report_files import SCHEME
 
+from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
 from preannotation_assets.defs.assets import suggestions as module
 from preannotation_assets.errors import StorageError
+from preannotation_assets.lake import StoreLocation, read_table, write_table
+from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import RawModelOutputsManifest
+from preannotation_assets.publishing.request_account import read_requests
 
 
-def inputs(dataset: Dataset) -> module._Inputs:
+def inputs(dataset: Dataset, part_rows: Sequence[int] = ()) -> module._Inputs:
     outputs = RawModelOutputsManifest(
         dataset=LAYOUT.dataset, version="o", pages_version="v1", chunks_version="c", model="m",
-        model_digest="d", model_version="v", prompt_version="p", request_fingerprint="f", part_rows=[],
-        answered=0, failed=0,
+        model_digest="d", model_version="v", prompt_version="p", request_fingerprint="f",
+        part_rows=list(part_rows), answered=0, failed=0,
     )  # fmt: skip
     return module._Inputs(LAYOUT, dataset.pages, outputs, SCHEME)
 
@@ -45,3 +55,50 @@ def test_a_report_that_cannot_be_written_fails_nothing(
     assert module._report(context, dataset.plain_store, inputs(dataset), None) == {}
     assert len(warned) == 1
     assert "no room is left" in warned[0]
+
+
+def output_rows() -> list[dict[str, Any]]:
+    """An answer about each page, with the spans that are on it."""
+    rows = []
+    for page in page_rows():
+        spans = [
+            {label: page["text"][start:end]}
+            for doc_id, number, start, end, label in SPANS
+            if (doc_id, number) == (page["doc_id"], page["page_num"])
+        ]
+        known = {
+            "doc_id": page["doc_id"], "page_num": page["page_num"], "chunk_index": 0, "pass_number": 1,
+            "start": 0, "end": len(page["text"]), "request_key": f"{page['doc_id']} {page['page_num']}",
+            "status": "answered", "answer": json.dumps({"spans": spans}), "attempts": 1,
+            "estimated_prompt_tokens": 1, "endpoint": "http://x", "run_id": "r",
+            "answered_at": datetime(2026, 1, 2, tzinfo=UTC),
+        }  # fmt: skip
+        rows.append(dict.fromkeys(RAW_MODEL_OUTPUTS.names) | known)
+    return rows
+
+
+def test_what_all_shares_of_a_part_have_grounded_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset(tmp_path)
+    store, of = dataset.plain_store, inputs(dataset, [3])
+    table = pa.Table.from_pylist(output_rows(), schema=RAW_MODEL_OUTPUTS)
+    write_table(store, part_key(of.outputs_folder, 0), table)
+    storage = SimpleNamespace(location=lambda: StoreLocation(str(tmp_path)), open=lambda: store)
+    spark = SimpleNamespace(spark_session=None)
+
+    def here(_: object, tasks: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
+        return [work(task) for task in tasks]
+
+    monkeypatch.setattr(module, "run_tasks", here)
+    monkeypatch.setattr(module, "shares_of_parts", lambda part_bytes: [4 for size in part_bytes if size])
+    parts = module._ground(of, cast(Any, storage), cast(Any, spark))
+    assert len(parts) == 4
+    draft = module._draft(of, parts, read_requests(store, LAYOUT, of.outputs), "run")
+    publication = module._publish(store, of, len(parts), draft, 1.0)
+    assert publication.manifest.rows == len(SPANS)
+    published = read_table(store, LAYOUT.published_suggestions).to_pylist()
+    assert [
+        (row["doc_id"], row["page_num"], row["start"], row["end"], row["label"]) for row in published
+    ] == [*SPANS]
+    assert (publication.manifest.pages_with_spans, publication.manifest.pages_processed) == (2, 3)

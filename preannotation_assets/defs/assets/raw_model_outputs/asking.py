@@ -17,7 +17,7 @@ from preannotation_assets.asking.planning import WantedChunk, split_by_tokens, w
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
-from preannotation_assets.errors import InferenceError, RunStoppedError
+from preannotation_assets.errors import DriverLostError, InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.load_watch import watched_load
@@ -37,6 +37,8 @@ from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
 __all__ = ["AskingAccount", "AskingRun", "StopSwitch", "ask_what_is_open"]
 
 _PROGRESS_SECONDS: Final = 15.0
+# Of a task, until its run ends: what it has answered each time is kept.
+_TIMES_LOST: Final = 3
 
 
 @dataclass
@@ -128,7 +130,7 @@ def _ask(
                 warned_of_rereading(prefix, log.warning, _PROGRESS_SECONDS),
                 reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS),
             ):
-                fetched = run_tasks(session, tasks, ask_model)
+                fetched = _run_tasks(run, tasks, permit_server)
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             # The last line before Dagster's own about the end, which is a stack trace.
             log.warning(describe_interruption(permit_server.progress(), work))
@@ -136,6 +138,22 @@ def _ask(
         except RunStoppedError as stopped:
             raise _ended_early(permit_server.stop_message or str(stopped)) from None
         return AskingAccount(permit_server.progress(), sum(fetched, FetchedBytes()), prefix.shares())
+
+
+def _run_tasks(run: AskingRun, tasks: Sequence[AskModel], permit_server: PermitServer) -> list[FetchedBytes]:
+    """Has Spark do the tasks, and again what is left of those that were out of reach of this driver.
+
+    Raises:
+        RunStoppedError: no more permits are handed out, or the driver was out of reach each time.
+    """
+    for _ in range(_TIMES_LOST):
+        try:
+            return run_tasks(run.spark.spark_session, tasks, ask_model)
+        except DriverLostError as lost:
+            if permit_server.stop_message:
+                raise
+            run.context.log.warning(f"what a task left is asked again: {lost}")
+    return run_tasks(run.spark.spark_session, tasks, ask_model)
 
 
 def _ended_early(message: str) -> InferenceError:
@@ -195,6 +213,7 @@ def _permit_server(
             limits,
             bind_host=conf.get("spark.driver.bindAddress") or driver_host,
             advertised_host=driver_host,
+            port=run.spark.permit_port,
             semaphore_folder=semaphore_folder(Path(run.context.instance.storage_directory())),
             observers=(log.observe, metrics.observe, prefix.observe),
         ) as permit_server,

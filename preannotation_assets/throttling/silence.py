@@ -1,0 +1,52 @@
+"""Ends a connection whose other side is silent: its machine was switched off, or cannot be reached any more.
+
+Nothing says so: a process that dies has its connections closed by its machine, a machine that dies has not.
+So the kernel asks the other side for a sign of life, and ends the connection without one.
+"""
+
+import socket
+from typing import Final, Protocol
+
+__all__ = ["DRIVER_SECONDS", "TASK_SECONDS", "end_when_silent"]
+
+TASK_SECONDS: Final = 75
+"""After so long a task takes its driver for lost, and gives up the request it has in flight.
+
+What was lost in a network that was away for t seconds is sent again before 2 t are over (the pauses of TCP
+double), so 30 s are survived.
+"""
+
+DRIVER_SECONDS: Final = 105
+"""After so long the driver takes a task for lost, and its permit is another's.
+
+Later than the task does, by more than their kernels can differ, or one request more than the cap could be in
+flight.
+"""
+
+_FIRST_QUESTION_SECONDS: Final = 10
+_NEXT_QUESTION_SECONDS: Final = 5
+
+
+class _Connection(Protocol):
+    """A socket, or asyncio's view of one."""
+
+    def setsockopt(self, level: int, optname: int, value: int, /) -> None:
+        """Sets an option."""
+
+
+def end_when_silent(connection: _Connection, seconds: int) -> None:
+    """Has the kernel end a TCP connection whose other side has not answered for so many seconds."""
+    unanswered = max(1, (seconds - _FIRST_QUESTION_SECONDS) // _NEXT_QUESTION_SECONDS)
+    options = {
+        # macOS has the first one under another name.
+        "TCP_KEEPIDLE": min(_FIRST_QUESTION_SECONDS, seconds),
+        "TCP_KEEPALIVE": min(_FIRST_QUESTION_SECONDS, seconds),
+        "TCP_KEEPINTVL": min(_NEXT_QUESTION_SECONDS, seconds),
+        "TCP_KEEPCNT": unanswered,
+        # Linux asks nothing while it repeats what was sent; this is for both.
+        "TCP_USER_TIMEOUT": 1000 * seconds,
+    }
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in options.items():
+        if (option := getattr(socket, name, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

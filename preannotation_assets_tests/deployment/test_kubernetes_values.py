@@ -1,0 +1,109 @@
+"""deploy/kubernetes: values for Dagster's chart, held against dagster.yaml, and manifests for Spark."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from deployment.compose_file import DEPLOY, ROOT
+
+VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text("utf-8"))
+DAGSTER = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
+
+
+def as_dagster_says(values: object) -> object:
+    """What the chart makes of values: names in small letters with underscores."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name): as_dagster_says(value)
+        for name, value in values.items()
+    }
+
+
+def places(value: object, name: str) -> Iterator[Any]:
+    """Every value that has this name, wherever it is."""
+    if isinstance(value, dict):
+        yield from (value[name] for _ in "1" if name in value)
+        for each in value.values():
+            yield from places(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from places(each, name)
+
+
+def test_the_instance_is_as_dagster_yaml_says() -> None:
+    daemon = VALUES["dagsterDaemon"]
+    concurrency = dict(VALUES["concurrency"])
+    assert concurrency.pop("enabled")
+    # The value of a tag is Dagster's own, which the chart passes on.
+    limits = concurrency["runs"].pop("tagConcurrencyLimits")
+    theirs = DAGSTER["concurrency"]
+    assert limits == theirs["runs"].pop("tag_concurrency_limits")
+    assert as_dagster_says(concurrency) == theirs
+    assert as_dagster_says(daemon["runMonitoring"]) == DAGSTER["run_monitoring"]
+    assert as_dagster_says(daemon["runRetries"]) == DAGSTER["run_retries"]
+    assert as_dagster_says(VALUES["retention"]["sensor"]) == DAGSTER["retention"]["sensor"]
+    assert VALUES["telemetry"] == DAGSTER["telemetry"]
+    assert VALUES["additionalInstanceConfig"]["nux"] == DAGSTER["nux"]
+
+
+def test_logs_and_storage_are_as_the_image_has_them() -> None:
+    logs = yaml.safe_load((DEPLOY / "compute_logs_s3.yaml").read_text("utf-8"))["compute_logs"]["config"]
+    ours = as_dagster_says(VALUES["computeLogManager"]["config"]["s3ComputeLogManager"])
+    assert isinstance(ours, dict)
+    assert {**ours, "bucket": logs["bucket"]} == logs
+    storage = yaml.safe_load((DEPLOY / "storage_postgres.yaml").read_text("utf-8"))["storage"]
+    assert VALUES["postgresql"]["postgresqlScheme"] == storage["postgres"]["postgres_db"]["scheme"]
+
+
+def test_every_pod_of_ours_is_pinned_and_not_root() -> None:
+    pods = [*places(VALUES, "podSecurityContext"), *places(VALUES, "podSpecConfig")]
+    contexts = [pod.get("securityContext", pod) for pod in pods]
+    assert len(contexts) == 4
+    for context in contexts:
+        assert context["runAsNonRoot"]
+        assert context["runAsUser"] == 10001
+    for image in places(VALUES, "image"):
+        tag = image["tag"] if isinstance(image, dict) else image.rpartition(":")[2]
+        assert re.fullmatch(r"\d+(\.\d+)+", tag)
+
+
+def test_runs_have_secrets_by_name_and_the_memory_that_they_need() -> None:
+    (deployment,) = VALUES["dagster-user-deployments"]["deployments"]
+    runs = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    # Else runs would get the resources of the code server.
+    assert deployment["includeConfigInLaunchedRuns"] == {"enabled": False}
+    assert deployment["envSecrets"] == runs["envSecrets"]
+    assert deployment["envConfigMaps"] == runs["envConfigMaps"]
+    text = (DEPLOY / "kubernetes" / "values.yaml").read_text("utf-8")
+    assert "Password:" not in text
+
+
+def test_the_web_server_of_the_image_is_behind_the_gate_and_its_probes_pass_it() -> None:
+    web = VALUES["dagsterWebserver"]
+    for probe in (web["readinessProbe"], web["livenessProbe"]):
+        assert probe["httpGet"]["httpHeaders"] == [{"name": "Host", "value": "localhost"}]
+        assert probe["httpGet"]["port"] == web["service"]["port"]
+    assert [variable["name"] for variable in web["env"]] == ["WEB_NAME"]
+    assert "preannotation_assets.web_server" in (DEPLOY / "dagster-webserver").read_text("utf-8")
+    recipe = (DEPLOY / "Dockerfile").read_text("utf-8")
+    assert "deploy/dagster-webserver /usr/local/bin/dagster-webserver" in recipe
+    guarded = [
+        policy["spec"]["podSelector"]["matchLabels"]["component"] for policy in VALUES["extraManifests"]
+    ]
+    assert guarded == ["dagster-webserver", "user-deployments"]
+
+
+def test_executors_of_spark_are_started_by_the_image_with_the_same_secrets() -> None:
+    manifests = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "spark.yaml").read_text("utf-8")))
+    pod = yaml.safe_load(manifests[0]["data"]["executor.yaml"])["spec"]
+    runs = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    (container,) = pod["containers"]
+    assert container["envFrom"] == [
+        {"configMapRef": runs["envConfigMaps"][0]},
+        {"secretRef": runs["envSecrets"][0]},
+    ]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert re.search(r"^    executor\)$", (DEPLOY / "entrypoint.sh").read_text("utf-8"), re.MULTILINE)

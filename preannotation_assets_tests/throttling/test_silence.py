@@ -1,0 +1,96 @@
+"""A machine that is switched off or cut off says nothing: its permits come back all the same."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shared.network_namespaces import Machine, NoNamespacesError, machines
+
+from preannotation_assets.throttling import permit_listener
+from preannotation_assets.throttling.dispatcher import Limits
+from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_server import PermitServer
+from preannotation_assets.throttling.silence import DRIVER_SECONDS, TASK_SECONDS, end_when_silent
+
+ENDPOINT = "http://gpu:11434"
+HOLDER = Path(__file__).with_name("permit_holder.py")
+LINUX = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+
+
+def longest_silence(connection: socket.socket) -> int:
+    """In milliseconds; 0 where nobody asks for a sign of life."""
+    if not connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+        return 0
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+@LINUX
+def test_a_task_gives_up_before_its_permit_is_another_s() -> None:
+    with PermitServer([ENDPOINT], Limits(max_in_flight=1)) as server:
+
+        async def look() -> tuple[int, int]:
+            async with PermitClient(server.address) as client:
+                await client.acquire()
+                (of_driver,) = server._connections
+                of_task = client._line._transport
+                assert of_task is not None
+                return (
+                    longest_silence(of_task.get_extra_info("socket")),
+                    longest_silence(of_driver.get_extra_info("socket")),
+                )
+
+        task, driver = asyncio.run(look())
+    # 30 s of no network are survived: the pauses between two tries double.
+    assert 60_000 < task < driver
+    assert (task, driver) == (1000 * TASK_SECONDS, 1000 * DRIVER_SECONDS)
+
+
+def test_a_short_silence_is_asked_about_in_its_time() -> None:
+    with socket.socket() as connection:
+        end_when_silent(connection, 2)
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.fixture
+def other_machine() -> Iterator[Machine]:
+    try:
+        with machines(["task"]) as (machine,):
+            yield machine
+    except NoNamespacesError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.server
+def test_the_permits_of_a_machine_that_is_cut_off_come_back(
+    other_machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(permit_listener, "DRIVER_SECONDS", 2)
+    here = other_machine.host.rpartition(".")[0] + ".254"
+    limits = Limits(max_in_flight=2, linger_seconds=0.05)
+    with PermitServer([ENDPOINT], limits, bind_host=here, advertised_host=here) as server:
+        address = server.address
+        command = [*other_machine.before, sys.executable, str(HOLDER)]
+        arguments = [address.host, str(address.port), address.secret, "3"]
+        with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as holder:
+            try:
+                assert holder.stdout is not None
+                assert [holder.stdout.readline().strip() for _ in range(2)] == [ENDPOINT] * 2
+                other_machine.cut()
+
+                async def acquire() -> str:
+                    async with PermitClient(address) as line:
+                        return (await asyncio.wait_for(line.acquire(), 60)).endpoint
+
+                assert asyncio.run(acquire()) == ENDPOINT
+                deadline = time.monotonic() + 30
+                while server.progress().endpoints[ENDPOINT].in_flight:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+            finally:
+                holder.kill()
+    assert caplog.text == ""
