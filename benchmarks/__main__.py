@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import answers, calibration, confidence, grounding, inference, reading
+from benchmarks import answers, calibration, confidence, grounding, inference, reading, simulation
 from benchmarks.cluster import run as cluster
 
 if __name__ == "__main__":
@@ -11,3 +11,4 @@ if __name__ == "__main__":
     reading.main()
     inference.main()
     cluster.main()
+    simulation.main()

@@ -28,7 +28,7 @@ from preannotation_assets.defs.jobs import (
     preannotate,
     verify_published,
 )
-from preannotation_assets.defs.launching import fixed_resource, launchable_resource
+from preannotation_assets.defs.launching import fixed_resource, fixed_value, launchable_resource
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.evaluating import EvaluatingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -54,6 +54,7 @@ from preannotation_assets.settings import (
     WatchingSettings,
 )
 from preannotation_assets.settings.model_access import most_in_flight
+from preannotation_assets.telemetry.stage_progress import LogAlone, ProgressDisplay
 
 __all__ = ["Resources", "build_definitions", "build_resources", "defs", "load_definitions"]
 
@@ -92,8 +93,11 @@ def build_resources(settings: Settings) -> Resources:
     }
 
 
-def build_definitions(settings: Settings) -> Definitions:
-    """Everything, wired by the settings; a launch may change how the model is asked, and nothing else."""
+def build_definitions(settings: Settings, progress: ProgressDisplay | None = None) -> Definitions:
+    """Everything, wired by the settings; a launch may change how the model is asked, and nothing else.
+
+    The progress of its runs goes to their log, and to a display where there is one.
+    """
     resources = build_resources(settings)
     most = most_in_flight(settings.model_servers, settings.asking)
     opened = {
@@ -104,7 +108,7 @@ def build_definitions(settings: Settings) -> Definitions:
     }
     every = cast("Mapping[str, ConfigurableResource[Any]]", resources)
     fixed = {name: fixed_resource(resource) for name, resource in every.items()}
-    return _wire(fixed | opened, settings.watching)
+    return _wire(fixed | opened, settings.watching, progress or LogAlone())
 
 
 def load_definitions(environment: Mapping[str, str]) -> Definitions:
@@ -121,10 +125,12 @@ def load_definitions(environment: Mapping[str, str]) -> Definitions:
 def _build_unusable(error: SettingsError) -> Definitions:
     logging.getLogger("preannotation_assets").error("nothing can run: %s", error)
     stand_in = ResourceDefinition.hardcoded_resource(UnusableResource(error.problem, error.cure))
-    return _wire(dict.fromkeys(Resources.__annotations__, stand_in), WatchingSettings())
+    return _wire(dict.fromkeys(Resources.__annotations__, stand_in), WatchingSettings(), LogAlone())
 
 
-def _wire(resources: Mapping[str, ResourceDefinition], watching: WatchingSettings) -> Definitions:
+def _wire(
+    resources: Mapping[str, ResourceDefinition], watching: WatchingSettings, progress: ProgressDisplay
+) -> Definitions:
     """One process a run: the assets of a run share one Spark session.
 
     Its start costs more than all of a small batch.
@@ -147,7 +153,7 @@ def _wire(resources: Mapping[str, ResourceDefinition], watching: WatchingSetting
         executor=own_process,
         loggers={"console": console_logger},
         # Dagster's own default writes pickles to a folder that a launch may name.
-        resources={**resources, "io_manager": no_values},
+        resources={**resources, "io_manager": no_values, "progress": fixed_value(progress)},
     )
 
 

@@ -31,7 +31,7 @@ ONLY_IN = {
     "httpx": {"model_servers"},
     "aiohttp": {"simulator"},
     "opentelemetry": {"telemetry"},
-    "rich": {"trying"},
+    "rich": {"cli", "trying"},
     "jinja2": {"publishing"},
 }
 # The heart computes from what it is given: no network, no clock, no chance.

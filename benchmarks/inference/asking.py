@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pyarrow as pa
 
+from benchmarks.inference.servers import MODEL
 from preannotation_assets.answer_store.index import AnswerIndex, read_answers
 from preannotation_assets.asking.asker import AskingPlan
 from preannotation_assets.asking.planning import (
@@ -45,6 +47,7 @@ from preannotation_assets.throttling.permit_server import PermitServer
 __all__ = [
     "Batch",
     "RunTasks",
+    "answered_rows",
     "ask_bare",
     "ask_through_faults",
     "ask_what_is_open",
@@ -55,7 +58,6 @@ __all__ = [
 
 RunTasks = Callable[[Sequence[AskModel]], None]
 
-_MODEL = "llama3.3:70b"
 _OLLAMA = OllamaServer()
 _CHUNKS = "chunks"
 _PART_ROWS = 2_000
@@ -81,10 +83,10 @@ class Batch:
 def prepare(urls: Sequence[str], texts: Sequence[str], folder: Path, server: ModelServer = _OLLAMA) -> Batch:
     """Writes the texts into a new lake and loads the model everywhere."""
     scheme = (resources.files("preannotation_assets") / "label_schemes" / "vessels.yaml").read_text("utf-8")
-    identity = identify_model(server, urls, _MODEL, {}, Timeouts())
+    identity = identify_model(server, urls, MODEL, {}, Timeouts())
     server = server.for_variant(identity.variant)
     template = RequestTemplate(
-        _MODEL,
+        MODEL,
         identity.digest,
         build_prompt(parse_label_scheme(scheme, "vessels")),
         ModelOptions(24_576, 3_072),
@@ -157,12 +159,17 @@ def ask_what_is_open(
 
 def kept_answers(batch: Batch) -> dict[str, str]:
     """The answers in the store, by request key."""
+    return {row["request_key"]: row["answer"] for row in answered_rows(batch)}
+
+
+def answered_rows(batch: Batch) -> list[dict[str, Any]]:
+    """The rows of the store that hold an answer."""
     store = open_store(batch.location)
     index = AnswerIndex.read(store, _ANSWERS)
     keys = [chunk_request(row, batch.template.fingerprint).request_key for row in batch.rows]
     known = {key: answer for key in keys if (answer := index.get(key))}
     rows = read_answers(store, known).to_pylist()
-    return {row["request_key"]: row["answer"] for row in rows if row["status"] == AnswerStatus.ANSWERED}
+    return [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
 
 
 def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: RunTasks) -> Counter[str]:

@@ -1,22 +1,20 @@
 """The limit on servers with continuous batching: what it ends at, beside fixed numbers, over HTTP."""
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.inference.asking import RunTasks, ask_what_is_open, prepare
-from benchmarks.inference.servers import started
+from benchmarks.inference.servers import serve_batch
 from preannotation_assets.model_servers.exchange import HttpRequest
 from preannotation_assets.model_servers.openai.server import OpenAIServer
 from preannotation_assets.model_servers.server import ModelServer
+from preannotation_assets.simulator.openai.settings import BatchTimes
 from preannotation_assets.throttling.permit_messages import PermitReport
 
 __all__ = ["measure_knee"]
 
-_MODEL = "llama3.3:70b"
 _MOST = 512
 # A step takes half as long again with all sequences as with one.
 _SLOWDOWN = 0.5
@@ -38,6 +36,12 @@ class _Saturation:
     def tokens_a_second(self) -> float:
         """What it writes when it is full."""
         return self.sequences / self.step_seconds
+
+    @property
+    def times(self) -> BatchTimes:
+        """Its steps; reading costs next to nothing."""
+        base = self.step_seconds / (1 + _SLOWDOWN)
+        return BatchTimes(base, (self.step_seconds - base) / self.sequences, self.sequences, 1_000_000)
 
 
 # Each some 30 to 50 seconds, with 15 to 60 requests a second.
@@ -118,7 +122,7 @@ def _ask(
         seconds = min(report.latency_seconds or 0.0, tokens * saturation.step_seconds)
         written.append(_Written(time.monotonic(), seconds, tokens))
 
-    with _serve(saturation) as url:
+    with serve_batch(saturation.times, saturation.sequences) as url:
         batch = prepare([url], texts, folder, server)
         began = time.monotonic()
         progress = ask_what_is_open(
@@ -131,27 +135,3 @@ def _ask(
     third = sum(answer.between(since, until) for answer in written) / (until - since)
     whole = sum(answer.tokens for answer in written) / (written[-1].at - began)
     return _Rates(whole, third, limit)
-
-
-@contextmanager
-def _serve(saturation: _Saturation) -> Iterator[str]:
-    """The stand-in for vLLM, full with so many sequences."""
-    step, sequences = saturation.step_seconds, saturation.sequences
-    base = step / (1 + _SLOWDOWN)
-    options = {
-        "port": 0,
-        "model": _MODEL,
-        # Without it the stand-in answers at once.
-        "speed": 1,
-        "most-sequences": sequences,
-        "saturation": sequences,
-        "base-seconds": base,
-        "sequence-seconds": (step - base) / sequences,
-        "prefill-rate": 1_000_000,
-        "kv-tokens": 10_000_000,
-        "window": 32_768,
-    }
-    command = [sys.executable, "-m", "preannotation_assets.simulator.openai", "--no-habits"]
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    with started([*command, *arguments]) as url:
-        yield url

@@ -10,8 +10,21 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Load", "Speed", "count_requests", "reset", "serve", "slot_load", "started"]
+from preannotation_assets.simulator.openai.settings import BatchTimes
 
+__all__ = [
+    "MODEL",
+    "Load",
+    "Speed",
+    "count_requests",
+    "reset",
+    "serve",
+    "serve_batch",
+    "slot_load",
+    "started",
+]
+
+MODEL = "llama3.3:70b"
 _SLOTS = 4
 
 
@@ -56,6 +69,28 @@ def serve(speed: Speed) -> Iterator[str]:
     command = [sys.executable, "-m", "preannotation_assets.simulator", "--port", "0", "--load-seconds", "0"]
     options = ["--slots", str(speed.slots), "--prefill-rate", "1000000", *pace]
     with started([*command, *options]) as url:
+        yield url
+
+
+@contextmanager
+def serve_batch(times: BatchTimes, sequences: int, speed: float = 1.0) -> Iterator[str]:
+    """A stand-in for vLLM for the time of the block, which runs so many sequences at once; gives its URL."""
+    options = {
+        "port": 0,
+        "model": MODEL,
+        # Without it the stand-in answers at once.
+        "speed": speed,
+        "most-sequences": sequences,
+        "saturation": times.saturation,
+        "base-seconds": times.base_seconds,
+        "sequence-seconds": times.sequence_seconds,
+        "prefill-rate": times.prefill_rate,
+        "kv-tokens": 10_000_000,
+        "window": 32_768,
+    }
+    command = [sys.executable, "-m", "preannotation_assets.simulator.openai", "--no-habits"]
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    with started([*command, *arguments]) as url:
         yield url
 
 

@@ -12,6 +12,7 @@ from dagster import DagsterInstance, ExecuteInProcessResult
 
 from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.cli.doc_ids import has_any
+from preannotation_assets.cli.progress_bar import progress_display
 from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.definitions import build_definitions, build_resources
 from preannotation_assets.defs.assets.pages import PagesConfig
@@ -25,6 +26,7 @@ from preannotation_assets.lake.layout import DatasetLayout, validate_dataset
 from preannotation_assets.overview.unknown import no_pages, none_of
 from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.settings import Settings
+from preannotation_assets.telemetry.stage_progress import ProgressDisplay
 
 __all__ = ["DatasetRun", "find_problems", "run_dataset"]
 
@@ -55,8 +57,11 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
         sys.stderr.write(f"preannotate: error: {problem}\n")
     if problems:
         return 1
-    with open_instance(dagster_home(os.environ, Path.cwd())) as instance:
-        result = _materialize(instance, settings, request)
+    with (
+        open_instance(dagster_home(os.environ, Path.cwd())) as instance,
+        progress_display(sys.stderr, os.environ) as progress,
+    ):
+        result = _materialize(instance, settings, request, progress)
     if _was_interrupted(result):
         raise KeyboardInterrupt
     if not result.success:
@@ -67,14 +72,14 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
 
 
 def _materialize(
-    instance: DagsterInstance, settings: Settings, request: DatasetRun
+    instance: DagsterInstance, settings: Settings, request: DatasetRun, progress: ProgressDisplay
 ) -> ExecuteInProcessResult:
     run_id = str(uuid4())
     with dataset_lock(Path(instance.root_directory), request.dataset, run_id) as before:
         _end_dead_run(instance, before)
         add_dataset(instance, request.dataset)
         return (
-            build_definitions(settings)
+            build_definitions(settings, progress)
             .resolve_job_def(preannotate.name)
             .execute_in_process(
                 run_config=_run_config(request),

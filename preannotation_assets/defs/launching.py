@@ -34,7 +34,7 @@ from preannotation_assets.errors import SettingsError
 from preannotation_assets.settings.fields import Setting
 from preannotation_assets.settings.groups import REFUSED, SettingsGroup
 
-__all__ = ["fixed_resource", "launch_fields", "launchable_resource"]
+__all__ = ["fixed_resource", "fixed_value", "launch_fields", "launchable_resource"]
 
 _PLAIN: Final[Mapping[object, object]] = {bool: Bool, int: Int, float: Float, str: String, list: [String]}
 
@@ -47,6 +47,11 @@ def launch_fields(model: type[BaseModel], values: BaseModel) -> dict[str, Field]
 def fixed_resource(resource: ConfigurableResource[Any]) -> ResourceDefinition:
     """The resource as it is; a launch that configures anything of it is refused."""
     return launchable_resource(resource, ())
+
+
+def fixed_value(value: object) -> ResourceDefinition:
+    """A value of this process as a resource; a launch that configures anything of it is refused."""
+    return ResourceDefinition(lambda _: value, config_schema={})
 
 
 def launchable_resource(

@@ -9,16 +9,17 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow.parquet as pq
 
 from preannotation_assets.contracts import PAGES, SUGGESTIONS
 from preannotation_assets.errors import ConflictError, StorageError, VerificationError
-from preannotation_assets.lake import ObjectStat, ObjectStore, read_table
+from preannotation_assets.lake import ObjectStat, ObjectStore, Row, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import Comparison, PagesManifest, SuggestionsManifest, Verification
@@ -46,6 +47,10 @@ _GROUP_ROWS: Final = 50_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
 _PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
 _STATE_COLUMNS: Final = ("doc_id", "page_num", "label")
+
+PageWalk: TypeAlias = Callable[[Iterator[Row]], Iterator[Row]]
+"""Passes pages on, one after the other."""
+
 _VOLATILE: Final = {"run_id", "published_at"}
 
 
@@ -65,12 +70,13 @@ def publish(
     draft: SuggestionsManifest,
     rules: SpanRules,
     most_rows_lost: float,
+    passing: PageWalk = iter,
 ) -> Publication:
     """Publishes the rows of the parts, which must be sorted and in order.
 
     ``pages`` is the snapshot they are of; ``draft`` the manifest with everything but rows, bytes, hash, etag
     and comparison, which are filled in here. ``most_rows_lost`` is the share of the rows before that may be
-    gone on pages that were asked the same.
+    gone on pages that were asked the same. The snapshot's pages go through ``passing`` as they are verified.
 
     Raises:
         RowsLostError: more rows than that are gone; what was published stays.
@@ -86,7 +92,8 @@ def publish(
         published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
         unchanged = _is_published(published, before, manifest.content_hash)
         earlier = _earlier_rows(store, layout, published, before, manifest)
-        report = _verify(store, layout, pages, merged, manifest, rules, earlier)
+        walk = partial(_both, earlier.noting, passing)
+        report = _verify(store, layout, pages, merged, manifest, rules, walk)
         if not report.passed:
             raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
         comparison = published.comparison if published else None
@@ -105,6 +112,10 @@ def publish(
         write_manifest(store, layout.published_manifest, manifest)
         return Publication(manifest, changed=not unchanged)
     return Publication(published, changed=not unchanged)
+
+
+def _both(first: PageWalk, second: PageWalk, pages: Iterator[Row]) -> Iterator[Row]:
+    return second(first(pages))
 
 
 def _of_parquet(draft: SuggestionsManifest, merged: Path, rows: int) -> SuggestionsManifest:
@@ -135,7 +146,7 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
     with downloaded(store, layout, manifest) as path:
         verify_file(path, manifest)
-        return _verify(store, layout, pages, path, manifest, rules, EarlierRows({}))
+        return _verify(store, layout, pages, path, manifest, rules)
 
 
 def recall_verification(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport | None:
@@ -165,7 +176,7 @@ def _verify(
     path: Path,
     manifest: SuggestionsManifest,
     rules: SpanRules,
-    earlier: EarlierRows,
+    passing: PageWalk = iter,
 ) -> VerificationReport:
     """Checks every row of a local Parquet, and the state of every page, in one walk over the snapshot."""
     snapshot = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows), PAGES)
@@ -173,7 +184,7 @@ def _verify(
     of_pages = VerificationReport()
     report = verify_rows(
         rows_of(path, layout.dataset, _VERIFIED_COLUMNS),
-        states.checked(earlier.noting(snapshot), of_pages),
+        states.checked(passing(snapshot), of_pages),
         rules.labels,
         overlaps_allowed=rules.overlaps_allowed,
     )

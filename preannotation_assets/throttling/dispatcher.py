@@ -68,7 +68,8 @@ class Progress:
     ``split`` counts the answers that did not fit, ``salvaged`` those of them whose complete part was kept.
     ``added`` is how many requests there are more for that, and ``added_tokens`` the estimate of what they ask
     twice. ``done_tokens`` is the estimate of the text that is answered or failed, without the prompt around
-    it. ``empty`` of the answers name nothing.
+    it. ``empty`` of the answers name nothing. ``open_seconds`` is how long the permits that are out have been
+    out so far, over all of them, ``split_seconds`` what the requests took whose texts were then split.
     """
 
     seconds: float
@@ -83,6 +84,8 @@ class Progress:
     done_tokens: int = 0
     added_tokens: int = 0
     empty: int = 0
+    open_seconds: float = 0.0
+    split_seconds: float = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -101,7 +104,7 @@ class Progress:
 
     @property
     def busy_seconds(self) -> float:
-        """Seconds that permits were out, over all of them."""
+        """Seconds that permits were out which have come back, over all of them."""
         return sum(totals.busy_seconds for totals in self.totals.values())
 
 
@@ -147,6 +150,10 @@ class Dispatcher:
         self._done_tokens = 0
         self._added = 0
         self._empty = 0
+        self._split_seconds = 0.0
+        self._out = 0
+        # The moments at which they were granted, added up.
+        self._granted = 0.0
         self._added_tokens = 0
         self._totals = {endpoint: EndpointTotals() for endpoint in endpoints}
         self._warm_ups_left = dict.fromkeys(endpoints, limits.warm_ups)
@@ -170,14 +177,21 @@ class Dispatcher:
             self._warm_ups_left[endpoint] -= warm_up
             self.waiting.popleft().set_result(Permit(endpoint, warm_up))
 
+    def lend(self, granted: float) -> None:
+        """Takes note that a permit is out since ``granted``, of the monotonic clock."""
+        self._out += 1
+        self._granted += granted
+
     def take_back(
-        self, endpoint: str, seconds: float, *, certain: bool, failure_signal: FailureSignal | None = None
+        self, endpoint: str, granted: float, *, certain: bool, failure_signal: FailureSignal | None = None
     ) -> None:
-        """Frees a permit after ``seconds``; a moment later where its end is not certain.
+        """Frees a permit that was out since ``granted``; a moment later where its end is not certain.
 
         What is wrong with the endpoint is noted first, or the permit would go to the next at once.
         """
-        self._totals[endpoint].busy_seconds += seconds
+        self._out -= 1
+        self._granted -= granted
+        self._totals[endpoint].busy_seconds += time.monotonic() - granted
         if failure_signal:
             feedback = Feedback(
                 available=False, overloaded=failure_signal.overloaded, retry_after=failure_signal.retry_after
@@ -240,6 +254,8 @@ class Dispatcher:
             done_tokens=self._done_tokens,
             empty=self._empty,
             added_tokens=self._added_tokens,
+            split_seconds=self._split_seconds,
+            open_seconds=max(0.0, self._out * now - self._granted),
         )
 
     def _acquire(self) -> str | None:
@@ -282,6 +298,8 @@ class Dispatcher:
             self._repeated[report.reason or _UNKNOWN] += 1
             totals.repeated[report.reason or _UNKNOWN] += 1
             return
+        if report.outcome in (AttemptOutcome.SPLIT, AttemptOutcome.SALVAGED):
+            self._split_seconds += report.latency_seconds or 0.0
         totals.answered += report.outcome == AttemptOutcome.ANSWERED
         totals.failed += report.outcome == AttemptOutcome.FAILED
         self._counts[report.outcome] += 1

@@ -194,14 +194,14 @@ class PermitServer:
             return
         endpoint, granted = permit.endpoint, time.monotonic()
         certain, failure_signal = False, None
+        self._dispatcher.lend(granted)
         try:
             writer.write(encode_line(message_fields(permit)))
             await writer.drain()
             ended = await _read(reader)
             certain, failure_signal = ended.get("ended") is True, _failure_signal(ended)
         finally:
-            seconds = time.monotonic() - granted
-            self._dispatcher.take_back(endpoint, seconds, certain=certain, failure_signal=failure_signal)
+            self._dispatcher.take_back(endpoint, granted, certain=certain, failure_signal=failure_signal)
         report = _report(await _read(reader))
         self._dispatcher.record(endpoint, report)
         for observe in self._observers:

@@ -18,6 +18,7 @@ from preannotation_assets.defs.assets.suggestions import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.settings import Settings
+from preannotation_assets.telemetry.stage_progress import LogAlone
 
 PARTITION = "dagster/partition"
 
@@ -47,7 +48,7 @@ def _do(what: list[str]) -> int:
 def failed_checks(dataset: str) -> int:
     """How many of the asset checks fail on what is published by now."""
     checks = define_asset_job("checks", AssetSelection.checks(suggestion_checks))
-    resources = dict(build_resources(Settings.from_environment(os.environ)))
+    resources = {**build_resources(Settings.from_environment(os.environ)), "progress": LogAlone()}
     only_checks = Definitions(
         [suggestions], jobs=[checks], asset_checks=[suggestion_checks], resources=resources
     )

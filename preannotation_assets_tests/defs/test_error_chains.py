@@ -17,6 +17,7 @@ from preannotation_assets.errors import StorageError
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.local_errors import local_errors
+from preannotation_assets.telemetry.stage_progress import LogAlone
 
 MARKER = "ZEBRAQUARTZ"
 LAYOUT = DatasetLayout("vessels_ocr_7")
@@ -107,6 +108,7 @@ def test_what_duckdb_says_of_a_page_is_not_kept(tmp_path: Path, view: str) -> No
     with DagsterInstance.local_temp(str(home)) as instance:
         add_dataset(instance, LAYOUT.dataset)
         resources = {
+            "progress": LogAlone(),
             "warehouse": WarehouseResource(database=str(path)),
             "storage": StorageResource(root=str(tmp_path / "lake")),
         }

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -72,6 +73,19 @@ def test_a_run_publishes_what_the_pages_say(
         "_manifest.json",
         "suggestions.parquet",
     ]
+
+
+def test_the_terminal_hears_of_the_run_and_of_nothing_else(
+    first_run: tuple[Place, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = first_run
+    stages = ("pages", "chunks", "raw_model_outputs", "suggestions")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("preannotate: check ")]
+    assert said
+    for line in said:
+        clock, stage, _ = line.split(" ", 2)
+        assert time.strptime(clock, "%H:%M:%S"), line
+        assert stage.rstrip(":") in stages, line
 
 
 def test_no_stretch_of_a_long_page_is_left_out(

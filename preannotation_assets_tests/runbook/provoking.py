@@ -52,7 +52,8 @@ from preannotation_assets.simulator import (
     SimulatorSettings,
 )
 from preannotation_assets.simulator.openai import OpenAiSettings, RunningOpenAiSimulator, ServedModel
-from preannotation_assets.telemetry.progress import Work, describe_progress
+from preannotation_assets.telemetry.forecast import Work
+from preannotation_assets.telemetry.progress import describe_progress
 from preannotation_assets.throttling.dispatcher import Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 from preannotation_assets.warehouse import connecting
@@ -111,7 +112,7 @@ def enter(context: contextmanager) -> None:  # type: ignore[valid-type]
 def progress_line(in_flight: int, limit: int, wished_wait: float = 0.0) -> str:
     state = EndpointState(in_flight, in_flight, limit, limit, 0, wished_wait)
     progress = Progress(1.0, 0, 0, 0, {}, {"http://gpu-1:11434": state}, {})
-    return describe_progress(progress, Work(9, 0, 9, 900), None)
+    return describe_progress(progress, Work(9, 900), None)
 
 
 def locked_database(scene: Scene) -> str:

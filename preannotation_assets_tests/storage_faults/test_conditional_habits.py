@@ -40,6 +40,7 @@ from preannotation_assets.lake import (
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.lake.probes import PROBE_AREA
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
+from preannotation_assets.telemetry.stage_progress import LogAlone
 
 FIT = [habit for habit in HABITS if habit.said is None]
 UNFIT = [habit for habit in HABITS if habit.said is not None]
@@ -164,6 +165,7 @@ def test_a_store_is_probed_once_in_a_process_and_a_refusal_is_not_remembered(
 
 PROBING = """
 import sys
+from preannotation_assets.telemetry.stage_progress import LogAlone
 from preannotation_assets.lake import StoreLocation, open_store
 open_store(StoreLocation(sys.argv[1], sys.argv[2])).check_conditional_writes()
 """
@@ -228,6 +230,7 @@ def test_an_asset_alone_is_refused_before_it_asks_or_reads(
                 "label_scheme": LabelSchemeResource(),
                 "model_server": OllamaResource(endpoints=[server.url]),
                 "publishing": PublishingResource(),
+                "progress": LogAlone(),
             },
         )
         (failure,) = result.get_step_failure_events()

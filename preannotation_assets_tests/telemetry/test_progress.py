@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from shared.polling import wait_for
 
 from preannotation_assets.contracts import AttemptOutcome
+from preannotation_assets.telemetry.forecast import Forecast, Work
 from preannotation_assets.telemetry.progress import (
-    Forecast,
-    Work,
     describe_interruption,
     describe_progress,
     reported_progress,
 )
+from preannotation_assets.telemetry.stage_progress import LogAlone, StageReporter
 from preannotation_assets.throttling.dispatcher import Dispatcher, EndpointTotals, Limits, Progress
 from preannotation_assets.throttling.endpoint_pool import EndpointState
 from preannotation_assets.throttling.permit_client import PermitClient
 from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
-WORK = Work(chunks=1000, chunks_done=200, requests=810, tokens=100_000)
+WORK = Work(requests=810, tokens=100_000)
 
 
 def _progress(seconds: float, done_tokens: int, answered: int = 0) -> Progress:
@@ -45,7 +45,7 @@ def _progress(seconds: float, done_tokens: int, answered: int = 0) -> Progress:
 def test_the_line_says_how_far_how_fast_and_how_long_still() -> None:
     line = describe_progress(_progress(100.0, 25_000, answered=148), WORK, 4000.0)
     assert line == (
-        "150 of 811 requests done (about 400 of 1000 chunks), 1.50 a second, tokens a second 700 in and 50"
+        "150 of 811 requests done, 1.50 a second, tokens a second 700 in and 50"
         " out, in flight 3 of 4 at http://gpu (50 tokens a second), 2 failed, 7 repeated, 1 split,"
         " 5 empty, about 1 h 06 min left"
     )
@@ -95,30 +95,6 @@ def test_a_run_that_is_ended_says_what_is_kept_and_what_is_left() -> None:
     assert said.endswith("goes on from there, with about 663 requests")
 
 
-def test_the_time_left_goes_by_tokens_and_not_by_requests() -> None:
-    # Half of the tokens were in the first tenth of the requests.
-    assert Forecast(WORK).seconds_left(_progress(60.0, 50_000, answered=79)) == pytest.approx(60.0)
-
-
-def test_the_time_left_goes_by_the_last_moments() -> None:
-    forecast = Forecast(replace(WORK, tokens=1_000_000))
-    for moment in range(1, 101):
-        forecast.seconds_left(_progress(15.0 * moment, 1_000 * moment))
-    # From here on half as fast: one of two endpoints is gone.
-    for moment in range(1, 31):
-        left = forecast.seconds_left(_progress(1_500.0 + 15.0 * moment, 100_000 + 500 * moment))
-    assert left == pytest.approx((1_000_000 - 115_000) / 500 * 15.0)
-
-
-def test_nothing_done_lately_is_no_forecast() -> None:
-    forecast = Forecast(replace(WORK, tokens=1_000))
-    assert forecast.seconds_left(_progress(15.0, 0)) is None
-    assert forecast.seconds_left(_progress(30.0, 500)) == pytest.approx(30.0)
-    stalled = [forecast.seconds_left(_progress(30.0 + 15.0 * moment, 500)) for moment in range(1, 25)]
-    assert stalled[-1] is None
-    assert stalled[0] is not None
-
-
 async def _answer(server: PermitServer, count: int, *, names_nothing: bool) -> None:
     async with PermitClient(server.address) as permits:
         for _ in range(count):
@@ -135,7 +111,8 @@ def test_a_run_whose_first_answers_are_empty_is_warned_of_once_and_goes_on(named
         asyncio.run(_answer(server, named, names_nothing=False))
         asyncio.run(_answer(server, 20 - named, names_nothing=True))
         wait_for(lambda: server.progress().answered == 20)
-        with reported_progress(server, WORK, logged.append, warned.append, 0.005):
+        reporter = StageReporter(lambda _, line: logged.append(line), LogAlone(), log_seconds=0.005)
+        with reported_progress(server, WORK, reporter, warned.append):
             wait_for(lambda: len(logged) >= 3)
     assert len(warned) == warnings
     assert all(f"{20 - named} of 20 answers came back empty" in warning for warning in warned)
@@ -157,18 +134,18 @@ def _states(reports: Sequence[PermitReport]) -> Iterator[Progress]:
 def _require_honest(reports: Sequence[PermitReport], work: Work) -> None:
     """Never more than all, never back unless work is added, all only at the end."""
     forecast = Forecast(work)
-    before = 0.0, 0
+    before = 0, 0
     for number, progress in enumerate(_states(reports)):
         left = forecast.seconds_left(progress)
-        chunks, share = work.chunks_answered(progress), work.share(progress)
-        assert 0 <= share <= 1
-        assert share >= before[0] or progress.added_tokens > before[1]
+        done, total = work.requests_done(progress), work.requests_in_all(progress)
+        assert (done, total) >= before
+        assert 0 <= done <= total
         if number < len(reports):
-            assert chunks < work.chunks
+            assert done < total
             assert left is None or left > 0
         else:
-            assert (chunks, share, left, work.tokens_left(progress)) == (work.chunks, 1.0, 0.0, 0)
-        before = share, progress.added_tokens
+            assert (done, left, work.tokens_left(progress)) == (total, 0.0, 0)
+        before = done, total
 
 
 @st.composite
@@ -197,7 +174,7 @@ def _runs(draw: st.DrawFn) -> tuple[list[int], list[PermitReport]]:
 @example(([100], [PermitReport(AttemptOutcome.FAILED, available=True, done_tokens=100)]))
 def test_all_is_said_to_be_done_when_it_is_and_not_before(run: tuple[list[int], list[PermitReport]]) -> None:
     texts, reports = run
-    work = Work(chunks=len(texts) + 3, chunks_done=3, requests=len(texts), tokens=sum(texts))
+    work = Work(requests=len(texts), tokens=sum(texts))
     _require_honest(reports, work)
 
 
@@ -214,11 +191,11 @@ def test_what_splitting_adds_in_a_run_is_added_to_the_whole(simulator: Any, new_
     run.ask(texts)
     assert {AttemptOutcome.SPLIT, AttemptOutcome.SALVAGED} <= {report.outcome for report in reports}
     assert run.progress.added_tokens > 0
-    _require_honest(reports, Work(len(texts), 0, len(texts), sum(len(text) // 4 for text in texts)))
+    _require_honest(reports, Work(len(texts), sum(len(text) // 4 for text in texts)))
 
 
-def test_where_tokens_are_counted_twice_a_request_in_flight_keeps_the_last_chunk_open() -> None:
+def test_where_requests_are_counted_twice_one_in_flight_keeps_the_last_one_open() -> None:
     # A task that was killed is asked anew for what it had said to be done.
     twice = _progress(100.0, 120_000, answered=WORK.requests)
-    assert WORK.chunks_answered(twice) == WORK.chunks - 1
+    assert WORK.requests_done(twice) == WORK.requests_in_all(twice) - 1
     assert Forecast(WORK).seconds_left(twice) is None

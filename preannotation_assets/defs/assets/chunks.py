@@ -4,15 +4,16 @@ import hashlib
 import time
 from typing import Final
 
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, ResourceParam, asset
 
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, fetched_metadata, per_second
 from preannotation_assets.defs.assets.pages import pages
+from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
@@ -22,6 +23,7 @@ from preannotation_assets.lake.batch import read_manifest, require_manifest, swe
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
 from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
 from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
+from preannotation_assets.telemetry.stage_progress import ProgressDisplay
 
 __all__ = ["chunks"]
 
@@ -45,6 +47,7 @@ def chunks(
     spark: SparkResource,
     chunking: ChunkingResource,
     model_server: ModelServerResource,
+    progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
     """Every page in slices of a bounded number of tokens, cut at paragraphs, lines, sentences or words.
 
@@ -60,7 +63,8 @@ def chunks(
     version = _version(snapshot, limits)
     fetched = FetchedBytes()
     if present is None or present.version != version:
-        present, fetched = _cut(store, layout, snapshot, version, limits, storage, spark)
+        watch = watched_parts(context.log, progress, "chunking")
+        present, fetched = _cut(store, layout, snapshot, version, limits, storage, spark, watch)
     fetched += store.fetched
     seconds = time.monotonic() - began
     context.log.info(f"{present.chunks} chunks of {snapshot.pages} pages")
@@ -107,13 +111,14 @@ def _cut(
     limits: ChunkLimits,
     storage: StorageResource,
     spark: SparkResource,
+    watch: Watch,
 ) -> tuple[ChunksManifest, FetchedBytes]:
     pages_folder, folder = layout.stage("pages", snapshot.version), layout.stage("chunks", version)
     tasks = [
         ChunkPages(storage.location(), part_key(pages_folder, index), part_key(folder, index), limits)
         for index in range(len(snapshot.part_rows))
     ]
-    parts = run_tasks(spark.spark_session, tasks, chunk_pages)
+    parts = run_tasks(spark.spark_session, tasks, chunk_pages, watch)
     manifest = ChunksManifest(
         dataset=layout.dataset,
         version=version,

@@ -4,10 +4,12 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, ResourceParam, asset
 from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.contracts import PAGES
@@ -32,7 +34,13 @@ from preannotation_assets.manifests import PagesManifest
 from preannotation_assets.overview.unknown import missing_words, no_pages, none_of
 from preannotation_assets.publishing.shown_ids import counted
 from preannotation_assets.tasks.snapshot_pages import Snapshot, write_snapshot
-from preannotation_assets.warehouse import Warehouse
+from preannotation_assets.telemetry.stage_progress import (
+    PageCount,
+    ProgressDisplay,
+    StageReporter,
+    report_count,
+)
+from preannotation_assets.warehouse import DatasetSummary, Warehouse
 
 __all__ = ["PagesConfig", "pages"]
 
@@ -61,6 +69,7 @@ def pages(
     context: AssetExecutionContext,
     warehouse: WarehouseResource,
     storage: StorageResource,
+    progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
     """The pages of the batch as the warehouse has them now, with their text hashes verified.
 
@@ -73,9 +82,8 @@ def pages(
     sweep_dead_writers(store, layout)
     doc_ids = PagesConfig(**context.op_execution_context.op_config).doc_ids or None
     with warehouse.open() as source:
-        manifest, missing = _snapshot(
-            source, store, layout, context.run.run_id, doc_ids, storage.pages_a_part
-        )
+        reading = _Reading(source, layout.dataset, doc_ids, StageReporter(context.log.log, progress))
+        manifest, missing = _snapshot(reading, store, layout, context.run.run_id, storage.pages_a_part)
     seconds = time.monotonic() - began
     context.log.info(
         f"{manifest.pages} pages, {len(manifest.failed_pages)} left out, "
@@ -99,13 +107,26 @@ def pages(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is read from where, and who is told how far it is."""
+
+    source: Warehouse
+    dataset: str
+    doc_ids: Sequence[str] | None
+    reporter: StageReporter
+
+    def listed(self) -> DatasetSummary | None:
+        """The whole dataset; None where a part of it is read, or where the view lists no such dataset."""
+        return self.source.find_dataset(self.dataset) if self.doc_ids is None else None
+
+    def told(self, pages: int | None, count: PageCount) -> AbstractContextManager[None]:
+        """Tells of the rows that are counted while the body runs."""
+        return report_count(self.reporter, "reading", "pages", pages, lambda: count.done)
+
+
 def _snapshot(
-    source: Warehouse,
-    store: ObjectStore,
-    layout: DatasetLayout,
-    run_id: str,
-    doc_ids: Sequence[str] | None,
-    pages_a_part: int,
+    reading: _Reading, store: ObjectStore, layout: DatasetLayout, run_id: str, pages_a_part: int
 ) -> tuple[PagesManifest, Sequence[str]]:
     """Writes a new version, or keeps the present one, in its own parts, when no page has changed.
 
@@ -115,15 +136,17 @@ def _snapshot(
         BatchError: there is no page, or none that can be used.
     """
     # Before the pages: what changes while they are read is then seen to be newer than what is published.
-    listed = source.find_dataset(layout.dataset) if doc_ids is None else None
+    source, doc_ids = reading.source, reading.doc_ids
+    listed, count = reading.listed(), PageCount()
     rows = source.read_pages(layout.dataset, doc_ids)
     first = next(rows, None)
     if first is None:
         raise no_pages(source, layout.dataset) if doc_ids is None else none_of(layout.dataset, doc_ids)
     seen: set[str] = set()
-    observed = _noting_doc_ids(chain([first], rows), seen)
+    observed = _noting_doc_ids(count.passing(chain([first], rows)), seen)
     folder = layout.stage("pages", run_id)
-    snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
+    with reading.told(listed.pages if listed else None, count):
+        snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
     _require_a_page(layout.dataset, snapshot)
     missing = [doc_id for doc_id in dict.fromkeys(doc_ids or ()) if doc_id not in seen]
     manifest = PagesManifest(

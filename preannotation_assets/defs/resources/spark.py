@@ -18,7 +18,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import TypeVar
@@ -35,7 +36,7 @@ from preannotation_assets.defs.resources.java import find_java_home
 from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.settings.groups import SparkSettings
 
-__all__ = ["SparkResource", "run_tasks"]
+__all__ = ["SparkResource", "Watch", "run_tasks"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,7 +115,17 @@ class SparkResource(SparkSettings, LazyPySparkResource):
                 check_executors(self._spark_session, os.environ, self.lake_root)
 
 
-def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -> list[R]:
+Watch = Callable[[int, Callable[[], int]], AbstractContextManager[None]]
+"""Tells of tasks while they are done: of how many, and whom to ask, from any thread, how many are done."""
+
+
+def _unwatched(_: int, __: Callable[[], int]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def run_tasks(
+    spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R], watch: Watch = _unwatched
+) -> list[R]:
     """Do ``work`` on every task, one Spark task each, and return the results in the order of ``tasks``.
 
     ``work`` is a module-level function, or a `functools.partial` of one over plain values; it, the tasks
@@ -157,12 +168,29 @@ def run_tasks(spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R]) -
     if not tasks:
         return []
     group = f"preannotation-{uuid4()}"
+    with watch(len(tasks), partial(_tasks_done, spark, group)):
+        outcomes = _cancelled_when_interrupted(spark, group, collect)
+    return _results(outcomes)
+
+
+def _results(outcomes: Sequence[R | PreannotationError]) -> list[R]:
     results: list[R] = []
-    for outcome in _cancelled_when_interrupted(spark, group, collect):
+    for outcome in outcomes:
         if isinstance(outcome, PreannotationError):
             raise outcome
         results.append(outcome)
     return results
+
+
+def _tasks_done(spark: SparkSession, group: str) -> int:
+    """How many tasks of that job group are done; 0 where the JVM does not say."""
+    tracker = spark.sparkContext.statusTracker()
+    try:
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+        stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+    except Py4JError:
+        return 0
+    return sum(stage.numCompletedTasks for stage in stages if stage)
 
 
 def _cancelled_when_interrupted(spark: SparkSession, group: str, job: Callable[[], list[R]]) -> list[R]:

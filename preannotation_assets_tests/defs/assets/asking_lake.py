@@ -24,6 +24,7 @@ from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import ChunksManifest, PagesManifest
+from preannotation_assets.telemetry.stage_progress import LogAlone
 
 LAYOUT = DatasetLayout("vessels_ocr_7")
 CAP = 2
@@ -95,6 +96,7 @@ class AskingLake:
             resources={
                 "storage": StorageResource(root=str(self.folder)),
                 "spark": SparkResource(master="local[2]", driver_memory="1g"),
+                "progress": LogAlone(),
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
                 "model_server": OllamaResource(
                     endpoints=[self.url],

@@ -19,6 +19,7 @@ from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, wr
 from preannotation_assets.lake.batch import read_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
 from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
+from preannotation_assets.telemetry.stage_progress import LogAlone
 
 LAYOUT = DatasetLayout("vessels_ocr_7")
 MODEL = "mistral-nemo"
@@ -57,6 +58,7 @@ def _cut(root: Path, store: ObjectStore) -> ChunksManifest:
                 "spark": SparkResource(master="local[2]", driver_memory="1g"),
                 "chunking": ChunkingResource(chunk_tokens=1000, overlap_tokens=10),
                 "model_server": OllamaResource(model=MODEL),
+                "progress": LogAlone(),
             },
         )
     manifest = read_manifest(store, LAYOUT.stage_manifest("chunks"), ChunksManifest)

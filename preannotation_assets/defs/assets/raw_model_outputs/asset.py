@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, ResourceParam, asset
 from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.answer_store.compaction import compact_answers
@@ -39,6 +39,7 @@ from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
 from preannotation_assets.defs.assets.raw_model_outputs.learning import learn_calibration
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
+from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -52,6 +53,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.publishing.percentiles import percentile
+from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 
 __all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
 
@@ -83,6 +85,7 @@ def raw_model_outputs(
     spark: SparkResource,
     model_server: ModelServerResource,
     label_scheme: LabelSchemeResource,
+    progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
     """Every chunk with the model's answer, as the model gave it.
 
@@ -104,7 +107,8 @@ def raw_model_outputs(
         context.log.info(note)
     template = access.template(identity, prompt)
     since = _started_at(context) if config.refresh else 0
-    run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch())
+    reporter = StageReporter(context.log.log, progress)
+    run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch(), reporter)
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         asked = _ask(run, batch, since)
@@ -176,19 +180,20 @@ def _ask(run: AskingRun, batch: OutputsBatch, since: int) -> _Asked:
     first = ask_what_is_open(run, batch, index)
     if first:
         index = index.with_folder(store, answers, since=since)
+    watch = watched_parts(run.context.log, run.reporter.display, "collecting")
     doubtful = second_pass(batch, index, run.spark, run.model_server)
     second = again = None
     if doubtful.batch:
         second = ask_what_is_open(run, doubtful.batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
-    collected = collect(batch, doubtful.batch, index, run.spark)
+    collected = collect(batch, doubtful.batch, index, run.spark, watch)
     fetched = doubtful.fetched
     if collected.unfit:
         fetched = sum((part.fetched for part in collected.parts), fetched)
         index = index.without(collected.unfit)
         again = ask_what_is_open(run, batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
-        collected = collect(batch, doubtful.batch, index, run.spark)
+        collected = collect(batch, doubtful.batch, index, run.spark, watch)
     return _Asked(collected, first, second, again, fetched)
 
 

@@ -1,0 +1,1 @@
+"""Many datasets under one sensor."""

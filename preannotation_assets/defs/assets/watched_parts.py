@@ -1,0 +1,15 @@
+"""Tells of Spark tasks while they are done."""
+
+from functools import partial
+
+from dagster import DagsterLogManager
+
+from preannotation_assets.defs.resources.spark import Watch
+from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter, report_count
+
+__all__ = ["watched_parts"]
+
+
+def watched_parts(log: DagsterLogManager, display: ProgressDisplay, stage: str) -> Watch:
+    """For `run_tasks`: a task is a part of the batch."""
+    return partial(report_count, StageReporter(log.log, display), stage, "parts")
