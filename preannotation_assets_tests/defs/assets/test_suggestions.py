@@ -21,8 +21,8 @@ from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.lake import StoreLocation, read_table, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import RawModelOutputsManifest
-from preannotation_assets.publishing.publisher import PageCount
 from preannotation_assets.publishing.request_account import read_requests
+from preannotation_assets.telemetry.stage_progress import PageCount
 
 
 def inputs(
