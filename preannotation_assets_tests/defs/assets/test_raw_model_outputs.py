@@ -240,6 +240,8 @@ def test_what_a_run_came_to_is_in_its_metadata_and_its_table_of_requests(
     assert figures["slot_hours"] == pytest.approx(
         sum(row["latency_seconds"] for row in requests) / 3600, rel=0.5
     )
+    # One server, asked all the time.
+    assert figures["server_seconds_a_request"] * figures["requests_per_second"] == pytest.approx(1, rel=0.1)
     nothing = lake.materialize(instance)
     assert _metadata(nothing)["resumed_from_earlier"] == 12
     assert _metadata(nothing)["answered_in_this_run"] == 0

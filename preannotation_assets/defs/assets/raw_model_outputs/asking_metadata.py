@@ -39,6 +39,9 @@ def asking_metadata(progress: Progress, prefix_reused: Mapping[str, float]) -> M
         "slot_hours": round(progress.busy_seconds / _HOUR, 4),
         "slot_hours_by_endpoint": _totals(progress, lambda totals: round(totals.busy_seconds / _HOUR, 4)),
         "slot_seconds_a_request": ratio(progress.busy_seconds, progress.answered + progress.failed),
+        "server_seconds_a_request": ratio(
+            progress.seconds * len(progress.endpoints), progress.answered + progress.failed
+        ),
         "warm_ups": sum(totals.warm_ups for totals in progress.totals.values()),
         "warm_up_tokens": sum(totals.warm_up_tokens for totals in progress.totals.values()),
         "warm_up_seconds": round(sum(totals.warm_up_seconds for totals in progress.totals.values()), 3),
