@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import answers, calibration, confidence, grounding, inference, reading, simulation
+from benchmarks import answers, calibration, confidence, cost, grounding, inference, reading, simulation
 from benchmarks.cluster import run as cluster
 
 if __name__ == "__main__":
@@ -9,6 +9,7 @@ if __name__ == "__main__":
     confidence.main()
     calibration.main()
     reading.main()
+    cost.main()
     inference.main()
     cluster.main()
     simulation.main()

@@ -44,10 +44,13 @@ class BatchPage:
         return f"{DATASET}/{document:06}", page + 1, self.text, _sha256(self.text)
 
 
-def make_page(number: int, edition: int = 0) -> BatchPage:
-    """The page of that number: about 3,000 characters with 5 to 12 spans; another text in each edition."""
+def make_page(number: int, edition: int = 0, spans: int | None = None) -> BatchPage:
+    """The page of that number: 3,000 characters, 5 to 12 spans or so many; other text in each edition."""
     chance = random.Random(f"{number} {edition}")
-    spans = [_span(chance) for _ in range(chance.randint(5, 12))]
+    return _page(number, chance, [_span(chance) for _ in range(spans or chance.randint(5, 12))])
+
+
+def _page(number: int, chance: random.Random, spans: Sequence[tuple[str, str]]) -> BatchPage:
     room = _PAGE_CHARACTERS // len(spans)
     text = "\n".join(f"{_prose(chance, room - len(quote))} {quote}." for _, quote in spans)
     return BatchPage(number, text, spans)
@@ -74,12 +77,13 @@ def _prose(chance: random.Random, characters: int) -> str:
 
 
 def write_warehouse(path: Path, pages: Sequence[BatchPage]) -> None:
-    """Writes a DuckDB file with the view of pages."""
+    """Writes a DuckDB file with the view of pages, or adds pages to it."""
     table = _table(pages)
     with duckdb.connect(str(path)) as connection:
         connection.register("made", table)
-        connection.execute("CREATE TABLE p AS SELECT * FROM made")
-        connection.execute("CREATE VIEW vw_argilla_pages AS SELECT * FROM p")
+        connection.execute("CREATE TABLE IF NOT EXISTS p AS SELECT * FROM made LIMIT 0")
+        connection.execute("INSERT INTO p SELECT * FROM made")
+        connection.execute("CREATE VIEW IF NOT EXISTS vw_argilla_pages AS SELECT * FROM p")
 
 
 def change_pages(path: Path, pages: Sequence[BatchPage]) -> None:

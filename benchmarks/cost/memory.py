@@ -1,0 +1,54 @@
+"""The most memory that a process and those it has started held, by what they are (Linux)."""
+
+import re
+import subprocess
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from benchmarks.inference.processes import descendants
+
+__all__ = ["PeakMemory"]
+
+_LOOK_SECONDS: Final = 0.5
+_RESIDENT: Final = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+
+
+class PeakMemory:
+    """Looks at a process and those below it until it has ended; ``most`` is in bytes, by kind.
+
+    ``driver`` is the process itself, ``java`` Spark's JVM, ``worker`` the largest of Spark's Python workers.
+    Each is the kernel's own high-water mark of resident memory (VmHWM), as of the last look.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.most: Counter[str] = Counter()
+        self._process = process
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Waits until the process has ended."""
+        self._thread.join()
+
+    def _look(self) -> None:
+        while self._process.poll() is None:
+            self._see("driver", self._process.pid)
+            for number in descendants(self._process.pid):
+                self._see(None, number)
+            try:
+                self._process.wait(_LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _see(self, kind: str | None, number: int) -> None:
+        place = Path("/proc") / str(number)
+        try:
+            status, command = (place / "status").read_text(), (place / "cmdline").read_text()
+        except OSError:
+            return
+        kind = kind or ("worker" if "pyspark" in command and "java" not in command else "java")
+        found = _RESIDENT.search(status)
+        if found:
+            self.most[kind] = max(self.most[kind], int(found[1]) * 1024)
