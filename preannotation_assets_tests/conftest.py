@@ -92,6 +92,8 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("untimed")
 
 
+# Before xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test with what it needs, unit for nothing but itself, and with those it runs beside."""
     for item in items:
