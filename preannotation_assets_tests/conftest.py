@@ -79,8 +79,6 @@ _MARKER_OF_PLACE = {
     "test_deploy.py": "server",
     "test_recovery.py": "server",
 }
-# Tests that share one server or browser, which is expensive to start; others go file by file.
-_TOGETHER = ("argilla", "interface", "real_model")
 _KINDS = {*_MARKER_OF_FIXTURE.values(), *_MARKER_OF_PARAMETER.values(), *_MARKER_OF_PLACE.values()}
 
 
@@ -92,14 +90,9 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("untimed")
 
 
-# Before xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test with what it needs, unit for nothing but itself, and with those it runs beside."""
+    """Marks every test with what it needs: unit for nothing but itself."""
     for item in items:
-        place = item.path.relative_to(_HERE)
-        group = place.parts[0] if place.parts[0] in _TOGETHER else str(place)
-        item.add_marker(pytest.mark.xdist_group(group))
         if not _KINDS & {mark.name for mark in item.iter_markers()}:
             for marker in _markers(item):
                 item.add_marker(marker)
