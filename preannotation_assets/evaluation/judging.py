@@ -11,7 +11,7 @@ from preannotation_assets.evaluation.pages import ReviewedPage
 __all__ = ["ALL_LABELS", "JudgedPage", "judge"]
 
 ALL_LABELS = ""
-"""In the place of a label: all of them together. No label is empty."""
+"""In the place of a label: all of them together. No scheme and no response that counts has an empty one."""
 
 
 @dataclass(frozen=True, slots=True)

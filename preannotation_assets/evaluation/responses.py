@@ -80,7 +80,7 @@ class ResponseUse(StrEnum):
     OTHER_STATUS = "other_status"
     # The same expert answered later about the same page.
     SUPERSEDED = "superseded"
-    # A span of it is empty, or not on the page.
+    # A span of it is empty, has no label, or is not on the page.
     IMPOSSIBLE_SPAN = "impossible_span"
 
 
@@ -126,9 +126,13 @@ def _use_of(response: Response, page: PageText | None) -> ResponseUse:
         return ResponseUse.NOT_PUBLISHED
     if response.text_sha256 != page.text_sha256:
         return ResponseUse.OTHER_TEXT
-    if any(not 0 <= span.start < span.end <= page.length for span in response.spans):
+    if not all(_is_possible(span, page) for span in response.spans):
         return ResponseUse.IMPOSSIBLE_SPAN
     return ResponseUse.USED
+
+
+def _is_possible(span: Mark, page: PageText) -> bool:
+    return 0 <= span.start < span.end <= page.length and span.label != ""
 
 
 _UNFINISHED: Final[Mapping[str, ResponseUse]] = {

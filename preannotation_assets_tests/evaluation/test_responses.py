@@ -47,6 +47,8 @@ def test_every_response_is_used_or_counted_with_its_reason() -> None:
         response("fay", (0, 21, "port")),
         response("gil", (4, 4, "port")),
         response("hal", (-1, 4, "port")),
+        # In the figures it would stand for all labels.
+        response("ida", (0, 4, "port"), (5, 9, "")),
     ]
     selected = select_responses(responses, PUBLISHED)
     assert {page: [each.annotator for each in found] for page, found in selected.by_page.items()} == {
@@ -55,7 +57,7 @@ def test_every_response_is_used_or_counted_with_its_reason() -> None:
     }
     assert selected.uses == {
         "used": 3, "other_text": 1, "not_published": 1, "draft": 1, "discarded": 1, "other_status": 1,
-        "impossible_span": 3,
+        "impossible_span": 4,
     }  # fmt: skip
     assert sum(selected.uses.values()) == len(responses)
 
