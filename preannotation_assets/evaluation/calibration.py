@@ -55,6 +55,10 @@ _FOLDS: Final = 5
 _PENALTY: Final = 1.0
 _MOST_STEPS: Final = 100
 _SMALLEST_STEP: Final = 1e-10
+_ONE_SIDED: Final = (
+    "too little was reviewed: without some of the documents all suggestions are right, or all are wrong; "
+    "both are needed in several"
+)
 # So that a last bit, which differs from processor to processor, does not name another calibration.
 _DECIMALS: Final = 9
 
@@ -127,8 +131,10 @@ def fit_calibration(
     documents, right = len({each.doc_id for each in ordered}), sum(each.is_right for each in ordered)
     counts = documents, len(ordered), right
     folds = _folds(ordered)
-    if not _is_enough(*counts) or not all(map(_has_both, _training_sets(ordered, folds))):
+    if not _is_enough(*counts):
         return FittedCalibration(*counts, problem=_too_little(*counts))
+    if not all(map(_has_both, _training_sets(ordered, folds))):
+        return FittedCalibration(*counts, problem=_ONE_SIDED)
     before = _figures(ordered, [each.parts.confidence for each in ordered])
     unseen = {method: _unseen(ordered, folds, method) for method in CalibrationMethod}
     held_out = {method: _figures(ordered, found) for method, found in unseen.items()}

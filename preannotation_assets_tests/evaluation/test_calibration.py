@@ -162,7 +162,10 @@ def test_where_all_wrong_ones_are_of_one_document_nothing_is_fitted() -> None:
     decided = [
         replace(each, fate=Fate.DELETED if each.doc_id == "d/0" else Fate.KEPT) for each in planted(2000, 20)
     ]
-    assert fit_calibration(decided, COSTS, VERSIONS).calibration is None
+    fitted = fit_calibration(decided, COSTS, VERSIONS)
+    assert (fitted.calibration, fitted.before) == (None, None)
+    # Their number is not what is missing.
+    assert "both are needed in several" in (fitted.problem or "")
 
 
 def test_confidences_that_keep_their_word_are_left_as_they_are() -> None:
