@@ -79,6 +79,21 @@ def test_the_batch_condition_says_which_documents_are_of_a_dataset(database: Pat
     assert len(read(database, "x", "doc_id LIKE '%/a' AND $dataset = 'x'")) == 1
 
 
+def test_a_view_whose_name_is_written_in_capitals_is_the_view(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            f"CREATE VIEW VW_Argilla_Responses AS SELECT {COLUMNS}, NULL::TIMESTAMP AS submitted_at, {SPANS}"
+        )
+    assert len(read(database)) == 1
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20260-03-01"])
+def test_a_time_that_no_calendar_has_is_an_unknown_one(database: Path, time: str) -> None:
+    view(database, f"{COLUMNS}, TIMESTAMP '{time}' AS submitted_at, {SPANS}")
+    (response,) = read(database)
+    assert "submitted_at=None" in repr(response)
+
+
 def test_a_view_that_lacks_a_column_is_told_in_one_line(database: Path) -> None:
     view(database, f"{COLUMNS}, {SPANS}")
     with pytest.raises(WarehouseError, match="submitted_at") as raised:
@@ -93,6 +108,6 @@ def test_an_error_in_the_middle_quotes_no_value(database: Path) -> None:
         "[{'label': 'port', 'start': CASE WHEN range > 2500 THEN 'CONFIDENTIAL'::INTEGER ELSE 0 END, "
         "'end': 4}] AS spans FROM range(3000)",
     )
-    with pytest.raises(WarehouseError) as raised:
+    with pytest.raises(WarehouseError, match="the responses cannot be read") as raised:
         read(database)
     assert "CONFIDENTIAL" not in str(raised.value)

@@ -166,10 +166,10 @@ def named_errors(problem: str) -> Iterator[None]:
         raise WarehouseError(problem, f"DuckDB says {type(error).__name__}") from None
 
 
-def batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The batches of a reader, with DuckDB's errors as ours."""
+def batches(reader: pa.RecordBatchReader, problem: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a reader, with DuckDB's errors as ours that tell the problem."""
     while True:
-        with named_errors("the pages cannot be read"):
+        with named_errors(problem):
             batch = next(reader, None)
         if batch is None:
             return

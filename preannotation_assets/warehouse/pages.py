@@ -111,7 +111,7 @@ class Warehouse:
         query = f"{selection} ORDER BY doc_id, page_num"
         with named_errors("the pages cannot be read"):
             reader = self._evaluate(query, dataset).to_arrow_reader(ROWS_A_BATCH)
-        for batch in batches(reader):
+        for batch in batches(reader, "the pages cannot be read"):
             yield from _source_rows(batch)
 
     def page_hashes(self, dataset: str) -> Iterator[PageHash]:
@@ -123,7 +123,7 @@ class Warehouse:
         query = f"SELECT {', '.join(PageHash._fields)} FROM {self._view} WHERE ({self._condition})"  # noqa: S608
         with named_errors("the pages cannot be read"):
             reader = self._evaluate(query, dataset).to_arrow_reader(ROWS_A_BATCH)
-        for batch in batches(reader):
+        for batch in batches(reader, "the pages cannot be read"):
             columns = [batch.column(name).to_pylist() for name in PageHash._fields]
             for doc_id, page_num, sha256 in zip(*columns, strict=True):
                 yield PageHash(doc_id, None if page_num is None else int(page_num), sha256)
@@ -136,8 +136,8 @@ class Warehouse:
         """
         named = {"catalog": self._catalog, "view": RESPONSES_VIEW}
         query = (
-            "SELECT 1 FROM information_schema.tables WHERE table_catalog = $catalog"
-            " AND table_schema = 'main' AND table_name = $view"
+            "SELECT 1 FROM information_schema.tables WHERE lower(table_catalog) = lower($catalog)"
+            " AND table_schema = 'main' AND lower(table_name) = $view"
         )
         with named_errors("the views cannot be listed"):
             if self._connection.execute(query, named).fetchone() is None:

@@ -12,6 +12,7 @@ from preannotation_assets.warehouse.connecting import ROWS_A_BATCH, batches, nam
 __all__ = ["RESPONSES_VIEW", "read_responses"]
 
 RESPONSES_VIEW: Final = "vw_argilla_responses"
+_PROBLEM: Final = "the responses cannot be read"
 
 
 def read_responses(
@@ -24,6 +25,6 @@ def read_responses(
     """
     compared = f"(SELECT * REPLACE (doc_id COLLATE C AS doc_id) FROM {view})"  # noqa: S608
     query = f"SELECT {', '.join(RESPONSES.names)} FROM {compared} WHERE ({condition})"  # noqa: S608
-    with named_errors("the responses cannot be read"):
+    with named_errors(_PROBLEM):
         reader = evaluate(query).to_arrow_reader(ROWS_A_BATCH)
-    return pa.Table.from_batches(batches(reader), reader.schema)
+    return pa.Table.from_batches(batches(reader, _PROBLEM), reader.schema)

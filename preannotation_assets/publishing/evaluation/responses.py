@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from preannotation_assets.contracts import RESPONSES
 from preannotation_assets.evaluation.pages import PageKey
@@ -18,6 +20,8 @@ __all__ = ["lake_responses", "responses_by_page"]
 # A span of which something is missing: on no page, so the response is counted as one with such a span.
 _NOWHERE: Final = Mark(-1, -1, "")
 _TIME: Final = RESPONSES.field("submitted_at")
+_FIRST: Final = pa.scalar(datetime.min.replace(tzinfo=UTC), _TIME.type)
+_LAST: Final = pa.scalar(datetime.max.replace(tzinfo=UTC), _TIME.type)
 
 
 def lake_responses(store: ObjectStore, layout: DatasetLayout) -> pa.Table | None:
@@ -48,10 +52,15 @@ def responses_by_page(table: pa.Table, place: str) -> Mapping[PageKey, list[Resp
 
 
 def _conformed(table: pa.Table, place: str, cure: str) -> pa.Table:
-    """The table in the types of the contract; a time without a zone is UTC, any zone is the same instant."""
+    """The table in the types of the contract; a time without a zone is UTC, any zone is the same instant.
+
+    A time that no calendar has, as DuckDB's infinity, is unknown.
+    """
     at = table.schema.get_field_index(_TIME.name)
     if at >= 0 and pa.types.is_timestamp(table.schema.field(at).type):
-        table = table.set_column(at, _TIME, table.column(at).cast(_TIME.type, safe=False))
+        times = table.column(at).cast(_TIME.type, safe=False)
+        known = pc.and_(pc.greater_equal(times, _FIRST), pc.less_equal(times, _LAST))
+        table = table.set_column(at, _TIME, pc.if_else(known, times, None))
     return conform(table, RESPONSES, place, cure)
 
 
