@@ -76,7 +76,7 @@ class LabelSettings(SettingsGroup):
 
     @field_validator("path")
     @classmethod
-    def _makeabsolute_path(cls, path: str) -> str:
+    def _make_absolute(cls, path: str) -> str:
         return absolute_path(path)
 
 
@@ -184,7 +184,7 @@ class StorageSettings(SettingsGroup):
 
     @field_validator("root")
     @classmethod
-    def _makeabsolute_path(cls, root: str) -> str:
+    def _make_absolute(cls, root: str) -> str:
         if _ODD_ROOT.search(root):
             raise refused(misplaced_secret("PREANNOTATION_ROOT"))
         return root if "://" in root else absolute_path(root)

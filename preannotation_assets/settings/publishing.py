@@ -46,6 +46,6 @@ class PublishingSettings(SettingsGroup):
 
     @field_validator("calibration")
     @classmethod
-    def _make_fileabsolute_path(cls, calibration: str) -> str:
+    def _make_file_absolute(cls, calibration: str) -> str:
         is_name = not calibration or CALIBRATION_NAME.fullmatch(calibration)
         return calibration if is_name else absolute_path(calibration)
