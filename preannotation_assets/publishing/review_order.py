@@ -11,11 +11,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import REVIEW_ORDER, SUGGESTIONS
+from preannotation_assets.contracts import REVIEW_ORDER
 from preannotation_assets.extraction.calibrated import Calibration
-from preannotation_assets.lake import ObjectStore, Row, read_table_as, write_table
+from preannotation_assets.lake import ObjectStore, Row, write_table
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.aligned_pages import page_key
+from preannotation_assets.publishing.published_file import downloaded, rows_of
 
 __all__ = ["ReviewReason", "update_review_order"]
 
@@ -43,25 +45,21 @@ def update_review_order(
 
     Raises:
         StorageError: the lake cannot be read or written.
+        VerificationError: the published Parquet is not the one that its manifest names, or cannot be read.
     """
     if calibration is None:
         if store.stat(layout.review_order) is not None:
             store.delete([layout.review_order])
         return
-    suggestions = read_table_as(store, layout.published_suggestions, SUGGESTIONS, _COLUMNS)
-    pages = [*_marked(_rows(suggestions), calibration), *_unmarked(published)]
+    with downloaded(store, layout, published) as path:
+        pages = [*_marked(rows_of(path, layout.dataset, _COLUMNS), calibration), *_unmarked(published)]
     made_by = {"model": published.model, "model_version": published.model_version}
     rows = [{**page, "rank": rank, **made_by} for rank, page in enumerate(sorted(pages, key=_order), start=1)]
     write_table(store, layout.review_order, pa.Table.from_pylist(rows, schema=REVIEW_ORDER))
 
 
-def _rows(table: pa.Table) -> Iterator[Row]:
-    for batch in table.to_batches(max_chunksize=5000):
-        yield from batch.to_pylist()
-
-
 def _marked(rows: Iterable[Row], calibration: Calibration) -> Iterator[Row]:
-    for (doc_id, page_num), group in groupby(rows, lambda row: (row["doc_id"], row["page_num"])):
+    for (doc_id, page_num), group in groupby(rows, page_key):
         suggestions = list(group)
         known = [row["confidence"] for row in suggestions if row["confidence"] is not None]
         wrong = fsum(1 - confidence for confidence in known)
