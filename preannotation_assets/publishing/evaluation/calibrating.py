@@ -6,7 +6,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from preannotation_assets.contracts import GROUNDINGS
 from preannotation_assets.evaluation.actions import infer_actions
 from preannotation_assets.evaluation.calibration import (
     DecidedParts,
@@ -20,19 +19,17 @@ from preannotation_assets.extraction.calibrated import ConfidenceParts
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
-from preannotation_assets.lake.batch import iterate_rows
 from preannotation_assets.publishing.aligned_pages import aligned
 from preannotation_assets.publishing.calibrations import store_calibration, version_of_answers
 from preannotation_assets.publishing.evaluation.evaluating import (
     EvaluationRules,
     ReviewedPages,
-    download_published,
     find_responses,
+    verified,
 )
 from preannotation_assets.publishing.evaluation.reading import published_pages
-from preannotation_assets.publishing.report.reading import Batch, read_batch
+from preannotation_assets.publishing.report.reading import Batch, grounding_rows, read_batch
 from preannotation_assets.publishing.shown_ids import shown_id
-from preannotation_assets.temporary_folders import temporary_folder
 
 __all__ = ["CalibrationAccount", "calibrate_datasets"]
 
@@ -136,8 +133,8 @@ def _reviewed(
     if not responses:
         return
     walk = ReviewedPages(gold_rule, dict(responses))
-    with temporary_folder() as folder:
-        pages = published_pages(store, batch, download_published(store, batch, folder))
+    with verified(store, batch) as published:
+        pages = published_pages(store, batch, published)
         gold = {(page.doc_id, page.page_num): page.gold for page in filter(None, map(walk.of, pages))}
     for key, (rows,) in aligned(_kept_rows(store, batch)):
         if key in gold:
@@ -145,8 +142,7 @@ def _reviewed(
 
 
 def _kept_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
-    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
-    for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _COLUMNS):
+    for row in grounding_rows(store, batch, _COLUMNS):
         if row["outcome"] == QuoteOutcome.KEPT:
             yield row
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,11 +31,11 @@ from preannotation_assets.publishing.evaluation.documents import ReportPages, wr
 from preannotation_assets.publishing.evaluation.reading import PublishedPage, published_pages
 from preannotation_assets.publishing.evaluation.responses import lake_responses, responses_by_page
 from preannotation_assets.publishing.evaluation.results import Agreement, Evaluation, write_evaluation
-from preannotation_assets.publishing.published_file import verify_file
+from preannotation_assets.publishing.published_file import downloaded, verify_file
 from preannotation_assets.publishing.report.reading import Batch, read_batch
 from preannotation_assets.temporary_folders import temporary_folder
 
-__all__ = ["EvaluationRules", "ReviewedPages", "download_published", "evaluate_dataset", "find_responses"]
+__all__ = ["EvaluationRules", "ReviewedPages", "evaluate_dataset", "find_responses", "verified"]
 
 # Never that of a page: responses about a page whose published text is not at hand are of another text.
 _OTHER_TEXT: Final = PageText("", 0)
@@ -129,10 +130,9 @@ def evaluate_dataset(
     with temporary_folder() as folder:
         shown = ReportPages(folder / "pages")
         if responses:
-            for page, judged in reviewed.judged(
-                published_pages(store, batch, download_published(store, batch, folder))
-            ):
-                shown.add(page, judged)
+            with verified(store, batch) as published:
+                for page, judged in reviewed.judged(published_pages(store, batch, published)):
+                    shown.add(page, judged)
         evaluation = _evaluation(batch, source, reviewed, rules)
         if evaluation.scores.pages:
             write_decisions(store, batch.layout, reviewed.pages, reviewed.hashes, batch.published)
@@ -160,18 +160,17 @@ def find_responses(
     return "warehouse", responses_by_page(table, "vw_argilla_responses")
 
 
-def download_published(store: ObjectStore, batch: Batch, folder: Path) -> Path:
-    """The published Parquet as a file in the folder.
+@contextmanager
+def verified(store: ObjectStore, batch: Batch) -> Iterator[Path]:
+    """Lends the published Parquet as a temporary file, once it is the one that its manifest names.
 
     Raises:
         StorageError: the lake cannot be read.
-        VerificationError: it is not the one that its manifest names.
+        VerificationError: it is missing, or another one.
     """
-    path = folder / "suggestions.parquet"
-    path.touch(0o600)
-    store.download(batch.layout.published_suggestions, path)
-    verify_file(path, batch.published)
-    return path
+    with downloaded(store, batch.layout, batch.published) as path:
+        verify_file(path, batch.published)
+        yield path
 
 
 def _evaluation(

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from preannotation_assets.contracts import GROUNDINGS, PAGES
+from preannotation_assets.contracts import PAGES
 from preannotation_assets.evaluation.pages import GivenQuote, SuggestedSpan
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows
 from preannotation_assets.publishing.aligned_pages import aligned
 from preannotation_assets.publishing.published_file import rows_of
-from preannotation_assets.publishing.report.reading import Batch
+from preannotation_assets.publishing.report.reading import Batch, grounding_rows
 
 __all__ = ["PublishedPage", "published_pages"]
 
@@ -50,7 +50,9 @@ def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterat
     spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
     without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
     failed = {(page.doc_id, page.page_num): page.reason for page in batch.published.failed_pages}
-    for key, (of_snapshot, of_page, quotes) in aligned(pages, spans, _quote_rows(store, batch)):
+    for key, (of_snapshot, of_page, quotes) in aligned(
+        pages, spans, grounding_rows(store, batch, _QUOTE_COLUMNS)
+    ):
         if not of_snapshot:
             continue
         page = of_snapshot[0]
@@ -65,11 +67,6 @@ def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterat
             tuple(map(_quote, quotes)),
             failed.get(key),
         )
-
-
-def _quote_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
-    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
-    return iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS)
 
 
 def _suggested(row: Row) -> SuggestedSpan:

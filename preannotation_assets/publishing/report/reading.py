@@ -1,7 +1,7 @@
 """What a report shows, read from the lake page by page: one part of each table is held at a time."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
 
-__all__ = ["Batch", "read_batch", "read_pages"]
+__all__ = ["Batch", "grounding_rows", "read_batch", "read_pages"]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 _QUOTE_COLUMNS: Final = ("doc_id", "page_num", "label", "quote", "outcome")
@@ -118,7 +118,16 @@ def _failed_key(page: FailedPage) -> PageKey:
 
 
 def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
-    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
-    for row in iterate_rows(store, batch.groundings, parts, GROUNDINGS, _QUOTE_COLUMNS):
+    for row in grounding_rows(store, batch, _QUOTE_COLUMNS):
         if row["outcome"] != QuoteOutcome.KEPT:
             yield row
+
+
+def grounding_rows(store: ObjectStore, batch: Batch, columns: Sequence[str]) -> Iterator[Row]:
+    """The quotes of which the published rows were made, sorted by page; one part is held at a time.
+
+    Raises:
+        StorageError: the lake cannot be read.
+    """
+    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
+    return iterate_rows(store, batch.groundings, parts, GROUNDINGS, columns)
