@@ -14,11 +14,12 @@ __all__ = ["Interval", "ratio_intervals"]
 
 _LEAST_DOCUMENTS: Final = 2
 _DRAWN_AT_ONCE: Final = 50
+_PERCENTILES: Final = (0.025, 0.975)
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """In so many of a hundred samples of documents the figure is from ``low`` to ``high``."""
+    """In 95 of 100 samples of documents the figure is from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -29,7 +30,6 @@ def ratio_intervals(
     wholes: npt.NDArray[np.float64],
     samples: int,
     seed: int,
-    level: float = 0.95,
 ) -> list[Interval | None]:
     """An interval for each ratio of sums over documents.
 
@@ -38,7 +38,6 @@ def ratio_intervals(
         wholes: what is summed below it, in the same form.
         samples: how many times documents are drawn, with replacement, as many as there are.
         seed: the same one draws the same documents.
-        level: the share of the samples that lies in an interval.
 
     Returns:
         None for a ratio whose whole is 0, and for all of them where there are fewer than two documents.
@@ -55,17 +54,16 @@ def ratio_intervals(
         whole = times @ wholes
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn.append(np.where(whole > 0, times @ parts / whole, np.nan))
-    return _percentiles(np.concatenate(drawn), level)
+    return _percentiles(np.concatenate(drawn))
 
 
-def _percentiles(drawn: npt.NDArray[np.float64], level: float) -> list[Interval | None]:
-    tail = (1 - level) / 2
+def _percentiles(drawn: npt.NDArray[np.float64]) -> list[Interval | None]:
     found: list[Interval | None] = []
     for column in drawn.T:
         known = column[~np.isnan(column)]
         if not known.size:
             found.append(None)
             continue
-        low, high = np.quantile(known, [tail, 1 - tail])
+        low, high = np.quantile(known, _PERCENTILES)
         found.append(Interval(float(low), float(high)))
     return found

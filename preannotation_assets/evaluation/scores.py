@@ -15,7 +15,7 @@ from preannotation_assets.evaluation.losses import Loss
 from preannotation_assets.evaluation.matching import KindCounts, Scheme
 from preannotation_assets.evaluation.reliability import Judged, Reliability, judged, measure_reliability
 
-__all__ = ["Confusion", "Figure", "Sampling", "Savings", "Score", "Scores", "score_pages"]
+__all__ = ["Confusion", "Figure", "Savings", "Score", "Scores", "score_pages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,15 @@ class Figure:
 
     value: float | None
     interval: Interval | None
+
+    @property
+    def words(self) -> str:
+        """With three decimals, its interval behind it."""
+        if self.value is None:
+            return "-"
+        if self.interval is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.interval.low:.3f}-{self.interval.high:.3f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +70,6 @@ class Savings:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
-    """How intervals are made: how many samples of documents are drawn, from which seed, and their level."""
-
-    samples: int = 1000
-    seed: int = 1
-    level: float = 0.95
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """All figures. ``actions`` is by ``Fate`` and ``ADDED``, ``losses`` by ``Loss``, each of them also at 0.
 
@@ -89,10 +89,14 @@ class Scores:
     confusion: tuple[Confusion, ...]
     reliability: Reliability
 
-    def score(self, scheme: Scheme, label: str = ALL_LABELS) -> Score | None:
-        """One of the scores; None of a label that occurs nowhere."""
-        found = (each for each in self.scores if (each.label, each.scheme) == (label, scheme))
-        return next(found, None)
+    def overall(self, scheme: Scheme) -> Score:
+        """That of all labels together."""
+        return next(each for each in self.scores if (each.label, each.scheme) == (ALL_LABELS, scheme))
+
+    @property
+    def by_label(self) -> list[Score]:
+        """The strict one of each label, by name."""
+        return [each for each in self.scores if each.label != ALL_LABELS and each.scheme is Scheme.STRICT]
 
 
 @dataclass(slots=True)
@@ -106,10 +110,11 @@ class _Document:
 
 # Of the ratios of a document: precision, recall and F1 of each key, then what is not saved.
 _RATIOS_A_KEY: Final = 3
+_SEED: Final = 1
 
 
-def score_pages(pages: Iterable[JudgedPage], costs: ActionCosts, sampling: Sampling) -> Scores:
-    """Adds pages up and draws intervals over their documents."""
+def score_pages(pages: Iterable[JudgedPage], costs: ActionCosts, samples: int) -> Scores:
+    """Adds pages up and draws intervals over so many samples of their documents."""
     judged_pages = list(pages)
     documents: defaultdict[str, _Document] = defaultdict(_Document)
     for page in judged_pages:
@@ -119,7 +124,7 @@ def score_pages(pages: Iterable[JudgedPage], costs: ActionCosts, sampling: Sampl
     keys = sorted({key for document in ordered for key in document.kinds} | set(_keys_of_all()))
     total = _sum(ordered)
     parts, wholes = _ratios(ordered, keys, costs)
-    intervals = ratio_intervals(parts, wholes, sampling.samples, sampling.seed, sampling.level)
+    intervals = ratio_intervals(parts, wholes, samples, _SEED)
     return Scores(
         documents=len(ordered),
         pages=len(judged_pages),

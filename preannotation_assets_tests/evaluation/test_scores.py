@@ -5,15 +5,15 @@ import pytest
 from random_marks import LABELS
 
 from preannotation_assets.evaluation.actions import ADDED, ActionCosts, Fate
-from preannotation_assets.evaluation.judging import ALL_LABELS, JudgedPage, judge
+from preannotation_assets.evaluation.judging import JudgedPage, judge
 from preannotation_assets.evaluation.matching import KindCounts, Scheme
 from preannotation_assets.evaluation.pages import ReviewedPage, SuggestedSpan
-from preannotation_assets.evaluation.scores import Sampling, Scores, score_pages
+from preannotation_assets.evaluation.scores import Scores, score_pages
 from preannotation_assets.extraction.segments import Mark
 
 TEXT = "x" * 200
 COSTS = ActionCosts()
-FEW = Sampling(samples=50)
+FEW = 50
 
 
 def page(doc_id: str, gold: list[Mark], suggested: list[SuggestedSpan], page_num: int = 1) -> JudgedPage:
@@ -42,23 +42,18 @@ TWO_PAGES = (
 def test_the_scores_of_a_case_that_is_reckoned_by_hand() -> None:
     found = scored(*TWO_PAGES)
     assert (found.documents, found.pages, found.gold, found.suggested) == (2, 2, 5, 5)
-    strict, overlap, kind = (found.score(scheme) for scheme in Scheme)
-    assert strict
-    assert overlap
-    assert kind
+    strict, overlap, kind = (found.overall(scheme) for scheme in Scheme)
     assert strict.counts == KindCounts(correct=2, incorrect=2, missed=1, spurious=1)
     assert (strict.precision.value, strict.recall.value, strict.f1.value) == (0.4, 0.4, 0.4)
     assert overlap.counts == KindCounts(correct=3, partial=1, missed=1, spurious=1)
     assert overlap.f1.value == pytest.approx(0.7)
     assert kind.counts == KindCounts(correct=3, incorrect=1, missed=1, spurious=1)
-    port, owner = found.score(Scheme.STRICT, "port"), found.score(Scheme.STRICT, "owner")
-    assert port
-    assert owner
+    owner, port = found.by_label
+    assert (owner.label, port.label) == ("owner", "port")
     # The owner that was suggested as a port is spurious in the one and missed in the other.
     assert port.counts == KindCounts(correct=1, incorrect=1, spurious=2)
     assert owner.counts == KindCounts(correct=1, missed=2)
     assert (owner.precision.value, owner.recall.value, owner.f1.value) == (1.0, pytest.approx(1 / 3), 0.5)
-    assert found.score(Scheme.STRICT, "vessel_name") is None
 
 
 def test_what_the_expert_did_and_what_it_cost() -> None:
@@ -91,8 +86,7 @@ def test_confidences_are_held_against_what_was_kept() -> None:
 
 def test_nothing_to_mark_and_nothing_marked_has_no_scores() -> None:
     found = scored(page("a", [], []), page("b", [], []))
-    strict = found.score(Scheme.STRICT)
-    assert strict
+    strict = found.overall(Scheme.STRICT)
     assert (strict.precision.value, strict.recall.value, strict.f1.value) == (None, None, None)
     assert strict.f1.interval is None
     assert found.savings.saved.value is None
@@ -125,9 +119,8 @@ def random_pages(seed: int, documents: int) -> list[JudgedPage]:
 
 def test_the_labels_add_up_to_the_whole() -> None:
     found = scored(*random_pages(1, 40))
-    strict = [each for each in found.scores if each.scheme is Scheme.STRICT]
-    whole = next(each.counts for each in strict if each.label == ALL_LABELS)
-    parts = sum((each.counts for each in strict if each.label != ALL_LABELS), KindCounts())
+    whole = found.overall(Scheme.STRICT).counts
+    parts = sum((each.counts for each in found.by_label), KindCounts())
     assert (parts.correct, parts.possible, parts.actual) == (whole.correct, whole.possible, whole.actual)
     assert whole.correct == found.actions[Fate.KEPT]
     by_label: Counter[str] = Counter()
@@ -138,7 +131,7 @@ def test_the_labels_add_up_to_the_whole() -> None:
 
 def test_the_interval_holds_the_figure_and_depends_on_documents_alone() -> None:
     pages = random_pages(2, 60)
-    found = score_pages(pages, COSTS, Sampling(samples=300))
+    found = score_pages(pages, COSTS, 300)
     for each in found.scores:
         for figure in (each.precision, each.recall, each.f1):
             assert figure.value is not None
@@ -148,4 +141,4 @@ def test_the_interval_holds_the_figure_and_depends_on_documents_alone() -> None:
     assert saved.value is not None
     assert saved.interval is not None
     assert saved.interval.low < saved.value < saved.interval.high
-    assert score_pages(list(reversed(pages)), COSTS, Sampling(samples=300)) == found
+    assert score_pages(list(reversed(pages)), COSTS, 300) == found

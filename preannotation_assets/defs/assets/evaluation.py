@@ -24,9 +24,8 @@ from preannotation_assets.defs.resources.evaluating import EvaluatingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
-from preannotation_assets.evaluation.judging import ALL_LABELS
 from preannotation_assets.evaluation.matching import Scheme
-from preannotation_assets.evaluation.scores import Figure, Scores
+from preannotation_assets.evaluation.scores import Scores
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.evaluation import evaluate_dataset
 from preannotation_assets.publishing.evaluation.results import Evaluation
@@ -85,7 +84,7 @@ def evaluation(
 def _figures(found: Evaluation) -> MetadataValues:
     """Those that are numbers alone are plotted by Dagster, over runs and so over models."""
     scores, reliability = found.scores, found.scores.reliability
-    strict = scores.score(Scheme.STRICT)
+    strict = scores.overall(Scheme.STRICT)
     return {
         "dagster/row_count": sum(scores.actions.values()),
         "documents": scores.documents,
@@ -93,9 +92,9 @@ def _figures(found: Evaluation) -> MetadataValues:
         "gold_rule": shown_id(found.gold_rule),
         "model": shown_id(found.model),
         "model_version": shown_id(found.model_version),
-        "precision": _rounded(strict.precision.value) if strict else None,
-        "recall": _rounded(strict.recall.value) if strict else None,
-        **{f"f1_{scheme}": _f1(scores, scheme) for scheme in Scheme},
+        "precision": _rounded(strict.precision.value),
+        "recall": _rounded(strict.recall.value),
+        **{f"f1_{scheme}": _rounded(scores.overall(scheme).f1.value) for scheme in Scheme},
         "actions_saved": _rounded(scores.savings.saved.value),
         "calibration_error": _rounded(reliability.expected_calibration_error),
         "brier": _rounded(reliability.brier),
@@ -108,11 +107,6 @@ def _figures(found: Evaluation) -> MetadataValues:
     }
 
 
-def _f1(scores: Scores, scheme: Scheme) -> float | None:
-    score = scores.score(scheme)
-    return _rounded(score.f1.value) if score else None
-
-
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 4)
 
@@ -122,23 +116,14 @@ def _table(scores: Scores) -> TableMetadataValue:
         TableRecord(
             {
                 "label": shown_id(each.label),
-                "precision": _told(each.precision),
-                "recall": _told(each.recall),
-                "f1": _told(each.f1),
+                "precision": each.precision.words,
+                "recall": each.recall.words,
+                "f1": each.f1.words,
                 "right": each.counts.correct,
                 "missed": each.counts.missed,
                 "spurious": each.counts.spurious,
             }
         )
-        for each in scores.scores
-        if each.scheme is Scheme.STRICT and each.label != ALL_LABELS
+        for each in scores.by_label
     ]
     return MetadataValue.table(records, TableSchema([TableColumn(name) for name in _SCORE_COLUMNS]))
-
-
-def _told(figure: Figure) -> str:
-    if figure.value is None:
-        return ""
-    if figure.interval is None:
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f} ({figure.interval.low:.3f}-{figure.interval.high:.3f})"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from preannotation_assets.evaluation.actions import ADDED, Fate
-from preannotation_assets.evaluation.judging import ALL_LABELS, JudgedPage
+from preannotation_assets.evaluation.judging import JudgedPage
 from preannotation_assets.evaluation.losses import Loss
 from preannotation_assets.evaluation.matching import Scheme
 from preannotation_assets.evaluation.pages import ReviewedPage
@@ -136,10 +136,9 @@ def _model_marks(judged: JudgedPage) -> list[ShownMark]:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionTable:
-    """Labels of the gold downwards, suggested ones to the right; the last of each is none."""
+    """How often a label of the gold, the first of a pair, was suggested as which; the last name is none."""
 
-    gold: tuple[str | None, ...]
-    suggested: tuple[str | None, ...]
+    names: tuple[str | None, ...]
     counts: Mapping[tuple[str | None, str | None], int]
 
     @classmethod
@@ -147,7 +146,7 @@ class ConfusionTable:
         """What was taken for what."""
         cells = {(cell.gold, cell.suggested): cell.count for cell in scores.confusion}
         named = sorted({name for pair in cells for name in pair if name is not None})
-        return cls((*named, None), (*named, None), cells)
+        return cls((*named, None), cells)
 
 
 def write_report(
@@ -173,10 +172,8 @@ def write_report(
         "numbers": pages.numbers,
         "kind_words": KIND_WORDS,
         "loss_words": LOSS_WORDS,
-        "overall": [scores.score(scheme) for scheme in Scheme],
-        "by_label": [
-            each for each in scores.scores if each.label != ALL_LABELS and each.scheme is Scheme.STRICT
-        ],
+        "overall": [scores.overall(scheme) for scheme in Scheme],
+        "by_label": scores.by_label,
         "confusion": ConfusionTable.of(scores),
         "side": SIDE,
         "bars": reliability_bars(scores.reliability.bins),

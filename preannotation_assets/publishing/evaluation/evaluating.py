@@ -22,7 +22,7 @@ from preannotation_assets.evaluation.responses import (
     parse_gold_rule,
     select_responses,
 )
-from preannotation_assets.evaluation.scores import Sampling, score_pages
+from preannotation_assets.evaluation.scores import score_pages
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.layout import DatasetLayout
@@ -43,11 +43,11 @@ _OTHER_TEXT: Final = PageText("", 0)
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRules:
-    """How an evaluation is made: the rule for the gold as a setting has it, costs of actions, sampling."""
+    """How an evaluation is made: the rule for the gold as a setting has it, costs of actions, samples."""
 
     gold: str = "latest"
     costs: ActionCosts = field(default_factory=ActionCosts)
-    sampling: Sampling = field(default_factory=Sampling)
+    samples: int = 1000
 
     @classmethod
     def parse(cls, gold: str, costs: str, samples: int) -> "EvaluationRules":
@@ -57,7 +57,7 @@ class EvaluationRules:
             SettingsError: the rule for the gold, or a cost, is none.
         """
         parse_gold_rule(gold)
-        return cls(gold, ActionCosts.parse(costs), Sampling(samples=samples))
+        return cls(gold, ActionCosts.parse(costs), samples)
 
 
 @dataclass(slots=True)
@@ -191,5 +191,5 @@ def _evaluation(
         annotators=len(reviewed.annotators),
         pages_without_gold=reviewed.without_gold,
         agreement=Agreement.of(reviewed.agreement),
-        scores=score_pages(reviewed.pages, rules.costs, rules.sampling),
+        scores=score_pages(reviewed.pages, rules.costs, rules.samples),
     )

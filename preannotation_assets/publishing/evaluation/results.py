@@ -6,18 +6,16 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from preannotation_assets.errors import DamagedObjectError
 from preannotation_assets.evaluation.agreement import AgreementTally, PairAgreement
-from preannotation_assets.evaluation.judging import ALL_LABELS
 from preannotation_assets.evaluation.matching import Scheme
 from preannotation_assets.evaluation.scores import Figure, Score, Scores
-from preannotation_assets.lake import ObjectStore, read_json, write_json
-from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage
+from preannotation_assets.lake import ObjectStore, write_json
+from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.shown_ids import shown_id
 
-__all__ = ["Agreement", "Evaluation", "read_evaluation", "write_evaluation"]
+__all__ = ["Agreement", "Evaluation", "write_evaluation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +122,13 @@ _WIDTH: Final = 20
 def _score_lines(scores: Scores) -> Iterator[str]:
     yield f"           {'':{_WIDTH}} {'precision':20} {'recall':20} F1"
     for scheme in Scheme:
-        found = scores.score(scheme)
-        if found:
-            yield _score_line(f"all, {scheme}", found)
-    for each in scores.scores:
-        if each.label != ALL_LABELS and each.scheme is Scheme.STRICT:
-            yield _score_line(shown_id(each.label), each)
+        yield _score_line(f"all, {scheme}", scores.overall(scheme))
+    for each in scores.by_label:
+        yield _score_line(shown_id(each.label), each)
 
 
 def _score_line(name: str, score: Score) -> str:
-    figures = [_figure(figure) for figure in (score.precision, score.recall, score.f1)]
-    return f"           {name:{_WIDTH}} {figures[0]:20} {figures[1]:20} {figures[2]}"
-
-
-def _figure(figure: Figure) -> str:
-    if figure.value is None:
-        return "-"
-    if figure.interval is None:
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f} ({figure.interval.low:.3f}-{figure.interval.high:.3f})"
+    return f"           {name:{_WIDTH}} {score.precision.words:20} {score.recall.words:20} {score.f1.words}"
 
 
 def _percent(figure: Figure) -> str:
@@ -175,21 +161,3 @@ def write_evaluation(store: ObjectStore, layout: DatasetLayout, evaluation: Eval
         StorageError: the lake cannot be written.
     """
     write_json(store, layout.evaluation, _document().dump_python(evaluation, mode="json"))
-
-
-def read_evaluation(store: ObjectStore, layout: DatasetLayout) -> Evaluation | None:
-    """The figures of the last evaluation; None where there was none.
-
-    Raises:
-        DamagedObjectError: they are not readable, or of other code.
-    """
-    document = read_json(store, layout.evaluation)
-    if document is None:
-        return None
-    try:
-        return _document().validate_python(document)
-    except ValidationError:
-        DamagedObjectError(
-            f"{store.uri(layout.evaluation)} is no evaluation that this version knows",
-            cure_of_damage(layout.evaluation),
-        ).raise_alone()
