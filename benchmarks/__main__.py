@@ -1,6 +1,16 @@
 """`make bench`: every benchmark, one after the other, each with its table."""
 
-from benchmarks import answers, calibration, confidence, cost, grounding, inference, reading, simulation
+from benchmarks import (
+    answers,
+    calibration,
+    confidence,
+    cost,
+    grounding,
+    inference,
+    intervals,
+    reading,
+    simulation,
+)
 from benchmarks.cluster import run as cluster
 
 if __name__ == "__main__":
@@ -8,6 +18,7 @@ if __name__ == "__main__":
     answers.main()
     confidence.main()
     calibration.main()
+    intervals.main()
     reading.main()
     cost.main()
     inference.main()

@@ -69,8 +69,6 @@ def cure_of_damage(key: str) -> str:
             )
         case ["argilla", "out", _, "responses", _]:
             return "export the responses again (docs/argilla-export.md)"
-        case ["argilla", "work", dataset, "evaluation", _]:
-            return f"preannotate evaluate {dataset} makes it anew"
         case ["argilla", "in", _, "suggestions", "suggestions.parquet"]:
             return "materialize suggestions again"
     # Manifests, leases, calibrations, groundings: none holds what a run cannot make again.
