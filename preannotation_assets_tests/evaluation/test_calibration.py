@@ -182,6 +182,16 @@ def test_confidences_that_keep_their_word_are_left_as_they_are() -> None:
     assert "no calibration is better" in fitted.problem
 
 
+def test_a_fit_that_is_better_and_still_far_off_is_turned_down() -> None:
+    fitted = fit_calibration(planted(FEWEST_SUGGESTIONS, 15, seed=3), COSTS, VERSIONS)
+    assert fitted.before is not None
+    best = min(fitted.held_out.values(), key=lambda found: found.brier)
+    assert best.brier < fitted.before.brier
+    assert best.expected_calibration_error > MOST_ERROR
+    assert fitted.calibration is None
+    assert "is off by 0.073 on average" in (fitted.problem or "")
+
+
 def test_a_threshold_is_where_a_label_begins_to_save_actions() -> None:
     deleted = decided_by_label("port", Fate.DELETED)
     moved = decided_by_label("owner", Fate.BORDER_MOVED)

@@ -36,6 +36,8 @@ def given(quote: str, label: str, outcome: QuoteOutcome, *, placed: bool = False
         (GivenQuote("port", "BREMEM ", QuoteOutcome.NOT_FOUND, None), Loss.NOT_GROUNDED),
         (GivenQuote("owner", "Bremen", QuoteOutcome.ALREADY_TAKEN, None), Loss.NOT_GROUNDED),
         (GivenQuote("port", "Hull", QuoteOutcome.NOT_FOUND, None), Loss.NOT_ANSWERED),
+        # 71 % alike.
+        (GivenQuote("port", "Bremerhaven", QuoteOutcome.NOT_FOUND, None), Loss.NOT_ANSWERED),
         (GivenQuote("port", "", QuoteOutcome.EMPTY, None), Loss.NOT_ANSWERED),
         (GivenQuote("harbour", "Bremen", QuoteOutcome.UNKNOWN_LABEL, None), Loss.CUT_BY_RULE),
         (given("Bremen at", "port", QuoteOutcome.INVALID_VALUE, placed=True), Loss.CUT_BY_RULE),

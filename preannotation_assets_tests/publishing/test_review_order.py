@@ -50,6 +50,14 @@ def test_most_corrections_come_first_and_what_is_unknown_after_them(tmp_path: Pa
     assert [row["suggestions"] for row in found] == [1, 1, 0]
 
 
+def test_of_pages_with_one_reason_that_comes_first_on_which_more_is_expected(tmp_path: Path) -> None:
+    first, second = marked_pages()[:2]
+    for number, (ahead, behind) in enumerate([(first, second), (second, first)]):
+        found = order_of(tmp_path / str(number), {ahead: [0.8], behind: [0.9]})
+        assert [row["reason"] for row in found[:2]] == ["sure", "sure"]
+        assert [(row["doc_id"], row["page_num"]) for row in found[:2]] == [PAGES[ahead], PAGES[behind]]
+
+
 def test_a_failed_page_is_last_and_has_no_figure(tmp_path: Path) -> None:
     first, second = marked_pages()[:2]
     failed = [FailedPage(doc_id=PAGES[second][0], page_num=PAGES[second][1], reason="timed_out")]

@@ -155,12 +155,22 @@ def test_a_snapshot_of_other_texts_leaves_their_responses_out(
     demo.store.download(key, Path(str(demo.store.uri(key)) + ".copy"))
     rows = pq.read_table(str(demo.store.uri(key)) + ".copy").to_pylist()
     changed = next(number for number, row in enumerate(rows) if row["doc_id"].endswith("bill_of_lading_0001"))
-    rows[changed] |= {"text": "New", "text_sha256": "new"}
+    marked = {(row["doc_id"], row["page_num"]) for row in demo.suggested} | {demo.failed}
+    unmarked = next(row for row in rows if (row["doc_id"], row["page_num"]) not in marked)
+    for row in (rows[changed], unmarked):
+        row |= {"text": "New", "text_sha256": "new"}
+        # Somebody has read the new text already, of which nothing is published.
+        page = {name: row[name] for name in ("doc_id", "page_num", "text_sha256")}
+        demo.responses.append(demo.responses[0] | page | {"annotator": "eve", "spans": []})
+    demo.write_responses()
     write_table(demo.store, key, pa.Table.from_pylist(rows, schema=pq.read_schema(str(demo.store.uri(key)))))
     after = evaluated(demo, scheme)
-    assert after.scores.pages == before.scores.pages - 1
-    assert after.uses["other_text"] > before.uses["other_text"]
-    assert sum(after.uses.values()) == sum(before.uses.values())
+    keys = {(row["doc_id"], row["page_num"]) for row in (rows[changed], unmarked)}
+    given = [row for row in demo.responses if (row["doc_id"], row["page_num"]) in keys]
+    counted = [row for row in given if row["status"] == "submitted" and row["text_sha256"] != "before"]
+    assert after.uses["other_text"] == before.uses["other_text"] + len(counted)
+    assert after.scores.pages == before.scores.pages - len(keys)
+    assert sum(after.uses.values()) == sum(before.uses.values()) + len(keys)
 
 
 def test_responses_written_by_others_in_wider_types_are_read(demo: ReviewedDemo, scheme: LabelScheme) -> None:

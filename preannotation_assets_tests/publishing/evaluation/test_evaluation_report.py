@@ -84,6 +84,11 @@ def test_both_sides_of_every_reviewed_page_are_its_whole_text(report: Report, de
         assert page["expert"] in texts
 
 
+def test_a_span_of_another_label_says_what_it_was_suggested_as(source: str, demo: ReviewedDemo) -> None:
+    relabelled = demo.actions["label_changed"] + demo.actions["both_changed"]
+    assert source.count("suggested as ") == relabelled
+
+
 def test_pages_are_found_by_what_was_done_on_them(report: Report, demo: ReviewedDemo) -> None:
     kinds = {kind for page in report.pages for kind in page["kinds"].split()}
     assert kinds == set(demo.actions) == report.classes & set(demo.actions)
