@@ -14,7 +14,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, OPENAI, PRIVATE_HOSTS_VARIABLE
+from preannotation_assets.model_servers.addresses import (
+    ACCESS_VARIABLES,
+    KEY_VARIABLE,
+    OLLAMA,
+    OPENAI,
+    PRIVATE_HOSTS_VARIABLE,
+)
 from preannotation_assets.package_code import package_code
 
 __all__ = ["check_executors", "variables_of_tasks", "wait_for_executors"]
@@ -22,7 +28,7 @@ __all__ = ["check_executors", "variables_of_tasks", "wait_for_executors"]
 _LOOK_SECONDS: Final = 0.2
 # Executors of one application come within a second of each other where there is room for them.
 _QUIET_SECONDS: Final = 2.0
-_SECRETS: Final = (KEY_VARIABLE, "CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET")
+_SECRETS: Final = (KEY_VARIABLE, *ACCESS_VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
