@@ -43,8 +43,8 @@ class _Needs:
 _Seen = tuple[str, str, str | None, list[str], bool]
 
 
-def wait_for_executors(session: SparkSession, seconds: float) -> int:
-    """Waits for the first executor, and until no more come at once; returns how many there are.
+def wait_for_executors(session: SparkSession, seconds: float) -> None:
+    """Waits for the first executor, and until no more come at once.
 
     Raises:
         SettingsError: none has come in so many seconds.
@@ -68,7 +68,6 @@ def wait_for_executors(session: SparkSession, seconds: float) -> int:
         if not known and time.monotonic() - began > seconds:
             raise nobody
         time.sleep(_LOOK_SECONDS)
-    return known
 
 
 def check_executors(session: SparkSession, environment: Mapping[str, str], lake_root: str | None) -> None:
