@@ -16,7 +16,7 @@ from preannotation_assets.defs.assets.neighbours import (
 )
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.console import console_logger
 from preannotation_assets.defs.freshness import freshness_check, freshness_of_all

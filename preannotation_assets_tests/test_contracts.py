@@ -8,7 +8,7 @@ from preannotation_assets import contracts
 from preannotation_assets.defs.assets.chunks import chunks
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 
 PUBLISHED = [
     ("doc_id", pa.string(), False), ("page_num", pa.int32(), False), ("span_id", pa.string(), False),

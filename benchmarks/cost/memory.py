@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from benchmarks.inference.processes import descendants
+from preannotation_assets_tests.shared.process_table import descendants
 
 __all__ = ["PeakMemory"]
 

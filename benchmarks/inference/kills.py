@@ -22,9 +22,9 @@ import httpx
 
 from benchmarks.inference.asking import Batch, ask_what_is_open, kept_answers, prepare
 from benchmarks.inference.killed import Job
-from benchmarks.inference.processes import descendants, ending, kill_all
 from benchmarks.inference.servers import Speed, count_requests, serve
 from preannotation_assets.tasks.ask_model import ask_model
+from preannotation_assets_tests.shared.process_table import descendants, ending, kill_all
 
 __all__ = ["measure_kills"]
 

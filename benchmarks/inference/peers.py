@@ -20,8 +20,8 @@ import httpx
 
 from benchmarks.inference.asking import Batch, kept_answers, prepare
 from benchmarks.inference.killed import Job
-from benchmarks.inference.processes import ending
 from benchmarks.inference.servers import Speed, count_requests, reset, serve, slot_load
+from preannotation_assets_tests.shared.process_table import ending
 
 __all__ = ["measure_peers"]
 

@@ -28,7 +28,7 @@ from preannotation_assets.publishing.summary import summarize
 from preannotation_assets.settings import Settings
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay
 
-__all__ = ["DatasetRun", "find_problems", "run_dataset"]
+__all__ = ["DatasetRun", "run_dataset"]
 
 _INTERRUPTED: Final = "UNEXPECTED_TERMINATION"
 # As Python's traceback writes the name of an exception before its message.
@@ -52,7 +52,7 @@ def run_dataset(settings: Settings, request: DatasetRun) -> int:
         KeyboardInterrupt: SIGINT or SIGTERM came; the run is marked as failed.
     """
     validate_dataset(request.dataset)
-    problems = find_problems(settings, request)
+    problems = _find_problems(settings, request)
     for problem in problems:
         sys.stderr.write(f"preannotate: error: {problem}\n")
     if problems:
@@ -98,7 +98,7 @@ def _end_dead_run(instance: DagsterInstance, run_id: str) -> None:
         instance.report_run_failed(run, "the process of this run has died")
 
 
-def find_problems(settings: Settings, request: DatasetRun) -> list[str]:
+def _find_problems(settings: Settings, request: DatasetRun) -> list[str]:
     """Everything that would stop the run, one line each, found before anything is started."""
     resources = build_resources(settings)
     access, label_scheme = resources["model_server"].access(), resources["label_scheme"]

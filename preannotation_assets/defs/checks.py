@@ -16,7 +16,7 @@ from dagster import (
     multi_asset_check,
 )
 
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.check_results import (
     FAILURES_ALLOWED,
     MOST_LISTED,

@@ -13,7 +13,7 @@ from dagster import (
     schedule,
 )
 
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.check_results import Share, check_specs, offender_table, share_result
 from preannotation_assets.defs.jobs import freshness
 from preannotation_assets.defs.partitions import PARTITION_TAG, dataset_of

@@ -7,7 +7,7 @@ command with other addresses gets it. Who sends a request reads the secrets from
 from collections.abc import Iterable, Mapping
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, OPENAI
+from preannotation_assets.model_servers.addresses import ACCESS_VARIABLES, KEY_VARIABLE, OLLAMA, OPENAI
 from preannotation_assets.model_servers.networks import Reach, reach_of, url_of
 
 __all__ = ["access_headers", "key_headers"]
@@ -21,8 +21,7 @@ def access_headers(endpoint: str, environment: Mapping[str, str]) -> dict[str, s
     Raises:
         SettingsError: one of them has characters that no header can carry, or an address is malformed.
     """
-    client_id = _read_secret(environment, "CF_ACCESS_CLIENT_ID")
-    secret = _read_secret(environment, "CF_ACCESS_CLIENT_SECRET")
+    client_id, secret = (_read_secret(environment, variable) for variable in ACCESS_VARIABLES)
     if not (client_id and secret):
         return {}
     is_safe = _is_encrypted(endpoint) or reach_of(endpoint, environment) is Reach.LOOPBACK

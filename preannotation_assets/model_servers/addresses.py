@@ -9,10 +9,21 @@ from urllib.parse import SplitResult, urlsplit
 
 from preannotation_assets.errors import SettingsError
 
-__all__ = ["KEY_VARIABLE", "OLLAMA", "OPENAI", "PRIVATE_HOSTS_VARIABLE", "AddressForm", "split_list"]
+__all__ = [
+    "ACCESS_VARIABLES",
+    "KEY_VARIABLE",
+    "OLLAMA",
+    "OPENAI",
+    "PRIVATE_HOSTS_VARIABLE",
+    "AddressForm",
+    "split_list",
+]
 
 KEY_VARIABLE: Final = "PREANNOTATION_SERVER_API_KEY"
 """The environment variable that holds the key of OpenAI-compatible servers."""
+
+ACCESS_VARIABLES: Final = ("CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET")
+"""The environment variables that hold a service token of Cloudflare Access: its id and its secret."""
 
 PRIVATE_HOSTS_VARIABLE: Final = "PREANNOTATION_PRIVATE_HOSTS"
 """The environment variable that names hosts which count as private, whatever their name."""

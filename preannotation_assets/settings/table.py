@@ -4,7 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from preannotation_assets.model_servers.addresses import KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE
+from preannotation_assets.model_servers.addresses import (
+    ACCESS_VARIABLES,
+    KEY_VARIABLE,
+    PRIVATE_HOSTS_VARIABLE,
+)
 from preannotation_assets.settings.environment import Settings
 from preannotation_assets.settings.fields import Setting, settings_of
 
@@ -32,8 +36,7 @@ _OTHERS: Final = (
     (
         (
             KEY_VARIABLE,
-            "CF_ACCESS_CLIENT_ID",
-            "CF_ACCESS_CLIENT_SECRET",
+            *ACCESS_VARIABLES,
             "motherduck_token",
             "AWS_*",
         ),

@@ -42,7 +42,7 @@ class PermitClient:
                 # Cut before it was known: others crowd at the door, who do not know the secret.
                 while not await self._is_known():
                     await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
-        except (OSError, TimeoutError):
+        except OSError:
             self._line.close()
             raise DriverLostError(
                 f"no permit server at {self._address.host}:{self._address.port}",
@@ -118,16 +118,13 @@ class PermitClient:
         the request has ended, and the driver waits a moment before it uses the permit again.
         """
         signal = message_fields(failure_signal) if failure_signal else None
-        self._send({"ended": certain, "failure_signal": signal})
+        self._require_driver()
+        self._line.write(encode_line({"ended": certain, "failure_signal": signal}))
 
     def report(self, report: PermitReport) -> None:
         """Says what became of the request that the last permit was for."""
         self._require_driver()
         self._line.write_soon(encode_line({"report": message_fields(report)}))
-
-    def _send(self, message: dict[str, object]) -> None:
-        self._require_driver()
-        self._line.write(encode_line(message))
 
     def _require_driver(self) -> None:
         if self._line.is_lost:

@@ -14,7 +14,7 @@ from dagster import AssetSelection, DagsterInstance, Definitions, build_sensor_c
 
 from preannotation_assets import cli
 from preannotation_assets.definitions import build_resources
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.checks import suggestion_checks
 from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.settings import Settings

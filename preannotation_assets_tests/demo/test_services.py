@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from shared.polling import wait_for
+from shared.process_table import is_alive
 
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.instance import interface_lock
@@ -18,15 +19,6 @@ from preannotation_assets.instance import interface_lock
 PROGRAM = Path(__file__).with_name("services_process.py")
 NAMES = ("dev", "run", "web_server")
 SECONDS = 60.0
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process has not ended; one that waits to be asked how has."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def waits(process: int) -> int:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from interface.serving import processes_of
 from shared.polling import wait_for
+from shared.process_table import processes_of
 
 from deployment.compose_file import ROOT, command, environment, services
 

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from shared.network_namespaces import HERE
 from shared.page_requests import page_requests
-from shared.spark_cluster import RunningCluster, below, running_cluster
+from shared.process_table import descendants
+from shared.spark_cluster import RunningCluster, running_cluster
 
 from end_to_end.user_place import DATASET, REPORT, SOURCE, Place, make_place
 from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_database
@@ -140,7 +141,7 @@ def work_area(place: Place, dataset: str = DATASET) -> Path:
 def command_lines(*processes: int) -> list[str]:
     """Those of the processes and of all that they have started."""
     found = []
-    for number in (each for process in processes for each in (process, *below(process))):
+    for number in (each for process in processes for each in (process, *descendants(process))):
         with suppress(FileNotFoundError, ProcessLookupError):
             found.append(Path(f"/proc/{number}/cmdline").read_text("utf-8", "replace"))
     return found

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 from shared.polling import wait_for
+from shared.process_table import processes_of
 
 from interface.warehouse_file import WarehouseFile
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
@@ -22,9 +23,6 @@ __all__ = [
     "Interface",
     "Run",
     "Tick",
-    "descendants",
-    "is_alive",
-    "processes_of",
     "serve_dev",
     "serve_interface",
 ]
@@ -274,41 +272,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def processes_of(session: int) -> list[int]:
-    """The processes of a session that are alive."""
-    return [entry.process for entry in _process_table() if entry.session == session]
-
-
-def descendants(process: int) -> set[int]:
-    """The living processes that a process has started, and they in turn."""
-    table = _process_table()
-    found = {process}
-    while more := {entry.process for entry in table if entry.parent in found} - found:
-        found |= more
-    return found - {process}
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process has not ended."""
-    return any(entry.process == process for entry in _process_table())
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    process: int
-    parent: int
-    session: int
-
-
-def _process_table() -> list[_Entry]:
-    """All processes but those that have ended and wait to be asked how (Linux: proc_pid_stat(5))."""
-    table = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # The second field is the name in parentheses, which may hold blanks.
-            state, parent, _, session = status.read_text("utf-8", "replace").rpartition(")")[2].split()[:4]
-            if state != "Z":
-                table.append(_Entry(int(status.parent.name), int(parent), int(session)))
-    return table

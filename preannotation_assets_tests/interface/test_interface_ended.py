@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from shared.polling import wait_for
+from shared.process_table import descendants, is_alive, processes_of
 
-from interface.serving import descendants, is_alive, processes_of, serve_dev
+from interface.serving import serve_dev
 from interface.warehouse_file import WarehouseFile
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from shared.page_requests import page_requests
 from shared.polling import wait_for
+from shared.process_table import descendants, is_alive
 
-from interface.serving import Interface, descendants, is_alive
+from interface.serving import Interface
 from preannotation_assets.simulator import RequestRecord
 
 DATASET = "vessels_ocr_30"

@@ -1,9 +1,7 @@
 """A Spark standalone cluster: a master and workers, each with an environment and a folder of its own."""
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +14,9 @@ import pyspark
 
 from preannotation_assets.defs.resources.java import find_java_home
 from shared.network_namespaces import HERE, Machine
+from shared.process_table import kill_all
 
-__all__ = ["RunningCluster", "SparkProcess", "below", "running_cluster"]
+__all__ = ["RunningCluster", "SparkProcess", "running_cluster"]
 
 _START_SECONDS: Final = 180.0
 _LOOK_SECONDS: Final = 0.05
@@ -45,10 +44,7 @@ class SparkProcess:
 
     def kill(self) -> None:
         """SIGKILL for it and for everything that it started, as when its machine is switched off."""
-        for number in (self.process.pid, *below(self.process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-        self.process.wait(10)
+        kill_all(self.process)
 
 
 class RunningCluster:
@@ -126,24 +122,6 @@ def _started(
             yield running
         finally:
             running.kill()
-
-
-def below(number: int) -> list[int]:
-    """The processes that a process has started, and those that they have."""
-    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
-    found, grown = {number}, True
-    while grown:
-        children = {child for child, parent in parents.items() if parent in found} - found
-        found |= children
-        grown = bool(children)
-    return sorted(found - {number})
-
-
-def _parent(path: Path) -> int:
-    try:
-        return int((path / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])
-    except (OSError, IndexError):
-        return 0
 
 
 def _wait_for(running: SparkProcess, pattern: re.Pattern[str]) -> str:

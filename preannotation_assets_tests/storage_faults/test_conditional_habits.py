@@ -20,7 +20,7 @@ from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.ollama import OllamaResource

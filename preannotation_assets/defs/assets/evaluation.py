@@ -18,7 +18,7 @@ from dagster import (
 from preannotation_assets.contracts import DECISIONS
 from preannotation_assets.defs.assets.common import OWNERS, MetadataValues, column_schema, without_empty
 from preannotation_assets.defs.assets.neighbours import vw_argilla_responses
-from preannotation_assets.defs.assets.suggestions import suggestions
+from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.evaluating import EvaluatingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource

@@ -14,7 +14,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.model_servers.addresses import KEY_VARIABLE, OLLAMA, OPENAI, PRIVATE_HOSTS_VARIABLE
+from preannotation_assets.model_servers.addresses import (
+    ACCESS_VARIABLES,
+    KEY_VARIABLE,
+    OLLAMA,
+    OPENAI,
+    PRIVATE_HOSTS_VARIABLE,
+)
 from preannotation_assets.package_code import package_code
 
 __all__ = ["check_executors", "variables_of_tasks", "wait_for_executors"]
@@ -22,7 +28,7 @@ __all__ = ["check_executors", "variables_of_tasks", "wait_for_executors"]
 _LOOK_SECONDS: Final = 0.2
 # Executors of one application come within a second of each other where there is room for them.
 _QUIET_SECONDS: Final = 2.0
-_SECRETS: Final = (KEY_VARIABLE, "CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET")
+_SECRETS: Final = (KEY_VARIABLE, *ACCESS_VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,8 @@ class _Needs:
 _Seen = tuple[str, str, str | None, list[str], bool]
 
 
-def wait_for_executors(session: SparkSession, seconds: float) -> int:
-    """Waits for the first executor, and until no more come at once; returns how many there are.
+def wait_for_executors(session: SparkSession, seconds: float) -> None:
+    """Waits for the first executor, and until no more come at once.
 
     Raises:
         SettingsError: none has come in so many seconds.
@@ -62,7 +68,6 @@ def wait_for_executors(session: SparkSession, seconds: float) -> int:
         if not known and time.monotonic() - began > seconds:
             raise nobody
         time.sleep(_LOOK_SECONDS)
-    return known
 
 
 def check_executors(session: SparkSession, environment: Mapping[str, str], lake_root: str | None) -> None:

@@ -15,7 +15,8 @@ from shared.published_dataset import LAYOUT, SPANS, Dataset, good_rows, page_row
 from shared.report_files import SCHEME
 
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
-from preannotation_assets.defs.assets import suggestions as module
+from preannotation_assets.defs.assets.suggestions import asset as module
+from preannotation_assets.defs.assets.suggestions.inputs import SuggestionInputs
 from preannotation_assets.errors import StorageError
 from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.lake import StoreLocation, read_table, write_table
@@ -30,13 +31,13 @@ def inputs(
     calibration: Calibration | None = None,
     holds_back: bool = False,
     part_rows: Sequence[int] = (),
-) -> module._Inputs:
+) -> SuggestionInputs:
     outputs = RawModelOutputsManifest(
         dataset=LAYOUT.dataset, version="o", pages_version="v1", chunks_version="c", model="m",
         model_digest="d", model_version="v", prompt_version="p", request_fingerprint="f",
         part_rows=list(part_rows), answered=0, failed=0,
     )  # fmt: skip
-    return module._Inputs(LAYOUT, dataset.pages, outputs, SCHEME, calibration, holds_back)
+    return SuggestionInputs(LAYOUT, dataset.pages, outputs, SCHEME, calibration, holds_back)
 
 
 def test_the_report_is_linked(tmp_path: Path) -> None:

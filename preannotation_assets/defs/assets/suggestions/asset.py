@@ -1,64 +1,42 @@
 """The asset ``suggestions``: grounded, merged, verified, and published as a whole."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
-import pyarrow as pa
 from dagster import (
     AssetExecutionContext,
     DataVersion,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    TableColumn,
-    TableMetadataValue,
-    TableRecord,
-    TableSchema,
     asset,
 )
 
-from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS
-from preannotation_assets.defs.assets.common import (
-    OWNERS,
-    MetadataValues,
-    column_schema,
-    fetched_metadata,
-    per_second,
-    require_current_pages,
-    without_empty,
-)
-from preannotation_assets.defs.assets.quality import quality_numbers, ratio
+from preannotation_assets.contracts import SUGGESTIONS
+from preannotation_assets.defs.assets.common import OWNERS, MetadataValues, column_schema
+from preannotation_assets.defs.assets.quality import ratio
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
+from preannotation_assets.defs.assets.suggestions.inputs import SUGGESTIONS_CODE, SuggestionInputs
+from preannotation_assets.defs.assets.suggestions.metadata import suggestions_metadata
 from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
-from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import PreannotationError
-from preannotation_assets.extraction.calibrated import Calibration
-from preannotation_assets.extraction.labels import LabelScheme
-from preannotation_assets.lake import FetchedBytes, ObjectStore, read_table
-from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage
+from preannotation_assets.lake import FetchedBytes, ObjectStore
+from preannotation_assets.lake.batch import read_manifest, sweep_stage
 from preannotation_assets.lake.layout import DatasetLayout, part_key
-from preannotation_assets.manifests import (
-    PagesManifest,
-    RawModelOutputsManifest,
-    SuggestionsManifest,
-)
-from preannotation_assets.publishing.calibrations import calibrated_version, calibration_doubt
+from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.calibrations import calibration_doubt
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
 from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.review_order import update_review_order
-from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.publishing.verification import SpanRules
 from preannotation_assets.tasks.ground_answers import (
     GroundAnswers,
@@ -75,68 +53,6 @@ from preannotation_assets.telemetry.stage_progress import (
 
 __all__ = ["suggestions"]
 
-_CODE: Final = stage_code("tasks.ground_answers", GROUNDINGS, SUGGESTIONS)
-_PREVIEW_ROWS: Final = 10
-_PREVIEW_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence")
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What the suggestions are made of."""
-
-    layout: DatasetLayout
-    pages: PagesManifest
-    outputs: RawModelOutputsManifest
-    scheme: LabelScheme
-    calibration: Calibration | None
-    holds_back: bool
-
-    @property
-    def version(self) -> str:
-        """Changes when the published rows or the manifest beside them could."""
-        parts = (
-            _CODE,
-            tuple(SuggestionsManifest.model_fields),
-            self.pages.model_dump_json(),
-            self.outputs.model_dump_json(),
-            self._scheme,
-            *self._calibration,
-        )
-        return _hash(parts)
-
-    @property
-    def _calibration(self) -> tuple[object, ...]:
-        """Nothing without one: the version is as if there were none."""
-        return () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
-
-    @property
-    def model_version(self) -> str:
-        """That of the answers, with the name of the calibration where there is one."""
-        return calibrated_version(self.outputs.model_version, self.calibration)
-
-    @property
-    def scheme_version(self) -> str:
-        """Changes when the label scheme would make other rows of the same answers."""
-        return _hash(self._scheme)
-
-    @property
-    def _scheme(self) -> tuple[object, ...]:
-        return self.scheme.label_names, self.scheme.overlaps, self.scheme.value_rules
-
-    @property
-    def outputs_folder(self) -> str:
-        """Where the answers are."""
-        return self.layout.stage("raw_model_outputs", self.outputs.version)
-
-    @property
-    def rows_folder(self) -> str:
-        """Where the rows are staged, out of the loader's sight."""
-        return self.layout.suggestion_rows(self.version)
-
-
-def _hash(parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
 
 @asset(
     partitions_def=DATASETS,
@@ -144,7 +60,7 @@ def _hash(parts: object) -> str:
     kinds={"pyspark", "parquet"},
     owners=OWNERS,
     deps=[raw_model_outputs],
-    code_version=_CODE,
+    code_version=SUGGESTIONS_CODE,
     metadata=column_schema(SUGGESTIONS),
     # Nothing: without it Dagster takes anything.
     config_schema={},
@@ -166,7 +82,7 @@ def suggestions(
     began = time.monotonic()
     store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
-    inputs = _read_inputs(store, layout, label_scheme, publishing)
+    inputs = SuggestionInputs.read(store, layout, label_scheme, publishing)
     if doubt := calibration_doubt(inputs.calibration, inputs.outputs.model_version):
         context.log.warning(doubt)
     publication, fetched, requests = _published_already(store, inputs), FetchedBytes(), None
@@ -188,33 +104,18 @@ def suggestions(
     )
     for doubt in doubts(manifest):
         context.log.warning(doubt)
-    metadata = _metadata(store, inputs, publication, fetched, time.monotonic() - began)
+    metadata = suggestions_metadata(store, inputs, publication, fetched, time.monotonic() - began)
     return MaterializeResult(
         data_version=DataVersion(manifest.content_hash),
         metadata=metadata | _report(context, store, inputs, requests),
     )
 
 
-def _read_inputs(
-    store: ObjectStore,
-    layout: DatasetLayout,
-    label_scheme: LabelSchemeResource,
-    publishing: PublishingResource,
-) -> _Inputs:
-    outputs = require_manifest(
-        store,
-        layout.stage_manifest("raw_model_outputs"),
-        RawModelOutputsManifest,
-        layout.dataset,
-        "raw_model_outputs",
-    )
-    pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
-    calibration = publishing.load_calibration(store)
-    return _Inputs(layout, pages, outputs, label_scheme.load(), calibration, publishing.holds_back)
-
-
 def _report(
-    context: AssetExecutionContext, store: ObjectStore, inputs: _Inputs, requests: RequestAccount | None
+    context: AssetExecutionContext,
+    store: ObjectStore,
+    inputs: SuggestionInputs,
+    requests: RequestAccount | None,
 ) -> MetadataValues:
     """Where the report is that shows the suggestions on their pages; what is published stays without it."""
     try:
@@ -225,7 +126,7 @@ def _report(
     return {"report": MetadataValue.path(address)}
 
 
-def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | None:
+def _published_already(store: ObjectStore, inputs: SuggestionInputs) -> Publication | None:
     """The present publication, if it was made of the same inputs and is still in place."""
     manifest = read_manifest(store, inputs.layout.published_manifest, SuggestionsManifest)
     if manifest is None or manifest.input_version != inputs.version:
@@ -235,7 +136,7 @@ def _published_already(store: ObjectStore, inputs: _Inputs) -> Publication | Non
 
 
 def _ground(
-    inputs: _Inputs, storage: StorageResource, spark: SparkResource, watch: Watch
+    inputs: SuggestionInputs, storage: StorageResource, spark: SparkResource, watch: Watch
 ) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
     shared = [
@@ -265,7 +166,7 @@ def _ground(
     return run_tasks(spark.spark_session, tasks, ground_answers, watch)
 
 
-def _part_bytes(store: ObjectStore, inputs: _Inputs) -> list[int]:
+def _part_bytes(store: ObjectStore, inputs: SuggestionInputs) -> list[int]:
     """The bytes of the answers, part by part; 0 where there is none, which its task will tell."""
     sizes = {entry.key: entry.size for entry in store.list(f"{inputs.outputs_folder}/")}
     parts = range(len(inputs.outputs.part_rows))
@@ -274,7 +175,7 @@ def _part_bytes(store: ObjectStore, inputs: _Inputs) -> list[int]:
 
 def _publish(
     store: ObjectStore,
-    inputs: _Inputs,
+    inputs: SuggestionInputs,
     tasks: int,
     draft: SuggestionsManifest,
     most_rows_lost: float,
@@ -294,7 +195,7 @@ def _publish(
 
 
 def _draft(
-    inputs: _Inputs, parts: Sequence[GroundedPart], requests: RequestAccount, run_id: str
+    inputs: SuggestionInputs, parts: Sequence[GroundedPart], requests: RequestAccount, run_id: str
 ) -> SuggestionsManifest:
     """The manifest, but for what only the merged Parquet can tell."""
     without_spans = [page for part in parts for page in part.pages_without_spans]
@@ -335,66 +236,3 @@ def _draft(
 
 def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(sum((Counter(count) for count in counts), Counter[str]()).items()))
-
-
-def _metadata(
-    store: ObjectStore,
-    inputs: _Inputs,
-    publication: Publication,
-    fetched: FetchedBytes,
-    seconds: float,
-) -> MetadataValues:
-    manifest = publication.manifest
-    processed = manifest.pages_processed
-    preview = _preview(store, inputs)
-    return without_empty(
-        {
-            "dagster/row_count": manifest.rows,
-            "parquet_bytes": manifest.bytes,
-            "changed": publication.changed,
-            "pages_processed": processed,
-            "pages_with_spans": manifest.pages_with_spans,
-            "pages_without_spans": len(manifest.pages_without_spans),
-            "pages_by_answer": manifest.pages_by_answer,
-            "empty_answers": inputs.outputs.empty_answers,
-            "failed_pages": len(manifest.failed_pages),
-            "spans_by_label": manifest.spans_by_label,
-            "quotes_by_outcome": manifest.quotes_by_outcome,
-            "groundings_by_match": manifest.groundings_by_match,
-            "values_by_verdict": manifest.values_by_verdict,
-            "confidences_by_source": manifest.confidences_by_source,
-            "calibration": manifest.calibration,
-            "held_back": manifest.held_back,
-            "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
-            "model": manifest.model,
-            "model_version": manifest.model_version,
-            **quality_numbers(manifest),
-            **fetched_metadata(fetched + store.fetched),
-            "seconds": round(seconds, 3),
-            "pages_per_second": per_second(processed, seconds),
-            "published": MetadataValue.path(store.uri(inputs.layout.published_suggestions)),
-            "manifest": MetadataValue.path(store.uri(inputs.layout.published_manifest)),
-            "preview": preview,
-        }
-    )
-
-
-def _preview(store: ObjectStore, inputs: _Inputs) -> TableMetadataValue:
-    """The first rows, without their text."""
-    first = part_key(inputs.rows_folder, 0)
-    has_rows = store.stat(first) is not None
-    table = read_table(store, first, _PREVIEW_COLUMNS) if has_rows else pa.table({})
-    rows = table.slice(0, _PREVIEW_ROWS).to_pylist()
-    records = [
-        TableRecord(
-            row
-            | {name: shown_id(row[name]) for name in ("doc_id", "label")}
-            | {"confidence": _rounded(row["confidence"])}
-        )
-        for row in rows
-    ]
-    return MetadataValue.table(records, TableSchema([TableColumn(name) for name in _PREVIEW_COLUMNS]))
-
-
-def _rounded(confidence: float | None) -> float | None:
-    return None if confidence is None else round(confidence, 3)

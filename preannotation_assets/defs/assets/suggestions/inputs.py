@@ -1,0 +1,106 @@
+"""What the suggestions are made of, and the versions that change with it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS
+from preannotation_assets.defs.assets.common import require_current_pages
+from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
+from preannotation_assets.defs.resources.publishing import PublishingResource
+from preannotation_assets.defs.stage_code import stage_code
+from preannotation_assets.extraction.calibrated import Calibration
+from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.lake import ObjectStore
+from preannotation_assets.lake.batch import require_manifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import PagesManifest, RawModelOutputsManifest, SuggestionsManifest
+from preannotation_assets.publishing.calibrations import calibrated_version
+
+__all__ = ["SUGGESTIONS_CODE", "SuggestionInputs"]
+
+SUGGESTIONS_CODE: Final = stage_code("tasks.ground_answers", GROUNDINGS, SUGGESTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionInputs:
+    """What the suggestions are made of."""
+
+    layout: DatasetLayout
+    pages: PagesManifest
+    outputs: RawModelOutputsManifest
+    scheme: LabelScheme
+    calibration: Calibration | None
+    holds_back: bool
+
+    @classmethod
+    def read(
+        cls,
+        store: ObjectStore,
+        layout: DatasetLayout,
+        label_scheme: LabelSchemeResource,
+        publishing: PublishingResource,
+    ) -> "SuggestionInputs":
+        """What there is now.
+
+        Raises:
+            BatchError: there are no answers, or they are of other pages than the present ones.
+            SettingsError: the label scheme or the calibration cannot be used.
+            StorageError: the lake cannot be read.
+        """
+        outputs = require_manifest(
+            store,
+            layout.stage_manifest("raw_model_outputs"),
+            RawModelOutputsManifest,
+            layout.dataset,
+            "raw_model_outputs",
+        )
+        pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
+        calibration = publishing.load_calibration(store)
+        return cls(layout, pages, outputs, label_scheme.load(), calibration, publishing.holds_back)
+
+    @property
+    def version(self) -> str:
+        """Changes when the published rows or the manifest beside them could."""
+        parts = (
+            SUGGESTIONS_CODE,
+            tuple(SuggestionsManifest.model_fields),
+            self.pages.model_dump_json(),
+            self.outputs.model_dump_json(),
+            self._scheme,
+            *self._calibration,
+        )
+        return _hash(parts)
+
+    @property
+    def _calibration(self) -> tuple[object, ...]:
+        """Nothing without one: the version is as if there were none."""
+        return () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
+
+    @property
+    def model_version(self) -> str:
+        """That of the answers, with the name of the calibration where there is one."""
+        return calibrated_version(self.outputs.model_version, self.calibration)
+
+    @property
+    def scheme_version(self) -> str:
+        """Changes when the label scheme would make other rows of the same answers."""
+        return _hash(self._scheme)
+
+    @property
+    def _scheme(self) -> tuple[object, ...]:
+        return self.scheme.label_names, self.scheme.overlaps, self.scheme.value_rules
+
+    @property
+    def outputs_folder(self) -> str:
+        """Where the answers are."""
+        return self.layout.stage("raw_model_outputs", self.outputs.version)
+
+    @property
+    def rows_folder(self) -> str:
+        """Where the rows are staged, out of the loader's sight."""
+        return self.layout.suggestion_rows(self.version)
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
