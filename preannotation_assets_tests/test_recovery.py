@@ -17,7 +17,6 @@ from preannotation_assets.recovery import (
     report_until_retried,
 )
 
-
 RETRIES = {"run_retries": {"enabled": True, "max_retries": 2}}
 
 
