@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import yaml
@@ -83,6 +84,12 @@ def test_every_pod_of_ours_is_pinned_and_not_root() -> None:
     for image in places(VALUES, "image"):
         tag = image["tag"] if isinstance(image, dict) else image.rpartition(":")[2]
         assert re.fullmatch(r"\d+(\.\d+)+", tag)
+
+
+def test_the_limit_of_the_pool_is_set_before_the_daemon_starts() -> None:
+    (recovery,) = VALUES["dagsterDaemon"]["extraPrependedInitContainers"]
+    *_, module = recovery["command"]
+    assert find_spec(module)
 
 
 def test_runs_have_secrets_by_name_and_the_memory_that_they_need() -> None:
