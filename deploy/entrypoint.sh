@@ -49,13 +49,13 @@ authenticate_spark() {
     )
 }
 
+# The Spark that pyspark brings, with its own command, whatever else is installed.
 spark() {
     class=$1
     shift
     authenticate_spark
-    SPARK_HOME=$(python -c 'import pathlib, pyspark; print(pathlib.Path(pyspark.__file__).parent)')
-    export SPARK_HOME
-    exec "$SPARK_HOME/bin/spark-class" "org.apache.spark.deploy.$class" "$@"
+    unset SPARK_HOME
+    exec spark-class "org.apache.spark.deploy.$class" "$@"
 }
 
 # As Spark's own image does: what Spark's scheduler for Kubernetes wants is in variables of the pod.

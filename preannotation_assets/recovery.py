@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, GRPC_INFO_TAG, WILL_RETRY_TAG
 
 from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.defs.jobs import apply_pool_limit
@@ -29,9 +29,11 @@ from preannotation_assets.instance import dagster_home, is_run_alive
 __all__ = ["find_dead_runs", "prepare_instance", "report_dead_runs", "report_until_retried"]
 
 _UNFINISHED: Final = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-# Set by Dagster's own launcher (dagster._core.storage.tags.GRPC_INFO_TAG) on runs that a code server started;
-# a run of the command line is its own process and has none.
-_CODE_SERVER_TAG: Final = ".dagster/grpc_info"
+# Set by Dagster's own launcher on runs that a code server started; a run of the command line is its own
+# process and has none.
+_CODE_SERVER_TAG: Final = GRPC_INFO_TAG
+# Such a run is not started again: it came to its end, or somebody ended it.
+_SETTLED: Final = (DagsterRunStatus.SUCCESS, DagsterRunStatus.CANCELED)
 _ANSWER_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 5.0
 # Ten minutes, for a code server that starts and a daemon that looks at its events.
@@ -53,7 +55,7 @@ def find_dead_runs(instance: DagsterInstance) -> list[DagsterRun]:
 
 
 def report_dead_runs(instance: DagsterInstance) -> list[str]:
-    """Reports dead runs as failed, and returns their ids.
+    """Reports dead runs as failed, those that were being cancelled as cancelled, and returns their ids.
 
     What they answered is kept in the lake; the next run of the dataset goes on from there.
     """
@@ -76,13 +78,13 @@ def report_until_retried(
     for _ in range(_MOST_PAUSES):
         for run_id, is_reported in list(waiting.items()):
             run = instance.get_run_by_id(run_id)
-            if run is None or AUTO_RETRY_RUN_ID_TAG in run.tags:
+            if run is None or run.status in _SETTLED or AUTO_RETRY_RUN_ID_TAG in run.tags:
                 del waiting[run_id]
             elif _is_looked_after(run) and not (is_reported and _will_be_retried(run)):
                 _report(instance, run)
                 waiting[run_id] = True
                 if not _will_be_retried(instance.get_run_by_id(run_id)):
-                    # It was started again as often as dagster.yaml allows.
+                    # It was started again as often as dagster.yaml allows, or somebody had cancelled it.
                     del waiting[run_id]
         if not waiting:
             break
@@ -91,7 +93,12 @@ def report_until_retried(
 
 
 def _report(instance: DagsterInstance, run: DagsterRun) -> None:
-    instance.report_run_failed(run, "Its process ended together with the code server that started it.")
+    """As failed, which has the daemon start it again; as cancelled where somebody had told it to end."""
+    reason = "Its process ended together with the code server that started it."
+    if run.status == DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, reason)
+    else:
+        instance.report_run_failed(run, reason)
 
 
 def _will_be_retried(run: DagsterRun | None) -> bool:
@@ -102,7 +109,7 @@ def prepare_instance(instance: DagsterInstance) -> None:
     """Puts the instance in order and says on standard error what was amiss."""
     apply_pool_limit(instance)
     for run_id in report_dead_runs(instance):
-        sys.stderr.write(f"run {run_id} had no process any more and counts as failed\n")
+        sys.stderr.write(f"run {run_id} had no process any more and counts as ended\n")
 
 
 def _is_looked_after(run: DagsterRun) -> bool:

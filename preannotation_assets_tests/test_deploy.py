@@ -105,6 +105,8 @@ def goes_into_the_image(path: str) -> bool:
             ".hypothesis/x",
             "notes.txt",
             "secret.pem",
+            "deploy/pulumi-esc.yaml",
+            "deploy/production.env",
         ),
         *(
             "preannotation_assets_tests/conftest.py",

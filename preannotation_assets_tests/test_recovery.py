@@ -17,16 +17,26 @@ from preannotation_assets.recovery import (
     report_until_retried,
 )
 
+RETRIES = {"run_retries": {"enabled": True, "max_retries": 2}}
 
-@pytest.mark.parametrize(
-    "status", [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-)
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
 def test_a_run_of_a_code_server_that_is_gone_ends_as_failed(tmp_path: Path, status: DagsterRunStatus) -> None:
-    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with DagsterInstance.local_temp(str(tmp_path), overrides=RETRIES) as instance:
         run = create_run_for_test(instance, status=status, tags={GRPC_INFO_TAG: "{}"})
         assert report_dead_runs(instance) == [run.run_id]
         assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
         assert report_dead_runs(instance) == []
+
+
+def test_a_run_that_was_being_cancelled_is_not_started_again(tmp_path: Path) -> None:
+    with DagsterInstance.local_temp(str(tmp_path), overrides=RETRIES) as instance:
+        run = create_run_for_test(instance, status=DagsterRunStatus.CANCELING, tags={GRPC_INFO_TAG: "{}"})
+        assert report_dead_runs(instance) == [run.run_id]
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended.status == DagsterRunStatus.CANCELED
+        assert ended.tags.get(WILL_RETRY_TAG) != "true"
 
 
 def test_runs_of_the_command_line_and_runs_that_ended_are_left_alone(tmp_path: Path) -> None:
@@ -95,8 +105,7 @@ def failures(instance: DagsterInstance, run_id: str) -> int:
 
 def test_a_daemon_that_does_not_know_the_new_code_server_yet_is_told_again(tmp_path: Path) -> None:
     """What the daemon does is done in its place: it takes the tag back, and later starts the run again."""
-    retries = {"run_retries": {"enabled": True, "max_retries": 2}}
-    with DagsterInstance.local_temp(str(tmp_path), overrides=retries) as instance, socket.socket() as server:
+    with DagsterInstance.local_temp(str(tmp_path), overrides=RETRIES) as instance, socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         info = {GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": server.getsockname()[1]})}
         run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=info)
@@ -127,3 +136,17 @@ def test_a_run_that_was_started_again_as_often_as_allowed_is_reported_once(tmp_p
         run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=info)
         assert report_until_retried(instance, [run.run_id], pytest.fail) == []
         assert failures(instance, run.run_id) == 1
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED])
+def test_a_run_that_somebody_cancels_meanwhile_stays_cancelled(
+    tmp_path: Path, status: DagsterRunStatus
+) -> None:
+    with DagsterInstance.local_temp(str(tmp_path), overrides=RETRIES) as instance, socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        info = {GRPC_INFO_TAG: json.dumps({"host": "127.0.0.1", "port": server.getsockname()[1]})}
+        run = create_run_for_test(instance, status=status, tags=info)
+        assert report_until_retried(instance, [run.run_id], pytest.fail) == []
+        assert instance.get_run_by_id(run.run_id).status == DagsterRunStatus.CANCELED
+        assert failures(instance, run.run_id) == 0

@@ -32,6 +32,9 @@ def test_a_service_is_pinned_not_root_healthy_and_without_privileges(name: str) 
     assert int(group) > 0
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("read_only", False) is (name != "postgres")
+    assert not {"privileged", "cap_add", "devices", "pid", "ipc"} & set(service)
+    assert service.get("network_mode", "none") == "none"
     if name not in ONCE:
         kind, *words = service["healthcheck"]["test"]
         assert kind == "CMD"
@@ -72,9 +75,15 @@ def test_secrets_are_asked_for_and_only_who_needs_one_has_it() -> None:
                   "spark-worker": SECRETS - {"DAGSTER_PG_PASSWORD"},
                   "spark-master": {"SPARK_AUTHENTICATE_SECRET"}}  # fmt: skip
         assert held == wanted.get(name, set()), name
+    told = " ".join(str(service.get("command")) for service in SERVICES.values())
     for secret in SECRETS:
+        # Everybody on the machine can read a command line.
+        assert secret not in told
         # From the environment, and where it must be there an empty one is an error.
         assert re.search(rf"^  {secret}:( \$\{{{secret}:\?\}})?$", written, re.MULTILINE), secret
+    # Their own names for ours.
+    assert SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"] == "${DAGSTER_PG_PASSWORD:?}"
+    assert SERVICES["s3"]["environment"]["ROOT_SECRET_KEY"] == "${AWS_SECRET_ACCESS_KEY:?}"
     for name in ("DAGSTER_PG_PASSWORD", "AWS_SECRET_ACCESS_KEY", "SPARK_AUTHENTICATE_SECRET"):
         with pytest.raises(KeyError, match=name):
             environment(SERVICES["code"], {**FOR_TRYING, name: ""})

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import yaml
@@ -31,6 +32,13 @@ def places(value: object, name: str) -> Iterator[Any]:
     elif isinstance(value, list):
         for each in value:
             yield from places(each, name)
+
+
+def executor_of_spark() -> dict[str, Any]:
+    """The template of the pods of Spark's executors."""
+    manifests = yaml.safe_load_all((DEPLOY / "kubernetes" / "spark.yaml").read_text("utf-8"))
+    spec: dict[str, Any] = yaml.safe_load(next(manifests)["data"]["executor.yaml"])["spec"]
+    return spec
 
 
 def test_the_instance_is_as_dagster_yaml_says() -> None:
@@ -65,9 +73,23 @@ def test_every_pod_of_ours_is_pinned_and_not_root() -> None:
     for context in contexts:
         assert context["runAsNonRoot"]
         assert context["runAsUser"] == 10001
+    containers = [
+        context
+        for context in (*places(VALUES, "securityContext"), *places(executor_of_spark(), "securityContext"))
+        if "runAsNonRoot" not in context
+    ]
+    assert len(containers) == 6
+    for context in containers:
+        assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     for image in places(VALUES, "image"):
         tag = image["tag"] if isinstance(image, dict) else image.rpartition(":")[2]
         assert re.fullmatch(r"\d+(\.\d+)+", tag)
+
+
+def test_the_limit_of_the_pool_is_set_before_the_daemon_starts() -> None:
+    (recovery,) = VALUES["dagsterDaemon"]["extraPrependedInitContainers"]
+    *_, module = recovery["command"]
+    assert find_spec(module)
 
 
 def test_runs_have_secrets_by_name_and_the_memory_that_they_need() -> None:
@@ -94,11 +116,12 @@ def test_the_web_server_of_the_image_is_behind_the_gate_and_its_probes_pass_it()
         policy["spec"]["podSelector"]["matchLabels"]["component"] for policy in VALUES["extraManifests"]
     ]
     assert guarded == ["dagster-webserver", "user-deployments"]
+    # A rule without `from` lets everybody in.
+    assert all(rule["from"] for policy in VALUES["extraManifests"] for rule in policy["spec"]["ingress"])
 
 
 def test_executors_of_spark_are_started_by_the_image_with_the_same_secrets() -> None:
-    manifests = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "spark.yaml").read_text("utf-8")))
-    pod = yaml.safe_load(manifests[0]["data"]["executor.yaml"])["spec"]
+    pod = executor_of_spark()
     runs = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
     (container,) = pod["containers"]
     assert container["envFrom"] == [

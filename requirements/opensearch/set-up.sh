@@ -9,8 +9,12 @@ jars=.opensearch/jars
 sum=sha256sum
 command -v "$sum" >/dev/null || sum='shasum -a 256'
 
+hashes=$here/requirements/opensearch/jars.sha256
+
+# All of them, and no other beside them: whatever is in the folder is run.
 are_right() {
-    (cd "$jars" 2>/dev/null && $sum --check --status "$here/requirements/opensearch/jars.sha256" 2>/dev/null)
+    (cd "$jars" 2>/dev/null && $sum --check --status "$hashes" 2>/dev/null) &&
+        [ "$(find "$jars" -type f | wc -l)" -eq "$(wc -l <"$hashes")" ]
 }
 
 are_right && exit 0
