@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from json import JSONDecodeError, JSONDecoder
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Final
 
 from preannotation_assets.extraction.surrogates import without_surrogates
@@ -162,8 +162,7 @@ def fits_labels(quotes: Sequence[AnsweredQuote], labels: Collection[str]) -> boo
     Where only some can, they count and the others are dropped. An answer without any was made to another
     schema; that nothing of it can be read does not mean that there is nothing on the page.
     """
-    objects = groupby(quotes, key=attrgetter("item"))
-    return not quotes or any(all(quote.label in labels for quote in found) for _, found in objects)
+    return not quotes or bool(readable_quotes(quotes, labels))
 
 
 def _read_item(answer: str, position: int, item: int, quotes: list[AnsweredQuote]) -> int:

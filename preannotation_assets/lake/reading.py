@@ -1,7 +1,9 @@
 """An open object: read in pieces, at any place, like a file."""
 
 import io
+from bisect import bisect_right
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Protocol
 
 __all__ = ["ByteRanges", "ObjectReader"]
@@ -38,7 +40,7 @@ class ObjectReader(io.BufferedIOBase):
         self._position = 0
         self._held = b""
         self._held_start = 0
-        self._prepared: dict[int, bytes] = {}
+        self._prepared: list[tuple[int, bytes]] = []
 
     @property
     def size(self) -> int:
@@ -97,25 +99,26 @@ class ObjectReader(io.BufferedIOBase):
     def prepare(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch ranges of bytes, start and end, that will be read; those close together with one request.
 
-        They are kept until the object is closed. What is no range of the object is left out. Errors are
-        those of ``read``.
+        They are kept until others are prepared, or the object is closed. What is no range of the object is
+        left out. Errors are those of ``read``.
         """
         self._check_open()
         wanted = sorted(item for item in ranges if 0 <= item[0] < item[1] <= self.size)
-        for start, stop in _joined(wanted):
-            self._prepared[start] = self._take(start, stop)
+        self._prepared = [(start, self._take(start, stop)) for start, stop in _joined(wanted)]
 
     def close(self) -> None:
         """Close the object; a second time does nothing."""
         if not self.closed:
             self._held = b""
-            self._prepared = {}
+            self._prepared = []
             self._ranges.close()
         super().close()
 
     def _take(self, start: int, stop: int) -> bytes:
-        for first, content in self._prepared.items():
-            if first <= start and stop <= first + len(content):
+        number = bisect_right(self._prepared, start, key=itemgetter(0)) - 1
+        if number >= 0:
+            first, content = self._prepared[number]
+            if stop <= first + len(content):
                 return content[start - first : stop - first]
         skipped = start - self._held_start
         if skipped < 0 or stop > self._held_start + len(self._held):

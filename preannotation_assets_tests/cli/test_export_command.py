@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,23 @@ def test_pages_that_have_changed_since_leave_what_was_there(
     assert f"another {NAME}/a page 2 than is published" in capsys.readouterr().err
     assert path.read_text() == "before"
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_is_no_plain_file_stays(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """As /dev/null and /dev/stdout are none, which an administrator could replace."""
+    dataset.publish(good_rows())
+    path = tmp_path / "export"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / "other")
+    assert main(["export", NAME, "--to", "csv", "--output", str(path)]) == 1
+    assert "the export cannot be written to" in capsys.readouterr().err
+    assert path.is_fifo() or path.is_symlink()
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_was_never_run_says_how(

@@ -28,6 +28,7 @@ from preannotation_assets.lake import (
     write_json,
     write_table,
 )
+from preannotation_assets.lake.column_ranges import column_ranges
 from preannotation_assets.lake.reading import ObjectReader
 
 SCHEMA = pa.schema(
@@ -244,6 +245,13 @@ def test_a_projection_fetches_its_columns_in_few_requests(s3_store: ObjectStore,
     read_table(s3_store, "k")
     whole = s3_store.fetched - before
     assert (whole.bytes, whole.requests) == (size, 1)
+
+
+def test_a_column_of_lists_lies_in_a_range_for_each_of_its_values(tmp_path: Path) -> None:
+    table = pa.table({"rows": [1], "spans": [[{"start": 1, "label": "port"}]], "text": ["Hull"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    metadata = pq.read_metadata(tmp_path / "t.parquet")
+    assert [len(column_ranges(metadata, [name], [0])) for name in table.column_names] == [1, 2, 1]
 
 
 def test_a_projection_of_a_file_reads_its_columns(local_store: ObjectStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preannotation_assets.contracts import UNUSABLE_REASONS
 from preannotation_assets.errors import AccessDeniedError, EndpointError, ModelError
 from preannotation_assets.extraction.answers import AnswerFault
 from preannotation_assets.model_servers.exchange import Exchange
@@ -131,6 +132,10 @@ def test_only_a_whole_answer_that_ended_by_itself_counts() -> None:
 
 def test_every_fault_of_an_answer_is_a_reason() -> None:
     assert {fault.value for fault in AnswerFault} <= set(Reason)
+
+
+def test_what_later_runs_take_for_a_want_of_an_answer_are_reasons() -> None:
+    assert {fault.value for fault in AnswerFault} < UNUSABLE_REASONS < set(Reason)
 
 
 def test_an_answer_cut_off_asks_for_less_text_but_an_endless_one_for_another_try() -> None:

@@ -158,6 +158,18 @@ def test_no_look_reads_more_of_the_lake_than_its_share_and_all_come_their_turn()
     assert {world.state(name) for name in names} == {State.PUBLISHED}
 
 
+def test_nor_does_one_where_all_are_due_and_published_already() -> None:
+    names = [f"d{number:03}" for number in range(250)]
+    world = _World(AT_ONCE, dict.fromkeys(names, "A"), dict.fromkeys(names, "A"))
+    looks = []
+    for _ in range(3):
+        assert world.look() == []
+        looks.append(len(world.looked_up))
+    assert looks[0] == 100
+    assert max(looks) <= 100
+    assert {world.state(name) for name in names} == {State.PUBLISHED}
+
+
 def test_what_is_new_and_published_already_does_not_count_as_being_loaded() -> None:
     world = _World(RetryPlan(still_seconds=600.0), {"d": "A"}, {"d": "A"})
     world.look()
