@@ -34,7 +34,7 @@ dev: set-up-runtime
 check: lint
 	$(BIN)/pytest -q -m unit --numprocesses auto
 
-# loadgroup without groups: one test after the other, to whichever of the two processes is free.
+# One test after the other to whichever of the two processes is free; groups are those of shared/together.py.
 test: set-up-dev
 	$(BIN)/pytest -q -m unit --numprocesses auto
 	$(BIN)/pytest -q -m "not unit" --numprocesses 2 --dist loadgroup

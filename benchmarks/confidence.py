@@ -15,7 +15,7 @@ from itertools import groupby
 
 import httpx
 
-from benchmarks.grounding.predicting import DATA
+from benchmarks.grounding.predicting import real_pages
 from preannotation_assets.extraction.answer_format import RATED_QUOTES
 from preannotation_assets.extraction.consistency import (
     MarkedSpan,
@@ -81,12 +81,11 @@ def area_under_curve(scored: Sequence[tuple[float, bool]]) -> float | None:
 
 
 def page_texts() -> list[str]:
-    """The pages beside the repository, or else the demo's."""
-    path = DATA.parent / "throughput.jsonl.gz"
-    if path.is_file():
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
+    """Those beside the folder of the real pages, or else the demo's."""
+    if real := real_pages():
+        with gzip.open(real.parent / "throughput.jsonl.gz", "rt", encoding="utf-8") as lines:
             return [json.loads(line)["text"] for line in lines][:PAGES]
-    print("no pages beside the repository: those of the demo are used")
+    print("those of the demo are used")
     folder = resources.files("preannotation_assets.demo") / "pages"
     return [page.read_text("utf-8") for page in folder.iterdir() if page.name.endswith(".txt")]
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -96,6 +96,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not _KINDS & {mark.name for mark in item.iter_markers()}:
             for marker in _markers(item):
                 item.add_marker(marker)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadgroup``: who shares a costly fixture shares a process."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from shared.together import PlaceScheduling
+
+    return PlaceScheduling(config, log)
 
 
 def _markers(item: pytest.Item) -> set[str]:

@@ -220,7 +220,7 @@ def test_a_database_open_elsewhere_is_waited_for_and_its_holder_named(
         said = problem(path)
         assert f"process {writer.pid} holds it" in said
         assert str(path) in said
-        assert 0.3 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.3
         monkeypatch.setattr(connecting, "_LOCK_WAIT_SECONDS", 20.0)
         writer.stdin.write("close\n")
         writer.stdin.flush()

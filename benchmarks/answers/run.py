@@ -4,11 +4,12 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 from benchmarks.answers.formats import FORMATS, MarkedQuote
 from benchmarks.answers.tokens import MISSING, count_tokens, find_tokenizer
-from benchmarks.grounding.predicting import DATA, predict, scorer
+from benchmarks.grounding.predicting import predict, real_pages, scorer
 from preannotation_assets.simulator.answer_text import answers_to
 from preannotation_assets.simulator.settings import HabitRates
 
@@ -58,26 +59,26 @@ def tokens_a_suggestion(pages: Sequence[Sequence[MarkedQuote]]) -> list[float] |
     return [sum(counts[start:end]) / suggestions for start, end in pairwise(ends)]
 
 
-def exact_f1(pages: Sequence[Page]) -> float:
+def exact_f1(scoring: ModuleType, pages: Sequence[Page]) -> float:
     """The exact F1 of this package's grounding."""
-    scoring = scorer()
     score: float = scoring.summary(scoring.score(predict, pages))["overall"]["F1"]
     return score
 
 
 def main() -> None:
     """Prints one line a format."""
-    if not (DATA / "score.py").is_file():
-        print("no pages with true spans beside the repository: answer formats are not compared")
+    folder = real_pages()
+    if folder is None:
         return
-    pages = scorer().load("dev")
-    with gzip.open(DATA.parent / "throughput.jsonl.gz", "rt", encoding="utf-8") as lines:
+    scoring = scorer(folder)
+    pages = scoring.load("dev")
+    with gzip.open(folder.parent / "throughput.jsonl.gz", "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     annotated, vessels = [marked_quotes(page) for page in pages], [vessel_quotes(text) for text in texts]
     tokens = tokens_a_suggestion(annotated), tokens_a_suggestion(vessels)
     if None in tokens:
         print(MISSING)
-    f1 = {True: exact_f1(pages), False: exact_f1([by_label(page) for page in pages])}
+    f1 = {True: exact_f1(scoring, pages), False: exact_f1(scoring, [by_label(page) for page in pages])}
     print(
         f"tokens a suggestion: {sum(map(len, annotated))} answers on {len(pages)} annotated pages, "
         f"{sum(map(len, vessels))} of the stand-in on {len(texts)} pages"

@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError
 from shared.network_namespaces import Machine
 
 from benchmarks.cluster.batches import DATASET
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 __all__ = ["CREDENTIALS", "lake_on", "published_there"]
 
@@ -65,7 +68,7 @@ def _make_bucket(address: str) -> None:
             return
 
 
-def _client(address: str) -> Any:  # noqa: ANN401
+def _client(address: str) -> "S3Client":
     session = boto3.session.Session(
         CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
     )

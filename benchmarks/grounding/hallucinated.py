@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from benchmarks.grounding.rejecting import Judged, print_curve
+from benchmarks.grounding.words import FILLER, FIRST_NAMES, MONTHS, NUMERALS, PORTS, SHIPS, SURNAMES
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.grounding.folding import fold
 from preannotation_assets.extraction.grounding.lookalikes import LOOKALIKE_GROUPS, LOOKALIKES
@@ -23,39 +24,8 @@ DAMAGED: Final = 0.6
 ADDED: Final = 1 / 3
 LOOKALIKE: Final = 0.75
 
-SHIPS = """
-    Aurora Thalassa Meteor Neptun Hertha Gladiator Bellerophon Clementine Amphitrite Calypso Iduna Wodan
-    Najade Pomona Concordia Fortuna Albatros Hirondelle Clotilde Wanderer Nautilus Dolphin Swallow Freya
-    Skjold Dagmar Ingeborg Sleipner Titania Oberon Prospero Cordelia Rosalind Jupiter Orion Sirius
-    Capella Antares Arcturus
-""".split()  # noqa: SIM905
-PORTS = """
-    Stralsund Wismar Rostock Memel Libau Reval Kronstadt Helsingfors Malmö Arendal Stavanger Bergen
-    Tromsö Archangel Leith Dundee Grimsby Harwich Plymouth Falmouth Swansea Bristol Dublin Belfast
-    Galway Lorient Nantes Bordeaux Bayonne Bilbao Santander Oporto Lisbon Malaga Valencia Toulon Genoa
-    Leghorn Palermo Ancona Trieste Patras Smyrna Odessa Varna Alexandria Colombo Calcutta Rangoon
-    Batavia Yokohama Nagasaki Callao Galveston
-""".split()  # noqa: SIM905
-FIRST_NAMES = """
-    Ludwig Otto Emil Gustav Friedrich Wilhelm Jules Louis Pierre Henri Marcel George William James
-    Robert Edward Arthur Alice Jeanne Elise Bertha Niels Sven Torsten Ingrid
-""".split()  # noqa: SIM905
-SURNAMES = """
-    Petersen Nielsen Claussen Brinkmann Siemers Laeisz Godeffroy Rickmers Vinnen Sloman Donner Berenberg
-    Duhamel Castaing Tardieu Thornycroft Wetherby Ramsay Colquhoun Brocklebank Cunard Dempster Ropner
-    Furness Withy Halvorsen Lindqvist Moberg Rasmussen Ekström Kettleby Osborne Trelawney Pasquier
-    Delmas
-""".split()  # noqa: SIM905
-MONTHS = "January February March April June July August September October November December".split()  # noqa: SIM905
-NUMERALS = "II III IV VI VII IX XI XII XIV".split()  # noqa: SIM905
 TITLES = ("Captain", "Mr.", "Mrs.", "Miss", "Dr.", "M.", "Mme", "Herr", "Frau", "Consul")
 BEHIND = ("& Co.", "Ltd.", "& Sons", "AG", "GmbH")
-FILLER = """
-    the ship that lay in their harbour was sold at noon with all her gear while lying off under repair
-    by order of owners who it is said had paid nothing since they were insured and on the improvement of
-    trade which is still to come for all of us hear no more from home than a letter of last month when
-    we left the illness behind
-""".split()  # noqa: SIM905
 
 
 class Facts(NamedTuple):

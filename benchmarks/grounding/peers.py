@@ -1,8 +1,8 @@
 """Grounding beside its peers: exact-span F1, false grounding and milliseconds a page, in one run.
 
 Run from the root of the repository with ``python -m benchmarks.grounding``. The pages, their true spans
-and the scorer are looked for in ``GROUNDING_PAGES``, or in ``../shared/benchmarks/grounding``; peers that
-are not installed (LangExtract, spacy-llm, rapidfuzz) are left out with a line that says so.
+and the scorer are those of ``GROUNDING_PAGES``; without it, and without a peer (LangExtract, spacy-llm,
+rapidfuzz), that part is left out with a line that says so.
 """
 
 import importlib
@@ -12,9 +12,10 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
 from benchmarks.grounding.planted import SYLLABLES
-from benchmarks.grounding.predicting import Answers, Predictor, Spans, has_real_pages, predict, scorer
+from benchmarks.grounding.predicting import Answers, Predictor, Spans, predict, real_pages, scorer
 
 __all__ = ["print_peers"]
 
@@ -35,6 +36,7 @@ def langextract_predictor(accept_match_lesser: bool) -> Predictor:
     data = importlib.import_module("langextract.core.data")
 
     def align(page_text: str, answers: Answers) -> Spans:
+        """All answers of the page at once."""
         asked = [
             data.Extraction(extraction_class=answer["label"], extraction_text=answer["text"])
             for answer in answers
@@ -56,6 +58,7 @@ def spacy_llm_predictor() -> Predictor:
     find_substrings = importlib.import_module("spacy_llm.tasks.util.parsing").find_substrings
 
     def find(page_text: str, answers: Answers) -> Spans:
+        """The next occurrence of each answer that no equal one has taken."""
         places: dict[tuple[str, str], list[tuple[int, int]]] = {}
         taken: defaultdict[tuple[str, str], int] = defaultdict(int)
         found: Spans = []
@@ -75,6 +78,7 @@ def rapidfuzz_predictor() -> Predictor:
     fuzz = importlib.import_module("rapidfuzz.fuzz")
 
     def match(page_text: str, answers: Answers) -> Spans:
+        """For each answer the place that is most alike, if it is alike enough."""
         found: Spans = []
         for answer in answers:
             best = fuzz.partial_ratio_alignment(answer["text"], page_text, score_cutoff=RAPIDFUZZ_CUTOFF)
@@ -106,9 +110,9 @@ def _is_installed(package: str) -> bool:
     return False
 
 
-def print_quality(split: str, competitors: Mapping[str, Predictor]) -> None:
+def print_quality(folder: Path, split: str, competitors: Mapping[str, Predictor]) -> None:
     """Prints one line a competitor: the figures of the scorer, and the least mean time of a few runs."""
-    score = scorer()
+    score = scorer(folder)
     pages = score.load(split)
     print(f"{'':32}{'exact F1':>10}{'false grounding':>17}{'ms a page':>11}")
     for name, predictor in competitors.items():
@@ -161,6 +165,6 @@ def _least_milliseconds(predictor: Predictor, text: str, answers: Answers) -> fl
 def print_peers() -> None:
     """Prints both tables."""
     competitors = predictors()
-    if has_real_pages():
-        print_quality(sys.argv[1] if len(sys.argv) > 1 else "dev", competitors)
+    if folder := real_pages():
+        print_quality(folder, sys.argv[1] if len(sys.argv) > 1 else "dev", competitors)
     print_speed(competitors)

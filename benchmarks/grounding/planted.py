@@ -19,7 +19,10 @@ SEED = 20261130
 
 SYLLABLES = ["bar", "den", "fjo", "gal", "hol", "kir", "lun", "mor", "nes", "ost", "ran", "sul", "tor", "vik"]
 ACCENTED = {"a": "á", "e": "é", "o": "ö", "u": "ü", "n": "ñ", "s": "š"}
-FILLER = "the and was sold at noon with all her gear while lying off under repair by order of".split()  # noqa: SIM905
+FILLER = (
+    "the", "and", "was", "sold", "at", "noon", "with", "all", "her", "gear", "while", "lying", "off",
+    "under", "repair", "by", "order", "of",
+)  # fmt: skip
 PREFIXES = ["IMO", "GT", "NT", "USD", "No", "LOA", "Built", "on", "ИМО", "BRT", "Tel"]
 SUFFIXES = ["GRT", "t", "BRT", "built", "at", "tons", "m", "nach", "kW"]
 CYRILLIC = str.maketrans("ABCEHKMOPTXYaceopxy", "АВСЕНКМОРТХУасеорху")  # noqa: RUF001

@@ -1,4 +1,8 @@
-"""What the benchmarks of grounding share: the real pages, their scorer, and our predictor."""
+"""What the benchmarks of grounding share: the real pages, their scorer, and our predictor.
+
+Real pages are no part of the repository. The environment variable ``GROUNDING_PAGES`` names a folder with
+pages, their true spans and ``score.py``, which has ``load``, ``score``, ``summary`` and ``score_page``.
+"""
 
 import importlib.util
 import os
@@ -10,12 +14,7 @@ from typing import Any
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.spans import Grounding, Quote
 
-__all__ = ["DATA", "Answers", "Predictor", "Spans", "has_real_pages", "predict", "scorer"]
-
-DATA = Path(
-    os.environ.get("GROUNDING_PAGES")
-    or Path(__file__).resolve().parents[3] / "shared" / "benchmarks" / "grounding"
-)
+__all__ = ["Answers", "Predictor", "Spans", "predict", "real_pages", "scorer"]
 
 Answers = Sequence[Mapping[str, Any]]
 Spans = list[tuple[int, int] | None]
@@ -31,19 +30,20 @@ def predict(page_text: str, answers: Answers) -> Spans:
     ]
 
 
-def has_real_pages() -> bool:
-    """Whether the real pages are there; says so if they are not."""
-    if (DATA / "score.py").is_file():
-        return True
-    print("no pages with true spans beside the repository: left out")
-    return False
+def real_pages() -> Path | None:
+    """The folder of the real pages; says how to name it, and is None, where there is none."""
+    folder = os.environ.get("GROUNDING_PAGES")
+    if folder and (Path(folder) / "score.py").is_file():
+        return Path(folder)
+    print("no real pages: set GROUNDING_PAGES to a folder with pages, their true spans and score.py")
+    return None
 
 
-def scorer() -> ModuleType:
+def scorer(folder: Path) -> ModuleType:
     """The scorer that comes with the real pages."""
-    spec = importlib.util.spec_from_file_location("grounding_score", DATA / "score.py")
+    spec = importlib.util.spec_from_file_location("grounding_score", folder / "score.py")
     if spec is None or spec.loader is None:
-        raise FileNotFoundError(DATA / "score.py")
+        raise FileNotFoundError(folder / "score.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

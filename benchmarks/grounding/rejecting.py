@@ -7,9 +7,10 @@ which no letter sequence is on the page. The similarity that a place must have i
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
-from benchmarks.grounding.predicting import has_real_pages, scorer
+from benchmarks.grounding.predicting import real_pages, scorer
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.grounding.folding import FoldTable
 from preannotation_assets.extraction.grounding.page import Page
@@ -49,10 +50,9 @@ def made_up(pages: Sequence[Mapping[str, Any]], draw: random.Random) -> Iterator
         yield chosen
 
 
-def judged(pages: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Judged]:
+def judged(score: ModuleType, pages: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Judged]:
     """Every answer of every page, with the made-up ones put anywhere among them."""
     draw = random.Random(seed)
-    score_page = scorer().score_page
     for page, names in zip(pages, made_up(pages, draw), strict=True):
         answers: list[tuple[Quote, int | None]] = [
             (Quote(answer["label"], answer["text"]), index) for index, answer in enumerate(page["answers"])
@@ -69,7 +69,7 @@ def judged(pages: Sequence[Mapping[str, Any]], seed: int) -> Iterator[Judged]:
                 yield Judged(True, False, found.similarity if found else 0.0)
             elif found:
                 spans[index], similarity[index] = (found.start, found.end), found.similarity
-        outcomes = score_page(page, spans)
+        outcomes = score.score_page(page, spans)
         for truth, outcome, value in zip(page["truth"], outcomes, similarity, strict=True):
             if truth and not truth.get("optional"):
                 yield Judged(False, outcome in ("tp", "tpfp"), value)
@@ -89,6 +89,7 @@ def print_curve(answers: Sequence[Judged]) -> None:
 
 def print_trade_off() -> None:
     """Prints one line a least similarity."""
-    if has_real_pages():
-        pages = scorer().load("dev")
-        print_curve([each for seed in SEEDS for each in judged(pages, seed)])
+    if folder := real_pages():
+        score = scorer(folder)
+        pages = score.load("dev")
+        print_curve([each for seed in SEEDS for each in judged(score, pages, seed)])

@@ -103,23 +103,22 @@ GPUS = (
         "70B on a GB10",
         BatchTimes(),
         0.18,
-        "writes 5 tokens a second alone and 695 in 256 streams: published, quoted in "
-        "[simulator.md](simulator.md#time), not measured here. Reads 1,000 a second: **assumption** (vLLM's "
-        "blog of June 2026 has 1,636 of a 120B-A12B, as site-one-liart-13.vercel.app tells). $4,699 "
-        "(blog.kubesimplify.com) over three years, without power",
+        f"{_ASSUMED}: the stand-in's defaults ([simulator.md](simulator.md#time)). Writes 5 tokens a second "
+        "alone and 695 in 256 streams, reads 1,000. $4,699 over three years, without power: a list price, "
+        "not looked up again",
     ),
     Gpu(
         "70B on an H100",
         _saturating(3_094, 10_000),
         2.99,
-        "writes 3,094 tokens a second: 84.2 samples of Llama 2 70B a second on eight (MLPerf Inference "
-        "v4.1, Offline, as alpha-one-index.github.io lists it) of 294 tokens (**assumption**). Reads "
-        "10,000 a second, half a step alone: **assumptions**. $2.99 an hour (the same list, Lambda)",
+        f"{_ASSUMED}: writes 3,094 tokens a second, an eighth of 84.2 samples a second of 294 tokens (Llama "
+        "2 70B on eight, MLPerf Inference v4.1, Offline, by a list of others). Reads 10,000 a second, half a "
+        "step alone. $2.99 an hour: a list price, not looked up again",
     ),
     Gpu(
         "8B on an H100",
         _saturating(30_940, 100_000),
         2.99,
-        "ten times the line above: **assumption**, to see what a quick model does to the driver",
+        f"{_ASSUMED}: ten times the line above, to see what a quick model does to the driver",
     ),
 )

@@ -26,8 +26,9 @@ from argilla_server.models.base import DatabaseModel  # noqa: E402
 USER, PASSWORD, KEY, WORKSPACE = "owner", "a password", "owner.apikey", "acceptance"
 
 
-def load_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recipe", FOLDER / "recipe.py")
+def load_recipe(name: str = "recipe") -> ModuleType:
+    """The module of that name in FOLDER."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,7 +1,6 @@
 """Argilla's server with OpenSearch, as processes."""
 
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from argilla_folders import process_environment
 from shared.polling import wait_for
 
 __all__ = ["Argilla", "ShownRecord", "free_port", "serve_argilla"]
@@ -92,10 +92,10 @@ def free_port() -> int:
 def serve_argilla(python: Path, folder: Path, search_engine: str) -> Iterator[Argilla]:
     """Starts the server, which loads what loads.json in ``folder`` names; ends it."""
     program = Path(__file__).with_name("argilla_server_process.py")
-    environment = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ
+    environment = process_environment() | {
+        "ARGILLA_SEARCH_ENGINE": "opensearch",
+        "ARGILLA_ELASTICSEARCH": search_engine,
     }
-    environment |= {"ARGILLA_SEARCH_ENGINE": "opensearch", "ARGILLA_ELASTICSEARCH": search_engine}
     command = [str(python), "-W", "ignore", str(program), str(folder)]
     said = folder / "argilla.txt"
     with (

@@ -10,7 +10,6 @@ unplaced.json are written.
 """
 
 import asyncio
-import importlib.util
 import json
 from types import ModuleType
 from unittest.mock import patch
@@ -34,15 +33,6 @@ async def make_experts() -> None:
     await async_engine.dispose()
 
 
-def export_recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("export_recipe", FOLDER / "export_recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def answer(client: rg.Argilla, dataset: rg.Dataset) -> None:
     """Each answer as Argilla's page sends it, in the name of its expert."""
     ids = {record.id: record._server_id for record in dataset.records}
@@ -57,7 +47,7 @@ def answer(client: rg.Argilla, dataset: rg.Dataset) -> None:
 
 def round_trip(client: rg.Argilla, dataset: rg.Dataset, loader: ModuleType) -> list[tuple[str, str]]:
     """Loads, answers and exports; what cannot be placed."""
-    recipe = export_recipe()
+    recipe = load_recipe("export_recipe")
     # So that several requests are needed.
     recipe.RECORDS_A_PAGE = 7
     pages = pq.read_table(FOLDER / "hostile" / "pages.parquet").to_pylist()

@@ -5,10 +5,7 @@ does all its work; the tests look at what it reports.
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +14,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hand_made_loads import write_two_loads
-from hostile_pages import DATASET, HOSTILE_PAGES, SHIFTED, HostilePage, publish_pages
-from published_demo import DEMO, copy_demo
-from shared.loader_recipe import recipe_source, text_to_show
+from argilla_folders import run_program, write_hostile, write_loads
+from hostile_pages import DATASET, HOSTILE_PAGES, SHIFTED, HostilePage
+from published_demo import DEMO
+from shared.loader_recipe import text_to_show
 from shared.signal_handlers import kept_signal_handlers
 from spoiled_pages import FINE, PLANTED, Case, random_cases, we_take
 
@@ -55,11 +52,7 @@ def accepted(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Accepted:
     folder = tmp_path_factory.mktemp("argilla")
-    (folder / "recipe.py").write_text(recipe_source(), "utf-8")
-    (folder / "scheme.json").write_text(exported_labels, "utf-8")
-    shutil.copytree(publish_pages(folder / "lake", HOSTILE_PAGES, scheme), folder / "hostile")
-    copy_demo(demo_lake, folder / "demo")
-    write_two_loads(folder)
+    write_hostile(folder, HOSTILE_PAGES, scheme, exported_labels)
     steps = [
         ("hostile", "hostile"),
         ("demo", "demo"),
@@ -67,8 +60,7 @@ def accepted(
         ("again", "second"),
         ("bad", "bad"),
     ]
-    loads = [{"dataset": dataset, "folder": part} for dataset, part in steps]
-    (folder / "loads.json").write_text(json.dumps(loads), "utf-8")
+    write_loads(folder, demo_lake, [{"dataset": dataset, "folder": part} for dataset, part in steps])
     cases = [*PLANTED.values(), *FINE.values(), *random_cases(bases_of(folder / "hostile"), TRIALS)]
     (folder / "cases.json").write_text(json.dumps([case.as_json() for case in cases]), "utf-8")
     result = ask_argilla(argilla_python, folder)
@@ -84,15 +76,7 @@ def accepted(
 
 
 def ask_argilla(python: Path, folder: Path) -> dict[str, Any]:
-    program = Path(__file__).with_name("acceptance.py")
-    environment = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ
-    }
-    done = subprocess.run(
-        [str(python), "-W", "ignore", str(program), str(folder)],
-        env=environment, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program(python, "acceptance.py", folder)
     result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
     return result
 

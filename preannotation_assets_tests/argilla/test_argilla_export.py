@@ -6,10 +6,7 @@ makes of a text needs Chromium.
 
 import importlib.util
 import json
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,21 +16,19 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from hostile_pages import DATASET, HOSTILE_PAGES, publish_pages
+from argilla_folders import run_program, write_hostile
+from hostile_pages import DATASET, HOSTILE_PAGES
 from hypothesis import given
 from hypothesis import strategies as st
-from shared.loader_recipe import recipe_source
 
 from preannotation_assets.contracts import RESPONSES
 from preannotation_assets.extraction.argilla_rules import first_shift
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import text_sha256
-from preannotation_assets.label_file import exported
 from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.evaluation import EvaluationRules, evaluate_dataset
 from preannotation_assets.publishing.evaluation.responses import lake_responses, responses_by_page
-from preannotation_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 EXPORT = REPOSITORY / "docs" / "argilla-export.md"
@@ -159,22 +154,16 @@ class Exported:
 
 
 @pytest.fixture(scope="module")
-def folder(scheme: LabelScheme, argilla_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    scheme: LabelScheme, exported_labels: str, argilla_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Both round trips, made in one process of Argilla's environment."""
     folder = tmp_path_factory.mktemp("export")
-    (folder / "recipe.py").write_text(recipe_source(), "utf-8")
+    write_hostile(folder, HOSTILE_PAGES, scheme, exported_labels)
     (folder / "export_recipe.py").write_text(export_source(), "utf-8")
-    (folder / "scheme.json").write_text(exported(Settings.from_environment({}).labels.path, "spans", "text"))
-    shutil.copytree(publish_pages(folder / "lake", HOSTILE_PAGES, scheme), folder / "hostile")
     answers = {name: planned(folder / "hostile", name == "raw")[1] for name in ("shown", "raw")}
     (folder / "answers.json").write_text(json.dumps(answers), "utf-8")
-    program = Path(__file__).with_name("export_acceptance.py")
-    done = subprocess.run(
-        [str(argilla_python), "-W", "ignore", str(program), str(folder)],
-        env={name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ},
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_program(argilla_python, "export_acceptance.py", folder)
     return folder
 
 

@@ -4,24 +4,22 @@ Argilla's server is a real one, over HTTP, with OpenSearch for its search engine
 stub. The browser tells which words are marked.
 """
 
-import json
 import os
 import random
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from argilla_folders import write_hostile, write_loads
 from argilla_serving import Argilla, ShownRecord, free_port, serve_argilla
-from hand_made_loads import write_two_loads
-from hostile_pages import DATASET, HANSA, HOSTILE_PAGES, HULL, SHIFTED, HostilePage, publish_pages
+from hostile_pages import DATASET, HANSA, HOSTILE_PAGES, HULL, SHIFTED, HostilePage
 from open_search import serve_open_search
 from playwright.sync_api import Browser, Page
-from published_demo import DEMO, copy_demo
+from published_demo import DEMO
 from seen_records import Mark, SeenRecord, mark_words, open_record, see_all, signed_in
 from shared.chromium import open_chromium
-from shared.loader_recipe import recipe_source, text_to_show
+from shared.loader_recipe import text_to_show
 
 from preannotation_assets.defs.resources.java import find_java_home
 from preannotation_assets.extraction.argilla_rules import first_shift
@@ -58,11 +56,7 @@ def folder(
 ) -> Path:
     """What argilla_server_process.py reads."""
     folder = tmp_path_factory.mktemp("argilla-page")
-    (folder / "recipe.py").write_text(recipe_source(), "utf-8")
-    (folder / "scheme.json").write_text(exported_labels, "utf-8")
-    shutil.copytree(publish_pages(folder / "lake", PAGES, scheme), folder / "hostile")
-    copy_demo(demo_lake, folder / "demo")
-    write_two_loads(folder)
+    write_hostile(folder, PAGES, scheme, exported_labels)
     steps = [
         ("shown", "hostile", False),
         ("raw", "hostile", True),
@@ -74,7 +68,7 @@ def folder(
         ("again", "second", False),
     ]
     loads = [{"dataset": dataset, "folder": part, "as_it_is": raw} for dataset, part, raw in steps]
-    (folder / "loads.json").write_text(json.dumps(loads), "utf-8")
+    write_loads(folder, demo_lake, loads)
     return folder
 
 

@@ -63,9 +63,8 @@ def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, pro
     again = _fetches(place, proxy, "run", DATASET)
     # Nothing is new, so the preview is not made anew.
     assert not again["pages"]
-    # Of the outputs the summary reads what it needs.
-    for stage, times in {"chunks": 1, "answers": 1, "raw_model_outputs": 1}.items():
-        assert set(again[stage].values()) == {times}, stage
+    for stage in ("chunks", "answers", "raw_model_outputs"):
+        assert set(again[stage].values()) == {1}, stage
 
     verified = _fetches(place, proxy, "verify", DATASET)
     assert verified["pages"] == dict.fromkeys(first["pages"], 1)

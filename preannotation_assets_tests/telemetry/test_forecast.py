@@ -139,10 +139,16 @@ def _progress(seconds: float, tokens: int, requests: int, busy: float, in_flight
     )
 
 
-def test_a_run_that_becomes_slower_is_forecast_as_slow_as_it_has_become() -> None:
+def _steady(looks: int) -> Forecast:
+    """Of 1,000 requests of 950 tokens and 60 s, four at a time, looked at every 15 s so often."""
     forecast = Forecast(Work(requests=1_000, tokens=950_000))
-    for moment in range(1, 101):
+    for moment in range(1, looks + 1):
         forecast.seconds_left(_progress(15.0 * moment, 950 * moment, moment, 60.0 * moment))
+    return forecast
+
+
+def test_a_run_that_becomes_slower_is_forecast_as_slow_as_it_has_become() -> None:
+    forecast = _steady(looks=100)
     # From here on a request takes twice as long.
     for moment in range(1, 31):
         done = 100 + moment / 2
@@ -153,9 +159,7 @@ def test_a_run_that_becomes_slower_is_forecast_as_slow_as_it_has_become() -> Non
 
 
 def test_a_run_that_loses_half_of_its_slots_takes_twice_as_long() -> None:
-    forecast = Forecast(Work(requests=1_000, tokens=950_000))
-    for moment in range(1, 41):
-        forecast.seconds_left(_progress(15.0 * moment, 950 * moment, moment, 60.0 * moment))
+    forecast = _steady(looks=40)
     for moment in range(1, 4):
         done = 40 + moment / 2
         left = forecast.seconds_left(

