@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TypeGuard
 
 from preannotation_assets.extraction.spans import (
@@ -57,10 +56,10 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     written = dict.fromkeys(quote.text for quote in quotes)
     prepared = {quoted: prepare(quoted, page.table) for quoted in written}
     findings = _findings(page, quotes, prepared, work)
-    contenders: Sequence[Sequence[Candidate]] = _contenders(quotes, findings)
+    contenders = _contenders(quotes, {quoted: found.candidates for quoted, found in findings.items()})
     in_order = follow_the_page(_links(quotes, contenders))
     if in_order:
-        contenders = _contenders(quotes, {quoted: _all_places(found) for quoted, found in findings.items()})
+        contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
     costs = chain_costs(_links(quotes, contenders))
     places = assign(
@@ -111,10 +110,6 @@ def _links(quotes: Sequence[Quote], contenders: Sequence[Sequence[Candidate]]) -
     return [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
 
 
-def _all_places(finding: Finding) -> Finding:
-    return replace(finding, candidates=finding.others or finding.candidates)
-
-
 def _findings(
     page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote], work: ChunkWork
 ) -> dict[str, Finding]:
@@ -130,13 +125,15 @@ def _findings(
     }
 
 
-def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> list[Sequence[Candidate]]:
+def _contenders(
+    quotes: Sequence[Quote], places: Mapping[str, Sequence[Candidate]]
+) -> Sequence[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
     copies: Counter[tuple[str, str]] = Counter()
     contenders: list[Sequence[Candidate]] = []
     for quote in quotes:
         key = quote.label, quote.text
-        candidates = findings[quote.text].candidates
+        candidates = places[quote.text]
         contenders.append(candidates if copies[key] < len(candidates) else ())
         copies[key] += 1
     return contenders
@@ -167,7 +164,7 @@ def _thinned(
 
 def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
     if place is not None:
-        found = next(c for c in finding.others or finding.candidates if (c.start, c.end) == place[1:])
+        found = next(c for c in finding.all if (c.start, c.end) == place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
     if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)
