@@ -156,6 +156,8 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
         _required("end", pa.int32()),
         *_ANSWER,
         _LOGPROB_SOURCE,
+        # Where a cascade asked two models, whose answer stands; null where one was asked.
+        pa.field("model", pa.string()),
     ]
 )
 """One row a chunk and pass, or a part of a chunk that was split, with what the model answered."""
@@ -216,6 +218,8 @@ GROUNDINGS: Final = pa.schema(
         pa.field("value_verdict", pa.string()),
         # What is made of the above, without a calibration.
         pa.field("confidence", pa.float32()),
+        # Where a cascade asked two models, which one named it; null where one was asked.
+        pa.field("model", pa.string()),
     ]
 )
 """What became of every quote: the working data beside the suggestions."""
@@ -371,6 +375,10 @@ _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
         "outcome": "answered, failed, split, salvaged, or again where it was asked once more.",
         "reason": "Why the attempt gave no answer, as a code.",
         "status": "The HTTP status; null where no response came.",
+    },
+    GROUNDINGS: {"model": "Who named it, where a cascade asked two models; null where one was asked."},
+    RAW_MODEL_OUTPUTS: {
+        "model": "Whose answer it is, where a cascade asked two models; null where one was asked."
     },
     RESPONSES: {"status": "submitted, draft or discarded, as Argilla has it."},
     REVIEW_ORDER: {"reason": "Why it has that rank, as a code."},

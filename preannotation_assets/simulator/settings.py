@@ -20,6 +20,32 @@ _PREAMBLE = re.compile(r"\s*(```(json)?\s*)?")
 
 
 @dataclass(frozen=True, slots=True)
+class HabitRates:
+    """How often, from 0 to 1, the answers do what language models do to what they read.
+
+    ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
+    it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
+    entity that is not in the text. ``misjudge`` changes no answer: it is how often a right one scores as
+    if it were doubtful and a wrong one as if it were right. ``verbatim`` is how often a quote is given with
+    its line breaks, and with the quotation marks around it and the word before them.
+    """
+
+    repair: float = 0.3
+    omit: float = 0.03
+    repeat: float = 0.02
+    shorten: float = 0.01
+    mislabel: float = 0.01
+    invent: float = 0.015
+    misjudge: float = 0.0
+    verbatim: float = 0.0
+
+    NONE: ClassVar["HabitRates"]
+
+
+HabitRates.NONE = HabitRates(repair=0, omit=0, repeat=0, shorten=0, mislabel=0, invent=0)
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedModel:
     """One model of the list in ``/api/tags``.
 
@@ -102,32 +128,6 @@ class TimeModel:
             raise SettingsError("a negative time or slowdown", "set it to 0 or more")
         if not 0 < self.decode_share_while_reading <= 1:
             raise SettingsError("a share of decoding that is none", "set it above 0, up to 1")
-
-
-@dataclass(frozen=True, slots=True)
-class HabitRates:
-    """How often, from 0 to 1, the answers do what language models do to what they read.
-
-    ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
-    it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
-    entity that is not in the text. ``misjudge`` changes no answer: it is how often a right one scores as
-    if it were doubtful and a wrong one as if it were right. ``verbatim`` is how often a quote is given with
-    its line breaks, and with the quotation marks around it and the word before them.
-    """
-
-    repair: float = 0.3
-    omit: float = 0.03
-    repeat: float = 0.02
-    shorten: float = 0.01
-    mislabel: float = 0.01
-    invent: float = 0.015
-    misjudge: float = 0.0
-    verbatim: float = 0.0
-
-    NONE: ClassVar["HabitRates"]
-
-
-HabitRates.NONE = HabitRates(repair=0, omit=0, repeat=0, shorten=0, mislabel=0, invent=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from shared.short_pages import SCHEME, write_chunks
 
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import add_dataset
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
@@ -86,6 +87,7 @@ class AskingLake:
         refresh: bool = False,
         retry_of: str | None = None,
         second_pass_below: float | None = None,
+        cascade: CascadeResource | None = None,
     ) -> ExecutionResult:
         """One run of the asset; it does not raise what the run raises."""
         add_dataset(instance, LAYOUT.dataset)
@@ -97,6 +99,7 @@ class AskingLake:
                 "storage": StorageResource(root=str(self.folder)),
                 "spark": SparkResource(master="local[2]", driver_memory="1g"),
                 "progress": LogAlone(),
+                "cascade": cascade or CascadeResource(),
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
                 "model_server": OllamaResource(
                     endpoints=[self.url],

@@ -30,6 +30,12 @@ from preannotation_assets.defs.assets.raw_model_outputs.asking import (
     ask_what_is_open,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
+from preannotation_assets.defs.assets.raw_model_outputs.cascade import (
+    CascadeChoice,
+    ask_small_model,
+    cascade_outcome,
+    find_small_model,
+)
 from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
     COLLECTING_CODE,
     Collected,
@@ -42,6 +48,7 @@ from preannotation_assets.defs.assets.raw_model_outputs.second_pass import secon
 from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
@@ -51,7 +58,7 @@ from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
-from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
+from preannotation_assets.manifests import CascadeAccount, ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 
@@ -84,6 +91,7 @@ def raw_model_outputs(
     storage: StorageResource,
     spark: SparkResource,
     model_server: ModelServerResource,
+    cascade: CascadeResource,
     label_scheme: LabelSchemeResource,
     progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
@@ -91,7 +99,8 @@ def raw_model_outputs(
 
     Answers are kept within seconds of their arrival. A chunk that has an answer to the same question (same
     model digest, prompt, options and text) is not asked again; one that failed is. Where the resource says
-    so, chunks with an improbable value are asked about once more, to compare.
+    so, chunks with an improbable value are asked about once more, to compare. Where there is a small model to
+    ask first, the large one is asked only about chunks of which the small one's answer is doubtful.
     """
     began = time.monotonic()
     config = RawModelOutputsConfig(**context.op_execution_context.op_config)
@@ -100,23 +109,26 @@ def raw_model_outputs(
     cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
     require_current_pages(store, layout, cut.pages_version, "chunks")
     access = model_server.access()
-    prompt = access.prompt(label_scheme.load())
+    scheme = label_scheme.load()
+    prompt = access.prompt(scheme)
     access.require_room(prompt, cut.chunk_tokens)
     identity = access.identify(os.environ)
     for note in identity.notes:
         context.log.info(note)
     template = access.template(identity, prompt)
+    small = find_small_model(cascade, model_server, template, scheme, store)
     since = _started_at(context) if config.refresh else 0
     reporter = StageReporter(context.log.log, progress)
     run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch(), reporter)
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
-        asked = _ask(run, batch, since)
-        manifest, parts = keep(batch, identity, asked.collected), asked.collected.parts
+        choice = ask_small_model(run, batch, small, since) if small else None
+        asked = _ask(run, batch, choice, since)
+        manifest = keep(batch, identity, asked.collected, choice and cascade_outcome(choice, asked.collected))
         compact_answers(store, layout.answers)
     fetched = asked.fetched
     if asked.anything:
-        fetched += learn_calibration(batch, parts, spark)
+        fetched += learn_calibration(choice.large if choice else batch, asked.collected.parts, spark)
     doubt = answers_doubt(manifest.empty_answers or 0, manifest.answered)
     if doubt:
         context.log.warning(doubt)
@@ -141,10 +153,11 @@ class _Asked:
     """What was collected, and what was asked for it; an account is None where nothing was.
 
     ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
-    label. ``fetched`` is what it took to find these out.
+    label. ``choice`` is what a cascade asked before all that. ``fetched`` is what it took to find these out.
     """
 
     collected: Collected
+    choice: CascadeChoice | None
     first: AskingAccount | None
     second: AskingAccount | None
     again: AskingAccount | None
@@ -153,28 +166,39 @@ class _Asked:
     @property
     def anything(self) -> bool:
         """Whether a request was made."""
-        return any((self.first, self.second, self.again))
+        return any(self.accounts().values())
+
+    def accounts(self) -> dict[str, AskingAccount | None]:
+        """What each asking came to, by what it is called in the metadata."""
+        return {
+            "": self.first,
+            "second_pass": self.second,
+            "asked_again": self.again,
+            "small_model": self.choice and self.choice.first,
+            "small_model_second_pass": self.choice and self.choice.second,
+        }
 
     def fetched_by_tasks(self) -> FetchedBytes:
         """What the tasks fetched from the lake that asked."""
-        accounts = (self.first, self.second, self.again)
+        accounts = self.accounts().values()
         return sum((account.fetched for account in accounts if account), FetchedBytes())
 
     def metadata(self) -> MetadataValues:
-        """What each asking came to."""
-        first, others = self.first, {"second_pass": self.second, "asked_again": self.again}
-        return {
-            **(asking_metadata(first.progress, first.prefix_reused) if first else {}),
-            **{
-                name: asking_metadata(account.progress, account.prefix_reused)
-                for name, account in others.items()
-                if account
-            },
+        """What each asking came to; that of what was open is not in a mapping of its own."""
+        told = {
+            name: asking_metadata(account.progress, account.prefix_reused)
+            for name, account in self.accounts().items()
+            if account
         }
+        return {**told.pop("", {}), **told}
 
 
-def _ask(run: AskingRun, batch: OutputsBatch, since: int) -> _Asked:
-    """Asks about all that has no answer in the store, or one from before ``since``, and collects."""
+def _ask(run: AskingRun, batch: OutputsBatch, choice: CascadeChoice | None, since: int) -> _Asked:
+    """Asks about all that has no answer in the store, or one from before ``since``, and collects.
+
+    ``choice`` says what a cascade has left of the batch.
+    """
+    batch, small = (choice.large, choice.share) if choice else (batch, None)
     store, answers = batch.store, batch.own_answers
     index = AnswerIndex.read(store, batch.layout.answers, since=since)
     first = ask_what_is_open(run, batch, index)
@@ -186,15 +210,15 @@ def _ask(run: AskingRun, batch: OutputsBatch, since: int) -> _Asked:
     if doubtful.batch:
         second = ask_what_is_open(run, doubtful.batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
-    collected = collect(batch, doubtful.batch, index, run.spark, watch)
-    fetched = doubtful.fetched
+    collected = collect(batch, doubtful.batch, small, index, run.spark, watch)
+    fetched = doubtful.fetched + (choice.fetched if choice else FetchedBytes())
     if collected.unfit:
         fetched = sum((part.fetched for part in collected.parts), fetched)
         index = index.without(collected.unfit)
         again = ask_what_is_open(run, batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
-        collected = collect(batch, doubtful.batch, index, run.spark, watch)
-    return _Asked(collected, first, second, again, fetched)
+        collected = collect(batch, doubtful.batch, small, index, run.spark, watch)
+    return _Asked(collected, choice, first, second, again, fetched)
 
 
 def _metadata(
@@ -229,6 +253,7 @@ def _metadata(
             "queue_p95_seconds": _seconds(queue_times, 0.95),
             "queue_p99_seconds": _seconds(queue_times, 0.99),
             **asked.metadata(),
+            **_cascade_metadata(manifest.cascade),
             "second_pass_answered": manifest.second_answered,
             "second_pass_failed": manifest.second_failed,
             "model": manifest.model,
@@ -241,6 +266,18 @@ def _metadata(
             ),
         }
     )
+
+
+def _cascade_metadata(account: CascadeAccount | None) -> MetadataValues:
+    if account is None:
+        return {}
+    return {
+        "chunks_by_model": account.chunks_by_model,
+        "cascade_doubted": account.doubted,
+        "cascade_threshold": account.threshold,
+        "cascade_small_seconds": account.small_seconds,
+        "cascade_saved_seconds": account.saved_seconds,
+    }
 
 
 def _seconds(values: Sequence[float], share: float) -> float | None:
