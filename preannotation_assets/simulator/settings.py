@@ -13,7 +13,7 @@ from preannotation_assets.simulator.character_parts import CharacterParts
 from preannotation_assets.simulator.faults import FaultRule
 from preannotation_assets.simulator.names import parse_name
 
-__all__ = ["AccessCredentials", "HabitRates", "SimulatedModel", "SimulatorSettings", "TimeModel"]
+__all__ = ["Ability", "AccessCredentials", "HabitRates", "SimulatedModel", "SimulatorSettings", "TimeModel"]
 
 RULES_VERSION = "stand-in rules 1"
 _PREAMBLE = re.compile(r"\s*(```(json)?\s*)?")
@@ -46,6 +46,30 @@ HabitRates.NONE = HabitRates(repair=0, omit=0, repeat=0, shorten=0, mislabel=0, 
 
 
 @dataclass(frozen=True, slots=True)
+class Ability:
+    """What one model makes of pages, where models differ: another one makes other mistakes.
+
+    ``easy`` are its habits on most pages, ``hard`` those on the share ``hard_pages``; which pages are hard
+    follows from their text and is the same for every model. ``seed`` is its own. ``information`` is how far
+    its log-probabilities tell right quotes from wrong ones, as the area under the ROC curve, from 0.5 to
+    below 1; without it they follow the quality of each answer, as those of other models do.
+    """
+
+    easy: HabitRates
+    hard: HabitRates
+    hard_pages: float
+    seed: int
+    information: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``SettingsError`` for shares that are none."""
+        if not 0 <= self.hard_pages <= 1:
+            raise SettingsError("a share of hard pages that is none", "set it from 0 to 1")
+        if self.information is not None and not 0.5 <= self.information < 1:  # noqa: PLR2004
+            raise SettingsError("an information that is no area under a curve", "set it from 0.5 to below 1")
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedModel:
     """One model of the list in ``/api/tags``.
 
@@ -57,6 +81,7 @@ class SimulatedModel:
     sorted, no end at 31 equal tokens, and a ``preamble`` allowed: blanks and maybe a ```json fence before the
     answer, which are left out of its text, not of its log-probabilities. ``has_sliding_window`` says that a
     prompt's prefix is cached by checkpoints near its end. ``writes_blanks`` sets answers over many lines.
+    ``ability`` is what it makes of pages, where that is not what the settings say for all models.
     """
 
     name: str
@@ -73,6 +98,7 @@ class SimulatedModel:
     preamble: str = ""
     has_sliding_window: bool = False
     writes_blanks: bool = False
+    ability: Ability | None = None
 
     def __post_init__(self) -> None:
         """Raise ``SettingsError`` for what no model can have."""
