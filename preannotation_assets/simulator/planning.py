@@ -117,7 +117,9 @@ def _tokens(
     order: Order, fitted: FittedPrompt, settings: SimulatorSettings, limit: int
 ) -> Sequence[AnswerToken]:
     document, ability = document_of(fitted.question), order.model.ability
-    found = able_answers(document, ability) if ability else answers_to(document, settings.habits, settings.seed)
+    found = (
+        able_answers(document, ability) if ability else answers_to(document, settings.habits, settings.seed)
+    )
     told = told_answers(order.fault.fault if order.fault else None, found, limit)
     answers = rate_answers(told, settings.seed, settings.has_confidence_signal)
     if not order.request.wants_json:

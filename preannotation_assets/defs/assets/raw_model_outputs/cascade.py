@@ -1,4 +1,4 @@
-"""How ``raw_model_outputs`` asks a cascade's small model first, and which chunks are left for the large one."""
+"""How ``raw_model_outputs`` asks a cascade's small model first, and what is left for the large one."""
 
 import os
 from collections import Counter, defaultdict
@@ -21,7 +21,6 @@ from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import Out
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.defs.resources.spark import run_tasks
 from preannotation_assets.errors import ModelError, SettingsError
 from preannotation_assets.extraction.argilla_rules import MOST_AGENT_CHARACTERS, agent_of, is_agent
 from preannotation_assets.extraction.calibrated import Calibration
@@ -133,8 +132,8 @@ def _require_agent(large: RequestTemplate, small: SmallModel) -> None:
     too_many = len(agent) + CALIBRATED_CHARACTERS - MOST_AGENT_CHARACTERS
     if too_many > 0 or not is_agent(agent):
         raise ModelError(
-            f"Argilla takes no suggestions of models named {visible_line(large.model)!r} and"
-            f" {visible_line(small.template.model)!r} together, which are {max(0, too_many)} characters too long",
+            f"Argilla takes no suggestions of {visible_line(large.model)!r} and"
+            f" {visible_line(small.template.model)!r} together: {max(0, too_many)} characters too many",
             "give them shorter names of letters, digits and _:./- at their servers",
         )
 
@@ -146,7 +145,7 @@ def ask_small_model(run: AskingRun, batch: OutputsBatch, small: SmallModel, sinc
         InferenceError: the run was stopped; what was answered is kept.
         StorageError: the lake cannot be read or written.
     """
-    log = run.context.log
+    log = run.log
     log.info(f"{small.template.model} is asked first, {batch.template.model} where its answer is doubtful")
     run = replace(run, model_server=small.server, access=small.access)
     own = replace(batch, template=small.template)
@@ -154,13 +153,13 @@ def ask_small_model(run: AskingRun, batch: OutputsBatch, small: SmallModel, sinc
     first = ask_what_is_open(run, own, index)
     if first:
         index = index.with_folder(batch.store, batch.own_answers, since=since)
-    again = second_pass(own, index, run.spark, small.server)
+    again = second_pass(own, index, run.engine, small.server)
     second = None
     if again.batch:
         second = ask_what_is_open(run, again.batch, index, is_warm=first is not None)
         index = index.with_folder(batch.store, batch.own_answers, since=since)
     tasks = _tasks(small, own, again.batch, index)
-    parts = run_tasks(run.spark.spark_session, tasks, select_for_cascade)
+    parts = run.engine.run(tasks, select_for_cascade)
     doubts = {
         (task.part, row): doubt
         for task, part in zip(tasks, parts, strict=True)

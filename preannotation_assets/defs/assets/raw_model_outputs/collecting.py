@@ -9,7 +9,6 @@ from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, 
 from preannotation_assets.asking.planning import ChunkRow, chunk_request
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
-from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
@@ -17,6 +16,7 @@ from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import CascadeAccount, RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
+from preannotation_assets.tasks.engine import TaskEngine, Watch
 
 __all__ = ["COLLECTING_CODE", "CascadeOutcome", "Collected", "SmallShare", "collect", "keep"]
 
@@ -65,7 +65,7 @@ def collect(
     second: OutputsBatch | None,
     small: SmallShare | None,
     index: AnswerIndex,
-    spark: SparkResource,
+    engine: TaskEngine,
     watch: Watch,
 ) -> Collected:
     """Puts the answers beside their chunks, where something has changed.
@@ -94,7 +94,7 @@ def collect(
         _collect_part(batch, part, chunks, folder, names_models=small is not None)
         for part, chunks in by_part.items()
     ]
-    return Collected(version, run_tasks(spark.spark_session, tasks, collect_answers, watch), None)
+    return Collected(version, engine.run(tasks, collect_answers, watch), None)
 
 
 def keep(
