@@ -39,14 +39,14 @@ class CascadeSettings(SettingsGroup):
         " (docs/cascade.md).",
     )
     doubts: Annotated[
-        list[CascadeDoubt],
+        list[str],
         Reading(
             variables=("PREANNOTATION_CASCADE_DOUBTS",),
             expected=f"none, or some of {','.join(CascadeDoubt)}",
             default_shown=f"`{','.join(CascadeDoubt)}`",
         ),
     ] = Field(
-        default=list(CascadeDoubt),
+        default=[doubt.value for doubt in CascadeDoubt],
         description="What else sends a chunk to the large model, comma-separated, or none (docs/cascade.md).",
     )
     calibration: Annotated[str, Reading(variables=("PREANNOTATION_CASCADE_CALIBRATION",))] = Field(
@@ -74,10 +74,11 @@ class CascadeSettings(SettingsGroup):
         " the large one's.",
     )
 
-    @field_validator("doubts", mode="before")
+    @field_validator("doubts")
     @classmethod
-    def _read_none(cls, doubts: object) -> object:
-        return [] if doubts == ["none"] else doubts
+    def _check_doubts(cls, doubts: list[str]) -> list[str]:
+        # Plain texts: Dagster stores no enumeration of ours.
+        return [] if doubts == ["none"] else [CascadeDoubt(doubt).value for doubt in doubts]
 
     @field_validator("calibration")
     @classmethod

@@ -28,8 +28,8 @@ def informed(answers: Sequence[Answer], information: float, source: tuple[object
     """The answers with qualities of which a right one's is above a wrong one's with that probability.
 
     The log odds of what is stated are normal with one spread for both kinds, apart by the square root of 2
-    times the normal quantile of ``information`` (the binormal model of the ROC curve). A repaired quote counts
-    as right.
+    times the normal quantile of ``information`` (the binormal model of the ROC curve). A repaired quote
+    counts as right.
     """
     apart = math.sqrt(2.0) * _STANDARD.inv_cdf(information)
     told = []

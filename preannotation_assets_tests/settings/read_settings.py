@@ -17,7 +17,7 @@ from preannotation_assets.settings import (
     WarehouseSettings,
     WatchingSettings,
 )
-from preannotation_assets.settings.cascade import CascadeDoubt, CascadeSettings
+from preannotation_assets.settings.cascade import CascadeSettings
 from preannotation_assets.settings.evaluating import EvaluatingSettings
 from preannotation_assets.settings.publishing import BelowThreshold
 
@@ -114,7 +114,7 @@ EVERY_SETTING = Settings(
     cascade=CascadeSettings(
         model="qwen3:4b",
         threshold=0.85,
-        doubts=[CascadeDoubt.empty, CascadeDoubt.disagreement],
+        doubts=["empty", "disagreement"],
         calibration="fedcba9876543210",
         endpoints=["http://gpu3:8000/v1"],
         revision="org/small:1b",

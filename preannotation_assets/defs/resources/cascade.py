@@ -26,7 +26,7 @@ class CascadeResource(CascadeSettings, ConfigurableResource[Any]):
 
     def rule(self) -> CascadeRule:
         """What is asked of the large model."""
-        counted = {Doubt(doubt.value) for doubt in self.doubts}
+        counted = {Doubt(doubt) for doubt in self.doubts}
         return CascadeRule(self.threshold or 0.0, frozenset(CHOSEN_DOUBTS - counted))
 
     def small_server(self, large: ModelServerResource) -> ModelServerResource:

@@ -1,6 +1,7 @@
 """A lake with chunks of short pages, and ``raw_model_outputs`` materialized over it.
 
-As a program it materializes once and can be killed: ``python asking_lake.py FOLDER URL``.
+As a program it materializes once and can be killed: ``python asking_lake.py FOLDER URL [THRESHOLD]``, with a
+threshold as a cascade.
 """
 
 import sys
@@ -28,6 +29,7 @@ from preannotation_assets.manifests import ChunksManifest, PagesManifest
 from preannotation_assets.telemetry.stage_progress import LogAlone
 
 LAYOUT = DatasetLayout("vessels_ocr_7")
+SMALL = "tiny:1b"
 CAP = 2
 FLUSH_SECONDS = 0.2
 
@@ -123,5 +125,7 @@ class AskingLake:
 
 
 if __name__ == "__main__":
+    folder, url, *threshold = sys.argv[1:]
+    asked_first = CascadeResource(model=SMALL, threshold=float(threshold[0])) if threshold else None
     with DagsterInstance.ephemeral() as own:
-        AskingLake(Path(sys.argv[1]), sys.argv[2]).materialize(own)
+        AskingLake(Path(folder), url).materialize(own, cascade=asked_first)

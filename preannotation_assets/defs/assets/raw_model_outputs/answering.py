@@ -26,8 +26,9 @@ class AnsweredBatch:
     """What was collected, and what was asked for it; an account is None where nothing was.
 
     ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
-    label; ``choice`` is what a cascade asked before all that, None without one. ``doubtful`` are the chunks of the second pass, None without one; ``index`` is what the answer
-    store held in the end. ``fetched`` is what it took to find these out.
+    label; ``choice`` is what a cascade asked before all that, None without one. ``doubtful`` are the chunks
+    of the second pass, None without one; ``index`` is what the answer store held in the end. ``fetched`` is
+    what it took to find these out.
     """
 
     collected: Collected
@@ -50,8 +51,8 @@ class AnsweredBatch:
             "": self.first,
             "second_pass": self.second,
             "asked_again": self.again,
-            "small_model": self.choice and self.choice.first,
-            "small_model_second_pass": self.choice and self.choice.second,
+            "small_model": self.choice.first if self.choice else None,
+            "small_model_second_pass": self.choice.second if self.choice else None,
         }
 
     def fetched_by_tasks(self) -> FetchedBytes:

@@ -117,7 +117,8 @@ def raw_model_outputs(
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         choice = ask_small_model(run, batch, small, since) if small else None
         asked = answer_batch(run, batch, since, choice)
-        manifest = keep(batch, identity, asked.collected, choice and cascade_outcome(choice, asked.collected))
+        outcome = cascade_outcome(choice, asked.collected) if choice else None
+        manifest = keep(batch, identity, asked.collected, outcome)
         compact_answers(store, layout.answers)
     fetched = asked.fetched
     if asked.anything:

@@ -130,7 +130,7 @@ def keep(
         second_failed=sum(part.second_failed for part in parts),
         model_notes=list(identity.notes),
         empty_answers=sum(part.empty for part in parts),
-        cascade=cascade and cascade.account,
+        cascade=cascade.account if cascade else None,
     )
     if manifest.failed and not manifest.answered:
         reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))
@@ -164,10 +164,10 @@ def _version(batch: OutputsBatch, small: SmallShare | None, placed: Sequence[_Pl
     Raises:
         InferenceError: a chunk was not asked, which means that the run was stopped.
     """
-    made_of = (COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint)
+    made_of = [COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint]
     if small:
-        made_of += (small.cascade_version,)
-    content = hashlib.sha256(repr(made_of).encode())
+        made_of.append(small.cascade_version)
+    content = hashlib.sha256(repr(tuple(made_of)).encode())
     for chunk in placed:
         for request, answer in chunk.leaves:
             if answer is None:

@@ -175,7 +175,7 @@ def _ground(
             model=inputs.outputs.model,
             model_version=inputs.model_version,
             calibration=inputs.calibration,
-            small_model=inputs.outputs.cascade and inputs.outputs.cascade.model,
+            small_model=inputs.outputs.cascade.model if inputs.outputs.cascade else None,
             small_calibration=inputs.small_calibration,
             holds_back=inputs.holds_back,
             share=share,
