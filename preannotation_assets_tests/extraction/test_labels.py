@@ -137,7 +137,7 @@ def test_where_an_example_was_learned_changes_nothing_of_what_the_model_is_asked
         ("examples.0.source", "vessels_ocr_7", "example 1, source: not valid: write dataset and document"),
         ("examples.0.source", {"dataset": "d"}, "example 1, source"),
         ("examples.0.source", {"dataset": "d", "document": "a/b"}, "example 1, source"),
-        ("examples.0.source", {"dataset": "d", "document": "0" * 16, "doc": "x"}, "source: unknown field: did you mean document?"),
+        ("examples.0.source", {"dataset": "d", "document": "0" * 16, "documnt": "x"}, "mean document?"),
         ("labels.2.on_invalid", "drop", "label 3, on_invalid"),
         ("labels.2.lower_factor", 1.5, "label 3, lower_factor"),
         ("labels.2.lower_factor", "nan", "label 3, lower_factor"),
