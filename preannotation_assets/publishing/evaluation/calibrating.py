@@ -101,6 +101,8 @@ def calibrate_datasets(
 ) -> CalibrationAccount:
     """Fits to the decisions about all of the datasets together, and stores what is good enough.
 
+    Documents that the model was shown as examples do not count: it is surer and better there than elsewhere.
+
     Raises:
         BatchError: a dataset is not materialized.
         SettingsError: the rule for the gold is none.
@@ -131,7 +133,7 @@ def _reviewed(
     _, responses = find_responses(store, batch.layout, lambda: ask_warehouse(batch.layout.dataset))
     if not responses:
         return
-    walk = ReviewedPages(gold_rule, dict(responses))
+    walk = ReviewedPages(gold_rule, dict(responses), frozenset(batch.published.learned_from))
     with verified(store, batch) as published:
         pages = published_pages(store, batch, published)
         gold = {(page.doc_id, page.page_num): page.gold for page in filter(None, map(walk.of, pages))}
