@@ -156,7 +156,6 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
         _required("end", pa.int32()),
         *_ANSWER,
         _LOGPROB_SOURCE,
-        # Where a cascade asked two models, whose answer stands; null where one was asked.
         pa.field("model", pa.string()),
     ]
 )
@@ -218,7 +217,6 @@ GROUNDINGS: Final = pa.schema(
         pa.field("value_verdict", pa.string()),
         # What is made of the above, without a calibration.
         pa.field("confidence", pa.float32()),
-        # Where a cascade asked two models, which one named it; null where one was asked.
         pa.field("model", pa.string()),
     ]
 )
@@ -376,10 +374,8 @@ _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
         "reason": "Why the attempt gave no answer, as a code.",
         "status": "The HTTP status; null where no response came.",
     },
-    GROUNDINGS: {"model": "Who named it, where a cascade asked two models; null where one was asked."},
-    RAW_MODEL_OUTPUTS: {
-        "model": "Whose answer it is, where a cascade asked two models; null where one was asked."
-    },
+    GROUNDINGS: {"model": "Which model of a cascade named it; null without a cascade."},
+    RAW_MODEL_OUTPUTS: {"model": "Which model of a cascade answered; null without a cascade."},
     RESPONSES: {"status": "submitted, draft or discarded, as Argilla has it."},
     REVIEW_ORDER: {"reason": "Why it has that rank, as a code."},
     SUGGESTIONS: {"text": "What is marked: exactly page_text[start:end]."},

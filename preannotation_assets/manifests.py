@@ -187,7 +187,8 @@ class SuggestionsManifest(_Manifest):
     None where there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the
     snapshot's. ``calibration`` names what confidences were calibrated by, None without one; ``held_back``
     counts by label what was below its threshold. ``cascade`` is that of the raw outputs, ``rows_by_model``
-    counts its rows by the model that named them. ``verification`` is None where code published that did not
+    counts its rows by the model that named them. ``learned_from`` are the documents that few-shot examples
+    came from, by ``digest_of``. ``verification`` is None where code published that did not
     write it down.
     """
 
@@ -215,6 +216,7 @@ class SuggestionsManifest(_Manifest):
     prompt_version: str
     model_notes: list[str] = []
     scheme_version: str | None = None
+    learned_from: list[str] = []
     input_version: str
     source_fingerprint: str | None = None
     content_hash: str

@@ -146,18 +146,23 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         spans_by_label=_labels(suggestions),
         outcomes=Counter(row["outcome"] for row in groundings),
         matches=Counter(row["match"] for row in groundings if row["match"]),
-        verdicts=Counter(
-            f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
-        ),
+        verdicts=_verdicts(groundings),
         confidence_sources=sources,
         models=models,
         confidence_sum=sum(row["confidence"] or 0.0 for row in suggestions),
         known_confidences=sum(row["confidence"] is not None for row in suggestions),
         page_answers=page_answers,
-        held_back=_labels(row for row in groundings if row["outcome"] == QuoteOutcome.KEPT)
-        - _labels(suggestions),
+        held_back=_held_back(groundings, suggestions),
         fetched=store.fetched,
     )
+
+
+def _held_back(groundings: Iterable[Row], suggestions: Iterable[Row]) -> Counter[str]:
+    return _labels(row for row in groundings if row["outcome"] == QuoteOutcome.KEPT) - _labels(suggestions)
+
+
+def _verdicts(groundings: Iterable[Row]) -> Counter[str]:
+    return Counter(f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"])
 
 
 def _labels(rows: Iterable[Row]) -> Counter[str]:

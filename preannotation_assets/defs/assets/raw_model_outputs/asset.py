@@ -45,6 +45,7 @@ from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import CascadeAccount, ChunksManifest, RawModelOutputsManifest
+from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
@@ -104,15 +105,7 @@ def raw_model_outputs(
     template = access.template(identity, prompt)
     small = find_small_model(cascade, model_server, template, scheme, store)
     since = _started_at(context) if config.refresh else 0
-    run = AskingRun(
-        log=context.log,
-        engine=spark,
-        semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
-        model_server=model_server,
-        access=access.for_identity(identity),
-        switch=StopSwitch(),
-        reporter=StageReporter(context.log.log, progress),
-    )
+    run = _asking_run(context, spark, model_server, access.for_identity(identity), progress)
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         choice = ask_small_model(run, batch, small, since) if small else None
@@ -128,6 +121,24 @@ def raw_model_outputs(
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
         metadata=_metadata(batch, manifest, asked, fetched, time.monotonic() - began),
+    )
+
+
+def _asking_run(
+    context: AssetExecutionContext,
+    spark: SparkResource,
+    model_server: ModelServerResource,
+    access: ModelAccess,
+    progress: ProgressDisplay,
+) -> AskingRun:
+    return AskingRun(
+        log=context.log,
+        engine=spark,
+        semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
+        model_server=model_server,
+        access=access,
+        switch=StopSwitch(),
+        reporter=StageReporter(context.log.log, progress),
     )
 
 

@@ -247,6 +247,7 @@ def _draft(
         prompt_version=inputs.outputs.prompt_version,
         model_notes=inputs.outputs.model_notes,
         scheme_version=inputs.scheme_version,
+        learned_from=inputs.learned_from,
         input_version=inputs.version,
         source_fingerprint=inputs.pages.source_fingerprint,
         content_hash="",

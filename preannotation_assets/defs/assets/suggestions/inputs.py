@@ -80,6 +80,7 @@ class SuggestionInputs:
             self.outputs.model_dump_json(),
             self._scheme,
             *self._calibration,
+            *self.learned_from,
         )
         return _hash(parts)
 
@@ -89,6 +90,11 @@ class SuggestionInputs:
         own = () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
         # Which one it is says the manifest of the outputs.
         return own if self.small_calibration is None else (*own, "small", self.holds_back)
+
+    @property
+    def learned_from(self) -> list[str]:
+        """The documents that the scheme's examples came from; none of a scheme that learned nothing."""
+        return sorted(self.scheme.learned_from)
 
     @property
     def model_version(self) -> str:
