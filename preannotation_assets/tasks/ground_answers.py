@@ -119,9 +119,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     groundings: list[dict[str, Any]] = []
     without_spans: list[PageVersion] = []
     failed: list[FailedPage] = []
-    sources: Counter[str] = Counter()
-    models: Counter[str] = Counter()
-    page_answers: Counter[str] = Counter()
+    sources, models, page_answers = Counter[str](), Counter[str](), Counter[str]()
     for page in _own_pages(task, read_table_as(store, task.pages_key, PAGES).to_pylist(), outputs):
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         result = _failure(page, rows) or _suggest(task, page, rows)
