@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from preannotation_assets.evaluation.bootstrap import Interval, ratio_intervals
+from preannotation_assets.evaluation.bootstrap import Ratios, difference_intervals, ratio_intervals
 from preannotation_assets.evaluation.scores import Figure
 
 __all__ = [
@@ -33,8 +33,6 @@ MOST_LOST: Final = 0.005
 
 _MOST_POINTS: Final = 100
 _SEED: Final = 1
-_PERCENTILES: Final = (0.025, 0.975)
-_LEAST_DOCUMENTS: Final = 2
 _COLUMNS: Final = 8
 # Thresholds are told and set with so many decimals.
 _DECIMALS: Final = 3
@@ -157,14 +155,17 @@ def _point(pages: Sequence[CascadePage], threshold: float, price: float, samples
     sums = _by_document(pages, threshold, price)
     total = sums.sum(axis=0)
     # F1, that of the large model alone, what is saved, what is asked of the large model: parts and wholes.
-    parts, wholes = sums[:, ::2], sums[:, 1::2]
-    drawn = ratio_intervals(parts, wholes, samples, _SEED)
+    ratios = Ratios(sums[:, ::2], sums[:, 1::2])
+    own, alone = (Ratios(ratios.parts[:, [column]], ratios.wholes[:, [column]]) for column in (0, 1))
+    drawn = ratio_intervals(ratios, samples, _SEED)
     f1, large, saved, asked = (_ratio(total[place], total[place + 1]) for place in range(0, _COLUMNS, 2))
-    lost = None if f1 is None or large is None else large - f1
     return CurvePoint(
         threshold=threshold,
         f1=Figure(f1, drawn[0]),
-        lost=Figure(lost, _difference_interval(parts, wholes, samples)),
+        lost=Figure(
+            None if f1 is None or large is None else large - f1,
+            difference_intervals(own, alone, samples, _SEED)[0],
+        ),
         saved=Figure(saved, drawn[2]),
         asked=asked,
     )
@@ -187,25 +188,6 @@ def _by_document(pages: Sequence[CascadePage], threshold: float, price: float) -
             large.large_seconds,
         )
     return np.array([rows[name] for name in sorted(rows)])
-
-
-def _difference_interval(
-    parts: npt.NDArray[np.float64], wholes: npt.NDArray[np.float64], samples: int
-) -> Interval | None:
-    """Of the F1 that is lost: the same documents are drawn for both, because they were asked the same."""
-    documents = len(parts)
-    if documents < _LEAST_DOCUMENTS or not samples:
-        return None
-    random = np.random.Generator(np.random.PCG64(_SEED))
-    times = random.multinomial(documents, np.full(documents, 1 / documents), size=samples).astype(float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = times @ parts[:, :2] / (times @ wholes[:, :2])
-    lost = drawn[:, 1] - drawn[:, 0]
-    known = lost[~np.isnan(lost)]
-    if not known.size:
-        return None
-    low, high = np.quantile(known, _PERCENTILES)
-    return Interval(float(low), float(high))
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -90,7 +90,7 @@ class CascadeSettings(SettingsGroup):
         if self.model and self.threshold is None:
             raise _refused(
                 "PREANNOTATION_CASCADE_MODEL has no threshold",
-                "set PREANNOTATION_CASCADE_THRESHOLD, which preannotate compare --cascade finds",
+                "set PREANNOTATION_CASCADE_THRESHOLD, from 0 to 1 (docs/cascade.md)",
             )
         changed = self.model_fields_set - {"model"}
         if not self.model and (extra := [name for name in changed if self._differs(name)]):
