@@ -15,19 +15,23 @@ from preannotation_assets.evaluation.calibration import (
 )
 from preannotation_assets.evaluation.pages import SuggestedSpan, place_of
 from preannotation_assets.evaluation.responses import parse_gold_rule
-from preannotation_assets.extraction.calibrated import ConfidenceParts
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.aligned_pages import aligned
-from preannotation_assets.publishing.calibrations import store_calibration, version_of_answers
+from preannotation_assets.publishing.calibrations import (
+    store_calibration,
+    version_of_answers,
+    version_of_model,
+)
 from preannotation_assets.publishing.evaluation.evaluating import (
     EvaluationRules,
     ReviewedPages,
     find_responses,
     verified,
 )
-from preannotation_assets.publishing.evaluation.reading import published_pages
+from preannotation_assets.publishing.evaluation.reading import confidence_parts, published_pages
 from preannotation_assets.publishing.report.reading import Batch, grounding_rows, read_batch
 from preannotation_assets.publishing.shown_ids import shown_id
 
@@ -46,6 +50,7 @@ _COLUMNS: Final = (
     "agreement",
     "value_verdict",
     "confidence",
+    "model",
 )
 
 AskForResponses = Callable[[str], pa.Table | None]
@@ -98,9 +103,16 @@ def _figure(name: str, found: HeldOutFigures) -> str:
 
 
 def calibrate_datasets(
-    store: ObjectStore, datasets: Sequence[str], ask_warehouse: AskForResponses, rules: EvaluationRules
+    store: ObjectStore,
+    datasets: Sequence[str],
+    ask_warehouse: AskForResponses,
+    rules: EvaluationRules,
+    model: str = "",
 ) -> CalibrationAccount:
     """Fits to the decisions about all of the datasets together, and stores what is good enough.
+
+    Documents that the model was shown as examples do not count: it is surer and better there than elsewhere.
+    Of what a cascade published only what ``model`` named counts, which is its large one unless said.
 
     Raises:
         BatchError: a dataset is not materialized.
@@ -113,15 +125,25 @@ def calibrate_datasets(
     versions, unknown = set(), 0
     for dataset in dict.fromkeys(datasets):
         batch = read_batch(store, dataset)
-        for gold, rows in _reviewed(store, batch, ask_warehouse, rules):
+        named_by = model or batch.published.model
+        for gold, every in _reviewed(store, batch, ask_warehouse, rules):
+            rows = [row for row in every if (row["model"] or batch.published.model) == named_by]
             known = [row for row in rows if None not in (row["confidence"], row["similarity"])]
             unknown += len(rows) - len(known)
             decided += _decided(gold, known)
-            versions.add(version_of_answers(batch.published.model_version))
+            if rows:
+                versions.add(_version(batch.published, named_by))
     fitted = fit_calibration(decided, rules.costs, sorted(versions))
     if fitted.calibration is not None:
         store_calibration(store, fitted.calibration)
     return CalibrationAccount(tuple(dict.fromkeys(datasets)), unknown, fitted)
+
+
+def _version(published: SuggestionsManifest, model: str) -> str:
+    """The model version of one model's answers, as if it had been asked alone."""
+    if published.cascade and published.cascade.model == model:
+        return version_of_model(published.cascade.model_digest, published.prompt_version)
+    return version_of_answers(published.model_version)
 
 
 def _reviewed(
@@ -132,7 +154,7 @@ def _reviewed(
     _, responses = find_responses(store, batch.layout, lambda: ask_warehouse(batch.layout.dataset))
     if not responses:
         return
-    walk = ReviewedPages(gold_rule, dict(responses))
+    walk = ReviewedPages(gold_rule, dict(responses), frozenset(batch.published.learned_from))
     with verified(store, batch) as published:
         pages = published_pages(store, batch, published)
         gold = {(page.doc_id, page.page_num): page.gold for page in filter(None, map(walk.of, pages))}
@@ -153,16 +175,4 @@ def _decided(gold: Sequence[Mark], rows: Sequence[Row]) -> Iterator[DecidedParts
     spans = [SuggestedSpan(*place) for place in by_place]
     for decision in infer_actions(gold, spans).decisions:
         row = by_place[place_of(decision.suggestion)]
-        yield DecidedParts(row["doc_id"], _parts(row), decision.fate)
-
-
-def _parts(row: Row) -> ConfidenceParts:
-    return ConfidenceParts(
-        label=row["label"],
-        confidence=row["confidence"],
-        token_probability=row["token_probability"],
-        lowest_token_probability=row["lowest_token_probability"],
-        similarity=row["similarity"],
-        agreement=row["agreement"],
-        verdict=row["value_verdict"],
-    )
+        yield DecidedParts(row["doc_id"], confidence_parts(row), decision.fate)

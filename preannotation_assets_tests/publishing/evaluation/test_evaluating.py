@@ -11,11 +11,19 @@ from shared.reviewed_demo import LAYOUT, ReviewedDemo, review_demo
 
 from preannotation_assets.contracts import DECISIONS, RESPONSES
 from preannotation_assets.errors import BatchError, DamagedObjectError, SettingsError, VerificationError
-from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.evaluation.held_out import digest_of
+from preannotation_assets.extraction.labels import ExampleSource, LabelScheme
 from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.lake import StoreLocation, open_store, read_json, write_table
+from preannotation_assets.lake import (
+    StoreLocation,
+    open_store,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from preannotation_assets.lake.layout import part_key
-from preannotation_assets.publishing.evaluation import EvaluationRules, evaluate_dataset
+from preannotation_assets.publishing.evaluation import EvaluationRules, calibrate_datasets, evaluate_dataset
 from preannotation_assets.publishing.evaluation.results import Evaluation
 from preannotation_assets.settings import Settings
 
@@ -70,6 +78,42 @@ def test_the_scores_follow_from_what_was_planted(whole: tuple[ReviewedDemo, Eval
         for name, count in demo.actions.items()
     )
     assert found.scores.savings.saved.value == pytest.approx(1 - spent / (2 * demo.gold))
+
+
+def test_documents_that_gave_the_scheme_its_examples_are_left_out_and_counted(
+    demo: ReviewedDemo, scheme: LabelScheme, whole: tuple[ReviewedDemo, Evaluation]
+) -> None:
+    demo.write_responses()
+    used = [row for row in demo.responses if (row["doc_id"], row["page_num"]) in demo.pages]
+    document = used[0]["doc_id"]
+    source = ExampleSource(dataset=LAYOUT.dataset, document=digest_of(document))
+    example = scheme.examples[-1].model_copy(update={"source": source})
+    learned = scheme.model_copy(update={"examples": (*scheme.examples[:-1], example)})
+    found = evaluated(demo, learned)
+    left_out = found.uses["learned_from"]
+    assert left_out > 0
+    assert found.uses["used"] + left_out == whole[1].uses["used"]
+    assert found.scores.documents == whole[1].scores.documents - 1
+    assert f"learned_from {left_out}" in "".join(found.lines())
+    decisions = read_table(demo.store, LAYOUT.decisions)
+    assert document not in decisions.column("doc_id").to_pylist()
+
+
+def test_what_was_published_with_learned_examples_is_evaluated_without_their_documents(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    """Also where another scheme is in use by now."""
+    demo.write_responses()
+    document = demo.responses[0]["doc_id"]
+    manifest = read_json(demo.store, LAYOUT.published_manifest)
+    assert isinstance(manifest, dict)
+    write_json(demo.store, LAYOUT.published_manifest, manifest | {"learned_from": [digest_of(document)]})
+    assert evaluated(demo, scheme).uses["learned_from"] > 0
+    found = calibrate_datasets(demo.store, [LAYOUT.dataset], lambda _: None, RULES)
+    of_all = demo.actions.total() - demo.actions["added"]
+    of_document = sum(row["doc_id"] == document for row in demo.suggested)
+    assert 0 < of_document < of_all
+    assert found.fitted.suggestions < of_all
 
 
 def test_every_response_is_accounted_for(whole: tuple[ReviewedDemo, Evaluation]) -> None:
@@ -184,12 +228,59 @@ def test_responses_written_by_others_in_wider_types_are_read(demo: ReviewedDemo,
     assert evaluated(demo, scheme).scores.actions["kept"] == demo.actions["kept"]
 
 
-def test_columns_that_are_missing_are_named(demo: ReviewedDemo, scheme: LabelScheme) -> None:
-    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES).drop_columns(["annotator"])
+def spans_as(demo: ReviewedDemo, struct: pa.DataType, spans: list[Any]) -> None:
+    """Writes the responses with spans of other types; ``spans`` are those of the first ones."""
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES)
+    given = [*spans, *(row["spans"] for row in demo.responses[len(spans) :])]
+    column = table.schema.get_field_index("spans")
+    write_table(
+        demo.store,
+        part_key(LAYOUT.responses, 0),
+        table.set_column(column, "spans", pa.array(given, pa.list_(struct))),
+    )
+
+
+def test_enums_and_further_fields_of_spans_are_read_as_what_they_say(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    """DuckDB gives an ENUM as a dictionary, pandas a category."""
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES)
+    for name in ("annotator", "status"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table[name].dictionary_encode())
+    struct = pa.struct([("score", pa.float64()), *RESPONSES.field("spans").type.value_type])
+    spans = pa.array([row["spans"] for row in demo.responses], pa.list_(struct))
+    table = table.set_column(table.schema.get_field_index("spans"), "spans", spans)
     write_table(demo.store, part_key(LAYOUT.responses, 0), table)
-    with pytest.raises(DamagedObjectError, match="lacks the column annotator") as raised:
+    found = evaluated(demo, scheme)
+    assert {name: count for name, count in found.scores.actions.items() if count} == demo.actions
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_an_offset_beyond_all_pages_spoils_its_response_alone(
+    demo: ReviewedDemo, scheme: LabelScheme, kind: pa.DataType
+) -> None:
+    struct = pa.struct([("start", kind), ("end", kind), ("label", pa.string())])
+    far = [[{"start": 0, "end": end, "label": "port"}] for end in (2**40, 2**63 - 1)]
+    spans_as(demo, struct, [*far, None, [None]])
+    uses = evaluated(demo, scheme).uses
+    assert uses["impossible_span"] == COUNTED_OUT["impossible_span"] + 4
+    assert uses["used"] == demo.reviewed + demo.reviewed_twice - 4
+
+
+@pytest.mark.parametrize("name", ["annotator", "spans", "submitted_at"])
+def test_columns_that_are_missing_are_named(demo: ReviewedDemo, scheme: LabelScheme, name: str) -> None:
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES).drop_columns([name])
+    write_table(demo.store, part_key(LAYOUT.responses, 0), table)
+    with pytest.raises(DamagedObjectError, match=f"lacks the column {name}") as raised:
         evaluated(demo, scheme)
     assert "argilla-export" in str(raised.value)
+
+
+def test_a_field_that_spans_lack_is_named(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    spans_as(demo, pa.struct([("start", pa.int32()), ("end", pa.int32())]), [])
+    with pytest.raises(DamagedObjectError, match="has not one field label in the column spans"):
+        evaluated(demo, scheme)
 
 
 def test_a_null_where_spans_belong_is_not_taken_for_a_reviewed_page(
