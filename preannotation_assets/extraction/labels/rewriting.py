@@ -58,11 +58,12 @@ def _replaced(source: str, version: int, block: str) -> str | None:
 
 
 def _end_of_content(source: str, start: int, end: int) -> int:
-    """Where a block ends whose end YAML sees at the next key: comments before that belong to what comes."""
+    """Where a value ends with its line; YAML sees the end at the next key, behind that one's comments."""
     lines = source[start:end].splitlines(keepends=True)
     while len(lines) > 1 and (not lines[-1].strip() or lines[-1].startswith("#")):
         end -= len(lines.pop())
-    return end
+    is_within_line = not source.endswith("\n", start, end) and source.startswith("\n", end)
+    return end + 1 if is_within_line else end
 
 
 def _with_cuts(source: str, cuts: Mapping[tuple[int, int], str]) -> str:
@@ -70,10 +71,7 @@ def _with_cuts(source: str, cuts: Mapping[tuple[int, int], str]) -> str:
     for (start, end), text in sorted(cuts.items()):
         parts += [source[reached:start], text]
         reached = end
-    rest = source[reached:]
-    # A flow sequence ends within its line, a block with it.
-    parts.append(rest.removeprefix("\n") if parts and parts[-1].endswith("\n") else rest)
-    return "".join(parts)
+    return "".join([*parts, source[reached:]])
 
 
 def _whole(scheme: LabelScheme, block: str) -> str:
