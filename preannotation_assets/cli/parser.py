@@ -146,6 +146,14 @@ def _add_evaluate(commands: "_Commands") -> None:
         "--costs", metavar="COSTS", help="of actions, as add=2,delete=1; without it the setting's"
     )
     evaluate.set_defaults(command=evaluating.evaluate)
+    compare = commands.add_parser(
+        "compare", help="hold models, label schemes and settings against each other on reviewed pages"
+    )
+    compare.add_argument("dataset")
+    compare.add_argument(
+        "--with", dest="file", metavar="FILE", required=True, help="a YAML file of variants of the settings"
+    )
+    compare.set_defaults(command=evaluating.compare)
     calibrate = commands.add_parser(
         "calibrate", help="fit what confidences are worth to what experts answered, and store it"
     )
@@ -193,6 +201,19 @@ def _add_learn(actions: "_Commands") -> None:
     )
     learn.add_argument(
         "--add", action="store_true", help="keep the scheme's own examples beside those that are learned"
+    )
+    learn.add_argument(
+        "--no-compare",
+        dest="compares",
+        action="store_false",
+        help="do not ask the model whether what was learned helps on documents that are held out",
+    )
+    learn.add_argument(
+        "--pages",
+        type=_at_least_one,
+        default=100,
+        metavar="N",
+        help="held-out pages to ask about, at most (100)",
     )
     learn.set_defaults(command=learning.learn)
 

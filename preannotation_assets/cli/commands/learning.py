@@ -1,6 +1,7 @@
 """``preannotate labels learn``: the label scheme with examples from reviewed pages."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,13 @@ from preannotation_assets.cli.deployment import open_lake, open_pages, read_sett
 from preannotation_assets.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
+    from preannotation_assets.evaluation.pages import ReviewedPage
     from preannotation_assets.extraction.labels import LabelScheme
+    from preannotation_assets.settings import Settings
 
 __all__ = ["learn"]
 
@@ -44,7 +49,26 @@ def learn(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{line}\n")
     _write(path, learned.text)
     sys.stdout.write(f"written    {path}; it holds page text, and only you can read it\n")
+    if arguments.compares:
+        sys.stdout.write(f"{_compared(settings, path, dataset, sides.held_out, arguments.pages)}\n")
     return 0
+
+
+def _compared(
+    settings: "Settings", path: Path, dataset: str, held_out: "Sequence[ReviewedPage]", most: int
+) -> str:
+    """A line that says whether the examples help, once the model was asked with both schemes."""
+    from preannotation_assets.cli.progress_bar import progress_display
+    from preannotation_assets.learning.comparing import compare_held_out, draw_held_out
+    from preannotation_assets.settings import Settings
+
+    pages = draw_held_out(held_out, most)
+    if not pages:
+        return "outcome    whether they help is not known: no reviewed page is of a document that is held out"
+    after = Settings.from_environment({**os.environ, "PREANNOTATION_LABELS": str(path.absolute())})
+    samples = settings.evaluating.bootstrap_samples
+    with progress_display(sys.stderr, os.environ) as progress:
+        return compare_held_out(dataset, settings, after, pages, samples, progress).line()
 
 
 def _output(given: str | None, place: str, scheme: "LabelScheme") -> Path:
