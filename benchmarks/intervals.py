@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from preannotation_assets.evaluation.bootstrap import Interval, ratio_intervals
+from preannotation_assets.evaluation.bootstrap import Interval, Ratios, ratio_intervals
 
 __all__ = ["main"]
 
@@ -31,7 +31,7 @@ def main() -> None:
 def _interval(documents: int, random: np.random.Generator) -> Interval | None:
     suggestions = random.integers(10, 61, size=(documents, 1))
     right = random.binomial(suggestions, random.beta(ALPHA, BETA, size=(documents, 1)))
-    return ratio_intervals(right.astype(float), suggestions.astype(float), SAMPLES, seed=1)[0]
+    return ratio_intervals(Ratios(right.astype(float), suggestions.astype(float)), SAMPLES, seed=1)[0]
 
 
 def _holds(interval: Interval | None) -> bool:

@@ -161,7 +161,8 @@ class SuggestionsManifest(_Manifest):
     counted, and from older code. ``comparison`` is with the publication whose Parquet this one's replaced;
     None where there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the
     snapshot's. ``calibration`` names what confidences were calibrated by, None without one; ``held_back``
-    counts by label what was below its threshold. ``verification`` is None where code published that did not
+    counts by label what was below its threshold. ``learned_from`` are the documents that few-shot examples
+    came from, by ``digest_of``. ``verification`` is None where code published that did not
     write it down.
     """
 
@@ -187,6 +188,7 @@ class SuggestionsManifest(_Manifest):
     prompt_version: str
     model_notes: list[str] = []
     scheme_version: str | None = None
+    learned_from: list[str] = []
     input_version: str
     source_fingerprint: str | None = None
     content_hash: str

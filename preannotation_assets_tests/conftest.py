@@ -40,6 +40,8 @@ _MARKER_OF_PLACE = {
     "canary": "unit",
     "canary/test_canary.py": "spark",
     "cli": "unit",
+    "comparing": "unit",
+    "comparing/test_answering.py": "server",
     "defs": "unit",
     "defs/resources/test_executors.py": "spark",
     "defs/resources/test_spark.py": "spark",

@@ -17,12 +17,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import duckdb
-from dagster import DagsterInstance, RunRequest, SensorResult, SkipReason, build_sensor_context
+from dagster import DagsterInstance, SensorResult, SkipReason
 
 from preannotation_assets.dagster_instance import open_instance
 from preannotation_assets.definitions import build_definitions, build_resources
@@ -35,6 +34,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.settings import Settings
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
+from preannotation_assets_tests.shared.sensor_ticks import Ticks, publication_of, requests_of
 
 _PAGES = 20
 _PORTS = ("Hamburg", "Antwerp", "Bergen", "Singapore", "Rotterdam")
@@ -82,37 +82,30 @@ class Deployment:
         self.resources = build_resources(settings)
         self.sensor = build_sensor(settings.watching)
         self.job = build_definitions(settings).resolve_job_def(preannotate.name)
-        self.cursor: str | None = None
+        resources = {name: self.resources[name] for name in ("warehouse", "storage")}
+        self.ticks = Ticks(instance, resources)
 
     def tick(self) -> SensorResult | SkipReason:
         """One evaluation; the cursor moves as Dagster moves it."""
-        context = build_sensor_context(
-            self.instance,
-            cursor=self.cursor,
-            resources={name: self.resources[name] for name in ("warehouse", "storage")},
-        )
-        result = self.sensor(context)
-        assert isinstance(result, SensorResult | SkipReason)
-        self.cursor = result.cursor if isinstance(result, SensorResult) else context.cursor
-        return result
+        return self.ticks.tick(self.sensor)
 
     def measure(self, names: list[str], published: list[str]) -> None:
         """Ticks: all new, none published; most published; nothing has changed."""
         first = _measured(f"first tick, {len(names)} datasets, none published", self.tick)
-        print(f"  asks for {len(_requests(first))} runs")
-        self.cursor = None
+        print(f"  asks for {len(requests_of(first))} runs")
+        self.ticks.cursor = None
         with self.resources["warehouse"].open() as source:
             summaries = source.list_datasets()
         store = self.resources["storage"].open()
         for summary in summaries:
             if summary.dataset in published:
-                manifest = _manifest(summary.dataset, summary.fingerprint)
+                manifest = publication_of(summary.dataset, _PAGES, summary.fingerprint)
                 write_manifest(store, DatasetLayout(summary.dataset).published_manifest, manifest)
         _measured(f"tick with a new cursor, {len(published)} published", self.tick)
         for _ in range(3):
             _measured("tick when nothing has changed", self.tick)
-        print(f"  the cursor has {len(self.cursor or ''):,} characters")
-        self.cursor = None
+        print(f"  the cursor has {len(self.ticks.cursor or ''):,} characters")
+        self.ticks.cursor = None
 
     def publish_all(self, wanted: list[str], database: Path, port: int) -> None:
         """Ticks and runs until every dataset is published."""
@@ -121,7 +114,7 @@ class Deployment:
         with _locked_now_and_then(database), _away_at_first(port):
             while not all(map(self._is_published, wanted)):
                 result = self.tick()
-                requests = _requests(result)
+                requests = requests_of(result)
                 if isinstance(result, SkipReason):
                     skips[str(result.skip_message).split(":", 1)[0][:60]] += 1
                 for request in requests:
@@ -142,10 +135,6 @@ class Deployment:
         layout = DatasetLayout(dataset)
         store = self.resources["storage"].open()
         return read_manifest(store, layout.published_manifest, SuggestionsManifest) is not None
-
-
-def _requests(result: SensorResult | SkipReason) -> list[RunRequest]:
-    return list(result.run_requests or []) if isinstance(result, SensorResult) else []
 
 
 def _measured(what: str, work: Callable[[], SensorResult | SkipReason]) -> SensorResult | SkipReason:
@@ -195,30 +184,6 @@ def _fill(database: Path, names: list[str]) -> None:
         )
         connection.execute("CREATE VIEW vw_argilla_pages AS SELECT * FROM p")
         connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", rows)
-
-
-def _manifest(dataset: str, fingerprint: str) -> SuggestionsManifest:
-    return SuggestionsManifest(
-        dataset=dataset,
-        rows=0,
-        bytes=0,
-        pages_processed=_PAGES,
-        pages_with_spans=0,
-        pages_without_spans=[],
-        failed_pages=[],
-        spans_by_label={},
-        quotes_by_outcome={},
-        groundings_by_match={},
-        model="m",
-        model_version="m@1",
-        prompt_version="p",
-        input_version="i",
-        source_fingerprint=fingerprint,
-        content_hash="h",
-        parquet_etag="e",
-        run_id="r",
-        published_at=datetime.now(UTC),
-    )
 
 
 @contextmanager

@@ -118,16 +118,27 @@ class AnswerIndex:
         Their offsets are in the same text as those of the request. One whose parts are none of its text was
         not asked: what was kept of it is damaged, and a part that is as long as the whole would have no end.
         """
+        for whole, answer, parts in self._walk(request):
+            if not parts:
+                yield whole, None if answer and answer.status == AnswerStatus.SPLIT else answer
+
+    def rows(self, request: RequestSpan) -> Iterator[tuple[str, IndexedAnswer]]:
+        """All that was paid for a request: its own row and those of the parts it was split into, by key."""
+        for whole, answer, _ in self._walk(request):
+            if answer is not None:
+                yield whole.request_key, answer
+
+    def _walk(
+        self, request: RequestSpan
+    ) -> Iterator[tuple[RequestSpan, IndexedAnswer | None, Sequence[RequestSpan]]]:
+        """A request, and in its place the parts that it was split into, each with its own; in order."""
         waiting = [request]
         while waiting:
             whole = waiting.pop()
             answer = self.get(whole.request_key)
-            if answer is None or answer.status != AnswerStatus.SPLIT:
-                yield whole, answer
-            elif answer.parts and all(_is_part(part, whole.end - whole.start) for part in answer.parts):
-                waiting += [_part_of(whole, part, answer) for part in reversed(answer.parts)]
-            else:
-                yield whole, None
+            parts = [] if answer is None else _sound_parts(whole, answer)
+            waiting += reversed(parts)
+            yield whole, answer, parts
 
     def unasked(self, request: RequestSpan) -> list[RequestSpan]:
         """The requests for a request that the store knows nothing of, not even a failure."""
@@ -140,6 +151,14 @@ class AnswerIndex:
             for leaf, answer in self.leaves(request)
             if answer is None or answer.status != AnswerStatus.ANSWERED
         ]
+
+
+def _sound_parts(whole: RequestSpan, answer: IndexedAnswer) -> list[RequestSpan]:
+    """The parts that stand for a request; none where it was not split, or one of them is none of its text."""
+    is_split = answer.status == AnswerStatus.SPLIT
+    if not is_split or not all(_is_part(part, whole.end - whole.start) for part in answer.parts):
+        return []
+    return [_part_of(whole, part, answer) for part in answer.parts]
 
 
 def _part_of(whole: RequestSpan, part: RequestSpan, answer: IndexedAnswer) -> RequestSpan:

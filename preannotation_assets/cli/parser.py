@@ -145,6 +145,14 @@ def _add_evaluate(commands: "_Commands") -> None:
         "--costs", metavar="COSTS", help="of actions, as add=2,delete=1; without it the setting's"
     )
     evaluate.set_defaults(command=evaluating.evaluate)
+    compare = commands.add_parser(
+        "compare", help="hold models, label schemes and settings against each other on reviewed pages"
+    )
+    compare.add_argument("dataset")
+    compare.add_argument(
+        "--with", dest="file", metavar="FILE", required=True, help="a YAML file of variants of the settings"
+    )
+    compare.set_defaults(command=evaluating.compare)
     calibrate = commands.add_parser(
         "calibrate", help="fit what confidences are worth to what experts answered, and store it"
     )

@@ -61,10 +61,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The version of a page that was published: its hash, and its length in code points."""
+    """The version of a page that was published: its hash, and its length in code points.
+
+    ``is_learned_from`` says that few-shot examples came from its document: the model has seen the answer.
+    """
 
     text_sha256: str
     length: int
+    is_learned_from: bool = False
 
 
 class ResponseUse(StrEnum):
@@ -82,6 +86,8 @@ class ResponseUse(StrEnum):
     SUPERSEDED = "superseded"
     # A span of it is empty, has no label, or is not on the page.
     IMPOSSIBLE_SPAN = "impossible_span"
+    # Few-shot examples came from its document.
+    LEARNED_FROM = "learned_from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ def _use_of(response: Response, page: PageText | None) -> ResponseUse:
         return ResponseUse.OTHER_TEXT
     if not all(_is_possible(span, page) for span in response.spans):
         return ResponseUse.IMPOSSIBLE_SPAN
-    return ResponseUse.USED
+    return ResponseUse.LEARNED_FROM if page.is_learned_from else ResponseUse.USED
 
 
 def _is_possible(span: Mark, page: PageText) -> bool:

@@ -6,16 +6,27 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from preannotation_assets.evaluation.actions import ADDED, ActionCosts, Fate, actions_saved
-from preannotation_assets.evaluation.bootstrap import Interval, ratio_intervals
+from preannotation_assets.evaluation.bootstrap import Interval, Ratios, ratio_intervals
 from preannotation_assets.evaluation.judging import ALL_LABELS, JudgedPage
 from preannotation_assets.evaluation.losses import Loss
 from preannotation_assets.evaluation.matching import KindCounts, Scheme
 from preannotation_assets.evaluation.reliability import Judged, Reliability, judged, measure_reliability
 
-__all__ = ["Confusion", "Figure", "Savings", "Score", "Scores", "score_pages"]
+__all__ = [
+    "RATIOS_A_KEY",
+    "SEED",
+    "Confusion",
+    "DocumentCounts",
+    "Figure",
+    "Savings",
+    "Score",
+    "Scores",
+    "count_documents",
+    "score_pages",
+    "score_ratios",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,9 @@ class Scores:
 
 
 @dataclass(slots=True)
-class _Document:
+class DocumentCounts:
+    """What the pages of a document come to; ``kinds`` is as that of a page."""
+
     kinds: defaultdict[tuple[str, Scheme], KindCounts] = field(
         default_factory=lambda: defaultdict(KindCounts)
     )
@@ -108,30 +121,26 @@ class _Document:
     gold: int = 0
 
 
-# Of the ratios of a document: precision, recall and F1 of each key, then what is not saved.
-_RATIOS_A_KEY: Final = 3
-_SEED: Final = 1
+RATIOS_A_KEY: Final = 3
+"""Of the ratios of a document: precision, recall and F1 of each key, then what is not saved."""
+SEED: Final = 1
+"""By which documents are drawn: the same ones each time."""
 
 
 def score_pages(pages: Iterable[JudgedPage], costs: ActionCosts, samples: int) -> Scores:
     """Adds pages up and draws intervals over so many samples of their documents."""
     judged_pages = list(pages)
-    documents: defaultdict[str, _Document] = defaultdict(_Document)
-    for page in judged_pages:
-        _add(documents[page.doc_id], page)
-    # In one order, so that the same documents give the same intervals.
-    ordered = [documents[name] for name in sorted(documents)]
+    ordered = count_documents(judged_pages)
     keys = sorted({key for document in ordered for key in document.kinds} | set(_keys_of_all()))
     total = _sum(ordered)
-    parts, wholes = _ratios(ordered, keys, costs)
-    intervals = ratio_intervals(parts, wholes, samples, _SEED)
+    intervals = ratio_intervals(score_ratios(ordered, keys, costs), samples, SEED)
     return Scores(
         documents=len(ordered),
         pages=len(judged_pages),
         gold=total.gold,
         suggested=total.kinds[ALL_LABELS, Scheme.STRICT].actual,
         scores=tuple(
-            _score(key, total.kinds[key], intervals[_RATIOS_A_KEY * number :][:_RATIOS_A_KEY])
+            _score(key, total.kinds[key], intervals[RATIOS_A_KEY * number :][:RATIOS_A_KEY])
             for number, key in enumerate(keys)
         ),
         actions={name: total.actions[name] for name in (*Fate, ADDED)},
@@ -144,19 +153,27 @@ def score_pages(pages: Iterable[JudgedPage], costs: ActionCosts, samples: int) -
     )
 
 
+def count_documents(pages: Iterable[JudgedPage]) -> list[DocumentCounts]:
+    """The pages added up by document, in one order, so that the same documents are drawn alike."""
+    documents: defaultdict[str, DocumentCounts] = defaultdict(DocumentCounts)
+    for page in pages:
+        _add(documents[page.doc_id], page)
+    return [documents[name] for name in sorted(documents)]
+
+
 def _keys_of_all() -> list[tuple[str, Scheme]]:
     return [(ALL_LABELS, scheme) for scheme in Scheme]
 
 
-def _add(document: _Document, page: JudgedPage) -> None:
+def _add(document: DocumentCounts, page: JudgedPage) -> None:
     for key, counts in page.kinds.items():
         document.kinds[key] += counts
     document.actions.update(page.actions.counts)
     document.gold += page.gold
 
 
-def _sum(documents: Iterable[_Document]) -> _Document:
-    total = _Document()
+def _sum(documents: Iterable[DocumentCounts]) -> DocumentCounts:
+    total = DocumentCounts()
     for document in documents:
         for key, counts in document.kinds.items():
             total.kinds[key] += counts
@@ -165,22 +182,22 @@ def _sum(documents: Iterable[_Document]) -> _Document:
     return total
 
 
-def _ratios(
-    documents: Sequence[_Document], keys: Sequence[tuple[str, Scheme]], costs: ActionCosts
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Above and below the line of every figure, a row a document."""
-    parts = np.zeros((len(documents), _RATIOS_A_KEY * len(keys) + 1))
+def score_ratios(
+    documents: Sequence[DocumentCounts], keys: Sequence[tuple[str, Scheme]], costs: ActionCosts
+) -> Ratios:
+    """Above and below the line of every figure: of each key ``RATIOS_A_KEY``, then of what is not saved."""
+    parts = np.zeros((len(documents), RATIOS_A_KEY * len(keys) + 1))
     wholes = np.zeros_like(parts)
     for row, document in enumerate(documents):
         for number, key in enumerate(keys):
             if key in document.kinds:
-                place = slice(_RATIOS_A_KEY * number, _RATIOS_A_KEY * (number + 1))
+                place = slice(RATIOS_A_KEY * number, RATIOS_A_KEY * (number + 1))
                 counts = document.kinds[key]
                 parts[row, place] = counts.right, counts.right, 2 * counts.right
                 wholes[row, place] = counts.actual, counts.possible, counts.actual + counts.possible
         parts[row, -1] = costs.total(document.actions)
         wholes[row, -1] = costs.from_nothing(document.gold)
-    return parts, wholes
+    return Ratios(parts, wholes)
 
 
 def _score(key: tuple[str, Scheme], counts: KindCounts, intervals: Sequence[Interval | None]) -> Score:
@@ -198,7 +215,7 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _savings(total: _Document, costs: ActionCosts, unsaved: Interval | None) -> Savings:
+def _savings(total: DocumentCounts, costs: ActionCosts, unsaved: Interval | None) -> Savings:
     spent, from_nothing = costs.total(total.actions), costs.from_nothing(total.gold)
     interval = None if unsaved is None else Interval(1 - unsaved.high, 1 - unsaved.low)
     return Savings(costs, spent, from_nothing, Figure(actions_saved(spent, from_nothing), interval))

@@ -162,6 +162,16 @@ class DatasetLayout:
         """Experts beside the model, as HTML. It shows page text."""
         return f"{self.work}/evaluation/report.html"
 
+    @property
+    def comparison(self) -> str:
+        """The figures of the last comparison of settings, as JSON."""
+        return f"{self.work}/comparison/comparison.json"
+
+    @property
+    def comparison_report(self) -> str:
+        """Experts beside what each of the settings suggests, as HTML. It shows page text."""
+        return f"{self.work}/comparison/report.html"
+
     def stage(self, stage: str, version: str) -> str:
         """The folder of one version of a stage's output, e.g. of ``pages`` or ``chunks``."""
         return f"{self.work}/{stage}/{version}"

@@ -1,7 +1,6 @@
 """Ticks of the sensor on a real DuckDB file, a lake and Dagster's instance."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -12,8 +11,8 @@ from dagster import (
     DagsterRunStatus,
     SensorResult,
     SkipReason,
-    build_sensor_context,
 )
+from shared.sensor_ticks import Ticks, publication_of, requests_of
 
 from preannotation_assets.defs import sensors
 from preannotation_assets.defs.resources.storage import StorageResource
@@ -22,7 +21,6 @@ from preannotation_assets.defs.sensors import build_sensor
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.settings.groups import WatchingSettings
 from preannotation_assets.warehouse import Warehouse
 
@@ -39,7 +37,7 @@ class Deployment:
         self.warehouse = WarehouseResource(database=str(self.database))
         self.storage = StorageResource(root=str(folder / "lake"))
         self.settings = AT_ONCE
-        self.cursor: str | None = None
+        self.ticks = Ticks(instance, {"warehouse": self.warehouse, "storage": self.storage})
 
     def load(self, datasets: Sequence[str], sha256: str = "0") -> None:
         """Fills the warehouse anew, one page a dataset."""
@@ -56,46 +54,16 @@ class Deployment:
         """Writes the manifest of a publication of what the warehouse has now."""
         with self.warehouse.open() as source:
             listed = source.find_dataset(dataset)
-        manifest = SuggestionsManifest(
-            dataset=dataset,
-            rows=0,
-            bytes=0,
-            pages_processed=1,
-            pages_with_spans=0,
-            pages_without_spans=[],
-            failed_pages=[],
-            spans_by_label={},
-            quotes_by_outcome={},
-            groundings_by_match={},
-            model="m",
-            model_version="m@1",
-            prompt_version="p",
-            input_version="i",
-            source_fingerprint=listed.fingerprint if listed else None,
-            content_hash="h",
-            parquet_etag="e",
-            run_id="r",
-            published_at=datetime.now(UTC),
-        )
+        manifest = publication_of(dataset, 1, listed.fingerprint if listed else None)
         write_manifest(self.storage.open(), DatasetLayout(dataset).published_manifest, manifest)
 
     def tick(self) -> SensorResult | SkipReason:
         """One evaluation; the cursor moves as Dagster moves it."""
-        context = build_sensor_context(
-            self.instance,
-            cursor=self.cursor,
-            resources={"warehouse": self.warehouse, "storage": self.storage},
-        )
-        result = build_sensor(self.settings)(context)
-        assert isinstance(result, SensorResult | SkipReason)
-        self.cursor = result.cursor if isinstance(result, SensorResult) else context.cursor
-        return result
+        return self.ticks.tick(build_sensor(self.settings))
 
     def requested(self) -> list[str]:
         """The datasets that a tick asks runs for."""
-        result = self.tick()
-        requests = (result.run_requests or []) if isinstance(result, SensorResult) else []
-        return [str(request.partition_key) for request in requests]
+        return [str(request.partition_key) for request in requests_of(self.tick())]
 
     def said(self) -> str:
         """Why a tick asks for no run."""
@@ -168,7 +136,7 @@ def test_a_lost_cursor_runs_nothing_that_is_published(deployment: Deployment, cl
     deployment.load(["vessels_ocr_1"])
     deployment.publish("vessels_ocr_1")
     for cursor in (None, '{"vessels_ocr_1": "1-2-3"}', "nonsense"):
-        deployment.cursor = cursor
+        deployment.ticks.cursor = cursor
         clock.now += 60.0
         assert deployment.requested() == []
 
@@ -250,15 +218,15 @@ def test_what_cannot_be_read_is_not_empty(
 ) -> None:
     deployment.load(["vessels_ocr_1"])
     deployment.tick()
-    known = deployment.cursor
+    known = deployment.ticks.cursor
     deployment.database.rename(tmp_path / "away")
     assert "there is no DuckDB file" in deployment.said()
-    assert deployment.cursor == known
+    assert deployment.ticks.cursor == known
     (tmp_path / "away").rename(deployment.database)
     clock.now += 3600.0
     monkeypatch.setattr(sensors, "read_manifest", _outage)
     assert deployment.said() == "the lake is out of reach"
-    assert deployment.cursor == known
+    assert deployment.ticks.cursor == known
 
 
 @pytest.mark.usefixtures("clock")

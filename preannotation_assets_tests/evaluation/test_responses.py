@@ -62,6 +62,15 @@ def test_every_response_is_used_or_counted_with_its_reason() -> None:
     assert sum(selected.uses.values()) == len(responses)
 
 
+def test_a_response_about_a_document_that_gave_examples_is_counted_and_not_used() -> None:
+    published = {("a", 1): PageText("now", 20, is_learned_from=True), ("a", 2): PageText("now", 20)}
+    responses = [response(), response(page=2), response("bob", status="draft"), response(sha256="before")]
+    selected = select_responses(responses, published)
+    assert selected.by_page.keys() == {("a", 2)}
+    # What would not have counted anyway says why.
+    assert selected.uses == {"used": 1, "learned_from": 1, "draft": 1, "other_text": 1}
+
+
 def test_of_two_responses_of_one_expert_the_later_counts_in_whatever_order_they_are_read() -> None:
     early, late = response("ada", (0, 4, "port"), minutes=None), response("ada", minutes=5)
     for order in ([early, late], [late, early]):

@@ -91,6 +91,14 @@ def test_rules_titles_and_colors_change_nothing_of_what_the_model_is_asked() -> 
     assert build_prompt(after) == before
 
 
+def test_where_an_example_was_learned_changes_nothing_of_what_the_model_is_asked() -> None:
+    source = {"dataset": "vessels_ocr_7", "document": "0123456789abcdef"}
+    learned = parse(changed("examples.0", SCHEME["examples"][0] | {"source": source}))
+    assert build_prompt(learned) == build_prompt(parse(SCHEME))
+    assert learned.learned_from == {"0123456789abcdef"}
+    assert parse(SCHEME).learned_from == set()
+
+
 @pytest.mark.parametrize(
     ("path", "value", "place"),
     [
@@ -126,6 +134,10 @@ def test_rules_titles_and_colors_change_nothing_of_what_the_model_is_asked() -> 
         ("labels.1.check", "mmsi", "check: not valid: write one of: imo_check_digit, imo_company_check"),
         ("labels.1.on_invalid", "lower", "label 2, on_invalid: there is no rule"),
         ("labels.1.lower_factor", 0.5, "label 2, lower_factor: there is no rule"),
+        ("examples.0.source", "vessels_ocr_7", "example 1, source: not valid: write dataset and document"),
+        ("examples.0.source", {"dataset": "d"}, "example 1, source"),
+        ("examples.0.source", {"dataset": "d", "document": "a/b"}, "example 1, source"),
+        ("examples.0.source", {"dataset": "d", "document": "0" * 16, "documnt": "x"}, "mean document?"),
         ("labels.2.on_invalid", "drop", "label 3, on_invalid"),
         ("labels.2.lower_factor", 1.5, "label 3, lower_factor"),
         ("labels.2.lower_factor", "nan", "label 3, lower_factor"),

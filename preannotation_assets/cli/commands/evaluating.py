@@ -1,6 +1,7 @@
-"""``preannotate evaluate`` and ``calibrate``: what experts made of what is published, and what follows."""
+"""``preannotate evaluate``, ``calibrate`` and ``compare``: what experts made of pages, and what follows."""
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from preannotation_assets.cli.deployment import open_lake, open_pages, read_sett
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["calibrate", "evaluate"]
+__all__ = ["calibrate", "compare", "evaluate"]
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -57,3 +58,27 @@ def calibrate(arguments: argparse.Namespace) -> int:
     for line in found.lines():
         sys.stdout.write(f"{line}\n")
     return 0 if found.fitted.calibration is not None else 1
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Answers reviewed pages with several settings and tells what each is worth and costs."""
+    from preannotation_assets.cli.progress_bar import progress_display
+    from preannotation_assets.comparing.comparing import ComparisonRequest, compare_settings
+    from preannotation_assets.lake.layout import DatasetLayout
+    from preannotation_assets.publishing.evaluation import EvaluationRules
+
+    settings = read_settings()
+    lake, layout, evaluating = open_lake(settings), DatasetLayout(arguments.dataset), settings.evaluating
+    rules = EvaluationRules.parse(evaluating.gold, evaluating.action_costs, evaluating.bootstrap_samples)
+
+    def ask_warehouse() -> "pa.Table | None":
+        with open_pages(settings) as source:
+            return source.responses(layout.dataset)
+
+    request = ComparisonRequest(layout.dataset, arguments.file, rules, ask_warehouse)
+    with progress_display(sys.stderr, os.environ) as progress:
+        found = compare_settings(request, lake, os.environ, progress)
+    for line in found.lines():
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"report   {lake.uri(layout.comparison_report)}\n")
+    return 0

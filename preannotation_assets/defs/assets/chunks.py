@@ -13,7 +13,7 @@ from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
@@ -23,6 +23,7 @@ from preannotation_assets.lake.batch import read_manifest, require_manifest, swe
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
 from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
 from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
+from preannotation_assets.tasks.engine import Watch
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay
 
 __all__ = ["chunks"]

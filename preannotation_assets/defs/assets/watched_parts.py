@@ -4,7 +4,7 @@ from functools import partial
 
 from dagster import DagsterLogManager
 
-from preannotation_assets.defs.resources.spark import Watch
+from preannotation_assets.tasks.engine import Watch
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter, report_count
 
 __all__ = ["watched_parts"]

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -35,8 +35,9 @@ from preannotation_assets.defs.resources.executors import check_executors, wait_
 from preannotation_assets.defs.resources.java import find_java_home
 from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.settings.groups import SparkSettings
+from preannotation_assets.tasks.engine import PermitPlace, Watch, unwatched
 
-__all__ = ["SparkResource", "Watch", "run_tasks"]
+__all__ = ["SparkResource", "run_tasks"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -81,6 +82,16 @@ class SparkResource(SparkSettings, LazyPySparkResource):
         """Return how many tasks run at once: the cores, or those of the executors registered by now."""
         return int(self.spark_session.sparkContext.defaultParallelism)
 
+    def permit_place(self) -> PermitPlace:
+        """Return where tasks reach the driver: at the address that Spark's own executors use."""
+        conf = self.spark_session.sparkContext.getConf()
+        host = conf.get("spark.driver.host") or _LOOPBACK
+        return PermitPlace(conf.get("spark.driver.bindAddress") or host, host, self.permit_port)
+
+    def run(self, tasks: Sequence[T], work: Callable[[T], R], watch: Watch = unwatched) -> list[R]:
+        """Do ``work`` on every task as `run_tasks` does, with this session."""
+        return run_tasks(self.spark_session, tasks, work, watch)
+
     def settings(self) -> dict[str, str]:
         """Return the Spark properties that the session is created with."""
         local = _LOCAL_MASTER.match(self.master) is not None
@@ -115,16 +126,8 @@ class SparkResource(SparkSettings, LazyPySparkResource):
                 check_executors(self._spark_session, os.environ, self.lake_root)
 
 
-Watch = Callable[[int, Callable[[], int]], AbstractContextManager[None]]
-"""Tells of tasks while they are done: of how many, and whom to ask, from any thread, how many are done."""
-
-
-def _unwatched(_: int, __: Callable[[], int]) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
 def run_tasks(
-    spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R], watch: Watch = _unwatched
+    spark: SparkSession, tasks: Sequence[T], work: Callable[[T], R], watch: Watch = unwatched
 ) -> list[R]:
     """Do ``work`` on every task, one Spark task each, and return the results in the order of ``tasks``.
 

@@ -2,13 +2,14 @@
 
 from .argilla import SpanQuestion, span_question
 from .colours import label_colours, text_colour_on
-from .models import MOST_QUOTE_CHARACTERS, Example, Label, LabelScheme
+from .models import MOST_QUOTE_CHARACTERS, Example, ExampleSource, Label, LabelScheme
 from .parsing import CheckedScheme, check_label_scheme, parse_label_scheme
 
 __all__ = [
     "MOST_QUOTE_CHARACTERS",
     "CheckedScheme",
     "Example",
+    "ExampleSource",
     "Label",
     "LabelScheme",
     "SpanQuestion",

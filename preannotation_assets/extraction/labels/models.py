@@ -24,6 +24,7 @@ __all__ = [
     "MOST_LABEL_EXAMPLES",
     "MOST_QUOTE_CHARACTERS",
     "Example",
+    "ExampleSource",
     "Label",
     "LabelScheme",
     "MarkedQuote",
@@ -95,11 +96,22 @@ class Label(_Strict):
         return ValueRule(self.pattern, self.check, self.on_invalid or OnInvalid.LOWER, factor)
 
 
+class ExampleSource(_Strict):
+    """Where an example was learned: a dataset, and a document of it as ``digest_of`` names it."""
+
+    dataset: Annotated[str, StringConstraints(pattern=r"^\P{Cc}{1,200}$")]
+    document: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+
+
 class Example(_Strict):
-    """A text the model is shown with its right answer: one-key mappings in reading order."""
+    """A text the model is shown with its right answer: one-key mappings in reading order.
+
+    The model does not see ``source``.
+    """
 
     text: Annotated[str, StringConstraints(pattern=r"\S")]
     spans: Annotated[tuple[MarkedQuote, ...], Field(max_length=MOST_EXAMPLE_SPANS)]
+    source: ExampleSource | None = None
 
 
 class LabelScheme(_Strict):
@@ -115,6 +127,11 @@ class LabelScheme(_Strict):
     def label_names(self) -> tuple[str, ...]:
         """The names of the labels, in the file's order."""
         return tuple(label.name for label in self.labels)
+
+    @property
+    def learned_from(self) -> frozenset[str]:
+        """The documents that examples were learned from, as ``digest_of`` names them."""
+        return frozenset(example.source.document for example in self.examples if example.source)
 
     @property
     def value_rules(self) -> dict[str, ValueRule]:

@@ -19,6 +19,7 @@ from .models import (
     MOST_LABEL_EXAMPLES,
     MOST_QUOTE_CHARACTERS,
     Example,
+    ExampleSource,
     Label,
     LabelScheme,
     MarkedQuote,
@@ -29,7 +30,12 @@ __all__ = ["CheckedScheme", "check_label_scheme", "parse_label_scheme"]
 
 Part = TypeVar("Part", bound=BaseModel)
 
-_FIELDS: Final[Mapping[str, type[BaseModel]]] = {"": LabelScheme, "labels": Label, "examples": Example}
+_FIELDS: Final[Mapping[str, type[BaseModel]]] = {
+    "": LabelScheme,
+    "labels": Label,
+    "examples": Example,
+    "source": ExampleSource,
+}
 _MARKED_QUOTE: Final[TypeAdapter[dict[str, str]]] = TypeAdapter(MarkedQuote)
 _LISTS: Final = ("labels", "examples", "spans")
 # What a value must be, by its field: said instead of pydantic's own words.
@@ -55,6 +61,7 @@ _WANTED: Final[Mapping[tuple[str, ...], str]] = {
         f"a list of at most {MOST_EXAMPLE_SPANS}, each item a label and its quote of at most "
         f"{MOST_QUOTE_CHARACTERS} characters; [] for none"
     ),
+    ("examples", "source"): "dataset and document as preannotate labels learn wrote them, or leave it out",
 }
 
 
@@ -208,7 +215,7 @@ def _fault(detail: ErrorDetails) -> SchemeFault:
 
 
 def _known_fields(location: Location) -> str:
-    outer = location[0] if len(location) > 1 else ""
+    outer = next((step for step in reversed(location[:-1]) if step in _FIELDS), "")
     known = list(_FIELDS[str(outer)].model_fields)
     close = get_close_matches(str(location[-1]), known, n=1)
     return f"did you mean {close[0]}?" if close else f"the fields here are {', '.join(known)}"

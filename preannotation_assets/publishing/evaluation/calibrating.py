@@ -15,7 +15,6 @@ from preannotation_assets.evaluation.calibration import (
 )
 from preannotation_assets.evaluation.pages import SuggestedSpan, place_of
 from preannotation_assets.evaluation.responses import parse_gold_rule
-from preannotation_assets.extraction.calibrated import ConfidenceParts
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
@@ -27,7 +26,7 @@ from preannotation_assets.publishing.evaluation.evaluating import (
     find_responses,
     verified,
 )
-from preannotation_assets.publishing.evaluation.reading import published_pages
+from preannotation_assets.publishing.evaluation.reading import confidence_parts, published_pages
 from preannotation_assets.publishing.report.reading import Batch, grounding_rows, read_batch
 from preannotation_assets.publishing.shown_ids import shown_id
 
@@ -102,6 +101,8 @@ def calibrate_datasets(
 ) -> CalibrationAccount:
     """Fits to the decisions about all of the datasets together, and stores what is good enough.
 
+    Documents that the model was shown as examples do not count: it is surer and better there than elsewhere.
+
     Raises:
         BatchError: a dataset is not materialized.
         SettingsError: the rule for the gold is none.
@@ -132,7 +133,7 @@ def _reviewed(
     _, responses = find_responses(store, batch.layout, lambda: ask_warehouse(batch.layout.dataset))
     if not responses:
         return
-    walk = ReviewedPages(gold_rule, dict(responses))
+    walk = ReviewedPages(gold_rule, dict(responses), frozenset(batch.published.learned_from))
     with verified(store, batch) as published:
         pages = published_pages(store, batch, published)
         gold = {(page.doc_id, page.page_num): page.gold for page in filter(None, map(walk.of, pages))}
@@ -153,16 +154,4 @@ def _decided(gold: Sequence[Mark], rows: Sequence[Row]) -> Iterator[DecidedParts
     spans = [SuggestedSpan(*place) for place in by_place]
     for decision in infer_actions(gold, spans).decisions:
         row = by_place[place_of(decision.suggestion)]
-        yield DecidedParts(row["doc_id"], _parts(row), decision.fate)
-
-
-def _parts(row: Row) -> ConfidenceParts:
-    return ConfidenceParts(
-        label=row["label"],
-        confidence=row["confidence"],
-        token_probability=row["token_probability"],
-        lowest_token_probability=row["lowest_token_probability"],
-        similarity=row["similarity"],
-        agreement=row["agreement"],
-        verdict=row["value_verdict"],
-    )
+        yield DecidedParts(row["doc_id"], confidence_parts(row), decision.fate)

@@ -21,9 +21,20 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.evaluation.plots import SIDE, reliability_bars, risk_line
 from preannotation_assets.publishing.evaluation.results import Evaluation
 from preannotation_assets.publishing.html_files import content_policy, template_environment
+from preannotation_assets.publishing.shown_ids import shown_id
 from preannotation_assets.temporary_folders import temporary_file
 
-__all__ = ["MOST_BYTES", "ReportPages", "write_report"]
+__all__ = [
+    "MOST_BYTES",
+    "ReportPages",
+    "ShownMark",
+    "action_words",
+    "failure_words",
+    "model_marks",
+    "report_script",
+    "report_style",
+    "write_report",
+]
 
 MOST_BYTES: Final = 30_000_000
 """Of the pages in a report; those behind the one that passes it are counted and not shown."""
@@ -70,21 +81,32 @@ class ReportPages:
         self.kinds: Counter[str] = Counter()
 
     def add(self, page: ReviewedPage, judged: JudgedPage) -> None:
-        """Adds a page, if there is room."""
+        """Adds a page with the experts' marks beside the model's, if there is room."""
+        counts = judged.actions.counts
+        facts = action_words(judged)
+        sides = [("expert", _expert_marks(judged)), ("model", model_marks(judged))]
+        self.add_sides(page, list(counts), [*facts, *failure_words(page)], sides)
+
+    def add_sides(
+        self,
+        page: ReviewedPage,
+        kinds: Sequence[str],
+        facts: Sequence[str],
+        sides: Sequence[tuple[str, Sequence[ShownMark]]],
+    ) -> None:
+        """Adds a page with any number of sides, if there is room; it is found by its ``kinds``."""
         if self._bytes >= MOST_BYTES:
             self.left_out += 1
             return
-        counts = judged.actions.counts
-        expert, model = _expert_marks(judged), _model_marks(judged)
         html = self._template.render(
             page=page,
             numbers=self.numbers,
-            kinds=list(counts),
-            facts=[f"{KIND_WORDS[kind]} {counts[kind]}" for kind in KIND_WORDS if counts[kind]],
-            sides=[("expert", self._pieces(page, expert)), ("model", self._pieces(page, model))],
+            kinds=kinds,
+            facts=facts,
+            sides=[(side, self._pieces(page, marks)) for side, marks in sides],
         )
         self.shown += 1
-        self.kinds.update(counts.keys())
+        self.kinds.update(kinds)
         with self._path.open("a", encoding="utf-8", newline="") as file:
             file.write(html)
         self._bytes += len(html.encode("utf-8"))
@@ -99,6 +121,17 @@ class ReportPages:
         with self._path.open(encoding="utf-8", newline="") as file:
             while piece := file.read(1 << 20):
                 yield piece
+
+
+def action_words(judged: JudgedPage) -> list[str]:
+    """What was done on a page, with counts."""
+    counts = judged.actions.counts
+    return [f"{KIND_WORDS[kind]} {counts[kind]}" for kind in KIND_WORDS if counts[kind]]
+
+
+def failure_words(page: ReviewedPage) -> list[str]:
+    """That a page failed, and why; nothing where it did not."""
+    return [] if page.failure is None else [f"failed: {shown_id(page.failure)}"]
 
 
 def _expert_marks(judged: JudgedPage) -> list[ShownMark]:
@@ -121,7 +154,8 @@ def _expert_marks(judged: JudgedPage) -> list[ShownMark]:
     ]
 
 
-def _model_marks(judged: JudgedPage) -> list[ShownMark]:
+def model_marks(judged: JudgedPage) -> list[ShownMark]:
+    """The suggestions of a page, each with its confidence and what became of it."""
     return [
         ShownMark(
             decision.suggestion.start,
@@ -162,7 +196,7 @@ def write_report(
         StorageError: the lake cannot be written.
     """
     scores = evaluation.scores
-    style, script = _source("evaluation.css") + _label_rules(scheme, pages.numbers), _source("evaluation.js")
+    style, script = report_style(scheme, pages), report_script()
     values = {
         "evaluation": evaluation,
         "scores": scores,
@@ -185,6 +219,16 @@ def write_report(
             for piece in template_environment(_PACKAGE).get_template("report.html.jinja").generate(values):
                 target.write(piece)
         store.upload(layout.evaluation_report, path)
+
+
+def report_style(scheme: LabelScheme, pages: ReportPages) -> str:
+    """The style of reports, with the colours of the labels that are shown on pages."""
+    return _source("evaluation.css") + _label_rules(scheme, pages.numbers)
+
+
+def report_script() -> str:
+    """What a report's filter does."""
+    return _source("evaluation.js")
 
 
 def _label_rules(scheme: LabelScheme, numbers: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from preannotation_assets.evaluation.actions import ActionCosts
 from preannotation_assets.evaluation.agreement import AgreementTally
+from preannotation_assets.evaluation.held_out import digest_of
 from preannotation_assets.evaluation.judging import JudgedPage, judge
 from preannotation_assets.evaluation.pages import PageKey, ReviewedPage
 from preannotation_assets.evaluation.responses import (
@@ -62,10 +63,14 @@ class EvaluationRules:
 
 @dataclass(slots=True)
 class ReviewedPages:
-    """What comes of the pages as they are walked through."""
+    """What comes of the pages as they are walked through.
+
+    Documents in ``learned_from`` (by ``digest_of``) gave the model its examples, and do not count.
+    """
 
     gold_rule: GoldRule
     responses: dict[PageKey, list[Response]]
+    learned_from: frozenset[str] = frozenset()
     uses: Counter[str] = field(default_factory=Counter)
     annotators: set[str] = field(default_factory=set)
     agreement: AgreementTally = field(default_factory=AgreementTally)
@@ -77,7 +82,8 @@ class ReviewedPages:
         """The page with its gold; None where nobody reviewed it in the version that was published."""
         key = page.doc_id, page.page_num
         given = self.responses.pop(key, [])
-        text = PageText(page.text_sha256, len(page.text)) if page.is_current else _OTHER_TEXT
+        is_learned_from = digest_of(page.doc_id) in self.learned_from
+        text = PageText(page.text_sha256, len(page.text), is_learned_from) if page.is_current else _OTHER_TEXT
         selected = select_responses(given, {key: text})
         self.uses.update(selected.uses)
         counted = selected.by_page.get(key, ())
@@ -114,7 +120,8 @@ def evaluate_dataset(
 ) -> Evaluation:
     """Evaluates what is published, and writes figures, decisions and report where any page was reviewed.
 
-    The responses are those in the lake, where it has any file of them, else those of the warehouse.
+    The responses are those in the lake, where it has any file of them, else those of the warehouse. Documents
+    do not count that examples came from, those of the scheme or of the publication.
 
     Raises:
         BatchError: the dataset is not materialized.
@@ -126,7 +133,8 @@ def evaluate_dataset(
     gold_rule = parse_gold_rule(rules.gold)
     batch = read_batch(store, dataset)
     source, responses = find_responses(store, batch.layout, ask_warehouse)
-    reviewed = ReviewedPages(gold_rule, dict(responses))
+    learned_from = scheme.learned_from.union(batch.published.learned_from)
+    reviewed = ReviewedPages(gold_rule, dict(responses), learned_from)
     with temporary_folder() as folder:
         shown = ReportPages(folder / "pages")
         if responses:

@@ -7,6 +7,7 @@ from typing import Final
 
 from preannotation_assets.contracts import PAGES
 from preannotation_assets.evaluation.pages import GivenQuote, SuggestedSpan
+from preannotation_assets.extraction.calibrated import ConfidenceParts
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows
@@ -14,7 +15,7 @@ from preannotation_assets.publishing.aligned_pages import aligned
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.reading import Batch, grounding_rows
 
-__all__ = ["PublishedPage", "published_pages"]
+__all__ = ["PublishedPage", "confidence_parts", "given_quote", "published_pages", "suggested_span"]
 
 _SPAN_COLUMNS: Final = ("doc_id", "page_num", "label", "start", "end", "confidence", "text_sha256")
 _QUOTE_COLUMNS: Final = ("doc_id", "page_num", "label", "quote", "outcome", "start", "end")
@@ -63,16 +64,31 @@ def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterat
             page["text"],
             sha256,
             bool(marked) or without.get(key) == sha256 or key in failed,
-            tuple(_suggested(row) for row in marked),
-            tuple(map(_quote, quotes)),
+            tuple(map(suggested_span, marked)),
+            tuple(map(given_quote, quotes)),
             failed.get(key),
         )
 
 
-def _suggested(row: Row) -> SuggestedSpan:
+def suggested_span(row: Row) -> SuggestedSpan:
+    """What a row of contracts.SUGGESTIONS suggests."""
     return SuggestedSpan(row["start"], row["end"], row["label"], row["confidence"])
 
 
-def _quote(row: Row) -> GivenQuote:
+def given_quote(row: Row) -> GivenQuote:
+    """The quote of a row of contracts.GROUNDINGS."""
     place = None if row["start"] is None or row["end"] is None else (row["start"], row["end"])
     return GivenQuote(row["label"], row["quote"], QuoteOutcome(row["outcome"]), place)
+
+
+def confidence_parts(row: Row) -> ConfidenceParts:
+    """What the confidence of a row of contracts.GROUNDINGS was made of; it must have one."""
+    return ConfidenceParts(
+        label=row["label"],
+        confidence=row["confidence"],
+        token_probability=row["token_probability"],
+        lowest_token_probability=row["lowest_token_probability"],
+        similarity=row["similarity"],
+        agreement=row["agreement"],
+        verdict=row["value_verdict"],
+    )

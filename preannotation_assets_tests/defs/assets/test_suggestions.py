@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from preannotation_assets.defs.assets.suggestions import asset as module
 from preannotation_assets.defs.assets.suggestions.inputs import SuggestionInputs
 from preannotation_assets.errors import StorageError
 from preannotation_assets.extraction.calibrated import Calibration
+from preannotation_assets.extraction.labels import Example, ExampleSource
 from preannotation_assets.lake import StoreLocation, read_table, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import RawModelOutputsManifest
@@ -79,6 +81,17 @@ def test_only_another_calibration_makes_the_suggestions_anew(tmp_path: Path) -> 
     assert inputs(dataset, halving()).version == given.version
     assert without.model_version == "v"
     assert given.model_version == f"v/cal-{halving().content_hash}"
+
+
+def test_a_publication_names_the_documents_that_its_examples_came_from(tmp_path: Path) -> None:
+    without = inputs(Dataset(tmp_path))
+    source = ExampleSource(dataset="d", document="0123456789abcdef")
+    example = Example(text="From Hull.", spans=(), source=source)
+    learned = replace(without, scheme=SCHEME.model_copy(update={"examples": (example,)}))
+    assert learned.version != without.version
+    requests = read_requests(Dataset(tmp_path).plain_store, LAYOUT, learned.outputs)
+    assert module._draft(learned, [], requests, "run").learned_from == ["0123456789abcdef"]
+    assert module._draft(without, [], requests, "run").learned_from == []
 
 
 def output_rows() -> list[dict[str, Any]]:

@@ -11,11 +11,19 @@ from shared.reviewed_demo import LAYOUT, ReviewedDemo, review_demo
 
 from preannotation_assets.contracts import DECISIONS, RESPONSES
 from preannotation_assets.errors import BatchError, DamagedObjectError, SettingsError, VerificationError
-from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.evaluation.held_out import digest_of
+from preannotation_assets.extraction.labels import ExampleSource, LabelScheme
 from preannotation_assets.label_file import load_label_scheme
-from preannotation_assets.lake import StoreLocation, open_store, read_json, write_table
+from preannotation_assets.lake import (
+    StoreLocation,
+    open_store,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from preannotation_assets.lake.layout import part_key
-from preannotation_assets.publishing.evaluation import EvaluationRules, evaluate_dataset
+from preannotation_assets.publishing.evaluation import EvaluationRules, calibrate_datasets, evaluate_dataset
 from preannotation_assets.publishing.evaluation.results import Evaluation
 from preannotation_assets.settings import Settings
 
@@ -70,6 +78,42 @@ def test_the_scores_follow_from_what_was_planted(whole: tuple[ReviewedDemo, Eval
         for name, count in demo.actions.items()
     )
     assert found.scores.savings.saved.value == pytest.approx(1 - spent / (2 * demo.gold))
+
+
+def test_documents_that_gave_the_scheme_its_examples_are_left_out_and_counted(
+    demo: ReviewedDemo, scheme: LabelScheme, whole: tuple[ReviewedDemo, Evaluation]
+) -> None:
+    demo.write_responses()
+    used = [row for row in demo.responses if (row["doc_id"], row["page_num"]) in demo.pages]
+    document = used[0]["doc_id"]
+    source = ExampleSource(dataset=LAYOUT.dataset, document=digest_of(document))
+    example = scheme.examples[-1].model_copy(update={"source": source})
+    learned = scheme.model_copy(update={"examples": (*scheme.examples[:-1], example)})
+    found = evaluated(demo, learned)
+    left_out = found.uses["learned_from"]
+    assert left_out > 0
+    assert found.uses["used"] + left_out == whole[1].uses["used"]
+    assert found.scores.documents == whole[1].scores.documents - 1
+    assert f"learned_from {left_out}" in "".join(found.lines())
+    decisions = read_table(demo.store, LAYOUT.decisions)
+    assert document not in decisions.column("doc_id").to_pylist()
+
+
+def test_what_was_published_with_learned_examples_is_evaluated_without_their_documents(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    """Also where another scheme is in use by now."""
+    demo.write_responses()
+    document = demo.responses[0]["doc_id"]
+    manifest = read_json(demo.store, LAYOUT.published_manifest)
+    assert isinstance(manifest, dict)
+    write_json(demo.store, LAYOUT.published_manifest, manifest | {"learned_from": [digest_of(document)]})
+    assert evaluated(demo, scheme).uses["learned_from"] > 0
+    found = calibrate_datasets(demo.store, [LAYOUT.dataset], lambda _: None, RULES)
+    of_all = demo.actions.total() - demo.actions["added"]
+    of_document = sum(row["doc_id"] == document for row in demo.suggested)
+    assert 0 < of_document < of_all
+    assert found.fitted.suggestions < of_all
 
 
 def test_every_response_is_accounted_for(whole: tuple[ReviewedDemo, Evaluation]) -> None:

@@ -1,5 +1,6 @@
 """How ``raw_model_outputs`` asks: what is open, shared out over Spark tasks, under one permit server."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,21 +9,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from dagster import AssetExecutionContext, DagsterExecutionInterruptedError
-from pyspark import SparkConf
+from dagster import DagsterExecutionInterruptedError
 
 from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.asking.asker import AskingPlan
 from preannotation_assets.asking.planning import WantedChunk, split_by_tokens, wanted_chunks
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import DriverLostError, InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
+from preannotation_assets.tasks.engine import TaskEngine
 from preannotation_assets.telemetry.forecast import Work
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
 from preannotation_assets.telemetry.prefix_watch import PrefixWatch, warned_of_rereading
@@ -31,7 +31,6 @@ from preannotation_assets.telemetry.request_log import RequestLog
 from preannotation_assets.telemetry.run_names import RunNames
 from preannotation_assets.telemetry.stage_progress import StageReporter
 from preannotation_assets.throttling.dispatcher import Limits, Progress
-from preannotation_assets.throttling.host_semaphore import semaphore_folder
 from preannotation_assets.throttling.open_files import allow_open_files
 from preannotation_assets.throttling.permit_server import PermitServer
 from preannotation_assets.throttling.warm_ups import warm_ups_an_endpoint
@@ -59,10 +58,15 @@ class StopSwitch:
 
 @dataclass(frozen=True, slots=True)
 class AskingRun:
-    """The run that asks, and what it asks with."""
+    """The run that asks, and what it asks with.
 
-    context: AssetExecutionContext
-    spark: SparkResource
+    ``engine`` does its tasks; ``semaphore_folder`` is where the runs of this machine share the cap, None
+    where there are none.
+    """
+
+    log: logging.Logger
+    engine: TaskEngine
+    semaphore_folder: Path | None
     model_server: ModelServerResource
     access: ModelAccess
     switch: StopSwitch
@@ -98,7 +102,7 @@ def ask_what_is_open(
         tokens=sum(chunk.estimated_tokens for chunk in wanted),
     )
     digest = batch.template.digest[:12]
-    run.context.log.info(f"{work.requests} requests to make for {len(batch.rows)} chunks, model {digest}")
+    run.log.info(f"{work.requests} requests to make for {len(batch.rows)} chunks, model {digest}")
     limits = _limits(run, 0 if is_warm else work.requests)
     account = _ask(run, batch, wanted, work, limits) if wanted else None
     if run.switch.message:
@@ -120,12 +124,11 @@ def _ask(
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     allow_open_files(_most_at_once(run, work))
     run.access.preload(batch.template, os.environ)
-    session = run.spark.spark_session
     prefix = PrefixWatch(batch.template.prompt.constant_tokens)
-    with _permit_server(run, batch, limits, prefix, session.sparkContext.getConf()) as permit_server:
+    with _permit_server(run, batch, limits, prefix) as permit_server:
         run.switch.permit_server = permit_server
         tasks = _tasks(run, batch, wanted, work, permit_server)
-        log = run.context.log
+        log = run.log
         try:
             with (
                 warned_of_rereading(prefix, log.warning, _PREFIX_SECONDS),
@@ -142,19 +145,19 @@ def _ask(
 
 
 def _run_tasks(run: AskingRun, tasks: Sequence[AskModel], permit_server: PermitServer) -> list[FetchedBytes]:
-    """Has Spark do the tasks, and again what is left of those that were out of reach of this driver.
+    """Has the tasks done, and again what is left of those that were out of reach of this driver.
 
     Raises:
         RunStoppedError: no more permits are handed out, or the driver was out of reach each time.
     """
     for _ in range(_TIMES_LOST):
         try:
-            return run_tasks(run.spark.spark_session, tasks, ask_model)
+            return run.engine.run(tasks, ask_model)
         except DriverLostError as lost:
             if permit_server.stop_message:
                 raise
-            run.context.log.warning(f"what a task left is asked again: {lost}")
-    return run_tasks(run.spark.spark_session, tasks, ask_model)
+            run.log.warning(f"what a task left is asked again: {lost}")
+    return run.engine.run(tasks, ask_model)
 
 
 def _ended_early(message: str) -> InferenceError:
@@ -194,28 +197,28 @@ def _tasks(
             streamed=access.streamed,
             flush_seconds=run.model_server.flush_seconds,
         )
-        for number, share in enumerate(split_by_tokens(wanted, run.spark.parallelism()))
+        for number, share in enumerate(split_by_tokens(wanted, run.engine.parallelism()))
     ]
 
 
 @contextmanager
 def _permit_server(
-    run: AskingRun, batch: OutputsBatch, limits: Limits, prefix: PrefixWatch, conf: SparkConf
+    run: AskingRun, batch: OutputsBatch, limits: Limits, prefix: PrefixWatch
 ) -> Iterator[PermitServer]:
     """The permit server of a run, and those who are told of every request."""
-    driver_host = conf.get("spark.driver.host") or "127.0.0.1"
+    place = run.engine.permit_place()
     names = RunNames(batch.layout.dataset, batch.run_id, batch.template.model, run.access.server.provider)
     log = RequestLog(batch.store, f"{batch.layout.requests}/{batch.run_id}", batch.run_id)
     with (
         log,
-        exported_metrics(os.environ, names, run.context.log.warning) as metrics,
+        exported_metrics(os.environ, names, run.log.warning) as metrics,
         PermitServer(
             run.access.endpoints,
             limits,
-            bind_host=conf.get("spark.driver.bindAddress") or driver_host,
-            advertised_host=driver_host,
-            port=run.spark.permit_port,
-            semaphore_folder=semaphore_folder(Path(run.context.instance.storage_directory())),
+            bind_host=place.bind_host,
+            advertised_host=place.advertised_host,
+            port=place.port,
+            semaphore_folder=run.semaphore_folder,
             observers=(log.observe, metrics.observe, prefix.observe),
         ) as permit_server,
         watched(metrics, permit_server.progress),
@@ -228,7 +231,7 @@ def _permit_server(
     ):
         yield permit_server
     if log.dropped:
-        run.context.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
+        run.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
 
 
 def _parts_to_ask(batch: OutputsBatch, share: Sequence[WantedChunk]) -> list[ChunksToAsk]:

@@ -4,14 +4,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, ResourceParam, asset
 from pydantic import BaseModel, ConfigDict, Field
 
 from preannotation_assets.answer_store.compaction import compact_answers
-from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
 from preannotation_assets.defs.assets.chunks import chunks
 from preannotation_assets.defs.assets.common import (
@@ -23,23 +22,11 @@ from preannotation_assets.defs.assets.common import (
     without_empty,
 )
 from preannotation_assets.defs.assets.quality import ratio
-from preannotation_assets.defs.assets.raw_model_outputs.asking import (
-    AskingAccount,
-    AskingRun,
-    StopSwitch,
-    ask_what_is_open,
-)
-from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
-from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
-    COLLECTING_CODE,
-    Collected,
-    collect,
-    keep,
-)
+from preannotation_assets.defs.assets.raw_model_outputs.answering import AnsweredBatch, answer_batch
+from preannotation_assets.defs.assets.raw_model_outputs.asking import AskingRun, StopSwitch
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import COLLECTING_CODE, keep
 from preannotation_assets.defs.assets.raw_model_outputs.learning import learn_calibration
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
-from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
-from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -47,13 +34,14 @@ from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.extraction.empty_answers import answers_doubt
-from preannotation_assets.lake import FetchedBytes
+from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
+from preannotation_assets.throttling.host_semaphore import semaphore_folder
 
 __all__ = ["RawModelOutputsConfig", "raw_model_outputs"]
 
@@ -97,8 +85,7 @@ def raw_model_outputs(
     config = RawModelOutputsConfig(**context.op_execution_context.op_config)
     store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
-    cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
-    require_current_pages(store, layout, cut.pages_version, "chunks")
+    cut = _current_chunks(store, layout)
     access = model_server.access()
     prompt = access.prompt(label_scheme.load())
     access.require_room(prompt, cut.chunk_tokens)
@@ -107,23 +94,35 @@ def raw_model_outputs(
         context.log.info(note)
     template = access.template(identity, prompt)
     since = _started_at(context) if config.refresh else 0
-    reporter = StageReporter(context.log.log, progress)
-    run = AskingRun(context, spark, model_server, access.for_identity(identity), StopSwitch(), reporter)
+    run = AskingRun(
+        log=context.log,
+        engine=spark,
+        semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
+        model_server=model_server,
+        access=access.for_identity(identity),
+        switch=StopSwitch(),
+        reporter=StageReporter(context.log.log, progress),
+    )
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
-        asked = _ask(run, batch, since)
+        asked = answer_batch(run, batch, since)
         manifest, parts = keep(batch, identity, asked.collected), asked.collected.parts
         compact_answers(store, layout.answers)
     fetched = asked.fetched
     if asked.anything:
         fetched += learn_calibration(batch, parts, spark)
-    doubt = answers_doubt(manifest.empty_answers or 0, manifest.answered)
-    if doubt:
+    if doubt := answers_doubt(manifest.empty_answers or 0, manifest.answered):
         context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
         metadata=_metadata(batch, manifest, asked, fetched, time.monotonic() - began),
     )
+
+
+def _current_chunks(store: ObjectStore, layout: DatasetLayout) -> ChunksManifest:
+    cut = require_manifest(store, layout.stage_manifest("chunks"), ChunksManifest, layout.dataset, "chunks")
+    require_current_pages(store, layout, cut.pages_version, "chunks")
+    return cut
 
 
 def _started_at(context: AssetExecutionContext) -> int:
@@ -136,71 +135,10 @@ def _started_at(context: AssetExecutionContext) -> int:
     return int((started or time.time()) * _MICROSECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What was collected, and what was asked for it; an account is None where nothing was.
-
-    ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
-    label. ``fetched`` is what it took to find these out.
-    """
-
-    collected: Collected
-    first: AskingAccount | None
-    second: AskingAccount | None
-    again: AskingAccount | None
-    fetched: FetchedBytes
-
-    @property
-    def anything(self) -> bool:
-        """Whether a request was made."""
-        return any((self.first, self.second, self.again))
-
-    def fetched_by_tasks(self) -> FetchedBytes:
-        """What the tasks fetched from the lake that asked."""
-        accounts = (self.first, self.second, self.again)
-        return sum((account.fetched for account in accounts if account), FetchedBytes())
-
-    def metadata(self) -> MetadataValues:
-        """What each asking came to."""
-        first, others = self.first, {"second_pass": self.second, "asked_again": self.again}
-        return {
-            **(asking_metadata(first.progress, first.prefix_reused) if first else {}),
-            **{
-                name: asking_metadata(account.progress, account.prefix_reused)
-                for name, account in others.items()
-                if account
-            },
-        }
-
-
-def _ask(run: AskingRun, batch: OutputsBatch, since: int) -> _Asked:
-    """Asks about all that has no answer in the store, or one from before ``since``, and collects."""
-    store, answers = batch.store, batch.own_answers
-    index = AnswerIndex.read(store, batch.layout.answers, since=since)
-    first = ask_what_is_open(run, batch, index)
-    if first:
-        index = index.with_folder(store, answers, since=since)
-    watch = watched_parts(run.context.log, run.reporter.display, "collecting")
-    doubtful = second_pass(batch, index, run.spark, run.model_server)
-    second = again = None
-    if doubtful.batch:
-        second = ask_what_is_open(run, doubtful.batch, index, is_warm=first is not None)
-        index = index.with_folder(store, answers, since=since)
-    collected = collect(batch, doubtful.batch, index, run.spark, watch)
-    fetched = doubtful.fetched
-    if collected.unfit:
-        fetched = sum((part.fetched for part in collected.parts), fetched)
-        index = index.without(collected.unfit)
-        again = ask_what_is_open(run, batch, index, is_warm=first is not None)
-        index = index.with_folder(store, answers, since=since)
-        collected = collect(batch, doubtful.batch, index, run.spark, watch)
-    return _Asked(collected, first, second, again, fetched)
-
-
 def _metadata(
     batch: OutputsBatch,
     manifest: RawModelOutputsManifest,
-    asked: _Asked,
+    asked: AnsweredBatch,
     fetched_besides: FetchedBytes,
     seconds: float,
 ) -> MetadataValues:

@@ -9,7 +9,6 @@ from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, 
 from preannotation_assets.asking.planning import ChunkRow, chunk_request
 from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
-from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
@@ -17,6 +16,7 @@ from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
+from preannotation_assets.tasks.engine import TaskEngine, Watch
 
 __all__ = ["COLLECTING_CODE", "Collected", "collect", "keep"]
 
@@ -44,7 +44,7 @@ def collect(
     batch: OutputsBatch,
     second: OutputsBatch | None,
     index: AnswerIndex,
-    spark: SparkResource,
+    engine: TaskEngine,
     watch: Watch,
 ) -> Collected:
     """Puts the answers beside their chunks, where something has changed.
@@ -66,7 +66,7 @@ def collect(
     for chunk in placed:
         by_part[chunk.row.part].append(chunk)
     tasks = [_collect_part(batch, part, chunks, folder) for part, chunks in by_part.items()]
-    return Collected(version, run_tasks(spark.spark_session, tasks, collect_answers, watch), None)
+    return Collected(version, engine.run(tasks, collect_answers, watch), None)
 
 
 def keep(batch: OutputsBatch, identity: ModelIdentity, collected: Collected) -> RawModelOutputsManifest:

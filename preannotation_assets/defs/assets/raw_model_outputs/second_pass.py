@@ -7,8 +7,8 @@ from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer
 from preannotation_assets.asking.planning import chunk_request
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.lake import FetchedBytes
+from preannotation_assets.tasks.engine import TaskEngine
 from preannotation_assets.tasks.select_for_second_pass import SelectForSecondPass, select_for_second_pass
 
 __all__ = ["SecondPass", "second_pass"]
@@ -26,7 +26,7 @@ class SecondPass:
 
 
 def second_pass(
-    batch: OutputsBatch, index: AnswerIndex, spark: SparkResource, model_server: ModelServerResource
+    batch: OutputsBatch, index: AnswerIndex, engine: TaskEngine, model_server: ModelServerResource
 ) -> SecondPass:
     """Finds the chunks to ask about again; none where the resource does not ask for a second pass.
 
@@ -42,7 +42,7 @@ def second_pass(
         SelectForSecondPass(batch.storage.location(), part, by_row, model_server.second_pass_below)
         for part, by_row in answers.items()
     ]
-    found = run_tasks(spark.spark_session, tasks, select_for_second_pass)
+    found = engine.run(tasks, select_for_second_pass)
     doubtful = {(task.part, row) for task, part in zip(tasks, found, strict=True) for row in part.rows}
     fetched = sum((part.fetched for part in found), FetchedBytes())
     return SecondPass(batch.second_pass(doubtful) if doubtful else None, fetched)

@@ -24,7 +24,7 @@ from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
-from preannotation_assets.defs.resources.spark import SparkResource, Watch, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import PreannotationError
 from preannotation_assets.lake import FetchedBytes, ObjectStore
@@ -38,6 +38,7 @@ from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.review_order import update_review_order
 from preannotation_assets.publishing.verification import SpanRules
+from preannotation_assets.tasks.engine import Watch
 from preannotation_assets.tasks.ground_answers import (
     GroundAnswers,
     GroundedPart,
@@ -225,6 +226,7 @@ def _draft(
         prompt_version=inputs.outputs.prompt_version,
         model_notes=inputs.outputs.model_notes,
         scheme_version=inputs.scheme_version,
+        learned_from=inputs.learned_from,
         input_version=inputs.version,
         source_fingerprint=inputs.pages.source_fingerprint,
         content_hash="",

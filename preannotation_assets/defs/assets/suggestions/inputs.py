@@ -69,6 +69,7 @@ class SuggestionInputs:
             self.outputs.model_dump_json(),
             self._scheme,
             *self._calibration,
+            *self.learned_from,
         )
         return _hash(parts)
 
@@ -76,6 +77,11 @@ class SuggestionInputs:
     def _calibration(self) -> tuple[object, ...]:
         """Nothing without one: the version is as if there were none."""
         return () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
+
+    @property
+    def learned_from(self) -> list[str]:
+        """The documents that the scheme's examples came from; none of a scheme that learned nothing."""
+        return sorted(self.scheme.learned_from)
 
     @property
     def model_version(self) -> str:

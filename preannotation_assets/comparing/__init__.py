@@ -1,0 +1,1 @@
+"""``preannotate compare``: models, label schemes and settings held against each other on reviewed pages."""

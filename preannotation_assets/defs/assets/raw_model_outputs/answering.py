@@ -1,0 +1,89 @@
+"""Every chunk of a batch with its answers: asked once, doubtful ones twice, what fits no label again."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.defs.assets.common import MetadataValues
+from preannotation_assets.defs.assets.raw_model_outputs.asking import (
+    AskingAccount,
+    AskingRun,
+    ask_what_is_open,
+)
+from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import Collected, collect
+from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
+from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
+from preannotation_assets.lake import FetchedBytes
+from preannotation_assets.telemetry.stage_progress import report_count
+
+__all__ = ["AnsweredBatch", "answer_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBatch:
+    """What was collected, and what was asked for it; an account is None where nothing was.
+
+    ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
+    label. ``doubtful`` are the chunks of the second pass, None without one; ``index`` is what the answer
+    store held in the end. ``fetched`` is what it took to find these out.
+    """
+
+    collected: Collected
+    doubtful: OutputsBatch | None
+    index: AnswerIndex
+    first: AskingAccount | None
+    second: AskingAccount | None
+    again: AskingAccount | None
+    fetched: FetchedBytes
+
+    @property
+    def anything(self) -> bool:
+        """Whether a request was made."""
+        return any((self.first, self.second, self.again))
+
+    def fetched_by_tasks(self) -> FetchedBytes:
+        """What the tasks fetched from the lake that asked."""
+        accounts = (self.first, self.second, self.again)
+        return sum((account.fetched for account in accounts if account), FetchedBytes())
+
+    def metadata(self) -> MetadataValues:
+        """What each asking came to."""
+        first, others = self.first, {"second_pass": self.second, "asked_again": self.again}
+        return {
+            **(asking_metadata(first.progress, first.prefix_reused) if first else {}),
+            **{
+                name: asking_metadata(account.progress, account.prefix_reused)
+                for name, account in others.items()
+                if account
+            },
+        }
+
+
+def answer_batch(run: AskingRun, batch: OutputsBatch, since: int) -> AnsweredBatch:
+    """Asks about all that has no answer in the store, or one from before ``since``, and collects.
+
+    Raises:
+        InferenceError: the run was stopped; what was answered is kept.
+        StorageError: the lake cannot be read or written.
+    """
+    store, answers = batch.store, batch.own_answers
+    index = AnswerIndex.read(store, batch.layout.answers, since=since)
+    first = ask_what_is_open(run, batch, index)
+    if first:
+        index = index.with_folder(store, answers, since=since)
+    watch = partial(report_count, run.reporter, "collecting", "parts")
+    found = second_pass(batch, index, run.engine, run.model_server)
+    second = again = None
+    if found.batch:
+        second = ask_what_is_open(run, found.batch, index, is_warm=first is not None)
+        index = index.with_folder(store, answers, since=since)
+    collected = collect(batch, found.batch, index, run.engine, watch)
+    fetched = found.fetched
+    if collected.unfit:
+        fetched = sum((part.fetched for part in collected.parts), fetched)
+        index = index.without(collected.unfit)
+        again = ask_what_is_open(run, batch, index, is_warm=first is not None)
+        index = index.with_folder(store, answers, since=since)
+        collected = collect(batch, found.batch, index, run.engine, watch)
+    return AnsweredBatch(collected, found.batch, index, first, second, again, fetched)
