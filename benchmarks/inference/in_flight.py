@@ -16,8 +16,7 @@ import httpx
 import pyarrow as pa
 
 from benchmarks.inference.asking import Batch, ask_what_is_open, prepare
-from benchmarks.inference.replaying_server import JOURNAL_PATH
-from benchmarks.inference.servers import serve_batch, started
+from benchmarks.inference.servers import JOURNAL_PATH, serve_batch, started
 from preannotation_assets.model_servers.exchanging import BlockingExchanger, Bounds
 from preannotation_assets.model_servers.openai.canary import CHAT_PATH
 from preannotation_assets.model_servers.openai.server import OpenAIServer

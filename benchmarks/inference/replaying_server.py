@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-__all__ = ["JOURNAL_PATH", "LOAD_PATH"]
+from benchmarks.inference.servers import JOURNAL_PATH
+from preannotation_assets.model_servers.openai.load import LOAD_PATH
 
-JOURNAL_PATH: Final = "/journal"
-"""Where it tells of its chats: ``chats`` are pairs of seconds (arrived, ended), ``cpu_seconds`` its own."""
+__all__: list[str] = []
 
-LOAD_PATH: Final = "/metrics"
 _METRICS: Final = "vllm:num_requests_running {running}\nvllm:num_requests_waiting 0\n"
 _EVENT_END: Final = b"\n\n"
 _JSON: Final = "application/json"
