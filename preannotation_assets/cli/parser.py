@@ -165,6 +165,11 @@ def _add_evaluate(commands: "_Commands") -> None:
         default=[],
         help="another reviewed dataset to fit to as well; may be repeated",
     )
+    calibrate.add_argument(
+        "--model",
+        default="",
+        help="of what a cascade published, fit to what this model named; without it to its large one's",
+    )
     calibrate.set_defaults(command=evaluating.calibrate)
 
 

@@ -124,8 +124,8 @@ def fit_calibration(
 ) -> FittedCalibration:
     """Fits both methods and takes the one with the lower Brier score on held-out documents.
 
-    None is taken where there is too little data, where neither is better than the confidences are, or where
-    the better one is off by more than ``MOST_ERROR`` on average. Order decides nothing.
+    One that is no better than the confidences are, or is off by more than ``MOST_ERROR`` on average, is not
+    taken; none is where there is too little data. Order decides nothing.
     """
     ordered = sorted(decided, key=repr)
     documents, right = len({each.doc_id for each in ordered}), sum(each.is_right for each in ordered)
@@ -138,7 +138,7 @@ def fit_calibration(
     before = _figures(ordered, [each.parts.confidence for each in ordered])
     unseen = {method: _unseen(ordered, folds, method) for method in CalibrationMethod}
     held_out = {method: _figures(ordered, found) for method, found in unseen.items()}
-    best = min(CalibrationMethod, key=lambda method: held_out[method].brier)
+    best = _best(before, held_out)
     thresholds = tuple(_thresholds(ordered, unseen[best], costs))
     problem = _doubt(before, held_out[best])
     found = None
@@ -172,6 +172,12 @@ def _too_little(documents: int, suggestions: int, right: int) -> str:
         f"{right} of them right; {FEWEST_SUGGESTIONS} in {FEWEST_DOCUMENTS} documents are needed, "
         f"{FEWEST_OF_A_KIND} right and {FEWEST_OF_A_KIND} wrong"
     )
+
+
+def _best(before: HeldOutFigures, held_out: Mapping[CalibrationMethod, HeldOutFigures]) -> CalibrationMethod:
+    """The one with the lower Brier score of those that can be taken, or of both where none can."""
+    usable = [method for method in CalibrationMethod if _doubt(before, held_out[method]) is None]
+    return min(usable or CalibrationMethod, key=lambda method: held_out[method].brier)
 
 
 def _doubt(before: HeldOutFigures, best: HeldOutFigures) -> str | None:

@@ -192,6 +192,16 @@ def test_a_fit_that_is_better_and_still_far_off_is_turned_down() -> None:
     assert "is off by 0.073 on average" in (fitted.problem or "")
 
 
+def test_the_other_method_is_taken_where_it_alone_is_near_enough() -> None:
+    fitted = fit_calibration(planted(400, 15, seed=13), COSTS, VERSIONS)
+    isotonic, logistic = (fitted.held_out[method] for method in CalibrationMethod)
+    assert logistic.brier < isotonic.brier
+    assert isotonic.expected_calibration_error <= MOST_ERROR < logistic.expected_calibration_error
+    assert fitted.calibration is not None
+    assert fitted.calibration.method is CalibrationMethod.ISOTONIC
+    assert fitted.calibration.fit.brier == pytest.approx(isotonic.brier)
+
+
 def test_a_threshold_is_where_a_label_begins_to_save_actions() -> None:
     deleted = decided_by_label("port", Fate.DELETED)
     moved = decided_by_label("owner", Fate.BORDER_MOVED)

@@ -18,8 +18,13 @@ from preannotation_assets.evaluation.responses import parse_gold_rule
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.aligned_pages import aligned
-from preannotation_assets.publishing.calibrations import store_calibration, version_of_answers
+from preannotation_assets.publishing.calibrations import (
+    store_calibration,
+    version_of_answers,
+    version_of_model,
+)
 from preannotation_assets.publishing.evaluation.evaluating import (
     EvaluationRules,
     ReviewedPages,
@@ -45,6 +50,7 @@ _COLUMNS: Final = (
     "agreement",
     "value_verdict",
     "confidence",
+    "model",
 )
 
 AskForResponses = Callable[[str], pa.Table | None]
@@ -97,11 +103,16 @@ def _figure(name: str, found: HeldOutFigures) -> str:
 
 
 def calibrate_datasets(
-    store: ObjectStore, datasets: Sequence[str], ask_warehouse: AskForResponses, rules: EvaluationRules
+    store: ObjectStore,
+    datasets: Sequence[str],
+    ask_warehouse: AskForResponses,
+    rules: EvaluationRules,
+    model: str = "",
 ) -> CalibrationAccount:
     """Fits to the decisions about all of the datasets together, and stores what is good enough.
 
     Documents that the model was shown as examples do not count: it is surer and better there than elsewhere.
+    Of what a cascade published only what ``model`` named counts, which is its large one unless said.
 
     Raises:
         BatchError: a dataset is not materialized.
@@ -114,15 +125,25 @@ def calibrate_datasets(
     versions, unknown = set(), 0
     for dataset in dict.fromkeys(datasets):
         batch = read_batch(store, dataset)
-        for gold, rows in _reviewed(store, batch, ask_warehouse, rules):
+        named_by = model or batch.published.model
+        for gold, every in _reviewed(store, batch, ask_warehouse, rules):
+            rows = [row for row in every if (row["model"] or batch.published.model) == named_by]
             known = [row for row in rows if None not in (row["confidence"], row["similarity"])]
             unknown += len(rows) - len(known)
             decided += _decided(gold, known)
-            versions.add(version_of_answers(batch.published.model_version))
+            if rows:
+                versions.add(_version(batch.published, named_by))
     fitted = fit_calibration(decided, rules.costs, sorted(versions))
     if fitted.calibration is not None:
         store_calibration(store, fitted.calibration)
     return CalibrationAccount(tuple(dict.fromkeys(datasets)), unknown, fitted)
+
+
+def _version(published: SuggestionsManifest, model: str) -> str:
+    """The model version of one model's answers, as if it had been asked alone."""
+    if published.cascade and published.cascade.model == model:
+        return version_of_model(published.cascade.model_digest, published.prompt_version)
+    return version_of_answers(published.model_version)
 
 
 def _reviewed(

@@ -228,12 +228,59 @@ def test_responses_written_by_others_in_wider_types_are_read(demo: ReviewedDemo,
     assert evaluated(demo, scheme).scores.actions["kept"] == demo.actions["kept"]
 
 
-def test_columns_that_are_missing_are_named(demo: ReviewedDemo, scheme: LabelScheme) -> None:
-    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES).drop_columns(["annotator"])
+def spans_as(demo: ReviewedDemo, struct: pa.DataType, spans: list[Any]) -> None:
+    """Writes the responses with spans of other types; ``spans`` are those of the first ones."""
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES)
+    given = [*spans, *(row["spans"] for row in demo.responses[len(spans) :])]
+    column = table.schema.get_field_index("spans")
+    write_table(
+        demo.store,
+        part_key(LAYOUT.responses, 0),
+        table.set_column(column, "spans", pa.array(given, pa.list_(struct))),
+    )
+
+
+def test_enums_and_further_fields_of_spans_are_read_as_what_they_say(
+    demo: ReviewedDemo, scheme: LabelScheme
+) -> None:
+    """DuckDB gives an ENUM as a dictionary, pandas a category."""
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES)
+    for name in ("annotator", "status"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table[name].dictionary_encode())
+    struct = pa.struct([("score", pa.float64()), *RESPONSES.field("spans").type.value_type])
+    spans = pa.array([row["spans"] for row in demo.responses], pa.list_(struct))
+    table = table.set_column(table.schema.get_field_index("spans"), "spans", spans)
     write_table(demo.store, part_key(LAYOUT.responses, 0), table)
-    with pytest.raises(DamagedObjectError, match="lacks the column annotator") as raised:
+    found = evaluated(demo, scheme)
+    assert {name: count for name, count in found.scores.actions.items() if count} == demo.actions
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_an_offset_beyond_all_pages_spoils_its_response_alone(
+    demo: ReviewedDemo, scheme: LabelScheme, kind: pa.DataType
+) -> None:
+    struct = pa.struct([("start", kind), ("end", kind), ("label", pa.string())])
+    far = [[{"start": 0, "end": end, "label": "port"}] for end in (2**40, 2**63 - 1)]
+    spans_as(demo, struct, [*far, None, [None]])
+    uses = evaluated(demo, scheme).uses
+    assert uses["impossible_span"] == COUNTED_OUT["impossible_span"] + 4
+    assert uses["used"] == demo.reviewed + demo.reviewed_twice - 4
+
+
+@pytest.mark.parametrize("name", ["annotator", "spans", "submitted_at"])
+def test_columns_that_are_missing_are_named(demo: ReviewedDemo, scheme: LabelScheme, name: str) -> None:
+    table = pa.Table.from_pylist(demo.responses, schema=RESPONSES).drop_columns([name])
+    write_table(demo.store, part_key(LAYOUT.responses, 0), table)
+    with pytest.raises(DamagedObjectError, match=f"lacks the column {name}") as raised:
         evaluated(demo, scheme)
     assert "argilla-export" in str(raised.value)
+
+
+def test_a_field_that_spans_lack_is_named(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    spans_as(demo, pa.struct([("start", pa.int32()), ("end", pa.int32())]), [])
+    with pytest.raises(DamagedObjectError, match="has not one field label in the column spans"):
+        evaluated(demo, scheme)
 
 
 def test_a_null_where_spans_belong_is_not_taken_for_a_reviewed_page(
