@@ -114,8 +114,9 @@ def _compared(
         prompt_version=answered.prompt_version,
         scores=score_pages(judged, rules.costs, rules.samples),
         differences=None if is_baseline else score_differences(baseline, judged, rules.costs, rules.samples),
-        costs=costs_of(answered.pages, batch_tokens, len(prepared.access.endpoints)),
+        costs=costs_of(answered.pages, batch_tokens),
         failed=dict(sorted(failures.items())),
+        notes=prepared.notes,
     )
 
 

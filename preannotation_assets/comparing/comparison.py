@@ -16,6 +16,7 @@ from preannotation_assets.lake import ObjectStore, write_json
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.overview.tables import aligned
 from preannotation_assets.publishing.shown_ids import counted, shown_id
+from preannotation_assets.visible_text import visible_line
 
 __all__ = ["ComparedVariant", "Comparison", "write_comparison"]
 
@@ -24,8 +25,8 @@ __all__ = ["ComparedVariant", "Comparison", "write_comparison"]
 class ComparedVariant:
     """What settings are worth and cost. ``differences`` are to the baseline, None of the baseline itself.
 
-    ``changes`` are the settings that the file changes. ``failed`` counts pages by the reason why they failed;
-    their spans are all missed.
+    ``changes`` are the settings that the file changes, ``notes`` lines about the model at its servers and
+    about its calibration. ``failed`` counts pages by the reason why they failed; their spans are all missed.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ComparedVariant:
     differences: ScoreDifferences | None
     costs: VariantCosts
     failed: Mapping[str, int]
+    notes: tuple[str, ...]
 
     @property
     def strict(self) -> Score:
@@ -73,15 +75,17 @@ class Comparison:
             "",
             f"difference: of F1, to {first}, with a 95 % interval; p: how often chance alone makes as much",
             "read, written: tokens a page; seconds: of the server, a page; hours: of the batch; -: unknown",
-            *self._failures(),
+            *self._remarks(),
         ]
 
     def _left_out(self) -> Iterator[str]:
         if self.learned_from:
             yield f"left out {self.learned_from} of documents that gave a scheme its examples (learned_from)"
 
-    def _failures(self) -> Iterator[str]:
+    def _remarks(self) -> Iterator[str]:
         for variant in self.variants:
+            for note in variant.notes:
+                yield f"note     {shown_id(variant.name)}: {visible_line(note)}"
             if variant.failed:
                 yield f"failed   {shown_id(variant.name)}: {counted(Counter(variant.failed))}"
 
