@@ -42,6 +42,7 @@ _MARKER_OF_PLACE = {
     "cli": "unit",
     "comparing": "unit",
     "comparing/test_answering.py": "server",
+    "comparing/test_compare_command.py": "server",
     "defs": "unit",
     "defs/resources/test_executors.py": "spark",
     "defs/resources/test_spark.py": "spark",
