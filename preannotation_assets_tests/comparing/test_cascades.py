@@ -39,7 +39,7 @@ def answered(
         for place in places
     }
     page = ReviewedPage(name, 1, TEXT, gold, spans, tuple(quotes), failure)
-    return AnsweredPage(page, parts, PageCost(10, 1, 0, 5, 5, seconds))
+    return AnsweredPage(page, parts, PageCost(10, 1, 0, 5, 5, seconds, seconds))
 
 
 BOTH = ((0, 4), (5, 9))
