@@ -156,6 +156,7 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
         _required("end", pa.int32()),
         *_ANSWER,
         _LOGPROB_SOURCE,
+        pa.field("model", pa.string()),
     ]
 )
 """One row a chunk and pass, or a part of a chunk that was split, with what the model answered."""
@@ -216,6 +217,7 @@ GROUNDINGS: Final = pa.schema(
         pa.field("value_verdict", pa.string()),
         # What is made of the above, without a calibration.
         pa.field("confidence", pa.float32()),
+        pa.field("model", pa.string()),
     ]
 )
 """What became of every quote: the working data beside the suggestions."""
@@ -372,6 +374,8 @@ _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
         "reason": "Why the attempt gave no answer, as a code.",
         "status": "The HTTP status; null where no response came.",
     },
+    GROUNDINGS: {"model": "Which model of a cascade named it; null without a cascade."},
+    RAW_MODEL_OUTPUTS: {"model": "Which model of a cascade answered; null without a cascade."},
     RESPONSES: {"status": "submitted, draft or discarded, as Argilla has it."},
     REVIEW_ORDER: {"reason": "Why it has that rank, as a code."},
     SUGGESTIONS: {"text": "What is marked: exactly page_text[start:end]."},

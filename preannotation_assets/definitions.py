@@ -29,6 +29,7 @@ from preannotation_assets.defs.jobs import (
     verify_published,
 )
 from preannotation_assets.defs.launching import fixed_resource, fixed_value, launchable_resource
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.evaluating import EvaluatingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
@@ -71,6 +72,7 @@ class Resources(TypedDict):
     storage: StorageResource
     spark: SparkResource
     model_server: ModelServerResource
+    cascade: CascadeResource
     chunking: ChunkingResource
     label_scheme: LabelSchemeResource
     publishing: PublishingResource
@@ -86,6 +88,7 @@ def build_resources(settings: Settings) -> Resources:
         "model_server": _MODEL_SERVERS[settings.server_choice.server](
             **dict(settings.model_servers), **dict(settings.generation), **dict(settings.asking)
         ),
+        "cascade": CascadeResource(**dict(settings.cascade)),
         "chunking": ChunkingResource(**dict(settings.chunking)),
         "label_scheme": LabelSchemeResource(**dict(settings.labels)),
         "publishing": PublishingResource(**dict(settings.publishing)),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "Calibration",
+    "CascadeAccount",
     "ChunksManifest",
     "Comparison",
     "FailedPage",
@@ -88,13 +89,36 @@ class ChunksManifest(_Manifest):
     estimated_tokens: int
 
 
+class CascadeAccount(_Manifest):
+    """How a cascade chose between the answers of its small model and of the large one.
+
+    ``threshold``, ``doubts`` and ``calibration`` (a name; None without one) decided. ``chunks_by_model``
+    counts the chunks by whose answer stands, ``doubted`` those of the large model by what spoke against the
+    small one's answer (extraction/cascade.py). ``small_seconds`` is what slots of the small model took for
+    all chunks; ``saved_seconds`` what slots of the large one would have taken for the chunks that it was not
+    asked about, less that: estimated by how much longer than the small one it takes for the others. None
+    where a server did not tell, or there is nothing to estimate by.
+    """
+
+    model: str
+    model_digest: str
+    threshold: float
+    doubts: list[str]
+    calibration: str | None
+    chunks_by_model: dict[str, int]
+    doubted: dict[str, int]
+    small_seconds: float | None
+    saved_seconds: float | None
+
+
 class RawModelOutputsManifest(_Manifest):
     """The answers to a set of chunks, one part for each part of the chunks.
 
     ``answered`` and ``failed`` count first answers, ``empty_answers`` those of the answered that name nothing
     (None where code wrote the manifest that did not count them); the others those of a second pass.
     ``model_notes`` are what cannot be known of the model, or could be better at its servers, as they were
-    when this was made.
+    when this was made. ``cascade`` is None where one model was asked; else the other fields are of the large
+    one.
     """
 
     dataset: str
@@ -113,6 +137,7 @@ class RawModelOutputsManifest(_Manifest):
     second_failed: int = 0
     model_notes: list[str] = []
     empty_answers: int | None = None
+    cascade: CascadeAccount | None = None
 
 
 class Verification(_Manifest):
@@ -161,7 +186,8 @@ class SuggestionsManifest(_Manifest):
     counted, and from older code. ``comparison`` is with the publication whose Parquet this one's replaced;
     None where there was none, or another model, prompt or scheme made it. ``source_fingerprint`` is the
     snapshot's. ``calibration`` names what confidences were calibrated by, None without one; ``held_back``
-    counts by label what was below its threshold. ``learned_from`` are the documents that few-shot examples
+    counts by label what was below its threshold. ``cascade`` is that of the raw outputs, ``rows_by_model``
+    counts its rows by the model that named them. ``learned_from`` are the documents that few-shot examples
     came from, by ``digest_of``. ``verification`` is None where code published that did not
     write it down.
     """
@@ -181,6 +207,8 @@ class SuggestionsManifest(_Manifest):
     pages_by_answer: dict[str, int] = {}
     calibration: str | None = None
     held_back: dict[str, int] = {}
+    cascade: CascadeAccount | None = None
+    rows_by_model: dict[str, int] = {}
     mean_confidence: float | None = None
     tokens: int | None = None
     model: str

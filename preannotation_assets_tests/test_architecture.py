@@ -29,6 +29,7 @@ ONLY_IN = {
     "boto3": {"lake"},
     "botocore": {"lake"},
     "httpx": {"model_servers"},
+    "httpcore": {"model_servers"},
     "aiohttp": {"simulator"},
     "opentelemetry": {"telemetry"},
     "rich": {"cli", "trying"},

@@ -27,9 +27,11 @@ ALLOWED = {
     "resources.model_server.num_predict": "Int",
     "resources.model_server.read_timeout": "Float",
     "resources.model_server.second_pass_below": "Float",
+    "resources.model_server.seed": "Int",
     "resources.model_server.self_reported": "Bool",
     "resources.model_server.shortest_timeout": "Float",
     "resources.model_server.stream": "StreamChoice",
+    "resources.model_server.temperature": "Float",
 }
 SCALARS = (ConfigTypeKind.SCALAR, ConfigTypeKind.ENUM)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.inference.asking import RunTasks
 from benchmarks.inference.client_cost import measure_client
 from benchmarks.inference.faults import measure_faults
+from benchmarks.inference.in_flight import measure_in_flight
 from benchmarks.inference.kills import measure_kills
 from benchmarks.inference.knee import measure_knee
 from benchmarks.inference.limit import measure_limit
@@ -26,6 +27,7 @@ _ALONE = {
     "occupancy": "only how busy slots are, in about 8 minutes; for a quiet machine",
     "limit": "only the limit within the cap",
     "knee": "only the limit on servers with continuous batching, in about 9 minutes; for a quiet machine",
+    "in-flight": "only 256 and 1,024 requests in flight over two servers, in about 5 minutes",
     "peers": "only the peers",
     "faults": "only the fault matrix",
     "memory": "only memory over 100,000 requests, in some 15 minutes",
@@ -49,6 +51,9 @@ def main(arguments: Sequence[str] = ()) -> None:
         case "knee":
             with tempfile.TemporaryDirectory(prefix="preannotation-bench-") as name:
                 measure_knee(load_pages(300)[0], Path(name), _in_this_process)
+        case "in-flight":
+            with tempfile.TemporaryDirectory(prefix="preannotation-bench-") as name:
+                measure_in_flight(load_pages(300)[0], Path(name))
         case "faults":
             measure_faults(chosen.requests or 2_000, 100, _in_this_process)
         case "memory":

@@ -13,6 +13,7 @@ import httpx
 from preannotation_assets.simulator.openai.settings import BatchTimes
 
 __all__ = [
+    "JOURNAL_PATH",
     "MODEL",
     "Load",
     "Speed",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 MODEL = "llama3.3:70b"
+JOURNAL_PATH = "/journal"
+"""Where a replaying server tells of its chats, as (arrived, ended) in seconds, and of its processor time."""
+
 _SLOTS = 4
 
 

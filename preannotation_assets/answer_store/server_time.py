@@ -1,11 +1,13 @@
 """What of its time a server gave to each request, by when the answers in the store came."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from preannotation_assets.answer_store.index import IndexedAnswer
 from preannotation_assets.contracts import ANSWERS
@@ -13,7 +15,7 @@ from preannotation_assets.lake import ObjectStore, read_table_as
 
 __all__ = ["read_server_seconds", "shared_seconds"]
 
-_COLUMNS: Final = ("request_key", "endpoint", "answered_at", "latency_seconds", "queue_seconds")
+_COLUMNS: Final = ("endpoint", "answered_at", "latency_seconds", "queue_seconds")
 _MICROSECONDS: Final = 1e6
 
 
@@ -46,32 +48,27 @@ def read_server_seconds(
     Raises:
         StorageError: the answer store cannot be read.
     """
-    requests: dict[str, _Requests] = {}
+    tables, first_rows, rows = [], dict[str, int](), 0
     for entry in store.list(f"{folder}/"):
-        table = read_table_as(store, entry.key, ANSWERS, _COLUMNS)
-        ended = table["answered_at"].cast("int64").to_pylist()
-        for row, at in zip(table.drop_columns(["answered_at"]).to_pylist(), ended, strict=True):
-            if row["endpoint"] is None or row["latency_seconds"] is None:
-                continue
-            answer = wanted.get(row["request_key"])
-            is_wanted = answer is not None and (answer.file, answer.answered_at) == (entry.key, at)
-            busy = max(0.0, row["latency_seconds"] - (row["queue_seconds"] or 0.0))
-            of_server = requests.setdefault(row["endpoint"], _Requests({}, [], []))
-            if is_wanted:
-                of_server.places[row["request_key"]] = len(of_server.ended)
-            of_server.ended.append(at / _MICROSECONDS)
-            of_server.began.append(at / _MICROSECONDS - busy)
-    found: dict[str, float] = {}
-    for each in requests.values():
-        shares = shared_seconds(np.array(each.began), np.array(each.ended))
-        found |= {key: float(shares[place]) for key, place in each.places.items()}
-    return found
+        tables.append(read_table_as(store, entry.key, ANSWERS, _COLUMNS))
+        first_rows[entry.key] = rows
+        rows += tables[-1].num_rows
+    if not tables:
+        return {}
+    seconds = _seconds_of_all(pa.concat_tables(tables))
+    found = {key: float(seconds[first_rows[answer.file] + answer.row]) for key, answer in wanted.items()}
+    return {key: value for key, value in found.items() if not math.isnan(value)}
 
 
-@dataclass(slots=True)
-class _Requests:
-    """When the requests to a server began and ended; ``places`` are those of the wanted ones among them."""
-
-    places: dict[str, int]
-    began: list[float]
-    ended: list[float]
+def _seconds_of_all(requests: pa.Table) -> npt.NDArray[np.float64]:
+    """The shares of all requests in their order; nan where it is not known when, or where, they were."""
+    ended = requests["answered_at"].cast(pa.int64()).to_numpy() / _MICROSECONDS
+    taken = requests["latency_seconds"].to_numpy()
+    waited = pc.fill_null(requests["queue_seconds"], 0.0).to_numpy()
+    began = ended - np.maximum(0.0, taken - waited)
+    servers = pc.fill_null(pc.dictionary_encode(requests["endpoint"].combine_chunks()).indices, -1).to_numpy()
+    seconds = np.full(requests.num_rows, np.nan)
+    for server in np.unique(servers[servers >= 0]):
+        own = (servers == server) & ~np.isnan(taken)
+        seconds[own] = shared_seconds(began[own], ended[own])
+    return seconds

@@ -14,9 +14,10 @@ from preannotation_assets.cli.deployment import open_lake
 from preannotation_assets.cli.doc_ids import has_any
 from preannotation_assets.cli.progress_bar import progress_display
 from preannotation_assets.dagster_instance import open_instance
-from preannotation_assets.definitions import build_definitions, build_resources
+from preannotation_assets.definitions import Resources, build_definitions, build_resources
 from preannotation_assets.defs.assets.pages import PagesConfig
 from preannotation_assets.defs.assets.raw_model_outputs.asset import RawModelOutputsConfig
+from preannotation_assets.defs.assets.raw_model_outputs.cascade import find_small_model
 from preannotation_assets.defs.jobs import preannotate
 from preannotation_assets.defs.partitions import add_dataset
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
@@ -107,7 +108,7 @@ def _find_problems(settings: Settings, request: DatasetRun) -> list[str]:
         resources["storage"].open_for_publishing,
         lambda: resources["publishing"].load_calibration(resources["storage"].open()),
         lambda: access.require_room(access.prompt(label_scheme.load()), settings.chunking.chunk_tokens),
-        lambda: access.template(access.identify(os.environ), access.prompt(label_scheme.load())),
+        lambda: _require_models(resources),
     ]
     problems = []
     for step in steps:
@@ -117,6 +118,14 @@ def _find_problems(settings: Settings, request: DatasetRun) -> list[str]:
             problems.append(" ".join(str(error).split()))
     # The label scheme is needed twice.
     return list(dict.fromkeys(problems))
+
+
+def _require_models(resources: Resources) -> None:
+    """Makes sure that the model is there, and the one of a cascade that is asked before it."""
+    server, scheme = resources["model_server"], resources["label_scheme"].load()
+    access = server.access()
+    template = access.template(access.identify(os.environ), access.prompt(scheme))
+    find_small_model(resources["cascade"], server, template, scheme, resources["storage"].open())
 
 
 def _require_pages(warehouse: WarehouseResource, request: DatasetRun) -> None:

@@ -13,7 +13,7 @@ from preannotation_assets.comparing.comparison import ComparedVariant, Compariso
 from preannotation_assets.comparing.costs_of_variant import costs_of
 from preannotation_assets.comparing.documents import add_if_different, write_comparison_report
 from preannotation_assets.comparing.prepared import PreparedSettings, prepare
-from preannotation_assets.comparing.reviewed import read_reviewed_pages
+from preannotation_assets.comparing.reviewed import not_learned_from, read_reviewed_pages
 from preannotation_assets.comparing.variants import Variant, read_variants
 from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.evaluation.differences import score_differences
@@ -57,8 +57,9 @@ def compare_settings(
     """
     layout, rules = DatasetLayout(request.dataset), request.rules
     variants = read_variants(request.file, environment)
-    pages = read_reviewed_pages(store, request.dataset, request.ask_warehouse, rules.gold)
+    reviewed = read_reviewed_pages(store, request.dataset, request.ask_warehouse, rules.gold)
     prepared = [_prepare(variant, request.dataset) for variant in variants]
+    pages = not_learned_from(reviewed, (each.scheme for each in prepared))
     answered = [answer_reviewed_pages(each, pages, progress) for each in prepared]
     judged = [[judge(page.page) for page in each.pages] for each in answered]
     batch_tokens = _batch_tokens(store, layout)
@@ -68,6 +69,7 @@ def compare_settings(
         gold_rule=rules.gold,
         pages=len(pages),
         documents=len({page.doc_id for page in pages}),
+        learned_from=len(reviewed) - len(pages),
         batch_tokens=batch_tokens,
         variants=tuple(
             _compared(variant, ready, found, judged[0], own, rules, batch_tokens)
@@ -112,8 +114,9 @@ def _compared(
         prompt_version=answered.prompt_version,
         scores=score_pages(judged, rules.costs, rules.samples),
         differences=None if is_baseline else score_differences(baseline, judged, rules.costs, rules.samples),
-        costs=costs_of(answered.pages, batch_tokens, len(prepared.access.endpoints)),
+        costs=costs_of(answered.pages, batch_tokens),
         failed=dict(sorted(failures.items())),
+        notes=prepared.notes,
     )
 
 

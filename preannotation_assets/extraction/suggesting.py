@@ -1,5 +1,6 @@
 """One page: from the answers to its chunks to the spans that are suggested."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -7,6 +8,7 @@ from typing import Final
 
 from preannotation_assets.contracts import LogprobSource
 from preannotation_assets.extraction.answers import AnsweredQuote, parse_answer, readable_quotes
+from preannotation_assets.extraction.calibrated import ConfidenceParts
 from preannotation_assets.extraction.confidence import (
     ConfidenceSource,
     TokenScores,
@@ -37,6 +39,7 @@ class ChunkAnswer:
     """What the model answered about ``page_text[start:end]``; ``answered_at`` is microseconds, UTC.
 
     ``logprob_source`` is a contracts.LogprobSource, None where the log-probabilities are the model's own.
+    ``model`` is who answered, where several models were asked; None where one was.
     """
 
     start: int
@@ -46,6 +49,7 @@ class ChunkAnswer:
     token_logprobs: Sequence[float] | None
     answered_at: int
     logprob_source: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class JudgedQuote:
     ``probability``, ``self_reported``, ``grounding``, ``agreement`` and ``verdict`` are the parts that
     ``confidence`` was made of; each is None where it is unknown. ``self_reported`` is the model's own digit,
     0 to 9, and counts only without a probability. ``agreement`` in [0, 1] is how far a second pass agrees.
+    ``model`` is that of the answer.
     """
 
     chunk_start: int
@@ -68,6 +73,23 @@ class JudgedQuote:
     agreement: float | None
     verdict: Verdict | None
     confidence: float | None
+    model: str | None = None
+
+    @property
+    def confidence_parts(self) -> ConfidenceParts | None:
+        """What a calibration is applied to; None where the confidence is unknown, and stays so."""
+        if self.confidence is None or self.grounding is None:
+            return None
+        probability = self.probability
+        return ConfidenceParts(
+            label=self.label,
+            confidence=self.confidence,
+            token_probability=probability.mean if probability else None,
+            lowest_token_probability=probability.lowest if probability else None,
+            similarity=self.grounding.similarity,
+            agreement=self.agreement,
+            verdict=self.verdict and self.verdict.value,
+        )
 
     @property
     def confidence_source(self) -> ConfidenceSource:
@@ -181,16 +203,20 @@ def _outcome(
         agreement=None,
         verdict=None,
         confidence=confidence,
+        model=answer.model,
     )
 
 
 def _compare(
     found: Sequence[_Found], second_answers: Sequence[ChunkAnswer], seen_again: Sequence[_Found]
 ) -> list[_Found]:
-    """Lets a second pass speak about the quotes in the texts that it was asked about."""
-    second = [span for _, quote in seen_again if (span := _marked(quote))]
+    """Lets a model's second pass speak about its quotes in the texts that it was asked about."""
+    second: dict[str | None, list[MarkedSpan]] = defaultdict(list)
+    for _, quote in seen_again:
+        if span := _marked(quote):
+            second[quote.model].append(span)
     return [
-        (answer, _compared(quote, second) if _was_asked_twice(quote, second_answers) else quote)
+        (answer, _compared(quote, second[quote.model]) if _was_asked_twice(quote, second_answers) else quote)
         for answer, quote in found
     ]
 
@@ -198,7 +224,8 @@ def _compare(
 def _was_asked_twice(quote: JudgedQuote, second_answers: Sequence[ChunkAnswer]) -> bool:
     place = quote.grounding
     return place is not None and any(
-        answer.start <= place.start and place.end <= answer.end for answer in second_answers
+        answer.model == quote.model and answer.start <= place.start and place.end <= answer.end
+        for answer in second_answers
     )
 
 

@@ -11,6 +11,7 @@ from preannotation_assets.errors import SettingsError
 
 __all__ = [
     "ACCESS_VARIABLES",
+    "CASCADE_VARIABLE",
     "KEY_VARIABLE",
     "OLLAMA",
     "OPENAI",
@@ -27,6 +28,9 @@ ACCESS_VARIABLES: Final = ("CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET")
 
 PRIVATE_HOSTS_VARIABLE: Final = "PREANNOTATION_PRIVATE_HOSTS"
 """The environment variable that names hosts which count as private, whatever their name."""
+
+CASCADE_VARIABLE: Final = "PREANNOTATION_CASCADE_URLS"
+"""The environment variable that names the servers of a cascade's small model, of whichever kind."""
 
 # A server binds to a wildcard address; a client cannot connect to one everywhere.
 _LOOPBACK_FOR: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -85,14 +89,14 @@ class AddressForm:
         return list(dict.fromkeys(self.parse(address).removesuffix(self.suffix) for address in addresses))
 
     def named(self, environment: Mapping[str, str]) -> list[str]:
-        """The base URLs that the environment names; the default where it names none.
+        """The base URLs that the environment names, the default where it names none; and a cascade's.
 
         Raises:
             SettingsError: as ``parse`` does.
         """
         texts = (environment.get(variable, "").strip() for variable in self.variables)
-        text = next(filter(None, texts), "")
-        return self.parse_all(split_list(text)) or [self.default]
+        own = self.parse_all(split_list(next(filter(None, texts), ""))) or [self.default]
+        return [*own, *self.parse_all(split_list(environment.get(CASCADE_VARIABLE, "")))]
 
     def _split(self, address: str) -> SplitResult:
         try:

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+import httpcore
 import httpx
 
+from preannotation_assets.model_servers.network_streams import AsyncioBackend
 from preannotation_assets.model_servers.proxies import proxy_for
 
 __all__ = ["Connections"]
@@ -19,28 +21,32 @@ _IDLE_SECONDS: Final = 3.0
 class Connections:
     """Kept open between requests, for one event loop. Close it in the end.
 
-    httpx' transports are used without its client: cookies, redirects and authentication are not wanted here.
-    A transport for all would look at each of its connections several times a request: with 64 of them that
-    made 10.9 ms of CPU a request instead of 2.3.
+    httpcore's connections are used without its pool, which looks at each of its connections several times a
+    request: with 64 of them that made 10.9 ms of CPU a request instead of 2.3. They are used without httpx
+    too: cookies, redirects and authentication are not wanted here.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         _silence_libraries()
         self._environment = environment
         self._tls = httpx.create_ssl_context()
-        self._all: list[httpx.AsyncHTTPTransport] = []
-        self._idle: dict[str, list[httpx.AsyncHTTPTransport]] = {}
+        self._backend = AsyncioBackend()
+        self._ways: dict[str, httpcore.AsyncConnectionPool] = {}
+        self._all: set[httpcore.AsyncConnectionInterface] = set()
+        self._idle: dict[str, list[httpcore.AsyncConnectionInterface]] = {}
 
     @asynccontextmanager
-    async def response(self, endpoint: str, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    async def response(self, endpoint: str, request: httpcore.Request) -> AsyncIterator[httpcore.Response]:
         """The response to a request, of which the body is still to be read; over a connection of its own.
 
         Raises:
-            httpx.HTTPError: no response came.
+            httpcore.TimeoutException: the server took too long.
+            httpcore.NetworkError: no response came.
+            httpcore.ProtocolError: what came is none; a proxy's refusal (``ProxyError``) is told apart.
+            httpcore.ProxyError: the proxy refuses.
             SettingsError: there is no safe way to the endpoint.
         """
-        idle = self._idle.setdefault(endpoint, [])
-        connection = idle.pop() if idle else self._new(endpoint)
+        connection = await self._take(endpoint, request.url.origin)
         try:
             response = await connection.handle_async_request(request)
             try:
@@ -48,44 +54,66 @@ class Connections:
             finally:
                 await response.aclose()
         finally:
-            if _holds_more(connection):
-                self._all.remove(connection)
-                await connection.aclose()
+            if connection.is_idle() and not (connection.has_expired() or _holds_more(connection)):
+                self._idle.setdefault(endpoint, []).append(connection)
             else:
-                idle.append(connection)
+                await self._drop(connection)
 
     async def close(self) -> None:
         """Closes all of them."""
-        await asyncio.gather(*(connection.aclose() for connection in self._all))
+        await asyncio.gather(*map(self._drop, list(self._all)))
+        # The event loop closes a socket in its next turn.
+        await asyncio.sleep(0)
 
-    def _new(self, endpoint: str) -> httpx.AsyncHTTPTransport:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS)
-        connection = httpx.AsyncHTTPTransport(
-            verify=self._tls, limits=limits, proxy=proxy_for(endpoint, self._environment)
-        )
-        self._all.append(connection)
+    async def _take(self, endpoint: str, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        """One that nobody uses: the one used last, unless it has been idle for too long, or a new one."""
+        idle = self._idle.get(endpoint, [])
+        while idle:
+            connection = idle.pop()
+            if not connection.has_expired():
+                return connection
+            await self._drop(connection)
+        if (way := self._ways.get(endpoint)) is None:
+            way = self._ways[endpoint] = self._way(proxy_for(endpoint, self._environment))
+        connection = way.create_connection(origin)
+        self._all.add(connection)
         return connection
 
+    async def _drop(self, connection: httpcore.AsyncConnectionInterface) -> None:
+        self._all.discard(connection)
+        await connection.aclose()
 
-def _holds_more(transport: httpx.AsyncHTTPTransport) -> bool:
+    def _way(self, proxy: str | None) -> httpcore.AsyncConnectionPool:
+        """What makes connections; it keeps none itself."""
+        if proxy is None:
+            return httpcore.AsyncConnectionPool(
+                self._tls, keepalive_expiry=_IDLE_SECONDS, network_backend=self._backend
+            )
+        # Which takes name and password out of the address.
+        read = httpx.Proxy(proxy)
+        return httpcore.AsyncHTTPProxy(
+            str(read.url),
+            proxy_auth=read.raw_auth,
+            ssl_context=self._tls,
+            keepalive_expiry=_IDLE_SECONDS,
+            network_backend=self._backend,
+        )
+
+
+def _holds_more(connection: object) -> bool:
     """Whether bytes came behind the end of a reply.
 
     h11 keeps them and reads them as the reply to the next request: after one reply that was sent twice, each
     page would get the answer of the page before. No public member of httpcore 1.0 tells of them.
     """
-    pool = getattr(transport, "_pool", None)
-    return any(map(_left_over, getattr(pool, "connections", ())))
-
-
-def _left_over(connection: object) -> bytes:
-    # A pooled connection wraps the one that speaks HTTP/1.1, through a proxy twice.
+    # A connection wraps the one that speaks HTTP/1.1, through a proxy twice.
     inner = getattr(connection, "_connection", None)
     if inner is not None:
-        return _left_over(inner)
+        return _holds_more(inner)
     trailing: tuple[bytes, bool] = getattr(
         getattr(connection, "_h11_state", None), "trailing_data", (b"", False)
     )
-    return trailing[0]
+    return bool(trailing[0])
 
 
 def _silence_libraries() -> None:

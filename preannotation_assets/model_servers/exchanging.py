@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+import httpcore
 import httpx
 
 from preannotation_assets.model_servers.connections import Connections
@@ -29,6 +30,12 @@ _HEADERS: Final = {
     "User-Agent": "preannotation-assets",
 }
 _WRITE_SECONDS: Final = 60.0
+_NO_RESPONSE: Final = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,14 @@ class _Received:
     unreadable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What all requests to one place begin with."""
+
+    url: httpcore.URL
+    headers: Sequence[tuple[bytes, bytes]]
+
+
 class Exchanger:
     """Sends requests; one for each event loop. Use it as an asynchronous context manager."""
 
@@ -67,13 +82,9 @@ class Exchanger:
         self._server = server
         self._environment = environment
         self._connections = Connections(environment)
-        self._urls: dict[str, httpx.URL] = {}
-        self._headers: dict[str, httpx.Headers] = {}
+        self._heads: dict[tuple[str, str], _Head] = {}
         # Silence and length of a response are bounded by `_receive`.
-        timeout = httpx.Timeout(
-            connect=connect_seconds, read=None, write=_WRITE_SECONDS, pool=connect_seconds
-        )
-        self._extensions = {"timeout": timeout.as_dict()}
+        self._extensions = {"timeout": {"connect": connect_seconds, "write": _WRITE_SECONDS}}
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,13 +116,13 @@ class Exchanger:
         began_at, began = time.time(), time.monotonic()
         try:
             async with asyncio.timeout(bounds.total):
-                sent = self._http_request(endpoint, request, body)
+                sent = self._encoded(endpoint, request, body)
                 received = await self._receive(endpoint, sent, bounds, watch)
-        except (httpx.ConnectTimeout, httpx.ConnectError):
+        except (httpcore.ConnectTimeout, httpcore.ConnectError):
             lost = Reason.UNREACHABLE
-        except (httpx.TimeoutException, TimeoutError):
+        except (httpcore.TimeoutException, TimeoutError):
             lost = Reason.TIMED_OUT
-        except httpx.HTTPError:
+        except _NO_RESPONSE:
             lost = Reason.CONNECTION_LOST
         else:
             return Exchange(
@@ -129,7 +140,7 @@ class Exchanger:
         return Exchange(endpoint, began_at, time.monotonic() - began, lost)
 
     async def _receive(
-        self, endpoint: str, request: httpx.Request, bounds: Bounds, watch: EndlessWatch | None
+        self, endpoint: str, request: httpcore.Request, bounds: Bounds, watch: EndlessWatch | None
     ) -> _Received:
         """The response and its content; an inner time-out bounds every silence.
 
@@ -140,10 +151,10 @@ class Exchanger:
             asyncio.timeout(bounds.first_silence) as silence,
             self._connections.response(endpoint, request) as response,
         ):
-            status, headers = response.status_code, response.headers
+            status, headers = response.status, httpx.Headers(response.headers)
             try:
                 body = ReplyBody(headers.get("content-encoding", ""), bounds.most_bytes)
-                async for part in response.aiter_raw():
+                async for part in response.aiter_stream():
                     plain = body.add(part)
                     if watch and watch.sees_no_end(plain):
                         return _Received(status, headers, body.whole_lines(), given_up=True)
@@ -152,14 +163,23 @@ class Exchanger:
             except UnreadableBodyError:
                 return _Received(status, headers, b"", given_up=True, unreadable=True)
 
-    def _http_request(self, endpoint: str, request: HttpRequest, body: bytes | None) -> httpx.Request:
-        address = f"{endpoint}{request.path}"
-        if (url := self._urls.get(address)) is None:
-            url = self._urls[address] = httpx.URL(address)
-        if (headers := self._headers.get(endpoint)) is None:
+    def _encoded(self, endpoint: str, request: HttpRequest, body: bytes | None) -> httpcore.Request:
+        if (head := self._heads.get((endpoint, request.path))) is None:
+            url = httpx.URL(f"{endpoint}{request.path}")
             secrets = self._server.headers_for(endpoint, self._environment)
-            headers = self._headers[endpoint] = httpx.Headers({**_HEADERS, **secrets})
-        return httpx.Request(request.method, url, headers=headers, content=body, extensions=self._extensions)
+            headers = httpx.Headers({"Host": url.netloc.decode("ascii"), **_HEADERS, **secrets})
+            head = self._heads[endpoint, request.path] = _Head(
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers.raw,
+            )
+        length = () if body is None else ((b"Content-Length", b"%d" % len(body)),)
+        return httpcore.Request(
+            request.method,
+            head.url,
+            headers=[*head.headers, *length],
+            content=body,
+            extensions=self._extensions,
+        )
 
 
 class BlockingExchanger:

@@ -10,6 +10,7 @@ from preannotation_assets.overview.datasets import DatasetOverview, DatasetState
 from preannotation_assets.overview.freshness import Freshness
 from preannotation_assets.overview.tables import moment
 from preannotation_assets.overview.unknown import no_pages
+from preannotation_assets.publishing.cascade_words import cascade_lines
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.shown_ids import counted, shown_id, shown_page
 from preannotation_assets.warehouse import Warehouse
@@ -63,6 +64,7 @@ def _of_publication(manifest: SuggestionsManifest) -> Iterator[str]:
         f"{len(manifest.pages_without_spans)} without, {len(failed)} failed; {manifest.rows} rows"
     )
     yield f"model      {shown_id(manifest.model)} {shown_id(manifest.model_version)}"
+    yield from cascade_lines(manifest)
     yield from (f"warning    {doubt}" for doubt in doubts(manifest))
     reasons = Counter(page.reason for page in failed)
     if failed:

@@ -11,20 +11,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from preannotation_assets.errors import DamagedObjectError, SettingsError
 from preannotation_assets.extraction.calibrated import Calibration, IsotonicMap, LogisticModel
+from preannotation_assets.extraction.cascade import CASCADE_SUFFIX
 from preannotation_assets.lake import ObjectStore, read_json
 from preannotation_assets.lake.layout import confidence_calibration_key
 from preannotation_assets.temporary_folders import temporary_file
 
 __all__ = [
+    "CALIBRATED_CHARACTERS",
     "calibrated_version",
     "calibration_doubt",
     "load_calibration",
     "store_calibration",
     "version_of_answers",
+    "version_of_model",
 ]
 
 # Short: Argilla takes 200 characters for model and version together.
 _SUFFIX: Final = "/cal-"
+CALIBRATED_CHARACTERS: Final = len(_SUFFIX) + 16
+"""What the name of a calibration adds to a model version."""
 
 
 def calibrated_version(model_version: str, calibration: Calibration | None) -> str:
@@ -33,8 +38,13 @@ def calibrated_version(model_version: str, calibration: Calibration | None) -> s
 
 
 def version_of_answers(model_version: str) -> str:
-    """The model version without a calibration."""
-    return model_version.partition(_SUFFIX)[0]
+    """The model version without a calibration; of a cascade that of its large model."""
+    return model_version.partition(_SUFFIX)[0].partition(CASCADE_SUFFIX)[0]
+
+
+def version_of_model(digest: str, prompt_version: str) -> str:
+    """The model version of a cascade's small model, as if it had been asked alone."""
+    return f"sha256:{digest}/{prompt_version}"
 
 
 def calibration_doubt(calibration: Calibration | None, model_version: str) -> str | None:
@@ -63,8 +73,12 @@ def store_calibration(store: ObjectStore, calibration: Calibration) -> str:
     return calibration.content_hash
 
 
-def load_calibration(store: ObjectStore, place: str, *, is_name: bool) -> Calibration | None:
+def load_calibration(
+    store: ObjectStore, place: str, *, is_name: bool, variable: str = "PREANNOTATION_CALIBRATION"
+) -> Calibration | None:
     """A calibration from the lake by its name, or from a file; None where the place is empty.
+
+    ``variable`` is the setting that names it.
 
     Raises:
         SettingsError: there is no such calibration.
@@ -73,15 +87,15 @@ def load_calibration(store: ObjectStore, place: str, *, is_name: bool) -> Calibr
     """
     if not place:
         return None
-    return _from_lake(store, place) if is_name else _from_file(Path(place))
+    return _from_lake(store, place, variable) if is_name else _from_file(Path(place), variable)
 
 
-def _from_lake(store: ObjectStore, name: str) -> Calibration:
+def _from_lake(store: ObjectStore, name: str, variable: str) -> Calibration:
     key = confidence_calibration_key(name)
     document = read_json(store, key)
     if document is None:
         raise SettingsError(
-            f"PREANNOTATION_CALIBRATION names {name}, and {store.uri(key)} is not there",
+            f"{variable} names {name}, and {store.uri(key)} is not there",
             "give the name that preannotate calibrate told, in the same lake, or a file",
         )
     found = _parsed(document)
@@ -93,7 +107,7 @@ def _from_lake(store: ObjectStore, name: str) -> Calibration:
     return found
 
 
-def _from_file(path: Path) -> Calibration:
+def _from_file(path: Path, variable: str) -> Calibration:
     try:
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -101,7 +115,7 @@ def _from_file(path: Path) -> Calibration:
     found = _parsed(document)
     if found is None:
         raise SettingsError(
-            f"PREANNOTATION_CALIBRATION is {str(path)!r}, which is no calibration",
+            f"{variable} is {str(path)!r}, which is no calibration",
             "give the name that preannotate calibrate told, or a copy of what it wrote",
         )
     return found

@@ -15,6 +15,7 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.cascade_words import cascade_lines
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
@@ -64,6 +65,7 @@ class Summary:
             f"rows       {published.rows} ({published.bytes:,} bytes){_held_back(published.held_back)}",
             "spans      " + ", ".join(f"{shown_id(label)} {count}" for label, count in labels),
             f"model      {shown_id(published.model)} {shown_id(published.model_version)}",
+            *cascade_lines(published),
             *(f"warning    {doubt}" for doubt in doubts(published)),
             *(
                 f"failed     {shown_page(page.doc_id, page.page_num)}: {shown_id(page.reason)}"

@@ -4,15 +4,20 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from preannotation_assets.errors import SettingsError
-from preannotation_assets.model_servers.addresses import KEY_VARIABLE, PRIVATE_HOSTS_VARIABLE
+from preannotation_assets.model_servers.addresses import (
+    CASCADE_VARIABLE,
+    KEY_VARIABLE,
+    PRIVATE_HOSTS_VARIABLE,
+)
+from preannotation_assets.settings.cascade import CascadeSettings, same_model
 from preannotation_assets.settings.evaluating import EvaluatingSettings
 from preannotation_assets.settings.fields import PREFIX, Setting, settings_of
 from preannotation_assets.settings.groups import (
@@ -25,6 +30,7 @@ from preannotation_assets.settings.groups import (
     StorageSettings,
     WarehouseSettings,
     WatchingSettings,
+    refused,
 )
 from preannotation_assets.settings.publishing import PublishingSettings
 from preannotation_assets.settings.servers import (
@@ -67,11 +73,30 @@ class Settings(BaseSettings):
     ollama: OllamaSettings = Field(default_factory=OllamaSettings)
     openai: OpenAISettings = Field(default_factory=OpenAISettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
+    cascade: CascadeSettings = Field(default_factory=CascadeSettings)
     chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
     asking: AskingSettings = Field(default_factory=AskingSettings)
     publishing: PublishingSettings = Field(default_factory=PublishingSettings)
     evaluating: EvaluatingSettings = Field(default_factory=EvaluatingSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
+
+    @model_validator(mode="after")
+    def _check_cascade(self) -> Self:
+        if self.cascade.model == self.generation.model:
+            raise refused(same_model(self.cascade.model))
+        try:
+            self.with_servers(self.server_choice.server, *self.cascade.endpoints)
+        except SettingsError as error:
+            cure = "write HOST:PORT or http(s)://HOST:PORT, and no secrets"
+            raise refused(SettingsError(f"{CASCADE_VARIABLE}: {error.problem}", cure)) from None
+        if self.cascade.revision and self.server_choice.server is not ServerKind.openai:
+            raise refused(
+                SettingsError(
+                    "PREANNOTATION_CASCADE_REVISION is for servers that do not tell their weights",
+                    "take it away: Ollama tells the digest of a model",
+                )
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

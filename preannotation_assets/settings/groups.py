@@ -236,6 +236,15 @@ class GenerationSettings(SettingsGroup):
         description="Context of every request in tokens: instructions, page and answer.",
     )
     num_predict: int = Field(default=3072, ge=16, description="Longest answer in tokens.")
+    temperature: Annotated[float, _SELDOM] = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="How freely the model chooses its words; at 0 it takes the likeliest one each time.",
+    )
+    seed: Annotated[int, _SELDOM] = Field(
+        default=1, ge=0, description="Of the model's choices; it counts above a temperature of 0 only."
+    )
     second_pass_below: float | None = Field(
         default=None,
         gt=0,

@@ -21,7 +21,12 @@ def model_access(
         server=servers.server(),
         endpoints=endpoints,
         model=generation.model,
-        options=ModelOptions(context_tokens=generation.num_ctx, answer_tokens=generation.num_predict),
+        options=ModelOptions(
+            context_tokens=generation.num_ctx,
+            answer_tokens=generation.num_predict,
+            temperature=generation.temperature,
+            seed=generation.seed,
+        ),
         timeouts=Timeouts.for_silence(asking.read_timeout, asking.shortest_timeout),
         policy=RetryPolicy(attempts=asking.attempts, first_backoff=asking.first_backoff),
         streamed=frozenset(each for each in endpoints if streams(asking.stream, each, most)),

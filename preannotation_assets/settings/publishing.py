@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from preannotation_assets.settings.fields import Reading
 from preannotation_assets.settings.groups import SettingsGroup, absolute_path
 
-__all__ = ["CALIBRATION_NAME", "BelowThreshold", "PublishingSettings"]
+__all__ = ["CALIBRATION_NAME", "BelowThreshold", "PublishingSettings", "absolute_calibration"]
 
 CALIBRATION_NAME: Final = re.compile("[0-9a-f]{16}")
 """Of a calibration in the lake; any other text is a file."""
@@ -47,5 +47,10 @@ class PublishingSettings(SettingsGroup):
     @field_validator("calibration")
     @classmethod
     def _make_file_absolute(cls, calibration: str) -> str:
-        is_name = not calibration or CALIBRATION_NAME.fullmatch(calibration)
-        return calibration if is_name else absolute_path(calibration)
+        return absolute_calibration(calibration)
+
+
+def absolute_calibration(calibration: str) -> str:
+    """A calibration as a setting has it: a name, or nothing, as it is, and a file from the present folder."""
+    is_name = not calibration or CALIBRATION_NAME.fullmatch(calibration)
+    return calibration if is_name else absolute_path(calibration)

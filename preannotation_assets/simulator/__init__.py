@@ -9,6 +9,7 @@ from preannotation_assets.simulator.faults import Fault, FaultRule
 from preannotation_assets.simulator.journal import RequestRecord, Summary
 from preannotation_assets.simulator.running import RunningSimulator, serve
 from preannotation_assets.simulator.settings import (
+    Ability,
     AccessCredentials,
     HabitRates,
     SimulatedModel,
@@ -17,6 +18,7 @@ from preannotation_assets.simulator.settings import (
 )
 
 __all__ = [
+    "Ability",
     "AccessCredentials",
     "CharacterParts",
     "Fault",

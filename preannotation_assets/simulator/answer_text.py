@@ -10,14 +10,16 @@ from itertools import repeat
 
 from preannotation_assets.simulator.entities import EntityKind, find_mentions
 from preannotation_assets.simulator.habits import Answer, apply_habits, join_broken_words
+from preannotation_assets.simulator.information import informed, is_hard
 from preannotation_assets.simulator.layout import Piece, bytewise, spread
 from preannotation_assets.simulator.schema import Filled, QuotedText, fill_schema
-from preannotation_assets.simulator.settings import HabitRates
+from preannotation_assets.simulator.settings import Ability, HabitRates
 from preannotation_assets.simulator.tokens import split_tokens
 from preannotation_assets.simulator.values import JsonObject
 
 __all__ = [
     "AnswerToken",
+    "able_answers",
     "answers_to",
     "cut_tokens",
     "fenced",
@@ -64,6 +66,16 @@ def answers_to(document: str, rates: HabitRates, seed: int) -> list[Answer]:
     """The entities of a document as the stand-in model tells them, in reading order."""
     text = join_broken_words(document)
     return apply_habits(find_mentions(text), text, rates, seed)
+
+
+def able_answers(document: str, ability: Ability) -> list[Answer]:
+    """The same as a model of that ability tells them."""
+    text = join_broken_words(document)
+    rates = ability.hard if is_hard(text, ability.hard_pages) else ability.easy
+    answers = apply_habits(find_mentions(text), text, rates, ability.seed)
+    if ability.information is None:
+        return answers
+    return informed(answers, ability.information, (ability.seed, text))
 
 
 def schema_answer(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from preannotation_assets.simulator.answer_text import (
     AnswerToken,
+    able_answers,
     answers_to,
     fenced,
     generated_tokens,
@@ -115,7 +116,10 @@ def _answer(order: Order, fitted: FittedPrompt, settings: SimulatorSettings) -> 
 def _tokens(
     order: Order, fitted: FittedPrompt, settings: SimulatorSettings, limit: int
 ) -> Sequence[AnswerToken]:
-    found = answers_to(document_of(fitted.question), settings.habits, settings.seed)
+    document, ability = document_of(fitted.question), order.model.ability
+    found = (
+        able_answers(document, ability) if ability else answers_to(document, settings.habits, settings.seed)
+    )
     told = told_answers(order.fault.fault if order.fault else None, found, limit)
     answers = rate_answers(told, settings.seed, settings.has_confidence_signal)
     if not order.request.wants_json:

@@ -13,10 +13,60 @@ from preannotation_assets.simulator.character_parts import CharacterParts
 from preannotation_assets.simulator.faults import FaultRule
 from preannotation_assets.simulator.names import parse_name
 
-__all__ = ["AccessCredentials", "HabitRates", "SimulatedModel", "SimulatorSettings", "TimeModel"]
+__all__ = ["Ability", "AccessCredentials", "HabitRates", "SimulatedModel", "SimulatorSettings", "TimeModel"]
 
 RULES_VERSION = "stand-in rules 1"
 _PREAMBLE = re.compile(r"\s*(```(json)?\s*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class HabitRates:
+    """How often, from 0 to 1, the answers do what language models do to what they read.
+
+    ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
+    it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
+    entity that is not in the text. ``misjudge`` changes no answer: it is how often a right one scores as
+    if it were doubtful and a wrong one as if it were right. ``verbatim`` is how often a quote is given with
+    its line breaks, and with the quotation marks around it and the word before them.
+    """
+
+    repair: float = 0.3
+    omit: float = 0.03
+    repeat: float = 0.02
+    shorten: float = 0.01
+    mislabel: float = 0.01
+    invent: float = 0.015
+    misjudge: float = 0.0
+    verbatim: float = 0.0
+
+    NONE: ClassVar["HabitRates"]
+
+
+HabitRates.NONE = HabitRates(repair=0, omit=0, repeat=0, shorten=0, mislabel=0, invent=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """What one model makes of pages, where models differ: another one makes other mistakes.
+
+    ``easy`` are its habits on most pages, ``hard`` those on the share ``hard_pages``; which pages are hard
+    follows from their text and is the same for every model. ``seed`` is its own. ``information`` is how far
+    its log-probabilities tell right quotes from wrong ones, as the area under the ROC curve, from 0.5 to
+    below 1; without it they follow the quality of each answer, as those of other models do.
+    """
+
+    easy: HabitRates
+    hard: HabitRates
+    hard_pages: float
+    seed: int
+    information: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``SettingsError`` for shares that are none."""
+        if not 0 <= self.hard_pages <= 1:
+            raise SettingsError("a share of hard pages that is none", "set it from 0 to 1")
+        if self.information is not None and not 0.5 <= self.information < 1:  # noqa: PLR2004
+            raise SettingsError("an information that is no area under a curve", "set it from 0.5 to below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +81,7 @@ class SimulatedModel:
     sorted, no end at 31 equal tokens, and a ``preamble`` allowed: blanks and maybe a ```json fence before the
     answer, which are left out of its text, not of its log-probabilities. ``has_sliding_window`` says that a
     prompt's prefix is cached by checkpoints near its end. ``writes_blanks`` sets answers over many lines.
+    ``ability`` is what it makes of pages, where that is not what the settings say for all models.
     """
 
     name: str
@@ -47,6 +98,7 @@ class SimulatedModel:
     preamble: str = ""
     has_sliding_window: bool = False
     writes_blanks: bool = False
+    ability: Ability | None = None
 
     def __post_init__(self) -> None:
         """Raise ``SettingsError`` for what no model can have."""
@@ -102,32 +154,6 @@ class TimeModel:
             raise SettingsError("a negative time or slowdown", "set it to 0 or more")
         if not 0 < self.decode_share_while_reading <= 1:
             raise SettingsError("a share of decoding that is none", "set it above 0, up to 1")
-
-
-@dataclass(frozen=True, slots=True)
-class HabitRates:
-    """How often, from 0 to 1, the answers do what language models do to what they read.
-
-    ``repair`` is per repairable quote, the others per answer: ``omit`` leaves it out, ``repeat`` gives
-    it twice, ``shorten`` drops the last word, ``mislabel`` gives it another label, ``invent`` adds an
-    entity that is not in the text. ``misjudge`` changes no answer: it is how often a right one scores as
-    if it were doubtful and a wrong one as if it were right. ``verbatim`` is how often a quote is given with
-    its line breaks, and with the quotation marks around it and the word before them.
-    """
-
-    repair: float = 0.3
-    omit: float = 0.03
-    repeat: float = 0.02
-    shorten: float = 0.01
-    mislabel: float = 0.01
-    invent: float = 0.015
-    misjudge: float = 0.0
-    verbatim: float = 0.0
-
-    NONE: ClassVar["HabitRates"]
-
-
-HabitRates.NONE = HabitRates(repair=0, omit=0, repeat=0, shorten=0, mislabel=0, invent=0)
 
 
 @dataclass(frozen=True, slots=True)

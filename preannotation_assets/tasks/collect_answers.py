@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from preannotation_assets.contracts import (
     FIRST_PASS,
     INVALID_ANSWER,
     RAW_MODEL_OUTPUTS,
+    SALVAGED,
     SECOND_PASS,
     AnswerStatus,
 )
@@ -20,6 +21,7 @@ from preannotation_assets.errors import StorageError
 from preannotation_assets.extraction.answers import fits_labels, is_empty_answer, parse_answer
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, write_table
 from preannotation_assets.tasks.count_tokens import CountedText
+from preannotation_assets.tasks.slot_seconds import slot_seconds
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
 
@@ -32,7 +34,7 @@ class CollectAnswers:
 
     ``chunks`` has the doc_id, page_num and chunk_index of those rows. A second pass has no requests for
     most of them. ``answers`` says where in the store the row of a request is. ``labels`` are those that an
-    answer may have.
+    answer may have. ``models`` names by row whose answers stand, where a cascade asked two models.
     """
 
     location: StoreLocation
@@ -42,6 +44,7 @@ class CollectAnswers:
     answers: Mapping[str, IndexedAnswer]
     labels: Collection[str]
     run_id: str
+    models: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class CollectedPart:
     those of a second pass; ``empty`` of the answered first ones name nothing. Latencies and queue times are
     seconds; ``unfit`` are the first answers that fit no label, and when they came, microseconds;
     ``counted`` are up to 250 answered texts, of this run and of earlier ones, whose prompts the server has
-    counted.
+    counted; ``seconds_by_model`` what first requests took of slots, where a cascade asked two models, None
+    where a server did not tell.
     """
 
     rows: int
@@ -67,6 +71,7 @@ class CollectedPart:
     queue_times: Sequence[float]
     unfit: Mapping[str, int]
     counted: Sequence[CountedText]
+    seconds_by_model: Mapping[str, float | None]
     fetched: FetchedBytes
 
 
@@ -84,9 +89,9 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
     unfit = {key for key, row in stored.items() if not _fits(row, task.labels)}
     answers = {key: _as_failure(row) if key in unfit else row for key, row in stored.items()}
     placed = [
-        (pass_number, chunk, request)
+        (pass_number, chunk | {"model": task.models.get(number)}, request)
         for pass_number, by_row in sorted(task.passes.items())
-        for chunk, requests in zip(chunks, by_row, strict=True)
+        for number, (chunk, requests) in enumerate(zip(chunks, by_row, strict=True))
         for request in requests
     ]
     missing = sum(request.request_key not in answers for _, _, request in placed)
@@ -156,8 +161,18 @@ def _summary(
         queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
         unfit=unfit,
         counted=counted,
+        seconds_by_model=_seconds_by_model(rows),
         fetched=fetched,
     )
+
+
+def _seconds_by_model(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    first = [row for row in rows if row["pass_number"] == FIRST_PASS]
+    models = {row["model"] for row in first} - {None}
+    return {
+        model: slot_seconds(row for row in first if row["model"] == model and row["reason"] != SALVAGED)
+        for model in sorted(models)
+    }
 
 
 def _of_pass(pass_number: int, rows: Sequence[Mapping[str, Any]]) -> int:

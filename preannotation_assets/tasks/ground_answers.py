@@ -19,7 +19,7 @@ from preannotation_assets.contracts import (
     span_id,
 )
 from preannotation_assets.extraction.argilla_rules import MOST_SPANS
-from preannotation_assets.extraction.calibrated import Calibration, ConfidenceParts
+from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.empty_answers import PageAnswer
 from preannotation_assets.extraction.page_failures import PageFailure
 from preannotation_assets.extraction.spans import QuoteOutcome, Span
@@ -38,8 +38,9 @@ _TEXT_TO_AN_ANSWER: Final = 10
 class GroundAnswers:
     """Pages and answers in, suggestions and groundings out.
 
-    ``calibration`` says what confidences are worth; ``holds_back`` whether suggestions below the threshold
-    of their label are left out. Groundings keep the confidences as they were made.
+    ``calibration`` says what confidences are worth, of those that ``small_model`` gave, the first one of a
+    cascade, ``small_calibration``; ``holds_back`` whether suggestions below the threshold of their label are
+    left out. Groundings keep the confidences as they were made.
     Of the pages of a part a task has the share number ``share`` of ``shares``.
     """
 
@@ -57,6 +58,13 @@ class GroundAnswers:
     shares: int = 1
     calibration: Calibration | None = None
     holds_back: bool = False
+    small_model: str | None = None
+    small_calibration: Calibration | None = None
+
+    def calibration_of(self, quote: JudgedQuote) -> Calibration | None:
+        """What the quote's confidence is worth by, if by anything; it depends on who named it."""
+        is_small = self.small_model is not None and quote.model == self.small_model
+        return self.small_calibration if is_small else self.calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,9 @@ class GroundedPart:
     """What came of it. ``outcomes`` counts quotes by what became of them, ``held_back`` kept ones by label.
 
     ``verdicts`` counts the values that a rule was applied to, by label and verdict; ``confidence_sources``
-    the rows by what their confidence was made of, ``page_answers`` the pages that did not fail by what their
-    answers came to. ``confidence_sum`` is of the ``known_confidences`` rows whose confidence is known.
+    the rows by what their confidence was made of, ``models`` those of a cascade by the model that named them,
+    ``page_answers`` the pages that did not fail by what their answers came to. ``confidence_sum`` is of the
+    ``known_confidences`` rows whose confidence is known.
     """
 
     rows: int
@@ -77,6 +86,7 @@ class GroundedPart:
     matches: Mapping[str, int]
     verdicts: Mapping[str, int]
     confidence_sources: Mapping[str, int]
+    models: Mapping[str, int]
     confidence_sum: float
     known_confidences: int
     page_answers: Mapping[str, int]
@@ -109,8 +119,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     groundings: list[dict[str, Any]] = []
     without_spans: list[PageVersion] = []
     failed: list[FailedPage] = []
-    sources: Counter[str] = Counter()
-    page_answers: Counter[str] = Counter()
+    sources, models, page_answers = Counter[str](), Counter[str](), Counter[str]()
     for page in _own_pages(task, read_table_as(store, task.pages_key, PAGES).to_pylist(), outputs):
         rows = outputs.get((page["doc_id"], page["page_num"]), [])
         result = _failure(page, rows) or _suggest(task, page, rows)
@@ -119,7 +128,9 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
             continue
         suggestions += [_suggestion_row(task, page, span) for span in result.spans]
         groundings += _grounding_rows(page, result)
-        sources.update(_sources(result))
+        named = _quotes_of_spans(result)
+        sources.update(quote.confidence_source.value for quote in named)
+        models.update(quote.model for quote in named if quote.model is not None)
         page_answers[PageAnswer.of(result, was_asked=bool(rows)).value] += 1
         if not result.spans:
             without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
@@ -133,27 +144,33 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         spans_by_label=_labels(suggestions),
         outcomes=Counter(row["outcome"] for row in groundings),
         matches=Counter(row["match"] for row in groundings if row["match"]),
-        verdicts=Counter(
-            f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"]
-        ),
+        verdicts=_verdicts(groundings),
         confidence_sources=sources,
+        models=models,
         confidence_sum=sum(row["confidence"] or 0.0 for row in suggestions),
         known_confidences=sum(row["confidence"] is not None for row in suggestions),
         page_answers=page_answers,
-        held_back=_labels(row for row in groundings if row["outcome"] == QuoteOutcome.KEPT)
-        - _labels(suggestions),
+        held_back=_held_back(groundings, suggestions),
         fetched=store.fetched,
     )
+
+
+def _held_back(groundings: Iterable[Row], suggestions: Iterable[Row]) -> Counter[str]:
+    return _labels(row for row in groundings if row["outcome"] == QuoteOutcome.KEPT) - _labels(suggestions)
+
+
+def _verdicts(groundings: Iterable[Row]) -> Counter[str]:
+    return Counter(f"{row['label']} {row['value_verdict']}" for row in groundings if row["value_verdict"])
 
 
 def _labels(rows: Iterable[Row]) -> Counter[str]:
     return Counter(row["label"] for row in rows)
 
 
-def _sources(found: PageSuggestions) -> list[str]:
-    """What the confidence of each span was made of."""
+def _quotes_of_spans(found: PageSuggestions) -> list[JudgedQuote]:
+    """The quote that each span was made of."""
     kept = _kept(found)
-    return [kept[_place(span)].confidence_source.value for span in found.spans]
+    return [kept[_place(span)] for span in found.spans]
 
 
 def _own_pages(
@@ -211,33 +228,20 @@ def _calibrated(task: GroundAnswers, found: PageSuggestions) -> PageSuggestions:
 
     After merging: a calibration says how sure a span is and not which one is there.
     """
-    if task.calibration is None:
+    if task.calibration is None and task.small_calibration is None:
         return found
     kept = _kept(found)
     spans: list[Span] = []
     for span in found.spans:
-        parts = _parts(kept[_place(span)])
-        worth = None if parts is None else task.calibration.probability(parts)
-        is_held_back = task.holds_back and task.calibration.is_held_back(span.label, worth)
-        if not is_held_back:
+        quote = kept[_place(span)]
+        calibration, parts = task.calibration_of(quote), quote.confidence_parts
+        if calibration is None:
+            spans.append(span)
+            continue
+        worth = None if parts is None else calibration.probability(parts)
+        if not (task.holds_back and calibration.is_held_back(span.label, worth)):
             spans.append(replace(span, confidence=worth))
     return replace(found, spans=tuple(spans))
-
-
-def _parts(quote: JudgedQuote) -> ConfidenceParts | None:
-    """What the confidence was made of; None where it is unknown, and stays so."""
-    if quote.confidence is None or quote.grounding is None:
-        return None
-    probability = quote.probability
-    return ConfidenceParts(
-        label=quote.label,
-        confidence=quote.confidence,
-        token_probability=probability.mean if probability else None,
-        lowest_token_probability=probability.lowest if probability else None,
-        similarity=quote.grounding.similarity,
-        agreement=quote.agreement,
-        verdict=quote.verdict and quote.verdict.value,
-    )
 
 
 def _with_times(outputs: pa.Table) -> Iterator[Row]:
@@ -308,4 +312,5 @@ def _grounding_rows(page: Row, result: PageSuggestions) -> Iterator[dict[str, An
             "agreement": quote.agreement,
             "value_verdict": quote.verdict,
             "confidence": quote.confidence,
+            "model": quote.model,
         }

@@ -21,7 +21,7 @@ def test_a_variant_changes_what_it_names_and_the_batch_comes_first(tmp_path: Pat
         tmp_path,
         "variants:\n  small:\n    model: small:3b\n    server: openai\n"
         "    server_urls: [http://127.0.0.1:1, http://127.0.0.1:2]\n    num_ctx: 4096\n"
-        "    self_reported: yes\n    second_pass_below: 0.5\n",
+        "    self_reported: yes\n    second_pass_below: 0.5\n    temperature: 0.3\n    seed: 4\n",
     )
     assert (batch.name, batch.changes, batch.settings.generation.model) == ("batch", {}, "large:70b")
     assert (small.name, small.settings.generation.model) == ("small", "small:3b")
@@ -30,6 +30,7 @@ def test_a_variant_changes_what_it_names_and_the_batch_comes_first(tmp_path: Pat
     assert small.settings.generation.num_ctx == 4096
     assert small.settings.generation.self_reported is True
     assert small.settings.generation.second_pass_below == 0.5
+    assert (small.settings.generation.temperature, small.settings.generation.seed) == (0.3, 4)
     assert small.settings.chunking.overlap_tokens == 100
     assert small.changes["server_urls"] == "http://127.0.0.1:1,http://127.0.0.1:2"
 

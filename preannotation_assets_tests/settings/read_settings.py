@@ -17,6 +17,7 @@ from preannotation_assets.settings import (
     WarehouseSettings,
     WatchingSettings,
 )
+from preannotation_assets.settings.cascade import CascadeSettings
 from preannotation_assets.settings.evaluating import EvaluatingSettings
 from preannotation_assets.settings.publishing import BelowThreshold
 
@@ -55,8 +56,16 @@ EVERY_VARIABLE = {
     "PREANNOTATION_KEEP_ALIVE": "-1m",
     "PREANNOTATION_SECOND_PASS_BELOW": "0.55",
     "PREANNOTATION_SELF_REPORTED": "yes",
+    "PREANNOTATION_CASCADE_MODEL": "qwen3:4b",
+    "PREANNOTATION_CASCADE_THRESHOLD": "0.85",
+    "PREANNOTATION_CASCADE_DOUBTS": "empty, disagreement",
+    "PREANNOTATION_CASCADE_CALIBRATION": "fedcba9876543210",
+    "PREANNOTATION_CASCADE_URLS": "http://gpu3:8000/v1",
+    "PREANNOTATION_CASCADE_REVISION": "org/small:1b",
     "PREANNOTATION_CHUNK_TOKENS": "4000",
     "PREANNOTATION_OVERLAP_TOKENS": "0",
+    "PREANNOTATION_TEMPERATURE": "0.4",
+    "PREANNOTATION_SEED": "7",
     "PREANNOTATION_MAX_IN_FLIGHT": "7",
     "PREANNOTATION_MIN_IN_FLIGHT": "2",
     "PREANNOTATION_ATTEMPTS": "9",
@@ -101,8 +110,18 @@ EVERY_SETTING = Settings(
         model="qwen3:32b",
         num_ctx=16384,
         num_predict=1000,
+        temperature=0.4,
+        seed=7,
         second_pass_below=0.55,
         self_reported=True,
+    ),
+    cascade=CascadeSettings(
+        model="qwen3:4b",
+        threshold=0.85,
+        doubts=["empty", "disagreement"],
+        calibration="fedcba9876543210",
+        endpoints=["http://gpu3:8000/v1"],
+        revision="org/small:1b",
     ),
     chunking=ChunkingSettings(chunk_tokens=4000, overlap_tokens=0),
     asking=AskingSettings(

@@ -22,6 +22,7 @@ from preannotation_assets.defs.assets.pages import pages
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.assets.suggestions.asset import suggestions
 from preannotation_assets.defs.partitions import add_dataset
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
@@ -230,6 +231,7 @@ def test_an_asset_alone_is_refused_before_it_asks_or_reads(
                 "label_scheme": LabelSchemeResource(),
                 "model_server": OllamaResource(endpoints=[server.url]),
                 "publishing": PublishingResource(),
+                "cascade": CascadeResource(),
                 "progress": LogAlone(),
             },
         )

@@ -54,7 +54,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
             return source.responses(dataset)
 
     datasets = [arguments.dataset, *arguments.and_from]
-    found = calibrate_datasets(open_lake(settings), datasets, ask_warehouse, rules)
+    found = calibrate_datasets(open_lake(settings), datasets, ask_warehouse, rules, arguments.model)
     for line in found.lines():
         sys.stdout.write(f"{line}\n")
     return 0 if found.fitted.calibration is not None else 1

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from preannotation_assets.errors import SettingsError
 from preannotation_assets.model_servers.addresses import (
     ACCESS_VARIABLES,
+    CASCADE_VARIABLE,
     KEY_VARIABLE,
     OLLAMA,
     OPENAI,
@@ -97,7 +98,7 @@ def variables_of_tasks(environment: Mapping[str, str]) -> list[str]:
     are needed too.
     """
     secrets = [name for name in _SECRETS if environment.get(name)]
-    addresses = (*OLLAMA.variables, *OPENAI.variables) if secrets else ()
+    addresses = (*OLLAMA.variables, *OPENAI.variables, CASCADE_VARIABLE) if secrets else ()
     return [name for name in (*secrets, *addresses, PRIVATE_HOSTS_VARIABLE) if environment.get(name)]
 
 

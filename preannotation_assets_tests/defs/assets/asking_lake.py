@@ -1,6 +1,7 @@
 """A lake with chunks of short pages, and ``raw_model_outputs`` materialized over it.
 
-As a program it materializes once and can be killed: ``python asking_lake.py FOLDER URL``.
+As a program it materializes once and can be killed: ``python asking_lake.py FOLDER URL [THRESHOLD]``, with a
+threshold as a cascade.
 """
 
 import sys
@@ -16,6 +17,7 @@ from shared.short_pages import SCHEME, write_chunks
 
 from preannotation_assets.defs.assets.raw_model_outputs.asset import raw_model_outputs
 from preannotation_assets.defs.partitions import add_dataset
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
@@ -27,6 +29,7 @@ from preannotation_assets.manifests import ChunksManifest, PagesManifest
 from preannotation_assets.telemetry.stage_progress import LogAlone
 
 LAYOUT = DatasetLayout("vessels_ocr_7")
+SMALL = "tiny:1b"
 CAP = 2
 FLUSH_SECONDS = 0.2
 
@@ -86,6 +89,7 @@ class AskingLake:
         refresh: bool = False,
         retry_of: str | None = None,
         second_pass_below: float | None = None,
+        cascade: CascadeResource | None = None,
     ) -> ExecutionResult:
         """One run of the asset; it does not raise what the run raises."""
         add_dataset(instance, LAYOUT.dataset)
@@ -97,6 +101,7 @@ class AskingLake:
                 "storage": StorageResource(root=str(self.folder)),
                 "spark": SparkResource(master="local[2]", driver_memory="1g"),
                 "progress": LogAlone(),
+                "cascade": cascade or CascadeResource(),
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
                 "model_server": OllamaResource(
                     endpoints=[self.url],
@@ -120,5 +125,7 @@ class AskingLake:
 
 
 if __name__ == "__main__":
+    folder, url, *threshold = sys.argv[1:]
+    asked_first = CascadeResource(model=SMALL, threshold=float(threshold[0])) if threshold else None
     with DagsterInstance.ephemeral() as own:
-        AskingLake(Path(sys.argv[1]), sys.argv[2]).materialize(own)
+        AskingLake(Path(folder), url).materialize(own, cascade=asked_first)

@@ -39,7 +39,7 @@ def inputs(
         model_digest="d", model_version="v", prompt_version="p", request_fingerprint="f",
         part_rows=list(part_rows), answered=0, failed=0,
     )  # fmt: skip
-    return SuggestionInputs(LAYOUT, dataset.pages, outputs, SCHEME, calibration, holds_back)
+    return SuggestionInputs(LAYOUT, dataset.pages, outputs, SCHEME, calibration, None, holds_back)
 
 
 def test_the_report_is_linked(tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ def test_what_was_published_with_learned_examples_is_evaluated_without_their_doc
     of_document = sum(row["doc_id"] == document for row in demo.suggested)
     assert 0 < of_document < of_all
     assert found.fitted.suggestions < of_all
+    assert f"left out   learned_from {found.learned_from} response(s)" in found.lines()
+    assert found.learned_from > 0
 
 
 def test_every_response_is_accounted_for(whole: tuple[ReviewedDemo, Evaluation]) -> None:

@@ -1,5 +1,6 @@
 """Every chunk of a batch with its answers: asked once, doubtful ones twice, what fits no label again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +12,7 @@ from preannotation_assets.defs.assets.raw_model_outputs.asking import (
     ask_what_is_open,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
+from preannotation_assets.defs.assets.raw_model_outputs.cascade import CascadeChoice
 from preannotation_assets.defs.assets.raw_model_outputs.collecting import Collected, collect
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
@@ -25,48 +27,62 @@ class AnsweredBatch:
     """What was collected, and what was asked for it; an account is None where nothing was.
 
     ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
-    label. ``doubtful`` are the chunks of the second pass, None without one; ``index`` is what the answer
-    store held in the end. ``fetched`` is what it took to find these out.
+    label; ``choice`` is what a cascade asked before all that, None without one. ``passes`` are all that had
+    to be answered, each with its own template; ``index`` is what the answer store held in the end.
+    ``fetched`` is what it took to find these out.
     """
 
     collected: Collected
-    doubtful: OutputsBatch | None
+    passes: Sequence[OutputsBatch]
     index: AnswerIndex
     first: AskingAccount | None
     second: AskingAccount | None
     again: AskingAccount | None
     fetched: FetchedBytes
+    choice: CascadeChoice | None = None
 
     @property
     def anything(self) -> bool:
         """Whether a request was made."""
-        return any((self.first, self.second, self.again))
+        return any(self.accounts().values())
+
+    def accounts(self) -> dict[str, AskingAccount | None]:
+        """What each asking came to, by its name in the metadata; that of what was open has none."""
+        return {
+            "": self.first,
+            "second_pass": self.second,
+            "asked_again": self.again,
+            "small_model": self.choice.first if self.choice else None,
+            "small_model_second_pass": self.choice.second if self.choice else None,
+        }
 
     def fetched_by_tasks(self) -> FetchedBytes:
         """What the tasks fetched from the lake that asked."""
-        accounts = (self.first, self.second, self.again)
+        accounts = self.accounts().values()
         return sum((account.fetched for account in accounts if account), FetchedBytes())
 
     def metadata(self) -> MetadataValues:
         """What each asking came to."""
-        first, others = self.first, {"second_pass": self.second, "asked_again": self.again}
-        return {
-            **(asking_metadata(first.progress, first.prefix_reused) if first else {}),
-            **{
-                name: asking_metadata(account.progress, account.prefix_reused)
-                for name, account in others.items()
-                if account
-            },
+        told = {
+            name: asking_metadata(account.progress, account.prefix_reused)
+            for name, account in self.accounts().items()
+            if account
         }
+        return {**told.pop("", {}), **told}
 
 
-def answer_batch(run: AskingRun, batch: OutputsBatch, since: int) -> AnsweredBatch:
+def answer_batch(
+    run: AskingRun, batch: OutputsBatch, since: int, choice: CascadeChoice | None = None
+) -> AnsweredBatch:
     """Asks about all that has no answer in the store, or one from before ``since``, and collects.
+
+    ``choice`` says what a cascade has left of the batch.
 
     Raises:
         InferenceError: the run was stopped; what was answered is kept.
         StorageError: the lake cannot be read or written.
     """
+    batch, small = (choice.large, choice.share) if choice else (batch, None)
     store, answers = batch.store, batch.own_answers
     index = AnswerIndex.read(store, batch.layout.answers, since=since)
     first = ask_what_is_open(run, batch, index)
@@ -78,12 +94,13 @@ def answer_batch(run: AskingRun, batch: OutputsBatch, since: int) -> AnsweredBat
     if found.batch:
         second = ask_what_is_open(run, found.batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
-    collected = collect(batch, found.batch, index, run.engine, watch)
-    fetched = found.fetched
+    collected = collect(batch, found.batch, small, index, run.engine, watch)
+    fetched = found.fetched + (choice.fetched if choice else FetchedBytes())
     if collected.unfit:
         fetched = sum((part.fetched for part in collected.parts), fetched)
         index = index.without(collected.unfit)
         again = ask_what_is_open(run, batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
-        collected = collect(batch, found.batch, index, run.engine, watch)
-    return AnsweredBatch(collected, found.batch, index, first, second, again, fetched)
+        collected = collect(batch, found.batch, small, index, run.engine, watch)
+    passes = [*(choice.passes if choice else ()), batch, *([found.batch] if found.batch else ())]
+    return AnsweredBatch(collected, passes, index, first, second, again, fetched, choice)

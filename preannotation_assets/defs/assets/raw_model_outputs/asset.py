@@ -24,11 +24,17 @@ from preannotation_assets.defs.assets.common import (
 from preannotation_assets.defs.assets.quality import ratio
 from preannotation_assets.defs.assets.raw_model_outputs.answering import AnsweredBatch, answer_batch
 from preannotation_assets.defs.assets.raw_model_outputs.asking import AskingRun, StopSwitch
+from preannotation_assets.defs.assets.raw_model_outputs.cascade import (
+    ask_small_model,
+    cascade_outcome,
+    find_small_model,
+)
 from preannotation_assets.defs.assets.raw_model_outputs.collecting import COLLECTING_CODE, keep
 from preannotation_assets.defs.assets.raw_model_outputs.learning import learn_calibration
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.launching import launch_fields
 from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.defs.resources.spark import SparkResource
@@ -38,7 +44,8 @@ from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
-from preannotation_assets.manifests import ChunksManifest, RawModelOutputsManifest
+from preannotation_assets.manifests import CascadeAccount, ChunksManifest, RawModelOutputsManifest
+from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
@@ -72,6 +79,7 @@ def raw_model_outputs(
     storage: StorageResource,
     spark: SparkResource,
     model_server: ModelServerResource,
+    cascade: CascadeResource,
     label_scheme: LabelSchemeResource,
     progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
@@ -79,7 +87,8 @@ def raw_model_outputs(
 
     Answers are kept within seconds of their arrival. A chunk that has an answer to the same question (same
     model digest, prompt, options and text) is not asked again; one that failed is. Where the resource says
-    so, chunks with an improbable value are asked about once more, to compare.
+    so, chunks with an improbable value are asked about once more, to compare. Where there is a small model to
+    ask first, the large one is asked only about chunks of which the small one's answer is doubtful.
     """
     began = time.monotonic()
     config = RawModelOutputsConfig(**context.op_execution_context.op_config)
@@ -87,35 +96,49 @@ def raw_model_outputs(
     layout = DatasetLayout(context.partition_key)
     cut = _current_chunks(store, layout)
     access = model_server.access()
-    prompt = access.prompt(label_scheme.load())
+    scheme = label_scheme.load()
+    prompt = access.prompt(scheme)
     access.require_room(prompt, cut.chunk_tokens)
     identity = access.identify(os.environ)
     for note in identity.notes:
         context.log.info(note)
     template = access.template(identity, prompt)
+    small = find_small_model(cascade, model_server, template, scheme, store)
     since = _started_at(context) if config.refresh else 0
-    run = AskingRun(
-        log=context.log,
-        engine=spark,
-        semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
-        model_server=model_server,
-        access=access.for_identity(identity),
-        switch=StopSwitch(),
-        reporter=StageReporter(context.log.log, progress),
-    )
+    run = _asking_run(context, spark, model_server, access.for_identity(identity), progress)
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
-        asked = answer_batch(run, batch, since)
-        manifest, parts = keep(batch, identity, asked.collected), asked.collected.parts
+        choice = ask_small_model(run, batch, small, since) if small else None
+        asked = answer_batch(run, batch, since, choice)
+        outcome = cascade_outcome(choice, asked.collected) if choice else None
+        manifest = keep(batch, identity, asked.collected, outcome)
         compact_answers(store, layout.answers)
     fetched = asked.fetched
     if asked.anything:
-        fetched += learn_calibration(batch, parts, spark)
+        fetched += learn_calibration(choice.large if choice else batch, asked.collected.parts, spark)
     if doubt := answers_doubt(manifest.empty_answers or 0, manifest.answered):
         context.log.warning(doubt)
     return MaterializeResult(
         data_version=DataVersion(manifest.version),
         metadata=_metadata(batch, manifest, asked, fetched, time.monotonic() - began),
+    )
+
+
+def _asking_run(
+    context: AssetExecutionContext,
+    spark: SparkResource,
+    model_server: ModelServerResource,
+    access: ModelAccess,
+    progress: ProgressDisplay,
+) -> AskingRun:
+    return AskingRun(
+        log=context.log,
+        engine=spark,
+        semaphore_folder=semaphore_folder(Path(context.instance.storage_directory())),
+        model_server=model_server,
+        access=access,
+        switch=StopSwitch(),
+        reporter=StageReporter(context.log.log, progress),
     )
 
 
@@ -167,6 +190,7 @@ def _metadata(
             "queue_p95_seconds": _seconds(queue_times, 0.95),
             "queue_p99_seconds": _seconds(queue_times, 0.99),
             **asked.metadata(),
+            **_cascade_metadata(manifest.cascade),
             "second_pass_answered": manifest.second_answered,
             "second_pass_failed": manifest.second_failed,
             "model": manifest.model,
@@ -179,6 +203,18 @@ def _metadata(
             ),
         }
     )
+
+
+def _cascade_metadata(account: CascadeAccount | None) -> MetadataValues:
+    if account is None:
+        return {}
+    return {
+        "chunks_by_model": account.chunks_by_model,
+        "cascade_doubted": account.doubted,
+        "cascade_threshold": account.threshold,
+        "cascade_small_seconds": account.small_seconds,
+        "cascade_saved_seconds": account.saved_seconds,
+    }
 
 
 def _seconds(values: Sequence[float], share: float) -> float | None:

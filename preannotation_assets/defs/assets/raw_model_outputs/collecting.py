@@ -13,14 +13,34 @@ from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import part_key
-from preannotation_assets.manifests import RawModelOutputsManifest
+from preannotation_assets.manifests import CascadeAccount, RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
 from preannotation_assets.tasks.engine import TaskEngine, Watch
 
-__all__ = ["COLLECTING_CODE", "Collected", "collect", "keep"]
+__all__ = ["COLLECTING_CODE", "CascadeOutcome", "Collected", "SmallShare", "collect", "keep"]
 
 COLLECTING_CODE: Final = stage_code("tasks.collect_answers", RAW_MODEL_OUTPUTS)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallShare:
+    """The chunks of which a cascade's small model has the answer that stands, with its second pass.
+
+    ``cascade_version`` is the model version of what is made of both models' answers.
+    """
+
+    first: OutputsBatch
+    second: OutputsBatch | None
+    cascade_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeOutcome:
+    """What a cascade came to, and the model version of what is made of both models' answers."""
+
+    account: CascadeAccount
+    model_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +63,24 @@ class Collected:
 def collect(
     batch: OutputsBatch,
     second: OutputsBatch | None,
+    small: SmallShare | None,
     index: AnswerIndex,
     engine: TaskEngine,
     watch: Watch,
 ) -> Collected:
     """Puts the answers beside their chunks, where something has changed.
 
-    ``second`` is the second pass, where there is one.
+    ``second`` is the second pass, where there is one; ``small`` are the chunks with the answer of a cascade's
+    small model, where there is a cascade.
 
     Raises:
         InferenceError: a chunk was not asked.
     """
-    placed = [*_place(FIRST_PASS, batch, index), *(_place(SECOND_PASS, second, index) if second else ())]
-    version = _version(batch, placed)
+    passes = [(FIRST_PASS, batch), (SECOND_PASS, second)]
+    if small:
+        passes += [(FIRST_PASS, small.first), (SECOND_PASS, small.second)]
+    placed = [chunk for number, each in passes if each for chunk in _place(number, each, index)]
+    version = _version(batch, small, placed)
     present = read_manifest(
         batch.store, batch.layout.stage_manifest("raw_model_outputs"), RawModelOutputsManifest
     )
@@ -65,12 +90,22 @@ def collect(
     by_part: dict[int, list[_Placed]] = {part: [] for part in range(len(batch.chunks.part_rows))}
     for chunk in placed:
         by_part[chunk.row.part].append(chunk)
-    tasks = [_collect_part(batch, part, chunks, folder) for part, chunks in by_part.items()]
+    tasks = [
+        _collect_part(batch, part, chunks, folder, names_models=small is not None)
+        for part, chunks in by_part.items()
+    ]
     return Collected(version, engine.run(tasks, collect_answers, watch), None)
 
 
-def keep(batch: OutputsBatch, identity: ModelIdentity, collected: Collected) -> RawModelOutputsManifest:
+def keep(
+    batch: OutputsBatch,
+    identity: ModelIdentity,
+    collected: Collected,
+    cascade: CascadeOutcome | None,
+) -> RawModelOutputsManifest:
     """Makes what was collected the stage's content; the manifest stays when nothing has changed.
+
+    ``batch`` is all of it, also what a cascade asked of its small model.
 
     Raises:
         InferenceError: every request failed.
@@ -85,7 +120,7 @@ def keep(batch: OutputsBatch, identity: ModelIdentity, collected: Collected) -> 
         chunks_version=batch.chunks.version,
         model=identity.model,
         model_digest=identity.digest,
-        model_version=batch.template.model_version,
+        model_version=cascade.model_version if cascade else batch.template.model_version,
         prompt_version=batch.template.prompt.version,
         request_fingerprint=batch.template.fingerprint,
         part_rows=[part.rows for part in parts],
@@ -95,6 +130,7 @@ def keep(batch: OutputsBatch, identity: ModelIdentity, collected: Collected) -> 
         second_failed=sum(part.second_failed for part in parts),
         model_notes=list(identity.notes),
         empty_answers=sum(part.empty for part in parts),
+        cascade=cascade.account if cascade else None,
     )
     if manifest.failed and not manifest.answered:
         reasons = ", ".join(sorted({reason for part in parts for reason in part.failure_reasons}))
@@ -111,6 +147,7 @@ class _Placed:
     """A chunk with the requests that stand for it in one pass."""
 
     pass_number: int
+    model: str
     row: ChunkRow
     leaves: Sequence[tuple[RequestSpan, IndexedAnswer | None]]
 
@@ -118,17 +155,19 @@ class _Placed:
 def _place(pass_number: int, batch: OutputsBatch, index: AnswerIndex) -> Iterator[_Placed]:
     for chunk in batch.rows:
         request = chunk_request(chunk, batch.template.fingerprint)
-        yield _Placed(pass_number, chunk, list(index.leaves(request)))
+        yield _Placed(pass_number, batch.template.model, chunk, list(index.leaves(request)))
 
 
-def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
+def _version(batch: OutputsBatch, small: SmallShare | None, placed: Sequence[_Placed]) -> str:
     """A hash of what the parts will hold.
 
     Raises:
         InferenceError: a chunk was not asked, which means that the run was stopped.
     """
-    made_of = (COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint)
-    content = hashlib.sha256(repr(made_of).encode())
+    made_of = [COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint]
+    if small:
+        made_of.append(small.cascade_version)
+    content = hashlib.sha256(repr(tuple(made_of)).encode())
     for chunk in placed:
         for request, answer in chunk.leaves:
             if answer is None:
@@ -138,7 +177,9 @@ def _version(batch: OutputsBatch, placed: Sequence[_Placed]) -> str:
     return content.hexdigest()[:16]
 
 
-def _collect_part(batch: OutputsBatch, part: int, placed: Sequence[_Placed], folder: str) -> CollectAnswers:
+def _collect_part(
+    batch: OutputsBatch, part: int, placed: Sequence[_Placed], folder: str, *, names_models: bool
+) -> CollectAnswers:
     return CollectAnswers(
         location=batch.storage.location(),
         chunks=batch.places[part],
@@ -149,6 +190,7 @@ def _collect_part(batch: OutputsBatch, part: int, placed: Sequence[_Placed], fol
         },
         labels=batch.template.prompt.labels,
         run_id=batch.run_id,
+        models={chunk.row.row: chunk.model for chunk in placed} if names_models else {},
     )
 
 

@@ -26,15 +26,22 @@ def learn_calibration(
 ) -> FetchedBytes:
     """Keeps what the server's token counts teach, for the chunks of later batches; what was fetched for it.
 
+    Of the parts only the chunks of ``batch`` teach: another model, which may have answered about others,
+    counts in its own way.
+
     Raises:
         StorageError: the lake cannot be read or written.
     """
-    if sum(len(part.counted) for part in parts) < FEWEST_PROMPTS:
+    own = {(chunk.part, chunk.row) for chunk in batch.rows}
+    counted_by_part = [
+        [text for text in part.counted if (index, text.row) in own] for index, part in enumerate(parts)
+    ]
+    if sum(map(len, counted_by_part)) < FEWEST_PROMPTS:
         return FetchedBytes()
     tasks = [
-        CountTokens(batch.storage.location(), part_key(batch.chunks_folder, index), part.counted)
-        for index, part in enumerate(parts)
-        if part.counted
+        CountTokens(batch.storage.location(), part_key(batch.chunks_folder, index), texts)
+        for index, texts in enumerate(counted_by_part)
+        if texts
     ]
     tasks = tasks[:: math.ceil(len(tasks) / _PARTS_LEARNED_FROM)]
     counted = run_tasks(spark.spark_session, tasks, count_tokens)

@@ -75,5 +75,12 @@ class OutputsBatch:
 
     def second_pass(self, doubtful: Collection[tuple[int, int]]) -> "OutputsBatch":
         """The same batch for a second pass about some of its chunks, given by part and row."""
-        rows = [chunk for chunk in self.rows if (chunk.part, chunk.row) in doubtful]
-        return replace(self, template=self.template.for_second_pass(), rows=rows)
+        return replace(self.only(doubtful), template=self.template.for_second_pass())
+
+    def only(self, chosen: Collection[tuple[int, int]]) -> "OutputsBatch":
+        """The same batch with some of its chunks, given by part and row."""
+        return replace(self, rows=[chunk for chunk in self.rows if (chunk.part, chunk.row) in chosen])
+
+    def without(self, chosen: Collection[tuple[int, int]]) -> "OutputsBatch":
+        """The same batch with its other chunks."""
+        return replace(self, rows=[chunk for chunk in self.rows if (chunk.part, chunk.row) not in chosen])

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from dagster import (
@@ -22,6 +22,7 @@ from preannotation_assets.defs.assets.suggestions.inputs import SUGGESTIONS_CODE
 from preannotation_assets.defs.assets.suggestions.metadata import suggestions_metadata
 from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
@@ -31,7 +32,11 @@ from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, sweep_stage
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import SuggestionsManifest
-from preannotation_assets.publishing.calibrations import calibration_doubt
+from preannotation_assets.publishing.calibrations import (
+    calibration_doubt,
+    version_of_answers,
+    version_of_model,
+)
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.publisher import Publication, publish
 from preannotation_assets.publishing.report import write_report
@@ -72,6 +77,7 @@ def suggestions(
     spark: SparkResource,
     label_scheme: LabelSchemeResource,
     publishing: PublishingResource,
+    cascade: CascadeResource,
     progress: ResourceParam[ProgressDisplay],
 ) -> MaterializeResult[None]:
     """The published spans: every quote at its exact place on the page, or left out with a reason.
@@ -83,8 +89,8 @@ def suggestions(
     began = time.monotonic()
     store = storage.open_for_publishing()
     layout = DatasetLayout(context.partition_key)
-    inputs = SuggestionInputs.read(store, layout, label_scheme, publishing)
-    if doubt := calibration_doubt(inputs.calibration, inputs.outputs.model_version):
+    inputs = SuggestionInputs.read(store, layout, label_scheme, publishing, cascade)
+    for doubt in _calibration_doubts(inputs):
         context.log.warning(doubt)
     publication, fetched, requests = _published_already(store, inputs), FetchedBytes(), None
     if publication is None:
@@ -110,6 +116,17 @@ def suggestions(
         data_version=DataVersion(manifest.content_hash),
         metadata=metadata | _report(context, store, inputs, requests),
     )
+
+
+def _calibration_doubts(inputs: SuggestionInputs) -> Iterator[str]:
+    outputs = inputs.outputs
+    versions = {version_of_answers(outputs.model_version): inputs.calibration}
+    if outputs.cascade:
+        small = version_of_model(outputs.cascade.model_digest, outputs.prompt_version)
+        versions[small] = inputs.small_calibration
+    for version, calibration in versions.items():
+        if doubt := calibration_doubt(calibration, version):
+            yield doubt
 
 
 def _report(
@@ -158,6 +175,8 @@ def _ground(
             model=inputs.outputs.model,
             model_version=inputs.model_version,
             calibration=inputs.calibration,
+            small_model=inputs.outputs.cascade.model if inputs.outputs.cascade else None,
+            small_calibration=inputs.small_calibration,
             holds_back=inputs.holds_back,
             share=share,
             shares=shares,
@@ -221,6 +240,8 @@ def _draft(
         tokens=requests.tokens,
         calibration=inputs.calibration.content_hash if inputs.calibration else None,
         held_back=_total(part.held_back for part in parts),
+        cascade=inputs.outputs.cascade,
+        rows_by_model=_total(part.models for part in parts),
         model=inputs.outputs.model,
         model_version=inputs.model_version,
         prompt_version=inputs.outputs.prompt_version,

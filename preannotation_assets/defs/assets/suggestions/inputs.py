@@ -6,9 +6,11 @@ from typing import Final
 
 from preannotation_assets.contracts import GROUNDINGS, SUGGESTIONS
 from preannotation_assets.defs.assets.common import require_current_pages
+from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
 from preannotation_assets.defs.stage_code import stage_code
+from preannotation_assets.errors import SettingsError
 from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import ObjectStore
@@ -31,6 +33,7 @@ class SuggestionInputs:
     outputs: RawModelOutputsManifest
     scheme: LabelScheme
     calibration: Calibration | None
+    small_calibration: Calibration | None
     holds_back: bool
 
     @classmethod
@@ -40,6 +43,7 @@ class SuggestionInputs:
         layout: DatasetLayout,
         label_scheme: LabelSchemeResource,
         publishing: PublishingResource,
+        cascade: CascadeResource,
     ) -> "SuggestionInputs":
         """What there is now.
 
@@ -56,8 +60,15 @@ class SuggestionInputs:
             "raw_model_outputs",
         )
         pages = require_current_pages(store, layout, outputs.pages_version, "raw_model_outputs")
-        calibration = publishing.load_calibration(store)
-        return cls(layout, pages, outputs, label_scheme.load(), calibration, publishing.holds_back)
+        return cls(
+            layout=layout,
+            pages=pages,
+            outputs=outputs,
+            scheme=label_scheme.load(),
+            calibration=publishing.load_calibration(store),
+            small_calibration=_small_calibration(store, outputs, cascade),
+            holds_back=publishing.holds_back,
+        )
 
     @property
     def version(self) -> str:
@@ -76,7 +87,9 @@ class SuggestionInputs:
     @property
     def _calibration(self) -> tuple[object, ...]:
         """Nothing without one: the version is as if there were none."""
-        return () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
+        own = () if self.calibration is None else (self.calibration.content_hash, self.holds_back)
+        # Which one it is says the manifest of the outputs.
+        return own if self.small_calibration is None else (*own, "small", self.holds_back)
 
     @property
     def learned_from(self) -> list[str]:
@@ -106,6 +119,21 @@ class SuggestionInputs:
     def rows_folder(self) -> str:
         """Where the rows are staged, out of the loader's sight."""
         return self.layout.suggestion_rows(self.version)
+
+
+def _small_calibration(
+    store: ObjectStore, outputs: RawModelOutputsManifest, cascade: CascadeResource
+) -> Calibration | None:
+    """What decided about the small model's answers, where a cascade asked one."""
+    if outputs.cascade is None:
+        return None
+    found = cascade.load_calibration(store)
+    if (found and found.content_hash) != outputs.cascade.calibration:
+        raise SettingsError(
+            "PREANNOTATION_CASCADE_CALIBRATION is another one than decided about the answers that are there",
+            "materialize raw_model_outputs again",
+        )
+    return found
 
 
 def _hash(parts: object) -> str:

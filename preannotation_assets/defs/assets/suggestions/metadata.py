@@ -53,6 +53,8 @@ def suggestions_metadata(
             "confidences_by_source": manifest.confidences_by_source,
             "calibration": manifest.calibration,
             "held_back": manifest.held_back,
+            "chunks_by_model": manifest.cascade and manifest.cascade.chunks_by_model,
+            "rows_by_model": manifest.rows_by_model,
             "rows_on_unchanged_pages": manifest.comparison and manifest.comparison.model_dump(),
             "model": manifest.model,
             "model_version": manifest.model_version,
