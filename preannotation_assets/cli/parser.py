@@ -153,6 +153,12 @@ def _add_evaluate(commands: "_Commands") -> None:
     compare.add_argument(
         "--with", dest="file", metavar="FILE", required=True, help="a YAML file of variants of the settings"
     )
+    compare.add_argument(
+        "--cascade",
+        metavar="SMALL,LARGE",
+        type=_two_names,
+        help="two variants: what asking the first, and the second where it is doubtful, would save and lose",
+    )
     compare.set_defaults(command=evaluating.compare)
     calibrate = commands.add_parser(
         "calibrate", help="fit what confidences are worth to what experts answered, and store it"
@@ -246,6 +252,13 @@ def _add_stand_in(commands: "_Commands") -> None:
         )
         parser.add_argument("options", nargs=argparse.REMAINDER)
         parser.set_defaults(command=serve)
+
+
+def _two_names(text: str) -> tuple[str, str]:
+    first, comma, second = text.partition(",")
+    if not comma or "," in second:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two names with a comma between")
+    return first.strip(), second.strip()
 
 
 def _at_least_one(text: str) -> int:

@@ -8,6 +8,7 @@ from functools import cache
 
 from pydantic import TypeAdapter
 
+from preannotation_assets.comparing.cascades import ComparedCascade
 from preannotation_assets.comparing.costs_of_variant import Hours, VariantCosts
 from preannotation_assets.evaluation.differences import ScoreDifferences
 from preannotation_assets.evaluation.matching import Scheme
@@ -52,6 +53,7 @@ class Comparison:
 
     ``learned_from`` more reviewed pages are left out, because a variant's label scheme has its examples from
     their documents. ``batch_tokens`` is the estimate for all chunks of the batch, None where it is not cut.
+    ``cascade`` is None where none was asked for.
     """
 
     dataset: str
@@ -62,6 +64,7 @@ class Comparison:
     learned_from: int
     batch_tokens: int | None
     variants: tuple[ComparedVariant, ...]
+    cascade: ComparedCascade | None = None
 
     def lines(self) -> list[str]:
         """The table, and what it is of. Names, counts and figures only."""
@@ -76,6 +79,7 @@ class Comparison:
             f"difference: of F1, to {first}, with a 95 % interval; p: how often chance alone makes as much",
             "read, written: tokens a page; seconds: of the server, a page; hours: of the batch; -: unknown",
             *self._remarks(),
+            *(["", *self.cascade.lines()] if self.cascade else []),
         ]
 
     def _left_out(self) -> Iterator[str]:
