@@ -41,6 +41,7 @@ _MARKER_OF_PLACE = {
     "canary/test_canary.py": "spark",
     "cli": "unit",
     "learning": "server",
+    "learning/test_what_is_learned.py": "unit",
     "comparing": "unit",
     "comparing/test_answering.py": "server",
     "comparing/test_compare_command.py": "server",

@@ -16,9 +16,10 @@ from preannotation_assets.comparing.documents import add_if_different, write_com
 from preannotation_assets.comparing.prepared import PreparedSettings, prepare
 from preannotation_assets.comparing.reviewed import not_learned_from, read_reviewed_pages
 from preannotation_assets.comparing.variants import Variant, read_variants
-from preannotation_assets.errors import PreannotationError, SettingsError
+from preannotation_assets.errors import InferenceError, PreannotationError, SettingsError
 from preannotation_assets.evaluation.differences import score_differences
 from preannotation_assets.evaluation.judging import JudgedPage, judge
+from preannotation_assets.evaluation.pages import ReviewedPage
 from preannotation_assets.evaluation.scores import score_pages
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import read_manifest
@@ -66,7 +67,9 @@ def compare_settings(
     reviewed = read_reviewed_pages(store, request.dataset, request.ask_warehouse, rules.gold)
     prepared = [_prepare(variant, request.dataset) for variant in variants]
     pages = not_learned_from(reviewed, (each.scheme for each in prepared))
-    answered = [answer_reviewed_pages(each, pages, progress) for each in prepared]
+    answered = [
+        _answer(variant, ready, pages, progress) for variant, ready in zip(variants, prepared, strict=True)
+    ]
     judged = [[judge(page.page) for page in each.pages] for each in answered]
     batch_tokens = _batch_tokens(store, layout)
     comparison = Comparison(
@@ -134,6 +137,15 @@ def _prepare(variant: Variant, dataset: str) -> PreparedSettings:
         return prepare(variant.settings, dataset)
     except PreannotationError as error:
         raise SettingsError(f"variant {variant.name}: {error.problem}", error.cure) from None
+
+
+def _answer(
+    variant: Variant, prepared: PreparedSettings, pages: Sequence[ReviewedPage], progress: ProgressDisplay
+) -> AnsweredPages:
+    try:
+        return answer_reviewed_pages(prepared, pages, progress)
+    except InferenceError as error:
+        raise InferenceError(f"variant {variant.name}: {error.problem}", error.cure) from None
 
 
 def _compared(

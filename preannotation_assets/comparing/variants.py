@@ -24,7 +24,7 @@ _GROUPS: Final = frozenset(
 _OF_PUBLISHING: Final = frozenset(("calibration", "below_threshold"))
 _CASCADE: Final = f"{PREFIX}CASCADE_"
 _KEYS: Final = ("baseline", "variants")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]{0,39}")
+_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._:+-]{0,38}[A-Za-z0-9._:+-])?")
 _SHAPE: Final = (
     "write variants:, and below it a name for each, and below that settings as `model: llama3.2:3b`"
 )
@@ -83,7 +83,7 @@ class _File:
         return self._baseline_first(source, variants, document.get("baseline"))
 
     def _baseline_first(self, source: Source, variants: list[Variant], baseline: object) -> list[Variant]:
-        if baseline is None:
+        if baseline in (None, BATCH):
             own = Variant(BATCH, {}, Settings.from_environment(self.environment))
             return [own, *variants]
         first = [variant for variant in variants if variant.name == baseline]
@@ -116,7 +116,8 @@ class _File:
     def _text(self, line: int, key: str, value: object) -> str:
         """What the variable of a setting would be set to; a list is its entries with commas between."""
         if key not in _SETTINGS:
-            near = difflib.get_close_matches(key, _SETTINGS, n=1, cutoff=0.0)
+            plain = key.lower().removeprefix(PREFIX.lower())
+            near = difflib.get_close_matches(plain, _SETTINGS, n=1, cutoff=0.0)
             cure = f"the nearest of those that may differ is {near[0]}; docs/comparing.md has them all"
             raise self._error(line, f"{_shown(key)} is no setting that a variant may change", cure)
         values = value if isinstance(value, list) else [] if value is None else [value]

@@ -150,6 +150,12 @@ def learn_scheme(
         )
     learned = [_with_source(candidate, request.dataset) for candidate in selection.in_order]
     examples = sorted([*kept, *learned], key=lambda example: bool(example.spans))
+    if not any(example.spans for example in examples):
+        raise BatchError(
+            f"no excerpt of {len(drawn)} reviewed page(s) has a span that can be shown, and with examples "
+            "without spans alone a model marks nothing",
+            "keep the scheme's own examples with --add, give more tokens, or have more pages reviewed",
+        )
     return LearnedScheme(
         dataset=request.dataset,
         before=scheme,
@@ -169,13 +175,14 @@ def _candidates(
     budget: int,
     settings: Settings,
 ) -> Iterator[Candidate]:
-    """The excerpts that are no example yet."""
+    """The excerpts that are no example yet, each text once: forms and covers come again word for word."""
     own_format = answer_format(self_reported=settings.generation.self_reported)
     rules = CandidateRules(scheme, max(_SHORTEST_EXCERPT, budget // _EXCERPT_SHARE), own_format)
     taken = {example.text.strip() for example in kept}
     for page in pages:
         for candidate in candidates_of(page, rules):
             if candidate.example.text not in taken:
+                taken.add(candidate.example.text)
                 yield candidate
 
 

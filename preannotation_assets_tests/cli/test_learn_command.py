@@ -120,6 +120,8 @@ def test_an_evaluation_with_the_scheme_leaves_the_documents_out_that_it_learned_
         (["--tokens", "1"], "no excerpt of"),
         (["--output", "in-use.yaml"], "in-use.yaml is the label scheme in use"),
         (["--output", "/dev/null"], "cannot be written to /dev/null"),
+        (["--output", "nowhere/learned.yaml"], "cannot be written to nowhere/learned.yaml"),
+        (["--output", "a" * 300], "cannot be written to aaa"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line_and_nothing_is_written(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from shared.compared_servers import EXACT, SLOPPY, Servers, compared_servers, environment_for
+from shared.page_requests import page_requests
 from shared.reviewed_demo import LAYOUT, ReviewedDemo, review_demo
 
 from preannotation_assets.cli import main
@@ -18,6 +19,7 @@ from preannotation_assets.comparing.prepared import prepare
 from preannotation_assets.comparing.reviewed import read_reviewed_pages
 from preannotation_assets.evaluation.pages import PageKey, place_of
 from preannotation_assets.settings import Settings
+from preannotation_assets.simulator import Fault, FaultRule
 from preannotation_assets.telemetry.stage_progress import LogAlone
 
 NAME = LAYOUT.dataset
@@ -157,6 +159,23 @@ def test_what_cannot_be_asked_is_told_in_a_line_before_anything_is(
     assert said in err
     assert len(servers[EXACT].requests()) == before
     assert demo.store.stat(LAYOUT.comparison) is None
+
+
+def test_a_server_that_fails_on_the_way_is_told_with_its_variant_and_the_rest_is_kept(
+    compare: Compare, demo: ReviewedDemo, servers: Servers
+) -> None:
+    variants = "variants:\n  warm: {temperature: 0.5}\n" + small(servers) + "    attempts: 1\n"
+    servers[SLOPPY].set_faults(FaultRule(Fault.CRASH, probability=1.0))
+    try:
+        status, out, err = compare(variants)
+    finally:
+        servers[SLOPPY].set_faults()
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "variant small: " in err
+    assert demo.store.stat(LAYOUT.comparison) is None
+    before = len(page_requests(servers[EXACT]))
+    assert compare(variants)[0] == 0
+    assert len(page_requests(servers[EXACT])) == before
 
 
 def test_without_reviews_there_is_nothing_to_compare(

@@ -45,6 +45,11 @@ def test_the_file_may_name_its_own_baseline_and_set_things_back(tmp_path: Path) 
     assert second.settings.generation.model == "large:70b"
 
 
+def test_the_batch_may_be_named_as_the_baseline_that_it_is_anyway(tmp_path: Path) -> None:
+    first, second = read(tmp_path, "baseline: batch\nvariants:\n  a: {model: small:3b}\n")
+    assert (first.name, second.name) == ("batch", "a")
+
+
 def test_a_cascade_is_compared_where_the_file_has_one_and_not_as_the_environment_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +74,12 @@ def test_settings_that_only_fit_together_are_taken_together(tmp_path: Path) -> N
     ("text", "line", "said"),
     [
         ("variants:\n  a:\n    modell: x\n", 3, "the nearest of those that may differ is model"),
+        (
+            "variants:\n  a:\n    PREANNOTATION_MODEL: x\n",
+            3,
+            "the nearest of those that may differ is model;",
+        ),
+        ("variants:\n  'a ':\n    model: x\n", 2, "a name that cannot be shown"),
         ("variants:\n  a:\n    root: /elsewhere\n", 3, "`root` is no setting that a variant may change"),
         ("variants:\n  a:\n    gold: majority\n", 3, "`gold` is no setting"),
         ("variants:\n  a:\n    model: x\n    num_ctx: 12\n", 4, "at least 512"),

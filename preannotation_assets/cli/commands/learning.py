@@ -74,9 +74,14 @@ def _compared(
 def _output(given: str | None, place: str, scheme: "LabelScheme") -> Path:
     """The file to write: the scheme in use stays, and so does what was not named."""
     path = Path(given or f"{scheme.name}-{scheme.version + 1}.yaml")
-    if path.exists() and path.samefile(place):
+    try:
+        is_there = path.exists()
+        is_in_use = is_there and path.samefile(place)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    if is_in_use:
         raise SettingsError(f"{path} is the label scheme in use", "give another file with --output")
-    if given is None and path.exists():
+    if is_there and not given:
         raise SettingsError(f"{path} is there already", "remove it, or give another file with --output")
     return path
 
@@ -88,4 +93,10 @@ def _write(path: Path, text: str) -> None:
         with replaced(path) as draft:
             draft.write_text(text, "utf-8", newline="")
     except OSError as error:
-        raise SettingsError(f"the scheme cannot be written to {path} ({type(error).__name__})") from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"the scheme cannot be written to {path} ({type(error).__name__})", "give another file with --output"
+    )

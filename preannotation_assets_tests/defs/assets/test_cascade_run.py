@@ -217,7 +217,11 @@ def test_a_killed_run_goes_on_with_what_both_models_have_answered(
     ("wrong", "said"),
     [
         (CascadeResource(model=LARGE, threshold=0.5), "and so is the one to ask after it"),
-        (CascadeResource(model="nowhere:1b", threshold=0.5), "nowhere:1b"),
+        (CascadeResource(model="nowhere:1b", threshold=0.5), "the model to ask first, nowhere:1b: "),
+        (
+            CascadeResource(model=SMALL, threshold=0.5, endpoints=["http://127.0.0.1:9"]),
+            "look at PREANNOTATION_CASCADE_MODEL and PREANNOTATION_CASCADE_URLS; ",
+        ),
         (
             CascadeResource(model=SMALL, threshold=0.5, calibration="0123456789abcdef"),
             "PREANNOTATION_CASCADE_CALIBRATION names 0123456789abcdef",

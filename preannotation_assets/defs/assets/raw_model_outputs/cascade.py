@@ -21,7 +21,7 @@ from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import Out
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.errors import ModelError, SettingsError
+from preannotation_assets.errors import InferenceError, ModelError, SettingsError
 from preannotation_assets.extraction.argilla_rules import MOST_AGENT_CHARACTERS, agent_of, is_agent
 from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.cascade import CHOSEN_DOUBTS, CascadeRule, cascade_version
@@ -105,7 +105,7 @@ def find_small_model(
         return None
     server = cascade.small_server(large)
     access = server.access()
-    identity = access.identify(os.environ)
+    identity = _identify(access, cascade.model)
     if identity.digest == template.digest:
         raise SettingsError(
             f"{cascade.model} and {template.model} are the same weights",
@@ -122,6 +122,16 @@ def find_small_model(
     )
     _require_agent(template, small)
     return small
+
+
+def _identify(access: ModelAccess, model: str) -> ModelIdentity:
+    """The small model at its servers; what stands in the way names it, because two models are asked."""
+    try:
+        return access.identify(os.environ)
+    except InferenceError as error:
+        cure = "look at PREANNOTATION_CASCADE_MODEL and PREANNOTATION_CASCADE_URLS"
+        told = f"the model to ask first, {visible_line(model)}: {error.problem}"
+        type(error)(told, f"{cure}; {error.cure}" if error.cure else cure).raise_alone()
 
 
 def _require_agent(large: RequestTemplate, small: SmallModel) -> None:
