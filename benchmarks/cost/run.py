@@ -2,7 +2,8 @@
 
 Pages of about 3,000 characters with 12 spans each, one chunk a page; the answer store has an answer to every
 one, so that nothing is asked and all seconds are the pipeline's own. Each batch is run twice, the second time
-with nothing to do. Everything is in a temporary folder; the stand-in only says which model it has.
+with nothing to do. Everything is in a temporary folder; the stand-in only says which model it has. With
+``--profile PAGES`` one batch is run in this process (``profiling.py``).
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from benchmarks.cost.memory import PeakMemory
+from benchmarks.cost.profiling import profile_run
 from benchmarks.inference.servers import Speed, serve
 from benchmarks.reading.batch import DATASET, make_page, write_answers, write_warehouse
 from preannotation_assets.definitions import build_resources
@@ -51,7 +53,14 @@ def main() -> None:
     """Prints a line a run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost")
     parser.add_argument("--pages", type=int, nargs="*", default=_PAGES, help="the sizes of the batches")
-    sizes: Sequence[int] = parser.parse_args().pages
+    parser.add_argument("--profile", type=int, metavar="PAGES", help="only where the processor time goes")
+    parser.add_argument("--functions", action="store_true", help="of the profile, by function too")
+    chosen = parser.parse_args()
+    if chosen.profile:
+        with _batch(chosen.profile) as environment:
+            profile_run(environment, functions=chosen.functions)
+        return
+    sizes: Sequence[int] = chosen.pages
     loading = _run([sys.executable, "-c", "import preannotation_assets.definitions"], os.environ)
     print(f"definitions load in {loading.seconds:.1f} s")
     print(f"{'pages':>8} {'run':6} {'s':>7} {'CPU s':>7}  most MB of driver, Java, a worker; what it said")
