@@ -3,6 +3,7 @@
 from benchmarks import (
     answers,
     calibration,
+    cascade,
     confidence,
     cost,
     grounding,
@@ -18,6 +19,7 @@ if __name__ == "__main__":
     answers.main()
     confidence.main()
     calibration.main()
+    cascade.main()
     intervals.main()
     reading.main()
     cost.main()

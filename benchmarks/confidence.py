@@ -34,7 +34,7 @@ from preannotation_assets.model_servers.template import ModelOptions, RequestTem
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatorSettings
 from preannotation_assets.simulator.answer_text import answers_to
 
-__all__ = ["area_under_curve", "main"]
+__all__ = ["OPTIONS", "area_under_curve", "main", "page_texts", "right_spans", "vessels"]
 
 MODEL = "llama3.3:70b"
 PAGES = 300
@@ -117,7 +117,7 @@ def suggestions(scheme: LabelScheme, texts: Sequence[str], replies: Sequence[Cha
 
 
 def _of_page(scheme: LabelScheme, number: int, text: str, reply: ChatReply) -> Iterator[Suggestion]:
-    right = _right_spans(scheme, text)
+    right = right_spans(scheme, text)
     answer = ChunkAnswer(0, len(text), reply.content, reply.token_lengths, reply.token_logprobs, 0)
     for quote in suggest(text, [answer], scheme.label_names, overlaps_allowed=scheme.overlaps).quotes:
         if quote.outcome is QuoteOutcome.KEPT and quote.grounding is not None:
@@ -133,7 +133,7 @@ def _suggestion(
     return Suggestion(number, marked, quote.confidence, probability, place.similarity, is_right)
 
 
-def _right_spans(scheme: LabelScheme, text: str) -> set[tuple[str, int, int]]:
+def right_spans(scheme: LabelScheme, text: str) -> set[tuple[str, int, int]]:
     """Where the stand-in's answers stand when it has no habits."""
     known = [each for each in answers_to(text, HabitRates.NONE, 0) if each.kind.value in scheme.label_names]
     places = ground(text, [Quote(each.kind.value, each.text) for each in known])

@@ -40,6 +40,7 @@ _MARKER_OF_PLACE = {
     "canary": "unit",
     "canary/test_canary.py": "spark",
     "cli": "unit",
+    "learning": "server",
     "comparing": "unit",
     "comparing/test_answering.py": "server",
     "comparing/test_compare_command.py": "server",

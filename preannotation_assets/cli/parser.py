@@ -8,6 +8,7 @@ from preannotation_assets.cli.commands import (
     dataset,
     evaluating,
     labels,
+    learning,
     local,
     overview,
     published,
@@ -152,6 +153,12 @@ def _add_evaluate(commands: "_Commands") -> None:
     compare.add_argument(
         "--with", dest="file", metavar="FILE", required=True, help="a YAML file of variants of the settings"
     )
+    compare.add_argument(
+        "--cascade",
+        metavar="SMALL,LARGE",
+        type=_two_names,
+        help="two variants: what asking the first, and the second where it is doubtful, would save and lose",
+    )
     compare.set_defaults(command=evaluating.compare)
     calibrate = commands.add_parser(
         "calibrate", help="fit what confidences are worth to what experts answered, and store it"
@@ -174,7 +181,9 @@ def _add_evaluate(commands: "_Commands") -> None:
 
 
 def _add_labels(commands: "_Commands") -> None:
-    parser = commands.add_parser("labels", help="check a label scheme, or export it for Argilla")
+    parser = commands.add_parser(
+        "labels", help="check a label scheme, export it for Argilla, or learn examples from reviewed pages"
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="tell every mistake of a label scheme with its line")
     check.set_defaults(command=labels.check)
@@ -182,8 +191,42 @@ def _add_labels(commands: "_Commands") -> None:
     export.add_argument("--question", default="spans", help="the question's name (spans)")
     export.add_argument("--field", default="text", help="the record field that holds the page (text)")
     export.set_defaults(command=labels.export)
+    _add_learn(actions)
     for action in (check, export):
         action.add_argument("file", nargs="?", default="", help="the scheme's file; without it the setting's")
+
+
+def _add_learn(actions: "_Commands") -> None:
+    learn = actions.add_parser(
+        "learn", help="write the next version of the scheme in use, with examples from reviewed pages"
+    )
+    learn.add_argument("dataset")
+    learn.add_argument(
+        "--output", metavar="FILE", help="the file; only you can read it; without it NAME-VERSION.yaml here"
+    )
+    learn.add_argument(
+        "--tokens",
+        type=_at_least_one,
+        metavar="N",
+        help="estimated tokens of what is learned, at most; else 1500, or what the context has room for",
+    )
+    learn.add_argument(
+        "--add", action="store_true", help="keep the scheme's own examples beside those that are learned"
+    )
+    learn.add_argument(
+        "--no-compare",
+        dest="compares",
+        action="store_false",
+        help="do not ask the model whether what was learned helps on documents that are held out",
+    )
+    learn.add_argument(
+        "--pages",
+        type=_at_least_one,
+        default=100,
+        metavar="N",
+        help="held-out pages to ask about, at most (100)",
+    )
+    learn.set_defaults(command=learning.learn)
 
 
 def _add_local(commands: "_Commands") -> None:
@@ -209,6 +252,13 @@ def _add_stand_in(commands: "_Commands") -> None:
         )
         parser.add_argument("options", nargs=argparse.REMAINDER)
         parser.set_defaults(command=serve)
+
+
+def _two_names(text: str) -> tuple[str, str]:
+    first, comma, second = text.partition(",")
+    if not comma or "," in second:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two names with a comma between")
+    return first.strip(), second.strip()
 
 
 def _at_least_one(text: str) -> int:

@@ -19,7 +19,8 @@ class PageCost:
     ``page_tokens`` is the estimate for the page's chunks, the size that is known before asking. ``asked``
     counts the requests that had to be made now, ``found`` those whose answers were in the answer store.
     ``prompt_tokens`` and ``answer_tokens`` are the server's counts, ``server_seconds`` its share of time
-    (``read_server_seconds``): GPU seconds, if it is one GPU with nothing else to do. Each is None where it is
+    (``read_server_seconds``): GPU seconds, if it is one GPU with nothing else to do; ``batch_seconds`` what
+    the page adds to the time of a batch, as the servers of a model share its pages. Each is None where it is
     unknown of any request, as of one that failed, or of an answer that was stored without its times.
     """
 
@@ -29,6 +30,7 @@ class PageCost:
     prompt_tokens: int | None
     answer_tokens: int | None
     server_seconds: float | None
+    batch_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from preannotation_assets.comparing.prepared import PreparedSettings
 from preannotation_assets.contracts import GROUNDINGS, PAGES, SUGGESTIONS
 from preannotation_assets.defs.assets.raw_model_outputs.answering import AnsweredBatch, answer_batch
 from preannotation_assets.defs.assets.raw_model_outputs.asking import AskingRun, StopSwitch
+from preannotation_assets.defs.assets.raw_model_outputs.cascade import ask_small_model
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.errors import InferenceError
 from preannotation_assets.evaluation.pages import PageKey, ReviewedPage
@@ -71,10 +72,12 @@ def answer_reviewed_pages(
         _removed_at_the_end(store, layout, run_id) as folders,
     ):
         batch = _cut(prepared, store, layout, ordered, run_id)
-        answered = answer_batch(_asking_run(prepared, switch, progress), batch, since=0)
+        run, small = _asking_run(prepared, switch, progress), prepared.small
+        choice = ask_small_model(run, batch, small, since=0) if small else None
+        answered = answer_batch(run, batch, since=0, choice=choice)
         folders.append(layout.stage("raw_model_outputs", answered.collected.version))
         _require_answers(answered)
-        costs = page_costs(batch, answered)
+        costs = page_costs(batch, answered, prepared.servers)
         grounded = _ground(prepared, batch, answered)
         found = tuple(_read(store, layout, run_id, grounded, ordered, costs))
         compact_answers(store, layout.answers)
@@ -154,6 +157,7 @@ def _require_answers(answered: AnsweredBatch) -> None:
 def _ground(prepared: PreparedSettings, batch: OutputsBatch, answered: AnsweredBatch) -> GroundedPart:
     """Places and confidences, by the task of a run."""
     layout, version, scheme = batch.layout, batch.chunks.version, prepared.scheme
+    small = prepared.small
     outputs = layout.stage("raw_model_outputs", answered.collected.version)
     return ground_answers(
         GroundAnswers(
@@ -168,6 +172,8 @@ def _ground(prepared: PreparedSettings, batch: OutputsBatch, answered: AnsweredB
             model=prepared.template.model,
             model_version=prepared.model_version,
             calibration=prepared.calibration,
+            small_model=small.template.model if small else None,
+            small_calibration=small.calibration if small else None,
             holds_back=prepared.resources["publishing"].holds_back,
         )
     )

@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from preannotation_assets.comparing.answered_pages import AnsweredPages
 from preannotation_assets.comparing.answering import answer_reviewed_pages
+from preannotation_assets.comparing.cascades import CascadeRequest, ComparedCascade, compare_cascade
 from preannotation_assets.comparing.comparison import ComparedVariant, Comparison, write_comparison
 from preannotation_assets.comparing.costs_of_variant import costs_of
 from preannotation_assets.comparing.documents import add_if_different, write_comparison_report
 from preannotation_assets.comparing.prepared import PreparedSettings, prepare
-from preannotation_assets.comparing.reviewed import read_reviewed_pages
+from preannotation_assets.comparing.reviewed import not_learned_from, read_reviewed_pages
 from preannotation_assets.comparing.variants import Variant, read_variants
 from preannotation_assets.errors import PreannotationError, SettingsError
 from preannotation_assets.evaluation.differences import score_differences
@@ -33,12 +34,16 @@ __all__ = ["ComparisonRequest", "compare_settings"]
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRequest:
-    """The dataset, the file of variants, what counts as right, and how to get the warehouse's responses."""
+    """The dataset, the file of variants, what counts as right, and how to get the warehouse's responses.
+
+    ``cascade`` names two variants of which one would be asked first; None without a cascade.
+    """
 
     dataset: str
     file: str
     rules: EvaluationRules
     ask_warehouse: Callable[[], pa.Table | None]
+    cascade: CascadeRequest | None = None
 
 
 def compare_settings(
@@ -57,8 +62,10 @@ def compare_settings(
     """
     layout, rules = DatasetLayout(request.dataset), request.rules
     variants = read_variants(request.file, environment)
-    pages = read_reviewed_pages(store, request.dataset, request.ask_warehouse, rules.gold)
+    _require_variants(request.cascade, variants)
+    reviewed = read_reviewed_pages(store, request.dataset, request.ask_warehouse, rules.gold)
     prepared = [_prepare(variant, request.dataset) for variant in variants]
+    pages = not_learned_from(reviewed, (each.scheme for each in prepared))
     answered = [answer_reviewed_pages(each, pages, progress) for each in prepared]
     judged = [[judge(page.page) for page in each.pages] for each in answered]
     batch_tokens = _batch_tokens(store, layout)
@@ -68,11 +75,13 @@ def compare_settings(
         gold_rule=rules.gold,
         pages=len(pages),
         documents=len({page.doc_id for page in pages}),
+        learned_from=len(reviewed) - len(pages),
         batch_tokens=batch_tokens,
         variants=tuple(
             _compared(variant, ready, found, judged[0], own, rules, batch_tokens)
             for variant, ready, found, own in zip(variants, prepared, answered, judged, strict=True)
         ),
+        cascade=_cascade(request, variants, prepared, answered),
     )
     with temporary_folder() as folder:
         shown = ReportPages(folder / "pages")
@@ -84,6 +93,40 @@ def compare_settings(
         write_comparison_report(store, layout, comparison, prepared[0].scheme, shown)
         write_comparison(store, layout, comparison)
     return comparison
+
+
+def _require_variants(cascade: CascadeRequest | None, variants: Sequence[Variant]) -> None:
+    """Makes sure that a cascade is of two of the variants.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    names = [variant.name for variant in variants]
+    asked = [cascade.small, cascade.large] if cascade else []
+    for name in asked:
+        if name not in names:
+            raise SettingsError(
+                f"--cascade names {name!r}, which is no variant", f"name two of {', '.join(names)}"
+            )
+    if len(set(asked)) < len(asked):
+        raise SettingsError("--cascade names one variant twice", "write --cascade SMALL,LARGE")
+
+
+def _cascade(
+    request: ComparisonRequest,
+    variants: Sequence[Variant],
+    prepared: Sequence[PreparedSettings],
+    answered: Sequence[AnsweredPages],
+) -> ComparedCascade | None:
+    if request.cascade is None:
+        return None
+    by_name = {
+        variant.name: (ready.calibration, found.pages)
+        for variant, ready, found in zip(variants, prepared, answered, strict=True)
+    }
+    calibration, small = by_name[request.cascade.small]
+    _, large = by_name[request.cascade.large]
+    return compare_cascade(request.cascade, small, large, calibration, request.rules.samples)
 
 
 def _prepare(variant: Variant, dataset: str) -> PreparedSettings:
@@ -112,8 +155,9 @@ def _compared(
         prompt_version=answered.prompt_version,
         scores=score_pages(judged, rules.costs, rules.samples),
         differences=None if is_baseline else score_differences(baseline, judged, rules.costs, rules.samples),
-        costs=costs_of(answered.pages, batch_tokens, len(prepared.access.endpoints)),
+        costs=costs_of(answered.pages, batch_tokens),
         failed=dict(sorted(failures.items())),
+        notes=prepared.notes,
     )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 
 from pydantic import TypeAdapter
 
+from preannotation_assets.comparing.cascades import ComparedCascade
 from preannotation_assets.comparing.costs_of_variant import Hours, VariantCosts
 from preannotation_assets.evaluation.differences import ScoreDifferences
 from preannotation_assets.evaluation.matching import Scheme
@@ -16,6 +17,7 @@ from preannotation_assets.lake import ObjectStore, write_json
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.overview.tables import aligned
 from preannotation_assets.publishing.shown_ids import counted, shown_id
+from preannotation_assets.visible_text import visible_line
 
 __all__ = ["ComparedVariant", "Comparison", "write_comparison"]
 
@@ -24,8 +26,8 @@ __all__ = ["ComparedVariant", "Comparison", "write_comparison"]
 class ComparedVariant:
     """What settings are worth and cost. ``differences`` are to the baseline, None of the baseline itself.
 
-    ``changes`` are the settings that the file changes. ``failed`` counts pages by the reason why they failed;
-    their spans are all missed.
+    ``changes`` are the settings that the file changes, ``notes`` lines about the model at its servers and
+    about its calibration. ``failed`` counts pages by the reason why they failed; their spans are all missed.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ComparedVariant:
     differences: ScoreDifferences | None
     costs: VariantCosts
     failed: Mapping[str, int]
+    notes: tuple[str, ...]
 
     @property
     def strict(self) -> Score:
@@ -48,7 +51,9 @@ class ComparedVariant:
 class Comparison:
     """Settings held against each other on the same reviewed pages; the first variant is the baseline.
 
-    ``batch_tokens`` is the estimate for all chunks of the batch, None where it is not cut.
+    ``learned_from`` more reviewed pages are left out, because a variant's label scheme has its examples from
+    their documents. ``batch_tokens`` is the estimate for all chunks of the batch, None where it is not cut.
+    ``cascade`` is None where none was asked for.
     """
 
     dataset: str
@@ -56,8 +61,10 @@ class Comparison:
     gold_rule: str
     pages: int
     documents: int
+    learned_from: int
     batch_tokens: int | None
     variants: tuple[ComparedVariant, ...]
+    cascade: ComparedCascade | None = None
 
     def lines(self) -> list[str]:
         """The table, and what it is of. Names, counts and figures only."""
@@ -65,16 +72,24 @@ class Comparison:
         return [
             f"dataset  {shown_id(self.dataset)}",
             f"pages    {self.pages} of {self.documents} document(s), gold: {shown_id(self.gold_rule)}",
+            *self._left_out(),
             "",
             *aligned([_HEAD, *map(_cells, self.variants)]),
             "",
             f"difference: of F1, to {first}, with a 95 % interval; p: how often chance alone makes as much",
             "read, written: tokens a page; seconds: of the server, a page; hours: of the batch; -: unknown",
-            *self._failures(),
+            *self._remarks(),
+            *(["", *self.cascade.lines()] if self.cascade else []),
         ]
 
-    def _failures(self) -> Iterator[str]:
+    def _left_out(self) -> Iterator[str]:
+        if self.learned_from:
+            yield f"left out {self.learned_from} of documents that gave a scheme its examples (learned_from)"
+
+    def _remarks(self) -> Iterator[str]:
         for variant in self.variants:
+            for note in variant.notes:
+                yield f"note     {shown_id(variant.name)}: {visible_line(note)}"
             if variant.failed:
                 yield f"failed   {shown_id(variant.name)}: {counted(Counter(variant.failed))}"
 

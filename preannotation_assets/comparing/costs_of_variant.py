@@ -40,8 +40,8 @@ class VariantCosts:
     batch_hours: Hours | None
 
 
-def costs_of(pages: Sequence[AnsweredPage], batch_tokens: int | None, servers: int) -> VariantCosts:
-    """Adds up; ``batch_tokens`` is the estimate for all chunks of the batch, shared by so many servers."""
+def costs_of(pages: Sequence[AnsweredPage], batch_tokens: int | None) -> VariantCosts:
+    """Adds up; ``batch_tokens`` is the estimate for all chunks of the batch."""
     costs = [page.cost for page in pages]
     prompts = [cost.prompt_tokens for cost in costs if cost.prompt_tokens is not None]
     answers = [cost.answer_tokens for cost in costs if cost.answer_tokens is not None]
@@ -54,7 +54,7 @@ def costs_of(pages: Sequence[AnsweredPage], batch_tokens: int | None, servers: i
         answer_tokens_a_page=_mean(answers),
         timed_pages=len(seconds),
         server_seconds_a_page=_mean(seconds),
-        batch_hours=_hours(costs, batch_tokens, servers),
+        batch_hours=_hours(costs, batch_tokens),
     )
 
 
@@ -62,16 +62,15 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _hours(costs: Sequence[PageCost], batch_tokens: int | None, servers: int) -> Hours | None:
+def _hours(costs: Sequence[PageCost], batch_tokens: int | None) -> Hours | None:
     measures = [
-        Measure(cost.page_tokens, cost.answer_tokens, 0.0, cost.server_seconds)
+        Measure(cost.page_tokens, cost.answer_tokens, 0.0, cost.batch_seconds)
         for cost in costs
-        if cost.server_seconds is not None and cost.page_tokens
+        if cost.batch_seconds is not None and cost.page_tokens
     ]
     found = None if batch_tokens is None else project(measures, batch_tokens)
     if found is None:
         return None
-    scale = _HOUR * servers
-    lowest = None if found.lowest is None else found.lowest / scale
-    highest = None if found.highest is None else found.highest / scale
-    return Hours(found.seconds / scale, lowest, highest)
+    lowest = None if found.lowest is None else found.lowest / _HOUR
+    highest = None if found.highest is None else found.highest / _HOUR
+    return Hours(found.seconds / _HOUR, lowest, highest)

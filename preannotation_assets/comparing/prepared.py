@@ -4,12 +4,13 @@ import os
 from dataclasses import dataclass
 
 from preannotation_assets.definitions import Resources, build_resources
+from preannotation_assets.defs.assets.raw_model_outputs.cascade import SmallModel, find_small_model
 from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.template import RequestTemplate
-from preannotation_assets.publishing.calibrations import calibrated_version
+from preannotation_assets.publishing.calibrations import calibrated_version, calibration_doubt
 from preannotation_assets.settings import Settings
 from preannotation_assets.trying.batch_pages import chunk_limits
 
@@ -18,7 +19,11 @@ __all__ = ["PreparedSettings", "prepare"]
 
 @dataclass(frozen=True, slots=True)
 class PreparedSettings:
-    """What a run over a dataset with some settings asks, and what it makes of the answers."""
+    """What a run over a dataset with some settings asks, and what it makes of the answers.
+
+    ``small`` is the model that a cascade asks first, None without one. ``notes`` are lines for whoever
+    compares.
+    """
 
     dataset: str
     resources: Resources
@@ -27,12 +32,21 @@ class PreparedSettings:
     scheme: LabelScheme
     limits: ChunkLimits
     calibration: Calibration | None
+    small: SmallModel | None
     notes: tuple[str, ...]
 
     @property
     def model_version(self) -> str:
         """As a run would publish it."""
-        return calibrated_version(self.template.model_version, self.calibration)
+        template = self.template
+        answers = self.small.cascade_version(template) if self.small else template.model_version
+        return calibrated_version(answers, self.calibration)
+
+    @property
+    def servers(self) -> dict[str, int]:
+        """How many servers share the requests to each model."""
+        of_small = {self.small.template.model: len(self.small.access.endpoints)} if self.small else {}
+        return {self.template.model: len(self.access.endpoints), **of_small}
 
 
 def prepare(settings: Settings, dataset: str) -> PreparedSettings:
@@ -49,13 +63,17 @@ def prepare(settings: Settings, dataset: str) -> PreparedSettings:
     prompt = access.prompt(scheme)
     access.require_room(prompt, settings.chunking.chunk_tokens)
     identity = access.identify(os.environ)
+    template = access.template(identity, prompt)
+    small = find_small_model(resources["cascade"], resources["model_server"], template, scheme, store)
+    doubt = calibration_doubt(calibration, template.model_version)
     return PreparedSettings(
         dataset=dataset,
         resources=resources,
         access=access.for_identity(identity),
-        template=access.template(identity, prompt),
+        template=template,
         scheme=scheme,
         limits=chunk_limits(settings, store, dataset),
         calibration=calibration,
-        notes=identity.notes,
+        small=small,
+        notes=(*identity.notes, *(small.identity.notes if small else ()), *([doubt] if doubt else ())),
     )

@@ -13,10 +13,10 @@ from typing import Final
 
 from preannotation_assets.extraction.answer_format import QUOTES, AnswerFormat
 from preannotation_assets.extraction.delimiting import break_control_tokens, delimit_page
-from preannotation_assets.extraction.labels import Label, LabelScheme
+from preannotation_assets.extraction.labels import Example, Label, LabelScheme
 from preannotation_assets.extraction.tokens import estimate_tokens, tokens_by_kind
 
-__all__ = ["Message", "Prompt", "build_prompt"]
+__all__ = ["Message", "Prompt", "build_prompt", "example_tokens"]
 
 _TEMPLATE: Final = "spans-2.txt"
 # What a chat template adds for a message: role header and end mark.
@@ -78,9 +78,7 @@ def build_prompt(scheme: LabelScheme, answer_format: AnswerFormat = QUOTES) -> P
     )
     messages = [Message("system", system.strip())]
     for example in scheme.examples:
-        messages.append(_page_message(example.text.strip()))
-        quotes = [item for span in example.spans for item in span.items()]
-        messages.append(Message("assistant", answer_format.write_example(quotes)))
+        messages += _example_messages(example, answer_format)
     fingerprint = _fingerprint(messages, schema)
     return Prompt(
         version=f"{answer_format.version}-{fingerprint[:12]}",
@@ -90,6 +88,17 @@ def build_prompt(scheme: LabelScheme, answer_format: AnswerFormat = QUOTES) -> P
         constant_tokens=_constant_tokens(messages),
         labels=frozenset(scheme.label_names),
     )
+
+
+def example_tokens(example: Example, answer_format: AnswerFormat = QUOTES) -> int:
+    """What an example adds to ``Prompt.constant_tokens``."""
+    return sum(map(_message_tokens, (each.content for each in _example_messages(example, answer_format))))
+
+
+def _example_messages(example: Example, answer_format: AnswerFormat) -> tuple[Message, Message]:
+    quotes = [item for span in example.spans for item in span.items()]
+    answer = Message("assistant", answer_format.write_example(quotes))
+    return _page_message(example.text.strip()), answer
 
 
 def _read(name: str) -> str:
@@ -124,4 +133,8 @@ def _fingerprint(messages: list[Message], schema: dict[str, object]) -> str:
 
 def _constant_tokens(messages: list[Message]) -> int:
     contents = [message.content for message in messages] + [delimit_page(_CHANGED_PAGE)]
-    return sum(estimate_tokens(content) + _TOKENS_A_MESSAGE for content in contents)
+    return sum(map(_message_tokens, contents))
+
+
+def _message_tokens(content: str) -> int:
+    return estimate_tokens(content) + _TOKENS_A_MESSAGE

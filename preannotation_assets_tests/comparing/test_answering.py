@@ -123,6 +123,39 @@ def test_a_second_pass_is_asked_and_costs(demo: ReviewedDemo, servers: Servers) 
     assert {part.agreement for page in twice.pages for part in page.parts.values()} != {None}
 
 
+def test_a_cascade_is_asked_as_a_run_asks_it(demo: ReviewedDemo, servers: Servers) -> None:
+    pages = some_pages(demo)
+    cascade = {
+        "PREANNOTATION_CASCADE_MODEL": SLOPPY,
+        "PREANNOTATION_CASCADE_URLS": servers[SLOPPY].url,
+        "PREANNOTATION_CASCADE_THRESHOLD": "0.3",
+        "PREANNOTATION_CASCADE_DOUBTS": "none",
+    }
+    before = {model: len(page_requests(server)) for model, server in servers.items()}
+    both = answer_reviewed_pages(prepared_for(demo, servers, EXACT, **cascade), pages, LogAlone())
+    asked = {model: len(page_requests(server)) - before[model] for model, server in servers.items()}
+    with_text = sum(bool(page.text.strip()) for page in pages)
+    assert asked[SLOPPY] == with_text
+    assert 0 < asked[EXACT] < with_text
+    assert sum(page.cost.asked for page in both.pages) == sum(asked.values())
+    assert both.model_version.partition("/cas-")[2].startswith(f"{SLOPPY}-0.3-")
+
+    # Where the small one's answer stands it is what the small one says alone, else what the large one says.
+    large, small = (
+        answer_reviewed_pages(prepared_for(demo, servers, model), pages, LogAlone())
+        for model in (EXACT, SLOPPY)
+    )
+    assert sum(page.cost.asked for page in small.pages) == 0
+    assert sum(page.cost.asked for page in large.pages) == with_text - asked[EXACT]
+    for page, of_large, of_small in zip(both.pages, large.pages, small.pages, strict=True):
+        was_doubted = page.cost.asked > 1
+        assert page.page.suggested == (of_large if was_doubted else of_small).page.suggested
+        if was_doubted and page.cost.answer_tokens is not None:
+            assert page.cost.answer_tokens == sum(
+                each.cost.answer_tokens or 0 for each in (of_large, of_small)
+            )
+
+
 def test_a_comparison_that_was_stopped_goes_on_where_it_stopped(demo: ReviewedDemo) -> None:
     pages = some_pages(demo)
     with ExitStack() as stack:

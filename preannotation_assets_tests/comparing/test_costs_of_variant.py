@@ -16,30 +16,29 @@ def pages(*costs: PageCost) -> list[AnsweredPage]:
 def test_what_is_unknown_of_a_page_is_left_out_and_counted() -> None:
     found = costs_of(
         pages(
-            PageCost(100, 1, 0, 300, 30, 2.0),
-            PageCost(200, 0, 2, 500, 50, None),
-            PageCost(300, 1, 1, None, None, 4.0),
+            PageCost(100, 1, 0, 300, 30, 2.0, 1.0),
+            PageCost(200, 0, 2, 500, 50, None, None),
+            PageCost(300, 1, 1, None, None, 4.0, 2.0),
         ),
         batch_tokens=None,
-        servers=1,
     )
     assert (found.asked, found.found) == (2, 3)
     assert (found.counted_pages, found.prompt_tokens_a_page, found.answer_tokens_a_page) == (2, 400, 40)
     assert (found.timed_pages, found.server_seconds_a_page, found.batch_hours) == (2, 3.0, None)
 
 
-def test_hours_are_the_rate_of_the_timed_pages_times_the_batch_shared_by_its_servers() -> None:
+def test_hours_are_the_rate_of_the_timed_pages_times_the_batch() -> None:
     # 0.02 s a token on both pages, so nothing is left to an interval; a blank page has no say.
     timed = pages(
-        PageCost(100, 1, 0, 1, 1, 2.0), PageCost(300, 1, 0, 1, 1, 6.0), PageCost(0, 0, 0, 0, 0, 0.0)
+        PageCost(100, 1, 0, 1, 1, 9.0, 2.0),
+        PageCost(300, 1, 0, 1, 1, 9.0, 6.0),
+        PageCost(0, 0, 0, 0, 0, 0.0, 0.0),
     )
-    one, two = (costs_of(timed, 720_000, servers).batch_hours for servers in (1, 2))
-    assert one is not None
-    assert one.hours == pytest.approx(4.0)
-    assert two is not None
-    assert (two.hours, two.lowest, two.highest) == (pytest.approx(2.0),) * 3
+    hours = costs_of(timed, 720_000).batch_hours
+    assert hours is not None
+    assert (hours.hours, hours.lowest, hours.highest) == (pytest.approx(4.0),) * 3
 
 
 def test_of_nothing_nothing_is_known() -> None:
-    found = costs_of(pages(PageCost(10, 0, 1, None, None, None)), 1000, 1)
+    found = costs_of(pages(PageCost(10, 0, 1, None, None, None, None)), 1000)
     assert (found.server_seconds_a_page, found.prompt_tokens_a_page, found.batch_hours) == (None, None, None)

@@ -88,6 +88,24 @@ def of_pages(spans: Iterable[tuple[str, int, int, str]]) -> Spans:
     return {span for span in spans if span[0] in REVIEWED}
 
 
+def _require_cascade(place: Place, out: str, f1_of_small: float, f1_of_large: float) -> None:
+    """The curve goes from what the doubts alone ask to what the large model does, and asks nothing itself."""
+    assert "cascade  small first, then batch; 12 pages" in out
+    folder = place.lake / "argilla" / "work" / DATASET / "comparison"
+    cascade = json.loads((folder / "comparison.json").read_text("utf-8"))["cascade"]
+    curve = cascade["curve"]
+    always = sum(cascade["doubted"].values())
+    assert 0 < always < cascade["pages"] == len(REVIEWED)
+    assert f1_of_small < curve[0]["f1"]["value"]
+    assert 0 < curve[0]["asked"] < 1
+    assert (curve[-1]["asked"], curve[-1]["lost"]["value"]) == (1.0, 0.0)
+    assert curve[-1]["f1"]["value"] == pytest.approx(f1_of_large)
+    asked_of_large = [point["asked"] for point in curve]
+    assert asked_of_large == sorted(asked_of_large)
+    assert [choice["price"] for choice in cascade["choices"]] == [0.1, 0.25, 0.5, 1.0, 2.0]
+    assert 'id="cascade"' in (folder / "report.html").read_text("utf-8")
+
+
 def test_each_question_is_asked_once_and_a_run_publishes_what_was_compared(
     tmp_path: Path, servers: Servers, preannotate: Preannotate
 ) -> None:
@@ -133,8 +151,15 @@ def test_each_question_is_asked_once_and_a_run_publishes_what_was_compared(
             assert strict(first[name], label)["f1"] == pytest.approx(right)
 
     # Now the small one's are published, and reviewed alike: the same comparison, for nothing.
-    assert preannotate(place, "compare", DATASET, "--with", "variants.yaml", **batch)[0] == 0
+    asking = ("compare", DATASET, "--with", "variants.yaml", "--cascade")
+    status, out, _ = preannotate(place, *asking, "small,batch", **batch)
+    assert status == 0
     again = compared(place)
+    _require_cascade(place, out, counted(gold, of_small)["f1"], counted(gold, of_batch)["f1"])
+    for wrong in ("small,other", "small,small"):
+        status, _, err = preannotate(place, *asking, wrong, **batch)
+        assert (status, err.count("\n")) == (1, 1)
+        assert "--cascade names" in err
     assert asked(servers[EXACT]) + asked(servers[SLOPPY]) == paid_for + len(PAGES)
     for name, figures in again.items():
         assert figures["costs"]["asked"] == 0

@@ -3,33 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from shared.published_dataset import LAYOUT
+from shared.raw_outputs import write_raw_outputs
 
-from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, SALVAGED
-from preannotation_assets.lake import StoreLocation, open_store, write_table
-from preannotation_assets.lake.layout import part_key
-from preannotation_assets.manifests import RawModelOutputsManifest
+from preannotation_assets.contracts import SALVAGED
+from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 
 
 def account_of(root: Path, *parts: list[dict[str, Any]]) -> RequestAccount:
     """The account of rows in parts; a row is what differs from an answered one."""
-    plain = dict.fromkeys(RAW_MODEL_OUTPUTS.names) | {
-        "doc_id": "d", "page_num": 1, "chunk_index": 0, "pass_number": 1, "start": 0, "end": 1,
-        "status": "answered", "estimated_prompt_tokens": 1, "attempts": 1, "answered_at": 1, "run_id": "now",
-        "prompt_tokens": 100, "answer_tokens": 20, "latency_seconds": 2.0,
-    }  # fmt: skip
     store = open_store(StoreLocation(str(root)))
-    for number, rows in enumerate(parts):
-        table = pa.Table.from_pylist([plain | row for row in rows], schema=RAW_MODEL_OUTPUTS)
-        write_table(store, part_key(LAYOUT.stage("raw_model_outputs", "o"), number), table)
-    outputs = RawModelOutputsManifest(
-        dataset=LAYOUT.dataset, version="o", pages_version="v1", chunks_version="c", model="m",
-        model_digest="d", model_version="v", prompt_version="p", request_fingerprint="f",
-        part_rows=[len(rows) for rows in parts], answered=1, failed=0,
-    )  # fmt: skip
-    return read_requests(store, LAYOUT, outputs)
+    return read_requests(store, LAYOUT, write_raw_outputs(store, LAYOUT, *parts))
 
 
 def test_a_request_of_two_chunks_counts_once_also_over_parts(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import FailedPage, PagesManifest, PageVersion, SuggestionsManifest
 from preannotation_assets.publishing.publisher import publish
 from preannotation_assets.publishing.verification import SpanRules
+from shared.raw_outputs import write_raw_outputs
 
 __all__ = ["LAYOUT", "ReviewedDemo", "add_responses_view", "review_demo"]
 
@@ -62,6 +63,24 @@ class ReviewedDemo:
     gold: int = 0
     reviewed: int = 0
     reviewed_twice: int = 0
+
+    def empty_every_second_document(self) -> None:
+        """Leaves one response a page, in half of the documents without spans."""
+        emptied = set(sorted({doc_id for doc_id, _ in self.pages})[::2])
+        self.responses = [
+            row | ({"spans": []} if row["doc_id"] in emptied else {})
+            for row in self.responses
+            if row["annotator"] == "ada"
+        ]
+
+    def write_requests(self) -> None:
+        """Puts a request a page into the lake, of 120 tokens and 2 seconds."""
+        requests = [
+            {"doc_id": doc_id, "page_num": number, "request_key": f"{doc_id} {number}"}
+            for doc_id, number in sorted(self.pages)
+        ]
+        manifest = write_raw_outputs(self.store, LAYOUT, requests)
+        write_manifest(self.store, LAYOUT.stage_manifest("raw_model_outputs"), manifest)
 
     def write_responses(self) -> None:
         """Puts the responses into the lake, in two files."""

@@ -63,6 +63,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """Answers reviewed pages with several settings and tells what each is worth and costs."""
     from preannotation_assets.cli.progress_bar import progress_display
+    from preannotation_assets.comparing.cascades import CascadeRequest
     from preannotation_assets.comparing.comparing import ComparisonRequest, compare_settings
     from preannotation_assets.lake.layout import DatasetLayout
     from preannotation_assets.publishing.evaluation import EvaluationRules
@@ -75,7 +76,11 @@ def compare(arguments: argparse.Namespace) -> int:
         with open_pages(settings) as source:
             return source.responses(layout.dataset)
 
-    request = ComparisonRequest(layout.dataset, arguments.file, rules, ask_warehouse)
+    cascade = None
+    if arguments.cascade is not None:
+        small, large = arguments.cascade
+        cascade = CascadeRequest(small, large, tuple(settings.cascade.doubts))
+    request = ComparisonRequest(layout.dataset, arguments.file, rules, ask_warehouse, cascade)
     with progress_display(sys.stderr, os.environ) as progress:
         found = compare_settings(request, lake, os.environ, progress)
     for line in found.lines():

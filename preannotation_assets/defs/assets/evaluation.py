@@ -24,6 +24,7 @@ from preannotation_assets.defs.resources.evaluating import EvaluatingResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
+from preannotation_assets.evaluation.empty_pages import EmptyPages
 from preannotation_assets.evaluation.matching import Scheme
 from preannotation_assets.evaluation.scores import Scores
 from preannotation_assets.lake.layout import DatasetLayout
@@ -104,6 +105,17 @@ def _figures(found: Evaluation) -> MetadataValues:
         "actions": dict(scores.actions),
         "losses": dict(scores.losses),
         "scores_by_label": _table(scores),
+        **_empty_pages(found.empty_pages),
+    }
+
+
+def _empty_pages(found: EmptyPages) -> MetadataValues:
+    words, letters = found.by_words, found.by_letters
+    return {
+        "empty_pages": found.empty,
+        "requests_saved_by_words": words and _rounded(words.requests_saved.value),
+        "spans_lost_by_words": words and _rounded(words.spans_lost.value),
+        "requests_saved_by_letters": letters and _rounded(letters.requests_saved.value),
     }
 
 

@@ -1,5 +1,6 @@
 """Fits a calibration to what experts decided about published datasets, and stores it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from preannotation_assets.evaluation.calibration import (
     fit_calibration,
 )
 from preannotation_assets.evaluation.pages import SuggestedSpan, place_of
-from preannotation_assets.evaluation.responses import parse_gold_rule
+from preannotation_assets.evaluation.responses import ResponseUse, parse_gold_rule
 from preannotation_assets.extraction.segments import Mark
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
@@ -59,10 +60,14 @@ AskForResponses = Callable[[str], pa.Table | None]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationAccount:
-    """What came of a fit; ``unknown`` suggestions had no confidence, and none will be given to such ones."""
+    """What came of a fit; ``unknown`` suggestions had no confidence, and none will be given to such ones.
+
+    ``learned_from`` responses are left out, about documents that gave the model its examples.
+    """
 
     datasets: tuple[str, ...]
     unknown: int
+    learned_from: int
     fitted: FittedCalibration
 
     def lines(self) -> list[str]:
@@ -74,6 +79,7 @@ class CalibrationAccount:
                 f"decided    {fitted.suggestions} suggestions in {fitted.documents} document(s), "
                 f"{fitted.right} right; {self.unknown} more without a confidence"
             ),
+            *self._left_out(),
             *self._figures(),
             *(
                 f"threshold  {shown_id(each.label)}: below {each.threshold:.3f} lie {each.held_back} of "
@@ -82,6 +88,10 @@ class CalibrationAccount:
             ),
             self._outcome(),
         ]
+
+    def _left_out(self) -> Iterator[str]:
+        if self.learned_from:
+            yield f"left out   {ResponseUse.LEARNED_FROM} {self.learned_from} response(s)"
 
     def _figures(self) -> Iterator[str]:
         if self.fitted.before is not None:
@@ -122,11 +132,12 @@ def calibrate_datasets(
         WarehouseError: the view of responses cannot be read.
     """
     decided: list[DecidedParts] = []
+    uses: Counter[str] = Counter()
     versions, unknown = set(), 0
     for dataset in dict.fromkeys(datasets):
         batch = read_batch(store, dataset)
         named_by = model or batch.published.model
-        for gold, every in _reviewed(store, batch, ask_warehouse, rules):
+        for gold, every in _reviewed(store, batch, ask_warehouse, rules, uses):
             rows = [row for row in every if (row["model"] or batch.published.model) == named_by]
             known = [row for row in rows if None not in (row["confidence"], row["similarity"])]
             unknown += len(rows) - len(known)
@@ -136,7 +147,8 @@ def calibrate_datasets(
     fitted = fit_calibration(decided, rules.costs, sorted(versions))
     if fitted.calibration is not None:
         store_calibration(store, fitted.calibration)
-    return CalibrationAccount(tuple(dict.fromkeys(datasets)), unknown, fitted)
+    left_out = uses[ResponseUse.LEARNED_FROM]
+    return CalibrationAccount(tuple(dict.fromkeys(datasets)), unknown, left_out, fitted)
 
 
 def _version(published: SuggestionsManifest, model: str) -> str:
@@ -147,9 +159,16 @@ def _version(published: SuggestionsManifest, model: str) -> str:
 
 
 def _reviewed(
-    store: ObjectStore, batch: Batch, ask_warehouse: AskForResponses, rules: EvaluationRules
+    store: ObjectStore,
+    batch: Batch,
+    ask_warehouse: AskForResponses,
+    rules: EvaluationRules,
+    uses: Counter[str],
 ) -> Iterator[tuple[Sequence[Mark], list[Row]]]:
-    """The gold of the reviewed pages, each with the quotes that were published or held back."""
+    """The gold of the reviewed pages, each with the quotes that were published or held back.
+
+    How the responses were used is added to ``uses``.
+    """
     gold_rule = parse_gold_rule(rules.gold)
     _, responses = find_responses(store, batch.layout, lambda: ask_warehouse(batch.layout.dataset))
     if not responses:
@@ -158,6 +177,7 @@ def _reviewed(
     with verified(store, batch) as published:
         pages = published_pages(store, batch, published)
         gold = {(page.doc_id, page.page_num): page.gold for page in filter(None, map(walk.of, pages))}
+    uses.update(walk.uses)
     for key, (rows,) in aligned(_kept_rows(store, batch)):
         if key in gold:
             yield gold[key], rows

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from preannotation_assets.evaluation.actions import ActionCosts
 from preannotation_assets.evaluation.agreement import AgreementTally
+from preannotation_assets.evaluation.empty_pages import EmptyPages, PageSample, measure_empty_pages
 from preannotation_assets.evaluation.held_out import digest_of
 from preannotation_assets.evaluation.judging import JudgedPage, judge
 from preannotation_assets.evaluation.pages import PageKey, ReviewedPage
@@ -29,6 +30,7 @@ from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.evaluation.decisions import write_decisions
 from preannotation_assets.publishing.evaluation.documents import ReportPages, write_report
+from preannotation_assets.publishing.evaluation.page_requests import read_page_requests
 from preannotation_assets.publishing.evaluation.reading import PublishedPage, published_pages
 from preannotation_assets.publishing.evaluation.responses import lake_responses, responses_by_page
 from preannotation_assets.publishing.evaluation.results import Agreement, Evaluation, write_evaluation
@@ -135,13 +137,16 @@ def evaluate_dataset(
     source, responses = find_responses(store, batch.layout, ask_warehouse)
     learned_from = scheme.learned_from.union(batch.published.learned_from)
     reviewed = ReviewedPages(gold_rule, dict(responses), learned_from)
+    sample = PageSample(len(responses))
     with temporary_folder() as folder:
         shown = ReportPages(folder / "pages")
         if responses:
             with verified(store, batch) as published:
                 for page, judged in reviewed.judged(published_pages(store, batch, published)):
                     shown.add(page, judged)
-        evaluation = _evaluation(batch, source, reviewed, rules)
+                    sample.add(page)
+        empty_pages = _empty_pages(store, batch, sample, rules)
+        evaluation = _evaluation(batch, source, reviewed, rules, empty_pages)
         if evaluation.scores.pages:
             write_decisions(store, batch.layout, reviewed.pages, reviewed.hashes, batch.published)
             write_report(store, batch.layout, evaluation, scheme, shown)
@@ -181,8 +186,17 @@ def verified(store: ObjectStore, batch: Batch) -> Iterator[Path]:
         yield path
 
 
+def _empty_pages(store: ObjectStore, batch: Batch, sample: PageSample, rules: EvaluationRules) -> EmptyPages:
+    taken = read_page_requests(store, batch, set(sample.keys)) if sample.is_enough else None
+    return measure_empty_pages(sample, taken, rules.samples)
+
+
 def _evaluation(
-    batch: Batch, source: str | None, reviewed: ReviewedPages, rules: EvaluationRules
+    batch: Batch,
+    source: str | None,
+    reviewed: ReviewedPages,
+    rules: EvaluationRules,
+    empty_pages: EmptyPages,
 ) -> Evaluation:
     published = batch.published
     return Evaluation(
@@ -200,4 +214,5 @@ def _evaluation(
         pages_without_gold=reviewed.without_gold,
         agreement=Agreement.of(reviewed.agreement),
         scores=score_pages(reviewed.pages, rules.costs, rules.samples),
+        empty_pages=empty_pages,
     )

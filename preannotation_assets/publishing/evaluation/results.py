@@ -9,13 +9,14 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from preannotation_assets.evaluation.agreement import AgreementTally, PairAgreement
+from preannotation_assets.evaluation.empty_pages import CheapTest, EmptyPages
 from preannotation_assets.evaluation.matching import Scheme
 from preannotation_assets.evaluation.scores import Figure, Score, Scores
 from preannotation_assets.lake import ObjectStore, write_json
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.publishing.shown_ids import shown_id
 
-__all__ = ["Agreement", "Evaluation", "write_evaluation"]
+__all__ = ["Agreement", "Evaluation", "empty_words", "write_evaluation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Evaluation:
     pages_without_gold: int
     agreement: Agreement
     scores: Scores
+    empty_pages: EmptyPages
 
     def lines(self) -> list[str]:
         """The account: counts, figures and names of labels. One line where nothing can be said."""
@@ -85,6 +87,7 @@ class Evaluation:
             ),
             f"lost       {_counts(scores.losses)}",
             f"confidence {self._reliability()}",
+            f"empty      {empty_words(self.empty_pages)}",
         ]
 
     def _nothing(self) -> str:
@@ -114,6 +117,43 @@ class Evaluation:
             f"ECE {_number(found.expected_calibration_error)}, Brier {_number(found.brier)}, mean risk "
             f"{_number(found.area_under_risk)}, unknown of {found.unknown}"
         )
+
+
+def empty_words(found: EmptyPages) -> str:
+    """How many pages hold nothing, and what tests for that would have saved on held-out documents."""
+    held = f"{found.empty} of {found.pages} reviewed pages with text hold nothing"
+    words, letters = found.by_words, found.by_letters
+    if words is None or letters is None:
+        return f"{held}: too few of either kind, or documents, to tell what a test for that could save"
+    return (
+        f"{held}; on documents it has not seen a test by words would have saved {_saved(words)}"
+        f"{_taken(words)} and lost {_share(words.spans_lost)} of the spans{_doubt(words)}; one by the number "
+        f"of letters would have saved {_saved(letters)} and lost {_share(letters.spans_lost)}"
+    )
+
+
+def _saved(found: CheapTest) -> str:
+    if found.requests_saved.value is None:
+        return f"{_share(found.pages_saved)} of the pages"
+    return f"{_share(found.requests_saved)} of the requests"
+
+
+def _taken(found: CheapTest) -> str:
+    tokens = [] if found.tokens is None else [f"{found.tokens} tokens"]
+    seconds = [] if found.seconds is None else [f"{found.seconds:.0f} s of servers"]
+    return "".join(f", {each}" for each in (*tokens, *seconds))
+
+
+def _doubt(found: CheapTest) -> str:
+    return ", which is next to nothing" if found.saves_little else ""
+
+
+def _share(figure: Figure) -> str:
+    if figure.value is None:
+        return "an unknown share"
+    if figure.interval is None:
+        return f"{figure.value:.1%}"
+    return f"{figure.value:.1%} ({figure.interval.low:.1%} to {figure.interval.high:.1%})"
 
 
 _WIDTH: Final = 20

@@ -55,7 +55,22 @@ def test_its_figures_are_numbers_that_dagster_plots(demo: ReviewedDemo, tmp_path
     assert isinstance(pages, IntMetadataValue)
     assert pages.value == demo.reviewed
     assert {name: count for name, count in actions.data.items() if count} == demo.actions  # type: ignore[union-attr]
+    assert "spans_lost_by_words" not in metadata
     assert Path(metadata["report"].path).is_file()  # type: ignore[union-attr, arg-type]
+
+
+def test_what_empty_pages_could_save_is_plotted_where_it_is_known(demo: ReviewedDemo, tmp_path: Path) -> None:
+    demo.empty_every_second_document()
+    demo.write_responses()
+    demo.write_requests()
+    metadata = metadata_of(materialized(tmp_path)).metadata
+    assert metadata
+    plotted = {name for name, value in metadata.items() if isinstance(value, FloatMetadataValue)}
+    assert plotted >= {"requests_saved_by_words", "spans_lost_by_words", "requests_saved_by_letters"}
+    empty, pages = metadata["empty_pages"], metadata["pages"]
+    assert isinstance(empty, IntMetadataValue)
+    assert isinstance(pages, IntMetadataValue)
+    assert 0 < (empty.value or 0) < (pages.value or 0)
 
 
 def test_without_responses_it_succeeds_and_says_so(

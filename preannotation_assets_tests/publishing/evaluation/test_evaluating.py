@@ -1,5 +1,7 @@
 """An evaluation of the demo finds what its experts were made to do."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,8 @@ def test_what_was_published_with_learned_examples_is_evaluated_without_their_doc
     of_document = sum(row["doc_id"] == document for row in demo.suggested)
     assert 0 < of_document < of_all
     assert found.fitted.suggestions < of_all
+    assert f"left out   learned_from {found.learned_from} response(s)" in found.lines()
+    assert found.learned_from > 0
 
 
 def test_every_response_is_accounted_for(whole: tuple[ReviewedDemo, Evaluation]) -> None:
@@ -289,6 +293,38 @@ def test_a_null_where_spans_belong_is_not_taken_for_a_reviewed_page(
     demo.responses = [row | {"spans": None} for row in demo.responses[:2]]
     demo.write_responses()
     assert evaluated(demo, scheme).uses == {"impossible_span": 2}
+
+
+def test_what_pages_that_hold_nothing_could_save_is_measured(demo: ReviewedDemo, scheme: LabelScheme) -> None:
+    demo.empty_every_second_document()
+    demo.write_responses()
+    without = evaluated(demo, scheme).empty_pages
+    assert without.by_words is not None
+    assert without.by_words.requests_saved.value is None
+    demo.write_requests()
+    found = evaluated(demo, scheme)
+    measured = found.empty_pages
+    assert measured.by_words is not None
+    assert measured.by_words.requests_saved.value == measured.by_words.pages_saved.value is not None
+    assert measured.by_words.tokens == 120 * round(measured.by_words.pages_saved.value * measured.measured)
+    (line,) = [line for line in found.lines() if line.startswith("empty ")]
+    assert f"{measured.empty} of {measured.pages} reviewed pages with text hold nothing; on documents" in line
+    assert f"of the requests, {measured.by_words.tokens} tokens" in line
+    report = Path(demo.store.uri(LAYOUT.evaluation_report)).read_text("utf-8")
+    assert 'id="savings"' in report
+    # Numbers alone: what a test learned of words is nowhere.
+    document = read_json(demo.store, LAYOUT.evaluation)
+    assert isinstance(document, dict)
+    assert not re.findall(r'"(?=[,}\]])', json.dumps(document["empty_pages"]))
+
+
+def test_of_few_pages_that_hold_nothing_it_says_that_they_are_too_few(
+    whole: tuple[ReviewedDemo, Evaluation],
+) -> None:
+    demo, found = whole
+    assert found.empty_pages.by_words is None
+    assert any("too few of either kind" in line for line in found.lines())
+    assert 'id="savings"' not in Path(demo.store.uri(LAYOUT.evaluation_report)).read_text("utf-8")
 
 
 def test_what_is_not_published_or_not_whole_is_no_ground_for_figures(

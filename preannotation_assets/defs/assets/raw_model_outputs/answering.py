@@ -1,5 +1,6 @@
 """Every chunk of a batch with its answers: asked once, doubtful ones twice, what fits no label again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,13 +27,13 @@ class AnsweredBatch:
     """What was collected, and what was asked for it; an account is None where nothing was.
 
     ``first`` is of what was open, ``second`` of the second pass, ``again`` of what had answers that fit no
-    label; ``choice`` is what a cascade asked before all that, None without one. ``doubtful`` are the chunks
-    of the second pass, None without one; ``index`` is what the answer store held in the end. ``fetched`` is
-    what it took to find these out.
+    label; ``choice`` is what a cascade asked before all that, None without one. ``passes`` are all that had
+    to be answered, each with its own template; ``index`` is what the answer store held in the end.
+    ``fetched`` is what it took to find these out.
     """
 
     collected: Collected
-    doubtful: OutputsBatch | None
+    passes: Sequence[OutputsBatch]
     index: AnswerIndex
     first: AskingAccount | None
     second: AskingAccount | None
@@ -101,4 +102,5 @@ def answer_batch(
         again = ask_what_is_open(run, batch, index, is_warm=first is not None)
         index = index.with_folder(store, answers, since=since)
         collected = collect(batch, found.batch, small, index, run.engine, watch)
-    return AnsweredBatch(collected, found.batch, index, first, second, again, fetched, choice)
+    passes = [*(choice.passes if choice else ()), batch, *([found.batch] if found.batch else ())]
+    return AnsweredBatch(collected, passes, index, first, second, again, fetched, choice)

@@ -67,14 +67,16 @@ class CascadeChoice:
     """What was asked of the small model, and what is left for the large one.
 
     ``large`` are the chunks that the large model is asked about, ``share`` those of which the small one's
-    answer stands; ``doubted`` counts the former by what spoke against it. An account is None where nothing
-    was asked. ``kept_seconds`` and ``doubted_seconds`` are what the small model's slots took for either kind,
-    None where a server did not tell; ``fetched`` is what it took to judge its answers.
+    answer stands; ``doubted`` counts the former by what spoke against it. ``passes`` are what the small one
+    had to answer, chunks of both kinds. An account is None where nothing was asked. ``kept_seconds`` and
+    ``doubted_seconds`` are what the small model's slots took for either kind, None where a server did not
+    tell; ``fetched`` is what it took to judge its answers.
     """
 
     small: SmallModel
     share: SmallShare
     large: OutputsBatch
+    passes: Sequence[OutputsBatch]
     doubted: Mapping[str, int]
     first: AskingAccount | None
     second: AskingAccount | None
@@ -173,6 +175,7 @@ def ask_small_model(run: AskingRun, batch: OutputsBatch, small: SmallModel, sinc
             cascade_version=small.cascade_version(batch.template),
         ),
         large=batch.only(doubts),
+        passes=[own, again.batch] if again.batch else [own],
         doubted=dict(Counter(doubt.value for doubt in doubts.values())),
         first=first,
         second=second,

@@ -1,0 +1,1 @@
+"""``preannotate labels learn``: few-shot examples out of reviewed pages, and whether they help."""
