@@ -1,6 +1,6 @@
 """Whether examples that were learned from reviewed pages help a model: F1 with them and with others.
 
-    python -m benchmarks.learned_examples http://127.0.0.1:8080 MODEL PAGES LABELS [--pages 30]
+    python -m benchmarks.learned_examples http://127.0.0.1:8080 MODEL PAGES LABELS [--pages 30] [--excerpt 40]
 
 PAGES are JSON lines, gzipped or not: ``page_id``, ``text``, and ``gold``, a list of ``start``, ``end`` and
 ``label``; LABELS is a label scheme for them. The pages are cut into short ones of at most 120 estimated
@@ -41,7 +41,7 @@ from preannotation_assets.label_file import load_label_scheme
 __all__ = ["main"]
 
 _PAGE_TOKENS: Final = 120
-_BUDGET: Final = 800
+_SETS: Final = ("own", "learned", "lot", "none")
 _ANSWER_TOKENS: Final = 120
 _REQUEST_SECONDS: Final = 600
 _SAMPLES: Final = 1000
@@ -58,7 +58,11 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("file", type=Path)
     parser.add_argument("labels", type=Path)
-    parser.add_argument("--pages", type=int, default=30, help="held-out pages, and pages to learn from (30)")
+    parser.add_argument("--pages", type=int, default=30, help="held-out pages (30)")
+    parser.add_argument("--learn-from", type=int, default=30, help="pages to learn from (30)")
+    parser.add_argument("--tokens", type=int, default=800, help="of what is learned, at most (800)")
+    parser.add_argument("--excerpt", type=int, default=_PAGE_TOKENS, help="tokens of a text, at most (120)")
+    parser.add_argument("--sets", default=",".join(_SETS), help="of examples: any of own,learned,lot,none")
     parser.add_argument("--only", default="", help="pages whose id begins with this")
     arguments = parser.parse_args()
     scheme = load_label_scheme(str(arguments.labels))
@@ -67,23 +71,24 @@ def main() -> None:
         return _answer(arguments.url, arguments.model, prompt, page)
 
     short = list(_short_pages(arguments.file, arguments.only))
-    known, unseen = (_drawn(short, arguments.pages, held_out=side) for side in (False, True))
+    known = _drawn(short, arguments.learn_from, held_out=False)
+    unseen = _drawn(short, arguments.pages, held_out=True)
     learned_pages = [_reviewed(page, scheme, ask) for page in known]
-    rules = CandidateRules(scheme, _PAGE_TOKENS)
+    rules = CandidateRules(scheme, arguments.excerpt)
     candidates = [each for page in learned_pages for each in candidates_of(page, rules)]
-    selection = select_examples(candidates, _BUDGET, 100)
+    selection = select_examples(candidates, arguments.tokens, 100)
     print(f"{len(candidates)} excerpts, {len(selection.chosen)} of them chosen, {selection.tokens} tokens")
     print(_figures("learned from", [judge(page) for page in learned_pages]), flush=True)
     drawn = _by_lot(candidates, len(selection.chosen))
     sets: dict[str, Sequence[Example]] = {
-        "the scheme's own": scheme.examples,
+        "own": scheme.examples,
         "learned": [each.example for each in selection.in_order],
-        "drawn by lot": [each.example for each in drawn],
+        "lot": [each.example for each in drawn],
         "none": (),
     }
     before: list[JudgedPage] = []
-    for name, examples in sets.items():
-        with_them = scheme.model_copy(update={"examples": tuple(examples)})
+    for name in arguments.sets.split(","):
+        with_them = scheme.model_copy(update={"examples": tuple(sets[name])})
         judged = [judge(_reviewed(page, with_them, ask)) for page in unseen]
         before = before or judged
         print(_figures(name, judged), _difference(before, judged), flush=True)
@@ -166,7 +171,7 @@ def _figures(name: str, judged: Sequence[JudgedPage]) -> str:
     scores = score_pages(judged, ActionCosts(), _SAMPLES)
     strict, overlap = scores.overall(Scheme.STRICT), scores.overall(Scheme.OVERLAP)
     return (
-        f"{name:<17} {scores.pages} pages, {scores.gold} spans, {scores.suggested} suggested; "
+        f"{name:<12} {scores.pages} pages, {scores.gold} spans, {scores.suggested} suggested; "
         f"P {strict.precision.words} R {strict.recall.words} F1 {strict.f1.words}, overlap {overlap.f1.words}"
     )
 

@@ -19,7 +19,7 @@ BATCH: Final = "batch"
 """The name of the batch's own settings, which are the first variant unless the file names another."""
 
 _GROUPS: Final = frozenset(
-    ("labels", "server_choice", "ollama", "openai", "generation", "chunking", "asking")
+    ("labels", "server_choice", "ollama", "openai", "generation", "cascade", "chunking", "asking")
 )
 _OF_PUBLISHING: Final = frozenset(("calibration", "below_threshold"))
 _CASCADE: Final = f"{PREFIX}CASCADE_"
@@ -55,7 +55,7 @@ def read_variants(path: str, environment: Mapping[str, str]) -> list[Variant]:
             f"the file of variants {path} cannot be read ({type(error).__name__})",
             "give a YAML file in UTF-8",
         ) from None
-    # A variant is one model asked alone: what a cascade would be of two is told by --cascade.
+    # A variant is one model asked alone, unless the file itself has a small one asked first.
     alone = {name: text for name, text in environment.items() if not name.startswith(_CASCADE)}
     return _File(path, alone).read(text)
 

@@ -22,6 +22,7 @@ from preannotation_assets.evaluation.pages import PageKey, ReviewedPage
 from preannotation_assets.evaluation.scores import Figure
 
 __all__ = [
+    "ALLOWANCES",
     "FEWEST_DOCUMENTS",
     "FEWEST_OF_A_KIND",
     "MOST_PAGES",
@@ -30,6 +31,7 @@ __all__ = [
     "EmptyPages",
     "PageRequests",
     "PageSample",
+    "SavedAt",
     "measure_empty_pages",
 ]
 
@@ -42,6 +44,8 @@ MOST_PAGES: Final = 5000
 """About so many are kept to measure with: the documents whose digests are lowest."""
 
 LEAST_SAVED: Final = 0.01
+ALLOWANCES: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+"""Other shares of the spans that may be lost, for the curve."""
 
 _FOLDS: Final = 5
 _PENALTY: Final = 10.0
@@ -91,10 +95,23 @@ class CheapTest:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedAt:
+    """What the test by words would have left out of unseen documents, were ``allowed`` spans to be lost.
+
+    All are shares: of the spans, of the pages, and of the spans again.
+    """
+
+    allowed: float
+    pages_saved: float
+    spans_lost: float
+
+
+@dataclass(frozen=True, slots=True)
 class EmptyPages:
     """How many reviewed pages with text hold nothing, and what could be saved by that.
 
-    ``measured`` of them were kept to measure with; both tests are None where there are too few.
+    ``measured`` of them were kept to measure with; both tests are None where there are too few. ``curve`` is
+    that of the test by words, by what it may lose.
     """
 
     pages: int
@@ -102,6 +119,7 @@ class EmptyPages:
     measured: int
     by_words: CheapTest | None
     by_letters: CheapTest | None
+    curve: tuple[SavedAt, ...] = ()
 
 
 @dataclass(slots=True)
@@ -148,13 +166,14 @@ def measure_empty_pages(
         return EmptyPages(sample.pages, sample.empty, len(sample.keys), None, None)
     folds = _folds(sample.keys)
     spans = np.array(sample.spans, float)
-    letters = np.array(sample.letters, float)
-    tests = (
-        _left_out(folds, spans, _scores_by_words(sample, folds, np.log1p(spans))),
-        _left_out(folds, spans, np.tile(letters, (_FOLDS, 1))),
+    letter_counts = np.array(sample.letters, float)
+    by_words = _scores_by_words(sample, folds, np.log1p(spans))
+    words, letters = (
+        _figures(sample, _left_out(folds, spans, scores, MOST_SPANS_LOST), taken, samples)
+        for scores in (by_words, np.tile(letter_counts, (_FOLDS, 1)))
     )
-    by_words, by_letters = (_figures(sample, is_left_out, taken, samples) for is_left_out in tests)
-    return EmptyPages(sample.pages, sample.empty, len(sample.keys), by_words, by_letters)
+    curve = tuple(_saved_at(allowed, folds, spans, by_words) for allowed in ALLOWANCES)
+    return EmptyPages(sample.pages, sample.empty, len(sample.keys), words, letters, curve)
 
 
 def _folds(keys: Sequence[PageKey]) -> _Folds:
@@ -222,19 +241,24 @@ def _apply(rows: _Rows, lengths: _Vector, weights: _Vector) -> _Vector:
     return found
 
 
-def _left_out(folds: _Folds, spans: _Vector, scores: _Vector) -> npt.NDArray[np.bool_]:
+def _saved_at(allowed: float, folds: _Folds, spans: _Vector, scores: _Vector) -> SavedAt:
+    is_left_out = _left_out(folds, spans, scores, allowed)
+    return SavedAt(allowed, float(is_left_out.mean()), float(spans[is_left_out].sum() / spans.sum()))
+
+
+def _left_out(folds: _Folds, spans: _Vector, scores: _Vector, allowed: float) -> npt.NDArray[np.bool_]:
     """Which pages a test leaves out: those below the threshold that the other folds set."""
     found = np.zeros(len(folds), bool)
     for fold in range(_FOLDS):
         own, others = folds == fold, folds != fold
-        found[own] = scores[fold, own] < _threshold(scores[fold, others], spans[others])
+        found[own] = scores[fold, own] < _threshold(scores[fold, others], spans[others], allowed)
     return found
 
 
-def _threshold(scores: _Vector, spans: _Vector) -> float:
+def _threshold(scores: _Vector, spans: _Vector, allowed: float) -> float:
     """The highest score such that the pages below it hold no more spans than may be lost."""
     order = np.argsort(scores, kind="stable")
-    lost = np.cumsum(spans[order]) > MOST_SPANS_LOST * spans.sum()
+    lost = np.cumsum(spans[order]) > allowed * spans.sum()
     return float(scores[order[np.argmax(lost)]])
 
 

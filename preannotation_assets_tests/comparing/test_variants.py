@@ -45,6 +45,21 @@ def test_the_file_may_name_its_own_baseline_and_set_things_back(tmp_path: Path) 
     assert second.settings.generation.model == "large:70b"
 
 
+def test_a_cascade_is_compared_where_the_file_has_one_and_not_as_the_environment_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("CASCADE_MODEL", "tiny:1b"), ("CASCADE_THRESHOLD", "0.5")):
+        monkeypatch.setitem(ENVIRONMENT, f"PREANNOTATION_{name}", text)
+    batch, small, first = read(
+        tmp_path,
+        "variants:\n  small: {model: tiny:1b}\n"
+        "  small first: {cascade_model: tiny:1b, cascade_threshold: 0.8, cascade_doubts: [empty]}\n",
+    )
+    assert (batch.settings.cascade.model, small.settings.cascade.model) == ("", "")
+    assert (first.settings.generation.model, first.settings.cascade.model) == ("large:70b", "tiny:1b")
+    assert (first.settings.cascade.threshold, first.settings.cascade.doubts) == (0.8, ["empty"])
+
+
 def test_settings_that_only_fit_together_are_taken_together(tmp_path: Path) -> None:
     _, cut = read(tmp_path, "variants:\n  cut:\n    chunk_tokens: 150\n    overlap_tokens: 20\n")
     assert (cut.settings.chunking.chunk_tokens, cut.settings.chunking.overlap_tokens) == (150, 20)
@@ -61,6 +76,7 @@ def test_settings_that_only_fit_together_are_taken_together(tmp_path: Path) -> N
         ("variants:\n  a:\n    model: x\n    chunk_tokens: 150\n", 4, "do not fit"),
         ("variants:\n  a:\n    server: ollamma\n", 3, "one of ollama, openai"),
         ("variants:\n  a:\n    labels: {a: b}\n", 3, "more than a value"),
+        ("variants:\n  a:\n    cascade_model: tiny:1b\n", 3, "has no threshold"),
         ("variants:\n  a: [model]\n", 2, "variant a is no list of settings"),
         ("variants:\n  batch:\n    model: x\n", 2, "not batch"),
         ("variants:\n  a:\n    model: x\n  a:\n    model: y\n", 4, "a name stands twice"),

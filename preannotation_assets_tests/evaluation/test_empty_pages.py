@@ -9,6 +9,7 @@ import pytest
 
 from preannotation_assets.evaluation import empty_pages
 from preannotation_assets.evaluation.empty_pages import (
+    ALLOWANCES,
     FEWEST_OF_A_KIND,
     MOST_SPANS_LOST,
     CheapTest,
@@ -70,6 +71,15 @@ def test_where_a_word_decides_nearly_all_empty_pages_are_saved_and_nothing_is_lo
     assert interval.low < (words.requests_saved.value or 0) < interval.high
     # The word makes a page no longer to speak of.
     assert (letters.requests_saved.value or 0) < 0.1
+
+
+def test_who_may_lose_more_leaves_out_more() -> None:
+    curve = measured(sample_of(planted("Schiff"))).curve
+    assert [point.allowed for point in curve] == list(ALLOWANCES)
+    saved = [point.pages_saved for point in curve]
+    assert saved == sorted(saved)
+    assert saved[0] < saved[-1] < 0.6
+    assert curve[-1].spans_lost == pytest.approx(ALLOWANCES[-1], abs=0.03)
 
 
 def test_a_shape_tells_as_a_word_does() -> None:

@@ -13,7 +13,7 @@ from preannotation_assets.defs.assets.watched_parts import watched_parts
 from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.chunking import ChunkingResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
@@ -119,7 +119,7 @@ def _cut(
         ChunkPages(storage.location(), part_key(pages_folder, index), part_key(folder, index), limits)
         for index in range(len(snapshot.part_rows))
     ]
-    parts = run_tasks(spark.spark_session, tasks, chunk_pages, watch)
+    parts = spark.run(tasks, chunk_pages, watch)
     manifest = ChunksManifest(
         dataset=layout.dataset,
         version=version,

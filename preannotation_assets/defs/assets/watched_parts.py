@@ -11,5 +11,5 @@ __all__ = ["watched_parts"]
 
 
 def watched_parts(log: DagsterLogManager, display: ProgressDisplay, stage: str) -> Watch:
-    """For `run_tasks`: a task is a part of the batch."""
+    """For `SparkResource.run`: a task is a part of the batch."""
     return partial(report_count, StageReporter(log.log, display), stage, "parts")

@@ -18,7 +18,7 @@ from preannotation_assets.extraction.labels import LabelScheme, label_colours, t
 from preannotation_assets.extraction.segments import Mark, Segment, segments
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.publishing.evaluation.plots import SIDE, reliability_bars, risk_line
+from preannotation_assets.publishing.evaluation.plots import SIDE, reliability_bars, risk_line, savings_line
 from preannotation_assets.publishing.evaluation.results import Evaluation, empty_words
 from preannotation_assets.publishing.html_files import content_policy, template_environment
 from preannotation_assets.publishing.shown_ids import shown_id
@@ -205,6 +205,7 @@ def write_report(
         "script": script,
         "numbers": pages.numbers,
         "empty": empty_words(evaluation.empty_pages),
+        "savings": savings_line(evaluation.empty_pages.curve),
         "kind_words": KIND_WORDS,
         "loss_words": LOSS_WORDS,
         "overall": [scores.overall(scheme) for scheme in Scheme],

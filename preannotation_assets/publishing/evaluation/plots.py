@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from preannotation_assets.evaluation.empty_pages import ALLOWANCES, SavedAt
 from preannotation_assets.evaluation.reliability import ReliabilityBin, RiskPoint
 
-__all__ = ["SIDE", "BinBar", "reliability_bars", "risk_line"]
+__all__ = ["SIDE", "BinBar", "reliability_bars", "risk_line", "savings_line"]
 
 SIDE: Final = 240
 """Of a square from 0 to 1 in both directions."""
@@ -50,4 +51,14 @@ def reliability_bars(bins: Sequence[ReliabilityBin]) -> list[BinBar]:
 def risk_line(points: Sequence[RiskPoint]) -> str:
     """Risk (upwards) against coverage as an SVG path; empty of nothing."""
     places = [f"{SIDE * point.coverage:.1f} {SIDE * (1 - point.risk):.1f}" for point in points]
+    return f"M{'L'.join(places)}" if places else ""
+
+
+def savings_line(points: Sequence[SavedAt]) -> str:
+    """Pages saved (upwards) against spans lost, up to what may be lost at most, as an SVG path."""
+    widest = max(ALLOWANCES)
+    places = [
+        f"{SIDE * min(1.0, point.spans_lost / widest):.1f} {SIDE * (1 - point.pages_saved):.1f}"
+        for point in points
+    ]
     return f"M{'L'.join(places)}" if places else ""

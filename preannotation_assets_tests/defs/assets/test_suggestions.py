@@ -1,7 +1,7 @@
 """The asset ``suggestions``, but for what needs Spark."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from preannotation_assets.lake import StoreLocation, read_table, write_table
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import RawModelOutputsManifest
 from preannotation_assets.publishing.request_account import read_requests
+from preannotation_assets.tasks.engine import ThisProcess, unwatched
 from preannotation_assets.telemetry.stage_progress import PageCount
 
 
@@ -122,14 +123,8 @@ def test_what_all_shares_of_a_part_have_grounded_is_published(
     table = pa.Table.from_pylist(output_rows(), schema=RAW_MODEL_OUTPUTS)
     write_table(store, part_key(of.outputs_folder, 0), table)
     storage = SimpleNamespace(location=lambda: StoreLocation(str(tmp_path)), open=lambda: store)
-    spark = SimpleNamespace(spark_session=None)
-
-    def here(_: object, tasks: Sequence[Any], work: Callable[[Any], Any], watch: object) -> list[Any]:
-        return [work(task) for task in tasks]
-
-    monkeypatch.setattr(module, "run_tasks", here)
     monkeypatch.setattr(module, "shares_of_parts", lambda part_bytes: [4 for size in part_bytes if size])
-    parts = module._ground(of, cast(Any, storage), cast(Any, spark), cast(Any, None))
+    parts = module._ground(of, cast(Any, storage), cast(Any, ThisProcess()), unwatched)
     assert len(parts) == 4
     draft = module._draft(of, parts, read_requests(store, LAYOUT, of.outputs), "run")
     publication = module._publish(store, of, len(parts), draft, 1.0, PageCount())

@@ -310,6 +310,8 @@ def test_what_pages_that_hold_nothing_could_save_is_measured(demo: ReviewedDemo,
     (line,) = [line for line in found.lines() if line.startswith("empty ")]
     assert f"{measured.empty} of {measured.pages} reviewed pages with text hold nothing; on documents" in line
     assert f"of the requests, {measured.by_words.tokens} tokens" in line
+    report = Path(demo.store.uri(LAYOUT.evaluation_report)).read_text("utf-8")
+    assert 'id="savings"' in report
     # Numbers alone: what a test learned of words is nowhere.
     document = read_json(demo.store, LAYOUT.evaluation)
     assert isinstance(document, dict)
@@ -319,9 +321,10 @@ def test_what_pages_that_hold_nothing_could_save_is_measured(demo: ReviewedDemo,
 def test_of_few_pages_that_hold_nothing_it_says_that_they_are_too_few(
     whole: tuple[ReviewedDemo, Evaluation],
 ) -> None:
-    _, found = whole
+    demo, found = whole
     assert found.empty_pages.by_words is None
     assert any("too few of either kind" in line for line in found.lines())
+    assert 'id="savings"' not in Path(demo.store.uri(LAYOUT.evaluation_report)).read_text("utf-8")
 
 
 def test_what_is_not_published_or_not_whole_is_no_ground_for_figures(

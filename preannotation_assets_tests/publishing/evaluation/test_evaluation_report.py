@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from shared.reviewed_demo import LAYOUT, ReviewedDemo, review_demo
 
+from preannotation_assets.evaluation.empty_pages import SavedAt
 from preannotation_assets.evaluation.reliability import ReliabilityBin, RiskPoint
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.publishing.evaluation import EvaluationRules, documents, evaluate_dataset
-from preannotation_assets.publishing.evaluation.plots import SIDE, reliability_bars, risk_line
+from preannotation_assets.publishing.evaluation.plots import SIDE, reliability_bars, risk_line, savings_line
 from preannotation_assets.publishing.evaluation.results import Evaluation
 from preannotation_assets.settings import Settings
 
@@ -143,3 +144,9 @@ def test_a_bar_is_as_high_as_its_accuracy_and_stands_in_its_bin() -> None:
 def test_the_curve_of_risk_goes_from_left_to_right() -> None:
     assert risk_line([]) == ""
     assert risk_line([RiskPoint(0.9, 0.5, 0.0), RiskPoint(0.1, 1.0, 0.5)]) == "M120.0 240.0L240.0 120.0"
+
+
+def test_savings_stand_at_the_spans_that_they_lose() -> None:
+    assert savings_line([]) == ""
+    points = [SavedAt(0.005, 0.25, 0.01), SavedAt(0.05, 0.5, 0.06)]
+    assert savings_line(points) == "M48.0 180.0L240.0 120.0"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.extraction.token_learning import FEWEST_PROMPTS, learn_tokens
 from preannotation_assets.lake import FetchedBytes
@@ -44,7 +44,7 @@ def learn_calibration(
         if texts
     ]
     tasks = tasks[:: math.ceil(len(tasks) / _PARTS_LEARNED_FROM)]
-    counted = run_tasks(spark.spark_session, tasks, count_tokens)
+    counted = spark.run(tasks, count_tokens)
     prompts = [prompt for part in counted for prompt in part.prompts]
     model, key = batch.template.model, calibration_key(batch.template.model)
     present = read_manifest(batch.store, key, Calibration)

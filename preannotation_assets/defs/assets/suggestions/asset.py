@@ -25,7 +25,7 @@ from preannotation_assets.defs.partitions import DATASETS
 from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.label_scheme import LabelSchemeResource
 from preannotation_assets.defs.resources.publishing import PublishingResource
-from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
+from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.errors import PreannotationError
 from preannotation_assets.lake import FetchedBytes, ObjectStore
@@ -183,7 +183,7 @@ def _ground(
         )
         for number, (part, share, shares) in enumerate(shared)
     ]
-    return run_tasks(spark.spark_session, tasks, ground_answers, watch)
+    return spark.run(tasks, ground_answers, watch)
 
 
 def _part_bytes(store: ObjectStore, inputs: SuggestionInputs) -> list[int]:
