@@ -3,7 +3,7 @@
 Pages of about 3,000 characters with 12 spans each (``--characters``, ``--spans``), one chunk a page; the
 answer store has an answer to every one, so that nothing is asked and all seconds are the pipeline's own. Each
 batch is run twice, the second time with nothing to do. Everything is in a temporary folder; the stand-in only
-says which model it has.
+says which model it has. With ``--profile PAGES`` one batch is run in this process (``profiling.py``).
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from benchmarks.cost.memory import PeakMemory
+from benchmarks.cost.profiling import profile_run
 from benchmarks.inference.servers import Speed, serve
 from benchmarks.reading.batch import DATASET, make_page, write_answers, write_warehouse
 from preannotation_assets.definitions import build_resources
@@ -59,13 +60,19 @@ def main() -> None:
     parser.add_argument("--pages", type=int, nargs="*", default=_PAGES, help="the sizes of the batches")
     parser.add_argument("--characters", type=int, default=_CHARACTERS, help="of a page, about")
     parser.add_argument("--spans", type=int, default=_SPANS, help="on a page")
-    arguments = parser.parse_args()
-    sizes: Sequence[int] = arguments.pages
+    parser.add_argument("--profile", type=int, metavar="PAGES", help="only where the processor time goes")
+    parser.add_argument("--functions", action="store_true", help="of the profile, by function too")
+    chosen = parser.parse_args()
+    if chosen.profile:
+        with _batch(chosen.profile, chosen.characters, chosen.spans) as environment:
+            profile_run(environment, functions=chosen.functions)
+        return
+    sizes: Sequence[int] = chosen.pages
     loading = _run([sys.executable, "-c", "import preannotation_assets.definitions"], os.environ)
     print(f"definitions load in {loading.seconds:.1f} s")
     print(f"{'pages':>8} {'run':6} {'s':>7} {'CPU s':>7}  most MB of driver, Java, a worker; what it said")
     for size in sizes:
-        with _batch(size, arguments.characters, arguments.spans) as environment:
+        with _batch(size, chosen.characters, chosen.spans) as environment:
             for name in ("first", "again"):
                 _print(size, name, _run(_command("run", DATASET), environment))
             _print(size, "verify", _run(_command("verify", DATASET), environment))

@@ -94,6 +94,27 @@ def test_a_doubtful_place_against_the_order_is_none() -> None:
     assert starts(text, *quotes, "Porner")[-1] is None
 
 
+def test_a_repaired_quote_does_not_stand_where_another_is_quoted_as_it_is_written() -> None:
+    text = "letters from France arrived"
+    beside = ground(text, [Quote("PLACE", "France"), Quote("PERSON", "Frauce")])
+    alone = ground(text, [Quote("PERSON", "Frauce")])
+
+    assert [isinstance(result, Grounding) for result in beside] == [True, False]
+    assert [isinstance(result, Grounding) for result in alone] == [True]
+
+
+def test_two_repaired_quotes_of_two_labels_may_stand_at_one_place() -> None:
+    results = ground("letters from France arrived", [Quote("PLACE", "Frauce"), Quote("PERSON", "Frauce")])
+
+    assert all(isinstance(result, Grounding) for result in results)
+
+
+def test_a_place_that_is_much_like_the_quote_needs_no_order() -> None:
+    text, quotes = page_of_ports()
+
+    assert starts(f"At Stralsund and Rostock. {text}", *quotes, "Stralsnnd and Rostock")[-1] == 3
+
+
 @pytest.mark.parametrize(
     ("text", "quote"),
     [

@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TypeGuard
 
 from preannotation_assets.extraction.spans import (
     Grounding,
@@ -15,6 +13,7 @@ from preannotation_assets.extraction.spans import (
 
 from .assignment import assign
 from .candidates import Candidate, Finding, find
+from .doubts import without_doubtful
 from .order import ChainLink, chain_costs, follow_the_page
 from .page import Page
 from .quotes import PreparedQuote, prepare
@@ -26,9 +25,6 @@ _NOWHERE = Finding((), False)
 # How many pairs of a quote and a place are weighed in all; more are thinned out.
 _MOST_PAIRS = 50_000
 _FEWEST_PLACES = 16
-# Less like the quote than that, a place must be about where the order wants it.
-_SURE = 0.92
-_STRAY = 100
 
 
 def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) -> list[GroundingResult]:
@@ -57,10 +53,10 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     written = dict.fromkeys(quote.text for quote in quotes)
     prepared = {quoted: prepare(quoted, page.table) for quoted in written}
     findings = _findings(page, quotes, prepared, work)
-    contenders: Sequence[Sequence[Candidate]] = _contenders(quotes, findings)
+    contenders = _contenders(quotes, {quoted: found.candidates for quoted, found in findings.items()})
     in_order = follow_the_page(_links(quotes, contenders))
     if in_order:
-        contenders = _contenders(quotes, {quoted: _all_places(found) for quoted, found in findings.items()})
+        contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
     costs = chain_costs(_links(quotes, contenders))
     places = assign(
@@ -74,45 +70,11 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
         _result(prepared[quote.text], findings[quote.text], place)
         for quote, place in zip(quotes, places, strict=True)
     ]
-    return _without_strays(results) if in_order else results
-
-
-def _without_strays(results: Sequence[GroundingResult]) -> list[GroundingResult]:
-    """The results without those that are doubtful and do not stand where the order wants them."""
-    starts = [result.start if _is_sure(result) else None for result in results]
-    behind, ahead = _last_known(starts), _last_known(starts[::-1])[::-1]
-    return [
-        Rejection(QuoteOutcome.NOT_FOUND) if _strays(result, before, after) else result
-        for result, before, after in zip(results, behind, ahead, strict=True)
-    ]
-
-
-def _is_sure(result: GroundingResult) -> TypeGuard[Grounding]:
-    return isinstance(result, Grounding) and result.similarity >= _SURE
-
-
-def _strays(result: GroundingResult, before: int | None, after: int | None) -> bool:
-    if not isinstance(result, Grounding) or _is_sure(result):
-        return False
-    too_early = before is not None and result.start < before - _STRAY
-    return too_early or (after is not None and result.start > after + _STRAY)
-
-
-def _last_known(starts: Sequence[int | None]) -> list[int | None]:
-    known: list[int | None] = []
-    last: int | None = None
-    for start in starts:
-        last = start if start is not None else last
-        known.append(last)
-    return known
+    return without_doubtful(results, in_order)
 
 
 def _links(quotes: Sequence[Quote], contenders: Sequence[Sequence[Candidate]]) -> list[ChainLink]:
     return [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
-
-
-def _all_places(finding: Finding) -> Finding:
-    return replace(finding, candidates=finding.others or finding.candidates)
 
 
 def _findings(
@@ -130,13 +92,15 @@ def _findings(
     }
 
 
-def _contenders(quotes: Sequence[Quote], findings: Mapping[str, Finding]) -> list[Sequence[Candidate]]:
+def _contenders(
+    quotes: Sequence[Quote], places: Mapping[str, Sequence[Candidate]]
+) -> Sequence[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
     copies: Counter[tuple[str, str]] = Counter()
     contenders: list[Sequence[Candidate]] = []
     for quote in quotes:
         key = quote.label, quote.text
-        candidates = findings[quote.text].candidates
+        candidates = places[quote.text]
         contenders.append(candidates if copies[key] < len(candidates) else ())
         copies[key] += 1
     return contenders
@@ -167,7 +131,7 @@ def _thinned(
 
 def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
     if place is not None:
-        found = next(c for c in finding.others or finding.candidates if (c.start, c.end) == place[1:])
+        found = next(c for c in finding.all if (c.start, c.end) == place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
     if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)

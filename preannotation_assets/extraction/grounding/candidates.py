@@ -70,6 +70,11 @@ class Finding:
     cut_off: bool = False
     others: Sequence[Candidate] = ()
 
+    @property
+    def all(self) -> Sequence[Candidate]:
+        """The others, or the candidates where they are all."""
+        return self.others or self.candidates
+
 
 def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Finding:
     """Finds the places of a quote: verbatim, folded, with repairs, inside words, in parts.
@@ -124,12 +129,12 @@ def _with_repairs(
     price = 0.0 if candidates else min((hit.price for hit in similar.hits), default=_DOUBTFUL)
     candidates = _united(candidates, _grounded(page, quote, similar.hits, work))
     if len(candidates) < wanted:
-        inner = inner_hits(page, quote, similar.begun, work)
+        inner = inner_hits(page, quote, similar.prefixes[-1], work)
         candidates = _united(candidates, _grounded(page, quote, inner, work))
     if not candidates:
         candidates = _united(candidates, _grounded(page, quote, stem_hits(page, quote, work), work))
     if not candidates or price >= _DOUBTFUL:
-        candidates = _near_best(_united(candidates, _parts(page, quote, searched, work)))
+        candidates = _near_best(_united(candidates, _parts(page, quote, searched, similar.prefixes, work)))
     return Finding(candidates, similar.value_changed)
 
 
@@ -137,19 +142,20 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
     """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
     steps = _place_steps(quote)
-    for hit in hits:
+    is_dressed = bool(quote.prefix or quote.suffix)
+    for first, last, price in hits:
         work.spend(steps)
-        start, end = page.offsets(hit.first, hit.last)
+        start, end = page.offsets(first, last)
         written = page.text[start:end]
         if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
             continue
-        if hit.price and not _has_numerals(page, quote, start, end):
+        if price and not _has_numerals(page, quote, start, end):
             continue
         surface = surface_price(quote.core, written)
-        if quote.has_digits and page.is_glued_number(hit.first, hit.last):
+        if quote.has_digits and page.is_glued_number(first, last):
             surface += _GLUED
-        place = dress(page.text, quote, start, end) if quote.prefix or quote.suffix else (start, end)
-        found.append(_candidate(page, quote, place, hit.price, surface))
+        place = dress(page.text, quote, start, end) if is_dressed else (start, end)
+        found.append(_candidate(page, quote, place, price, surface))
     return found
 
 
@@ -197,8 +203,10 @@ def _candidate(
     return Candidate(start, end, _REPAIR_WEIGHT * price + surface, match, similarity)
 
 
-def _parts(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> Iterator[Candidate]:
-    for hit in gap_hits(page, quote, searched, work):
+def _parts(
+    page: Page, quote: PreparedQuote, searched: Pattern, prefixes: Sequence[int], work: Work
+) -> Iterator[Candidate]:
+    for hit in gap_hits(page, quote, searched, prefixes, work):
         work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
         if _has_numerals(page, quote, start, end):

@@ -22,7 +22,6 @@ from .words import (
     is_roman_numeral,
     may_be_added,
     needs_name,
-    split_words,
 )
 from .work import Work
 
@@ -57,11 +56,19 @@ class Core(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """One way to take words from the edges of a quote."""
+    """One way to take words from the edges of a quote: what is left, its letters, and what is not."""
 
-    core: PreparedQuote
+    text: str
+    letters: str
     before: Sequence[Word]
     after: Sequence[Word]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether what is left must stand on the page letter by letter."""
+        return len(self.letters) <= _SHORT_CORE or any(
+            word.price is None for word in (*self.before, *self.after)
+        )
 
 
 def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
@@ -71,31 +78,51 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
         WorkSpentError: finding them takes more work than there is.
     """
     work.spend(len(quote.text) / _LETTERS_SPLIT_A_STEP)
-    for cut in _cuts(page, quote):
+    for cut in _cuts(quote):
         work.spend(5 + len(quote.text) / _LETTERS_SPLIT_A_STEP)
-        for hit in _hits(page, cut, work):
-            if has_lost_capital(page, cut.core, hit.first):
+        hits = exact_hits(page, cut.letters, work)
+        if not hits and cut.is_sure:
+            continue
+        core = prepare(cut.text, page.table)
+        if len(cut.letters) <= _SHORT_CORE:
+            hits = [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
+        elif not hits:
+            hits = _repaired_hits(page, core, work)
+        for hit in hits:
+            if has_lost_capital(page, core, hit.first):
                 continue
             work.spend(_HIT_STEPS)
-            priced = _with_added_words(page, quote, hit, cut)
+            priced = _with_added_words(page, quote, core, hit, cut)
             if priced is not None and priced.price <= _MOST_PRICE:
-                yield Core(cut.core, priced)
+                yield Core(core, priced)
 
 
-def _cuts(page: Page, quote: PreparedQuote) -> Iterator[_Cut]:
-    words = split_words(quote.text, page.table)
+def _cuts(quote: PreparedQuote) -> Iterator[_Cut]:
+    words = quote.priced_words
     count = len(words)
     if not 1 < count <= _MOST_WORDS:
         return
-    for before in range(min(count, _MOST_ADDED + 1)):
-        for after in range(min(count - before, _MOST_ADDED + 1)):
+    most_before, most_after = _most_added(words), _most_added(words[::-1])
+    for before in range(min(count, most_before + 1)):
+        for after in range(min(count - before, most_after + 1)):
             kept = words[before : count - after]
             cut = words[:before], words[count - after :]
             if all(word.letters.isdigit() for word in kept):
                 # A number is not the quote without its unit or month, unless these stand there abbreviated.
                 cut = _not_left_out(cut[0]), _not_left_out(cut[1])
             if (before or after) and _may_carry(kept) and _may_be_added(*cut):
-                yield _Cut(prepare(_core_text(quote.text, words, before, after), page.table), *cut)
+                letters = "".join(word.letters for word in kept)
+                yield _Cut(_core_text(quote.text, words, before, after), letters, *cut)
+
+
+def _most_added(words: Sequence[Word]) -> int:
+    """How many of the first words may be left out at most: those with a price, or one without."""
+    priced = 0
+    for word in words[:_MOST_ADDED]:
+        if word.price is None:
+            break
+        priced += 1
+    return priced or 1
 
 
 def _may_carry(words: Sequence[Word]) -> bool:
@@ -130,21 +157,17 @@ def _core_text(text: str, words: Sequence[Word], before: int, after: int) -> str
     return text[start:end]
 
 
-def _hits(page: Page, cut: _Cut, work: Work) -> list[Hit]:
-    core = cut.core
-    hits = exact_hits(page, core.letters, work)
-    if len(core.letters) <= _SHORT_CORE:
-        return [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
-    if hits or any(word.price is None for word in (*cut.before, *cut.after)):
-        return hits
+def _repaired_hits(page: Page, core: PreparedQuote, work: Work) -> list[Hit]:
     most = _REPAIR_PER_LETTER * len(core.letters) if len(core.letters) >= _FEWEST_REPAIRED_LETTERS else 0.0
     work.spend(level_steps(page, len(core.letters)))
     similar = similar_hits(page, core, pattern(page, core.letters), 1, most, work)
-    repaired = similar.hits or inner_hits(page, core, similar.begun, work)
+    repaired = similar.hits or inner_hits(page, core, similar.prefixes[-1], work)
     return [Hit(hit.first, hit.last, hit.price + _REPAIRED) for hit in repaired]
 
 
-def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> Hit | None:
+def _with_added_words(
+    page: Page, quote: PreparedQuote, core: PreparedQuote, hit: Hit, cut: _Cut
+) -> Hit | None:
     """The hit with the price of the added words.
 
     A word that stands next to the core, abbreviated or damaged, has not been added: it is taken in.
@@ -159,7 +182,7 @@ def _with_added_words(page: Page, quote: PreparedQuote, hit: Hit, cut: _Cut) -> 
         if form is not None:
             first, price = start, price + form
             before.pop()
-        elif needs_name(before[-1].letters) and cut.core.core[:1].islower():
+        elif needs_name(before[-1].letters) and core.core[:1].islower():
             return None
     if after:
         start, end = page.word_after(last)

@@ -104,8 +104,8 @@ def fold(text: str) -> FoldedText:
         starts[1:] |= unspaced[:-1] & is_letter[1:]
         ends |= unspaced
         ends[:-1] |= unspaced[1:] & is_letter[:-1]
-    codes, origins = codes[is_letter], origins[is_letter]
-    starts, ends = starts[is_letter], ends[is_letter]
+    at = np.flatnonzero(is_letter)
+    codes, origins, starts, ends = codes.take(at), origins.take(at), starts.take(at), ends.take(at)
     letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
     begins, closes = _borders_inside_words(text, letters, codes, origins, starts, ends)
     return FoldedText(letters, codes, origins, starts, ends, begins, closes)
@@ -113,7 +113,7 @@ def fold(text: str) -> FoldedText:
 
 def has_unspaced(letters: str) -> bool:
     """Whether some of the letters are of a script without spaces between words."""
-    return _UNSPACED_LETTER.search(letters) is not None
+    return not letters.isascii() and _UNSPACED_LETTER.search(letters) is not None
 
 
 def _is_raised(letter: str) -> bool:

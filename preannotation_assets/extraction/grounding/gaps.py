@@ -12,8 +12,8 @@ from .hits import Hit
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import repair
-from .search import Pattern, first_level, level_steps, suffix_starts
-from .words import FUNCTION_WORDS, MULTIPLES, Word, abbreviates, split_words
+from .search import Pattern, level_steps, suffix_starts
+from .words import FUNCTION_WORDS, MULTIPLES, abbreviates
 from .work import Work
 
 __all__ = ["gap_hits"]
@@ -52,20 +52,22 @@ _INFINITY = float("inf")
 _LETTERS_A_STEP = 3_000
 
 
-def gap_hits(page: Page, quote: PreparedQuote, searched: Pattern, work: Work) -> Iterator[Hit]:
+def gap_hits(
+    page: Page, quote: PreparedQuote, searched: Pattern, prefixes: Sequence[int], work: Work
+) -> Iterator[Hit]:
     """The places of a quote with a few more words on the page between two of its words.
+
+    ``prefixes`` are those of the search with repairs.
 
     Raises:
         WorkSpentError: finding them takes more work than there is.
     """
     if not 1 < len(quote.words) <= _MOST_WORDS or len(quote.letters) < _FEWEST_LETTERS:
         return
-    work.spend(2 * level_steps(page, len(quote.letters)))
-    prefixes = first_level(searched, page.starts)
     if not any(prefixes[end] & page.ends for end in quote.word_ends[:-1]):
         return
-    words = split_words(quote.text, page.table)
-    search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends), words, work)
+    work.spend(level_steps(page, len(quote.letters)))
+    search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends), work)
     elided = _elisions(page, quote)
     for left in range(len(quote.words) - 1):
         if left in elided or not elided:
@@ -82,7 +84,6 @@ class _GapSearch:
     quote: PreparedQuote
     prefixes: Sequence[int]
     suffixes: Sequence[int]
-    words: Sequence[Word]
     work: Work
 
     def gaps(self, left: int, elided: bool) -> Iterator[Hit]:
@@ -159,13 +160,13 @@ class _GapSearch:
         return _SENTENCE_END.search(self.page.text, from_word, self.page.origin(start) + 1) is not None
 
     def _sign_behind(self, word: int) -> str:
-        end = self.words[word].end
+        end = self.quote.priced_words[word].end
         return self.quote.text[end : end + 1]
 
     def _loses_capital(self, word: int, start: int) -> bool:
         """Whether a word of the quote begins with a capital, and the page with a small letter there."""
         return (
-            self.quote.text[self.words[word].start].isupper()
+            self.quote.text[self.quote.priced_words[word].start].isupper()
             and self.page.text[self.page.origin(start)].islower()
         )
 

@@ -10,7 +10,7 @@ from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
 from .search import Pattern, first_level, level_steps, next_level, swapped_places
-from .words import is_roman_numeral, split_words
+from .words import is_roman_numeral
 from .work import Work
 
 __all__ = [
@@ -74,13 +74,14 @@ class Hit(NamedTuple):
 class SimilarHits(NamedTuple):
     """The hits of a search with repairs.
 
-    ``value_changed`` says that a place was refused for its digits only; ``begun`` are the boundaries where
-    the quote ends, look-alikes allowed, when it begins with a word, whether it ends with one or not.
+    ``value_changed`` says that a place was refused for its digits only; ``prefixes`` are the boundaries
+    where each prefix of the quote ends, look-alikes allowed, when it begins with a word, whether it ends
+    with one or not.
     """
 
     hits: Sequence[Hit]
     value_changed: bool
-    begun: int
+    prefixes: Sequence[int]
 
 
 def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
@@ -131,8 +132,7 @@ def similar_hits(
     limit = min(most, _limit(length, len(quote.words) == 1))
     steps = level_steps(page, length)
     work.spend(steps)
-    states = first_level(searched, page.starts)
-    begun = states[-1]
+    prefixes = states = first_level(searched, page.starts)
     hits: list[Hit] = []
     seen = 0
     value_changed = False
@@ -157,7 +157,7 @@ def similar_hits(
         hits = _apart(hits)
         if len(hits) >= wanted:
             break
-    return SimilarHits(hits, value_changed, begun)
+    return SimilarHits(hits, value_changed, prefixes)
 
 
 def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iterator[Hit]:
@@ -204,10 +204,9 @@ def _loses_a_capital(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
         return stretch.islower()
     if len(written) != len(quote.words):
         return False
-    words = split_words(quote.text, page.table)
     return any(
         quote.text[word.start].isupper() and page.text[page.origin(start)].islower()
-        for word, start in zip(words, written, strict=True)
+        for word, start in zip(quote.priced_words, written, strict=True)
     )
 
 
@@ -267,12 +266,15 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
     if alone and fixed.places > 1 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
+    if total > limit or any(
+        price > _word_limit(quote, word)
+        for word, price in zip(quote.words, fixed.prices, strict=True)
+        if price
+    ):
+        return False
     if has_lost_capital(page, quote, hit.first) or _loses_a_capital(page, quote, hit):
         total += _LONE_LOWER_CASE if alone else _LOWER_CASE
-    return total <= limit and all(
-        not price or price <= _word_limit(quote, word)
-        for word, price in zip(quote.words, fixed.prices, strict=True)
-    )
+    return total <= limit
 
 
 def _word_limit(quote: PreparedQuote, word: str) -> float:

@@ -7,31 +7,23 @@ letters has the boundaries 0 to ``n``. Shifts and bitwise operators then work on
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .folding import FoldTable, fold
-from .lookalikes import BROKEN_LETTERS, CLOSE, LIGATURES
+from .letter_sets import LetterSets, bits
 from .reading import LOST_LETTER, read
 
 __all__ = ["Page", "members"]
-
-_PAIR = 2
-
-Value = TypeVar("Value")
 
 
 class Page:
     """A page's text as a reader takes it, its letters, and where they are.
 
     ``starts`` and ``ends`` are the boundary sets where words start and end, and numbers that are glued to
-    letters; ``word_starts`` and ``word_ends`` are ascending lists of those of words. ``places`` has the
-    letter set of every letter, ``alike`` that of a letter and of those that look much like it. ``stand_ins``
-    says what may stand for one letter or two: how many those are, the letter set where others begin that
-    look like them, how many those are.
+    letters; ``word_starts`` and ``word_ends`` are ascending lists of those of words.
     Positions are those of ``text``; ``written_at`` says where that is on the page as it was given.
     """
 
@@ -43,8 +35,8 @@ class Page:
         folded = fold(self.text)
         self.letters = folded.letters
         self.has_lost_letters = LOST_LETTER in folded.letters
-        self.starts = _bits(folded.begins)
-        self.ends = _bits(folded.closes) << 1
+        self.starts = bits(folded.begins)
+        self.ends = bits(folded.closes) << 1
         self.word_starts: list[int] = np.flatnonzero(folded.starts).tolist()
         self.word_ends: list[int] = (np.flatnonzero(folded.ends) + 1).tolist()
         self._begins = (
@@ -56,33 +48,13 @@ class Page:
         self._start_flags = folded.begins.tobytes()
         self._end_flags = folded.closes.tobytes()
         self._codes = folded.codes
-        self._origins = folded.origins
-        self.places: Mapping[str, int] = _Lazy(self._find_places)
-        self.alike: Mapping[str, int] = _Lazy(self._find_alike)
-        self.stand_ins: Mapping[str, Sequence[tuple[int, int, int]]] = _Lazy(self._find_stand_ins)
+        # As a view: its items are plain integers.
+        self._origins = folded.origins.data
 
-    def _find_places(self, letter: str) -> int:
-        return _bits(self._codes == ord(letter))
-
-    def _find_alike(self, letter: str) -> int:
-        found = self.places[letter]
-        for other in CLOSE.get(letter, ""):
-            found |= self.places[other]
-        if self.has_lost_letters and not letter.isdigit():
-            found |= self.places[LOST_LETTER]
-        return found
-
-    def _find_stand_ins(self, group: str) -> Sequence[tuple[int, int, int]]:
-        others = [(self._find_sequence(other), len(other)) for other in BROKEN_LETTERS.get(group, ())]
-        if self.has_lost_letters and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
-            others.append((self.places[LOST_LETTER], 1))
-        return tuple((len(group), places, width) for places, width in others if places)
-
-    def _find_sequence(self, letters: str) -> int:
-        found = self.places[letters[0]]
-        for offset, letter in enumerate(letters[1:], start=1):
-            found &= self.places[letter] >> offset
-        return found
+    @cached_property
+    def letter_sets(self) -> LetterSets:
+        """Where which letters are."""
+        return LetterSets(self._codes, self.has_lost_letters)
 
     def find(self, letters: str) -> Iterator[tuple[int, int]]:
         """The places of letters, just so, anywhere on the page: from one boundary to another."""
@@ -120,10 +92,10 @@ class Page:
 
     def offsets(self, first: int, last: int) -> tuple[int, int]:
         """The code points between two boundaries: start and exclusive end, trailing accents included."""
-        end = int(self._origins[last - 1]) + 1
+        end: int = self._origins[last - 1] + 1
         while end < len(self.text) and unicodedata.combining(self.text[end]):
             end += 1
-        return int(self._origins[first]), end
+        return self._origins[first], end
 
     def written_at(self, start: int, end: int) -> tuple[int, int]:
         """Where on the page, as it was given, ``text[start:end]`` is written."""
@@ -136,7 +108,7 @@ class Page:
 
     def origin(self, letter: int) -> int:
         """The code point that a letter was folded from."""
-        return int(self._origins[letter])
+        return self._origins[letter]
 
     def starts_between(self, low: int, high: int) -> Sequence[int]:
         """The boundaries from ``low`` to ``high``, both included, where a word or number starts."""
@@ -175,18 +147,6 @@ class Page:
         return self.word_starts[index], self.word_ends[index]
 
 
-class _Lazy(dict[str, Value]):
-    """Values that are worked out when they are first asked for."""
-
-    def __init__(self, work_out: Callable[[str], Value]) -> None:
-        super().__init__()
-        self._work_out = work_out
-
-    def __missing__(self, key: str) -> Value:
-        value = self[key] = self._work_out(key)
-        return value
-
-
 def members(places: int) -> Iterator[int]:
     """The members of a set of places, in ascending order."""
     if not places:
@@ -196,7 +156,3 @@ def members(places: int) -> Iterator[int]:
     while position >= 0:
         yield position
         position = digits.find("1", position + 1)
-
-
-def _bits(flags: NDArray[np.bool_]) -> int:
-    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")

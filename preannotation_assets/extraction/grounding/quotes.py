@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from .folding import SEPARATOR, FoldTable, has_unspaced
 from .reading import read
+from .words import Word, split_words
 
 __all__ = ["PreparedQuote", "prepare"]
 
@@ -13,7 +16,7 @@ _OPENING = frozenset("\"'`„“‘‚‛«‹»›([{<")  # noqa: RUF001 - typo
 _CLOSING = frozenset("\"'`”’“‘»›«‹)]}>")  # noqa: RUF001
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PreparedQuote:
     """A quote without outer white space.
 
@@ -33,6 +36,12 @@ class PreparedQuote:
     suffix: str
     has_digits: bool
     is_unspaced: bool
+    table: FoldTable
+
+    @cached_property
+    def priced_words(self) -> Sequence[Word]:
+        """The words as they are written, and what it costs to leave each of them out."""
+        return split_words(self.text, self.table)
 
     @property
     def enclosed(self) -> bool:
@@ -45,11 +54,6 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
     verbatim = text.strip()
     stripped = read(verbatim).text.strip()
     words = stripped.translate(table).split()
-    ends: list[int] = []
-    total = 0
-    for word in words:
-        total += len(word)
-        ends.append(total)
     first, last = 0, len(stripped)
     while first < last and table[ord(stripped[first])] in ("", SEPARATOR):
         first += 1
@@ -61,10 +65,11 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
         text=stripped,
         letters=letters,
         words=words,
-        word_ends=ends,
+        word_ends=list(accumulate(map(len, words))),
         prefix=stripped[:first],
         core=stripped[first:last],
         suffix=stripped[last:],
         has_digits=not _DIGITS.isdisjoint(letters),
         is_unspaced=has_unspaced(letters),
+        table=table,
     )

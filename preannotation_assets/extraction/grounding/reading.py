@@ -14,9 +14,9 @@ LOST_LETTER: Final = "\ufffd"
 # A reference by name or number, escaped once or more often: &ouml; &#246; &#xf6; &amp;ouml;
 _REFERENCE: Final = r"&(?:amp;)*(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
 # What decoders, fonts and PDF libraries leave for letters that they do not know.
-_LOST: Final = r"[\ufffd\u25a1\ue000-\uf8ff\x01\x03-\x08\x0e-\x1b\x7f]+"
-_UNREADABLE: Final = re.compile(rf"(?P<reference>{_REFERENCE})|(?P<lost>{_LOST})|\?+")
-_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?]|{_LOST}")
+_LOST: Final = r"\ufffd\u25a1\ue000-\uf8ff\x01\x03-\x08\x0e-\x1b\x7f"
+_UNREADABLE: Final = re.compile(rf"(?P<reference>{_REFERENCE})|(?P<lost>[{_LOST}]+)|\?+")
+_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?{_LOST}]")
 _PAIR: Final = 2
 _INSIDE_A_SENTENCE: Final = frozenset(",;")
 _NEXT: Final = re.compile(r"\s*(\S?)")
@@ -24,12 +24,16 @@ _NEXT: Final = re.compile(r"\s*(\S?)")
 # Symbols that are a broken letter when letters stand on both sides of them.
 _SYMBOLS: Final[Mapping[str, str]] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
 _SYMBOL: Final = re.compile(r"[!|€$@¢]")
-_SYMBOL_IN_WORD: Final = re.compile(r"(?<=[^\W\d_])[!|€$@¢](?=[^\W\d_])")
+# The symbol first, then what is before it: an expression that begins with a set is scanned for fast.
+_SYMBOL_IN_WORD: Final = re.compile(r"[!|€$@¢](?<=[^\W\d_].)(?=[^\W\d_])")
 
 # Small letters of other scripts that look like Latin ones, although their capitals do not.
 _FOREIGN: Final = re.compile(r"[\u0370-\u052f]")
+# Such a letter, or an ancient Greek one, beside a letter that is none: few pages have a word like that.
+_SCRIPTS: Final = r"\u0370-\u052f\u1f00-\u1fff"
+_MIXED: Final = re.compile(rf"[{_SCRIPTS}](?:(?<=[^\W\d_{_SCRIPTS}].)|(?=[^\W\d_{_SCRIPTS}]))")
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u0370-\u052f]|{_LOST}")
+_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u0370-\u052f{_LOST}]+")
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _MOSTLY: Final = 2
 _LATIN_SHAPES: Final = str.maketrans("νυηωσγπпгиьшлт", "vunwoynnrubwnt")
@@ -63,27 +67,44 @@ class Reading(NamedTuple):
 
 def read(text: str) -> Reading:
     """Reads a text: every letter that stands for others, or for a lost one, becomes what it stands for."""
-    if not _TO_READ.search(text):
+    signs = _signs(text)
+    if not signs:
         return Reading(text, ())
-    reading = _legible(text) if _MAY_BE_UNREADABLE.search(text) else Reading(text, ())
-    return Reading(_in_one_script(_mended(reading.text)), reading.changes)
+    changes: Sequence[tuple[int, int, int, int]] = ()
+    if _MAY_BE_UNREADABLE.search(signs):
+        text, changes = _legible(text)
+        signs = _signs(text) if changes else signs
+    if _SYMBOL.search(signs):
+        text = _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
+    if _FOREIGN.search(signs) and _MIXED.search(text):
+        text = _WORD.sub(lambda word: _in_latin(word.group()), text)
+    return Reading(text, changes)
+
+
+def _signs(text: str) -> str:
+    """The characters of a text that may read as others."""
+    return "".join(_TO_READ.findall(text))
 
 
 def _legible(text: str) -> Reading:
     pieces: list[str] = []
     changes: list[tuple[int, int, int, int]] = []
     done = length = 0
-    for found in _UNREADABLE.finditer(text):
-        start, end = found.span()
+    seen = 0
+    for sign in _MAY_BE_UNREADABLE.finditer(text):
+        found = _UNREADABLE.match(text, sign.start()) if sign.start() >= seen else None
+        if found is None:
+            continue
+        start, seen = found.span()
         readable = _meaning(found)
         if readable is None:
             continue
         pieces += text[done:start], readable
         length += start - done
         # A reference to nothing leaves no place to come back to; the text around it keeps its places.
-        changes.append((length, length + len(readable), start, end))
+        changes.append((length, length + len(readable), start, seen))
         length += len(readable)
-        done = end
+        done = seen
     pieces.append(text[done:])
     return Reading("".join(pieces), changes)
 
@@ -113,20 +134,6 @@ def _is_lost(before: str, after: str, following: re.Match[str] | None) -> bool:
         sign = following[1] if following else ""
         return sign.islower() or sign.isdigit() or sign in _INSIDE_A_SENTENCE
     return not before[-1:].strip() and len(after) == _PAIR and after.isalpha() and after.islower()
-
-
-def _mended(text: str) -> str:
-    """The text with letters in place of the symbols that print leaves for them inside words."""
-    if not _SYMBOL.search(text):
-        return text
-    return _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
-
-
-def _in_one_script(text: str) -> str:
-    """The text with Latin letters in place of those that only look so, in words that have both."""
-    if not _FOREIGN.search(text):
-        return text
-    return _WORD.sub(lambda word: _in_latin(word.group()), text)
 
 
 def _in_latin(word: str) -> str:

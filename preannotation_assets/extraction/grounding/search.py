@@ -26,6 +26,9 @@ __all__ = [
 
 
 _LETTERS_A_STEP = 30_000
+# The letters that break into others, and those that they break into.
+_BREAKING = frozenset(group for group in BROKEN_LETTERS if len(group) == 1)
+_BROKEN_PAIRS = frozenset((group[0], group[1]) for group in BROKEN_LETTERS if len(group) > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,15 @@ class Pattern:
 
 def pattern(page: Page, letters: str) -> Pattern:
     """Looks up the places of the letters and of their look-alikes."""
-    places = [page.alike[letter] for letter in letters]
-    jumps = [page.stand_ins[letter] for letter in letters]
+    sets = page.letter_sets
+    places = [sets.alike[letter] for letter in letters]
+    jumps = [sets.stand_ins[letter] if letter in _BREAKING else () for letter in letters]
     for position, pair in enumerate(pairwise(letters), start=1):
-        group = "".join(pair)
-        if group in BROKEN_LETTERS or page.has_lost_letters:
-            jumps[position] = (*jumps[position], *page.stand_ins[group])
-        triple = letters[position - 2 : position + 1]
-        if page.has_lost_letters and triple in LIGATURES:
-            jumps[position] = (*jumps[position], *page.stand_ins[triple])
+        if sets.has_lost_letters or pair in _BROKEN_PAIRS:
+            jumps[position] = (*jumps[position], *sets.stand_ins["".join(pair)])
+        triple = letters[position - 2 : position + 1] if sets.has_lost_letters else ""
+        if triple in LIGATURES:
+            jumps[position] = (*jumps[position], *sets.stand_ins[triple])
     return Pattern(places, jumps)
 
 

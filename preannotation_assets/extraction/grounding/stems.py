@@ -20,6 +20,7 @@ _LONE = 0.8
 _WORD = 0.3
 _OWN_ENDING = 0.2
 _WORD_STEPS = 3
+_LETTERS_PASSED_A_STEP = 500
 
 
 def ending_hits(page: Page, quote: PreparedQuote, found: Iterable[tuple[int, int]]) -> Iterator[Hit]:
@@ -41,10 +42,14 @@ def stem_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Hit]:
     """
     if quote.has_digits or not 0 < len(quote.words) <= _MOST_WORDS:
         return
-    stem = quote.words[0][: _stem(quote.words[0], len(quote.words) == 1)]
-    if len(stem) < _STEM:
+    alone = len(quote.words) == 1
+    stems = [word[: _stem(word, alone)] for word in quote.words]
+    if len(stems[0]) < _STEM:
         return
-    for first, _ in letters_found(page, stem, work):
+    work.spend(len(stems) * (1 + len(page.letters) / _LETTERS_PASSED_A_STEP))
+    if not all(stem in page.letters for stem in reversed(stems)):
+        return
+    for first, _ in letters_found(page, stems[0], work):
         if page.starts_at(first) and not has_lost_capital(page, quote, first):
             work.spend(_WORD_STEPS * len(quote.words))
             hit = _inflected(page, quote, first)
