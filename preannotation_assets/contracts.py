@@ -11,9 +11,13 @@ from typing import Final
 
 import pyarrow as pa
 
+from preannotation_assets.column_words import COLUMN_DESCRIPTIONS
+
 __all__ = [
     "ANSWERS",
+    "ASKING_PLAN",
     "CHUNKS",
+    "COLLECTING_PLAN",
     "DECISIONS",
     "FIRST_PASS",
     "GROUNDINGS",
@@ -161,6 +165,42 @@ RAW_MODEL_OUTPUTS: Final = pa.schema(
 )
 """One row a chunk and pass, or a part of a chunk that was split, with what the model answered."""
 
+# Which row of a part of the chunks.
+_ROW: Final = _required("row", pa.int32())
+
+ASKING_PLAN: Final = pa.schema(
+    [
+        _required("part", pa.int32()),
+        _ROW,
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("request_key", pa.string()),
+        # How often the text was cut out of one whose answers were none.
+        _required("unusable_splits", pa.int32()),
+    ]
+)
+"""What one task is to ask: one row a request, in the order of the chunks. Nobody needs it after the run."""
+
+COLLECTING_PLAN: Final = pa.schema(
+    [
+        *_PAGE_KEY,
+        _required("chunk_index", pa.int32()),
+        _required("pass_number", pa.int32()),
+        _ROW,
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("request_key", pa.string()),
+        # The row of the answer store that counts.
+        _required("status", pa.string()),
+        _required("answered_at", _INSTANT),
+        _required("file", pa.string()),
+        _required("file_row", pa.int32()),
+        # Where a cascade asked two models, whose answer stands; null where one was asked.
+        pa.field("model", pa.string()),
+    ]
+)
+"""Where the answers to one part of the chunks are: one row a request. Nobody needs it after the run."""
+
 REQUESTS: Final = pa.schema(
     [
         _required("request_key", pa.string()),
@@ -301,71 +341,7 @@ DECISIONS: Final = pa.schema(
 
 # Not in the schemas' own metadata, which would be written into every file: a description that is worded
 # better must not change what is published.
-_DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "action": "What the expert did to it: kept, changed, deleted; or added.",
-    "agreement": "How far a second pass marked the same, from 0 to 1; null where there was none.",
-    "annotator": "Who answered, by the name in Argilla.",
-    "answer": "The message as the model gave it; of a salvaged one its beginning, closed.",
-    "answer_index": "The quote's place in the model's answer, from 0.",
-    "answer_seconds": "What the server took to write the answer.",
-    "answer_tokens": "Tokens of the answer, as the server counted them.",
-    "answered_at": "When the last byte of the answer came.",
-    "attempt": "The attempt at this text within the task, from 1.",
-    "attempts": "How many requests it took.",
-    "cached_tokens": "Tokens of the prompt that the server had read before.",
-    "chunk_index": "The chunk's place on its page, from 0.",
-    "chunk_sha256": "SHA-256 of the chunk's text in UTF-8; chunks of one text share a request.",
-    "chunk_start": "Where the text that the model was shown begins on the page, code points.",
-    "confidence": "How sure the suggestion is, from 0 to 1; null where the model has not shown it.",
-    "doc_id": "The document, as in the warehouse.",
-    "end": "Where it ends on the page, code points, exclusive.",
-    "endpoint": "The model server that was asked.",
-    "estimated_prompt_tokens": "The estimate for the whole prompt, made before asking.",
-    "estimated_tokens": "The estimate for the chunk's text, calibrated to the model.",
-    "generated_at": "When the model answered.",
-    "expected_actions": "What an expert will have to do to its suggestions; null where nothing is known.",
-    "gold_end": "Where the span that counts as right ends, code points, exclusive.",
-    "gold_label": "The label that counts as right; null where the suggestion was deleted.",
-    "gold_start": "Where the span that counts as right begins, code points.",
-    "label": "One of the label scheme.",
-    "latency_seconds": "From sending the request to the last byte, or to the loss of the connection.",
-    "load_seconds": "What the server took to load the model.",
-    "logprob_source": "masked where a grammar had narrowed the choice; null where they are the model's own.",
-    "loss": "The stage at which an added span was lost; null of others.",
-    "lowest_token_probability": "The probability of the value's least likely token.",
-    "match": "How the quote was found: exact, folded or fuzzy; null where it was not.",
-    "model": "The model's name, such as llama3.3:70b.",
-    "model_version": "The model's manifest digest, the prompt's version, and the calibration if any.",
-    "outcome": "Kept, or the reason why the quote is no suggestion.",
-    "page_num": "The page's number, as in the warehouse.",
-    "pass_number": "1; 2 where a doubtful answer was asked for again.",
-    "pieces": "The parts a text was split into: offsets in it, and the request for each.",
-    "prompt_seconds": "What the server took to read the prompt.",
-    "prompt_tokens": "Tokens of the prompt, as the server counted them.",
-    "queue_seconds": "What the request waited for a slot of the server.",
-    "quote": "What the model says stands on the page.",
-    "rank": "The page's place in the order, from 1.",
-    "reason": "Why it failed or was split, as a code; salvaged where a cut answer was saved in part.",
-    "request_key": "Names the question: model digest, prompt, options and text.",
-    "run_id": "The Dagster run that asked.",
-    "self_reported": "The digit by which the model rated its own answer, 0 to 9; null where none was asked.",
-    "similarity": "How well the quote matches the page, 1 for exactly.",
-    "span_id": "doc_id:page_num:SHA-1 of start:end:label.",
-    "spans": "Start, end and label of each span that was marked; empty where none was.",
-    "start": "Where it begins on the page, code points from 0.",
-    "started_at": "When the request was sent.",
-    "status": "answered, failed, or split into parts.",
-    "submitted_at": "When the expert answered last.",
-    "suggestions": "How many spans are published of the page.",
-    "task": "The Spark task that asked, from 0.",
-    "text": "The text itself.",
-    "text_sha256": "SHA-256 of the whole page's text in UTF-8, as in the warehouse.",
-    "token_lengths": "Code points of each token of the answer, in order.",
-    "token_logprobs": "Natural log-probability of each token of the answer, in order.",
-    "token_probability": "The geometric mean probability of the value's tokens.",
-    "value_tokens": "How many tokens the value has.",
-    "value_verdict": "valid or invalid by the label's rule; null where there is none, or it cannot tell.",
-}
+_DESCRIPTIONS: Final = COLUMN_DESCRIPTIONS
 _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
     PAGES: {"text": "The page as it was scanned."},
     CHUNKS: {"text": "What the model is shown: exactly page_text[start:end]."},
@@ -374,6 +350,7 @@ _OWN_DESCRIPTIONS: Final[Mapping[pa.Schema, Mapping[str, str]]] = {
         "reason": "Why the attempt gave no answer, as a code.",
         "status": "The HTTP status; null where no response came.",
     },
+    COLLECTING_PLAN: {"model": "Which model of a cascade answered; null without a cascade."},
     GROUNDINGS: {"model": "Which model of a cascade named it; null without a cascade."},
     RAW_MODEL_OUTPUTS: {"model": "Which model of a cascade answered; null without a cascade."},
     RESPONSES: {"status": "submitted, draft or discarded, as Argilla has it."},

@@ -18,7 +18,14 @@ from typing import Final
 
 from preannotation_assets.errors import StorageError
 
-__all__ = ["remove_abandoned_folders", "temporary_file", "temporary_folder", "tidy_once"]
+__all__ = [
+    "no_room",
+    "no_room_for",
+    "remove_abandoned_folders",
+    "temporary_file",
+    "temporary_folder",
+    "tidy_once",
+]
 
 _PREFIX: Final = "preannotation-tmp-"
 _FOLDER_ITSELF: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,12 +43,12 @@ def temporary_folder() -> Iterator[Path]:
         tidy_once()
         folder, lock = _make()
     except OSError as error:
-        raise _unusable(error) from None
+        raise no_room(error) from None
     try:
         yield folder
     except OSError as error:
         if error.errno in _FULL:
-            raise _unusable(error) from None
+            raise no_room(error) from None
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -138,8 +145,13 @@ def _is_own(descriptor: int) -> bool:
     return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
 
 
-def _unusable(error: OSError) -> StorageError:
-    code = errno.errorcode.get(error.errno or 0, type(error).__name__)
+def no_room(error: OSError) -> StorageError:
+    """What to raise where a temporary file cannot be made or written, for what the system said."""
+    return no_room_for(errno.errorcode.get(error.errno or 0, type(error).__name__))
+
+
+def no_room_for(code: str) -> StorageError:
+    """The same, where another code says why."""
     return StorageError(
         f"there is no room for temporary files ({code})", "free some in TMPDIR, or set it to another folder"
     )

@@ -1,5 +1,6 @@
 """The most memory that a process and those it has started held, by what they are (Linux)."""
 
+import contextlib
 import re
 import subprocess
 import threading
@@ -19,11 +20,14 @@ class PeakMemory:
     """Looks at a process and those below it until it has ended; ``most`` is in bytes, by kind.
 
     ``driver`` is the process itself, ``java`` Spark's JVM, ``worker`` the largest of Spark's Python workers.
-    Each is the kernel's own high-water mark of resident memory (VmHWM), as of the last look.
+    Each is the kernel's own high-water mark of resident memory (VmHWM), as of the last look. ``by_stage`` has
+    the driver's of each stage, whose mark begins anew with ``stage_begins``.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.most: Counter[str] = Counter()
+        self.by_stage: Counter[str] = Counter()
+        self._stage = "start"
         self._process = process
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -31,6 +35,16 @@ class PeakMemory:
     def end(self) -> None:
         """Waits until the process has ended."""
         self._thread.join()
+
+    def stage_begins(self, stage: str) -> None:
+        """From here on the driver's memory counts as that of this stage; lets its mark begin anew."""
+        if stage == self._stage:
+            return
+        self._see("driver", self._process.pid)
+        self._stage = stage
+        with contextlib.suppress(OSError):
+            # Of proc(5): 5 resets the peak of the resident set.
+            (Path("/proc") / str(self._process.pid) / "clear_refs").write_text("5")
 
     def _look(self) -> None:
         while self._process.poll() is None:
@@ -51,4 +65,7 @@ class PeakMemory:
         kind = kind or ("worker" if "pyspark" in command and "java" not in command else "java")
         found = _RESIDENT.search(status)
         if found:
-            self.most[kind] = max(self.most[kind], int(found[1]) * 1024)
+            held = int(found[1]) * 1024
+            self.most[kind] = max(self.most[kind], held)
+            if kind == "driver":
+                self.by_stage[self._stage] = max(self.by_stage[self._stage], held)

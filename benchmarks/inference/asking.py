@@ -16,13 +16,8 @@ import pyarrow as pa
 from benchmarks.inference.servers import MODEL
 from preannotation_assets.answer_store.index import AnswerIndex, read_answers
 from preannotation_assets.asking.asker import AskingPlan
-from preannotation_assets.asking.planning import (
-    ChunkRow,
-    WantedChunk,
-    chunk_request,
-    split_by_tokens,
-    wanted_chunks,
-)
+from preannotation_assets.asking.asking_plan import write_asking_shares
+from preannotation_assets.asking.planning import ChunkRow, chunk_request, survey_chunks, wanted_chunks
 from preannotation_assets.contracts import CHUNKS, AnswerStatus
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
@@ -39,7 +34,7 @@ from preannotation_assets.model_servers.preloading import preload
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate
-from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
+from preannotation_assets.tasks.ask_model import AskModel
 from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
@@ -140,8 +135,7 @@ def ask_what_is_open(
     observers: Sequence[Callable[[str, PermitReport], None]] = (),
 ) -> Progress:
     """Asks what the store has no answer to, with ``least`` to ``cap`` in flight."""
-    known = AnswerIndex.read(open_store(batch.location), _ANSWERS)
-    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, known))
+    index = AnswerIndex.read(open_store(batch.location), _ANSWERS)
     with (
         PermitServer(
             urls, Limits(cap, least), semaphore_folder=batch.folder / "slots", observers=observers
@@ -153,7 +147,7 @@ def ask_what_is_open(
         asking = AskingPlan(
             batch.template, RetryPolicy(), Timeouts(), server.address, cap * len(urls), 200, uuid4().hex
         )
-        run_tasks([_task(batch, share, asking, flush_seconds) for share in split_by_tokens(wanted, tasks)])
+        run_tasks(_tasks(batch, index, asking, flush_seconds, tasks))
         return server.progress()
 
 
@@ -175,31 +169,44 @@ def answered_rows(batch: Batch) -> list[dict[str, Any]]:
 def ask_through_faults(batch: Batch, urls: Sequence[str], cap: int, run_tasks: RunTasks) -> Counter[str]:
     """Asks everything; counts how the requests ended: answered, or the reason of their failure."""
     store = open_store(batch.location)
-    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, AnswerIndex({})))
     # Waits are short, because what is measured is what becomes of requests and not how long it takes.
     limits = Limits(cap, max_failure_rate=1.0, linger_seconds=0.02, first_rest_seconds=0.02)
     policy = RetryPolicy(first_backoff=0.02, longest_backoff=0.2)
     with PermitServer(urls, limits) as server:
         asking = AskingPlan(batch.template, policy, Timeouts(), server.address, cap * len(urls), 200, "run")
-        run_tasks([_task(batch, wanted, asking, 3.0)])
+        run_tasks(_tasks(batch, AnswerIndex(), asking, 3.0, 1))
     index = AnswerIndex.read(store, _ANSWERS)
-    known = {
-        item.request_key: answer
-        for chunk in wanted
-        for item in chunk.requests
-        if (answer := index.get(item.request_key))
-    }
+    keys = {chunk_request(row, batch.template.fingerprint).request_key for row in batch.rows}
+    known = {key: answer for key in keys if (answer := index.get(key))}
     rows = read_answers(store, known).to_pylist()
     return Counter(str(row["reason"] or row["status"]) for row in rows)
 
 
-def _task(batch: Batch, share: Sequence[WantedChunk], asking: AskingPlan, flush_seconds: float) -> AskModel:
-    parts = [
-        ChunksToAsk(part_key(_CHUNKS, part), {chunk.row: chunk.requests for chunk in chunks})
-        for part, chunks in groupby(share, key=lambda chunk: chunk.part)
+def _tasks(
+    batch: Batch, index: AnswerIndex, asking: AskingPlan, flush_seconds: float, tasks: int
+) -> list[AskModel]:
+    """The tasks for what the index has no answer to."""
+    fingerprint = batch.template.fingerprint
+    shares = write_asking_shares(
+        open_store(batch.location),
+        f"plans/{uuid4()}",
+        wanted_chunks(batch.rows, fingerprint, index),
+        survey_chunks(batch.rows, fingerprint, index).tokens,
+        tasks,
+    )
+    return [
+        AskModel(
+            batch.location,
+            f"{_ANSWERS}/{asking.run_id}",
+            _CHUNKS,
+            share,
+            asking,
+            batch.server,
+            frozenset(),
+            flush_seconds,
+        )
+        for share in shares
     ]
-    answers_folder = f"{_ANSWERS}/{asking.run_id}"
-    return AskModel(batch.location, answers_folder, parts, asking, batch.server, frozenset(), flush_seconds)
 
 
 def ask_bare(batch: Batch, urls: Sequence[str], cap: int) -> None:

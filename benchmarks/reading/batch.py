@@ -44,14 +44,16 @@ class BatchPage:
         return f"{DATASET}/{document:06}", page + 1, self.text, _sha256(self.text)
 
 
-def make_page(number: int, edition: int = 0, spans: int | None = None) -> BatchPage:
-    """The page of that number: 3,000 characters, 5 to 12 spans or so many; other text in each edition."""
+def make_page(
+    number: int, edition: int = 0, spans: int | None = None, characters: int = _PAGE_CHARACTERS
+) -> BatchPage:
+    """The page of that number: 5 to 12 spans or so many; other text in each edition."""
     chance = random.Random(f"{number} {edition}")
-    return _page(number, chance, [_span(chance) for _ in range(spans or chance.randint(5, 12))])
+    return _page(number, chance, [_span(chance) for _ in range(spans or chance.randint(5, 12))], characters)
 
 
-def _page(number: int, chance: random.Random, spans: Sequence[tuple[str, str]]) -> BatchPage:
-    room = _PAGE_CHARACTERS // len(spans)
+def _page(number: int, chance: random.Random, spans: Sequence[tuple[str, str]], characters: int) -> BatchPage:
+    room = characters // len(spans)
     text = "\n".join(f"{_prose(chance, room - len(quote))} {quote}." for _, quote in spans)
     return BatchPage(number, text, spans)
 

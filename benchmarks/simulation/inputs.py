@@ -10,6 +10,8 @@ __all__ = ["GPUS", "NUMBERS", "Gpu", "Number", "Numbers"]
 _SIZES = "measured, `--sizes`"
 _INFERENCE = "measured, [inference.md](inference.md#figures)"
 
+_BELOW = "[below](#what-is-on-disk-and-not-in-memory)"
+
 _ASSUMED = "**assumption**"
 
 
@@ -47,12 +49,10 @@ class Numbers:
     part: Number = Number("pages a part", 2_000, "", "`PREANNOTATION_PAGES_A_PART`, default")
     row: Number = Number("row of the answer store, compacted", 354, "bytes", _SIZES)
     logged: Number = Number("row of the table of requests", 94, "bytes", _SIZES)
-    index: Number = Number("index of the answers, in the driver", 344, "bytes an answer", _SIZES)
-    chunk: Number = Number("ids, counts and what to ask, in the driver", 590, "bytes a chunk", _SIZES)
-    described: Number = Number(
-        "description of a task", 89, "bytes a chunk", "measured, [inference.md](inference.md#limits)"
+    held: Number = Number(
+        "what grows in the driver's memory", 100, "bytes a page", f"reckoned, {_BELOW}: at most"
     )
-    message: Number = Number("message of Spark, at most", 128 * 2**20, "bytes", "Spark's default")
+    looked_up: Number = Number("index, ids and counts, on the driver's disk", 256, "bytes a page", _SIZES)
     rows: Number = Number(
         "published rows a page",
         7.6,
@@ -64,6 +64,7 @@ class Numbers:
     )
     put: Number = Number("one put of S3, at most", 5 * 2**30, "bytes", "S3's documentation")
     memory: Number = Number("memory of the driver's process", 16e9, "bytes", _ASSUMED)
+    disk: Number = Number("disk of the driver", 1e12, "bytes", _ASSUMED)
     put_price: Number = Number(
         "1,000 puts or listings", 0.005, "$", f"{_ASSUMED}: a list price, not looked up again"
     )

@@ -57,7 +57,7 @@ class Share:
     @property
     def writes(self) -> float:
         """Puts and listings: what is put together is put again; a task lists once, the driver three times."""
-        compacted = self.pages * NUMBERS.row.value / (32 * 2**20)
+        compacted = self.pages * NUMBERS.row.value / (8 * 2**20)
         listings = (NUMBERS.cores.value + 3) * math.ceil(self.answer_files / _KEYS_A_LISTING)
         return self.objects + compacted + self.seconds / _LEASE_SECONDS + listings
 
@@ -140,22 +140,21 @@ def _store_lines(every: Sequence[Share]) -> Iterator[str]:
 def limit_lines() -> Iterator[str]:
     """What one dataset under one driver meets, the first one first; and what has no limit of its own."""
     numbers = NUMBERS
-    tasks = numbers.cores.value
     limits = [
-        (
-            numbers.memory.value / (numbers.chunk.value + numbers.index.value),
-            "memory of the driver: ids of all chunks and the index of all answers",
-            "datasets of fewer pages; more memory",
-        ),
         (
             numbers.put.value / numbers.published.value / numbers.rows.value,
             "one published object of 5 GiB",
             "datasets of fewer pages ([storage.md](storage.md#more-than-one-put-takes))",
         ),
         (
-            numbers.message.value / numbers.described.value * tasks,
-            f"description of a task, {tasks:.0f} tasks",
-            "more tasks; datasets of fewer pages",
+            numbers.memory.value / numbers.held.value,
+            "memory of the driver",
+            "more memory",
+        ),
+        (
+            numbers.disk.value / numbers.looked_up.value,
+            "disk of the driver: ids of all chunks and the index of all answers",
+            "datasets of fewer pages; TMPDIR on a larger disk",
         ),
     ]
     yield "| pages at which | what breaks | what helps |"
@@ -173,9 +172,8 @@ def limit_lines() -> Iterator[str]:
         ("tokens written", numbers.answer.value),
         ("answer store, compacted, bytes", numbers.row.value),
         ("table of requests, bytes", numbers.logged.value),
-        ("index of the answers in the driver, bytes", numbers.index.value),
-        ("ids and counts in the driver, bytes", numbers.chunk.value),
-        (f"description of each of {tasks:.0f} tasks, bytes", numbers.described.value / tasks),
+        ("index, ids and counts on the driver's disk, bytes", numbers.looked_up.value),
+        ("what grows in its memory, bytes", numbers.held.value),
         ("published object, bytes", numbers.rows.value * numbers.published.value),
     ):
         yield f"| {what} | {' | '.join(_short(of_one * pages) for pages in _SIZES)} |"

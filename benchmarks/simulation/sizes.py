@@ -1,9 +1,7 @@
-"""Measures what the tables are reckoned from: tokens of a page, bytes of a row, memory of a chunk."""
+"""Measures what the tables are reckoned from: tokens of a page, bytes of a row, of a chunk on disk."""
 
-import gc
-import pickle
-import tracemalloc
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,15 +11,18 @@ from benchmarks.inference.asking import answered_rows, ask_what_is_open, prepare
 from benchmarks.inference.pages import load_pages
 from benchmarks.inference.servers import Speed, serve
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
-from preannotation_assets.asking.planning import ChunkRow, WantedChunk, chunk_request, wanted_chunks
-from preannotation_assets.contracts import ANSWERS
+from preannotation_assets.asking.planning import ChunkRow, chunk_request
+from preannotation_assets.contracts import ANSWERS, CHUNKS
 from preannotation_assets.lake import ObjectStore, open_store, write_table
+from preannotation_assets.lake.table_spool import TableSpool
 from preannotation_assets.tasks.ask_model import AskModel, ask_model
 from preannotation_assets.telemetry.request_log import RequestLog
 
 __all__ = ["measure_sizes"]
 
 _CHUNKS = 200_000
+_PART_ROWS = 2_000
+_SPOOLED = pa.schema([column for column in CHUNKS if column.name != "text"])
 
 
 def measure_sizes(folder: Path) -> None:
@@ -29,17 +30,37 @@ def measure_sizes(folder: Path) -> None:
     texts, source = load_pages(300)
     print(f"{source}; {_CHUNKS:,} made-up chunks for memory", flush=True)
     _measure_rows(texts, folder)
-    chunks: list[ChunkRow] = []
-    _print("ids and counts of a chunk, bytes", _grown(lambda: chunks.extend(map(_chunk, range(_CHUNKS)))))
-    wanted: list[WantedChunk] = []
-    _print(
-        "what is to be asked of a chunk, bytes",
-        _grown(lambda: wanted.extend(wanted_chunks(chunks, "f", AnswerIndex({})))),
-    )
-    described = pickle.dumps({place: chunk.requests for place, chunk in enumerate(wanted)})
-    _print("of a task's description, bytes a chunk", len(described) / _CHUNKS)
-    answers: dict[str, IndexedAnswer] = {}
-    _print("index of the answers, bytes an answer", _grown(lambda: answers.update(map(_indexed, chunks))))
+    _measure_on_disk()
+
+
+def _measure_on_disk() -> None:
+    """What the driver looks up; what it holds in memory is measured by ``benchmarks.cost.driver``."""
+    chunks = list(map(_chunk, range(_CHUNKS)))
+    index, spool = AnswerIndex(), TableSpool()
+    _fill_index(index, chunks)
+    _fill_spool(spool, chunks)
+    _print("index, ids and counts on disk, bytes a chunk", _temporary_bytes() / _CHUNKS)
+
+
+def _fill_index(index: AnswerIndex, chunks: Sequence[ChunkRow]) -> None:
+    for chunk in chunks:
+        index.add(*_indexed(chunk))
+
+
+def _fill_spool(spool: TableSpool, chunks: Sequence[ChunkRow]) -> None:
+    for start in range(0, len(chunks), _PART_ROWS):
+        rows = [
+            {"doc_id": f"vessels_ocr_1/{chunk.row:06}", "page_num": 1, "chunk_index": 0}
+            | {name: getattr(chunk, name) for name in ("start", "end", "chunk_sha256", "estimated_tokens")}
+            for chunk in chunks[start : start + _PART_ROWS]
+        ]
+        spool.append(pa.Table.from_pylist(rows, schema=_SPOOLED))
+
+
+def _temporary_bytes() -> int:
+    """Of this process: others have their own TMPDIR, or none of such files."""
+    folders = Path(tempfile.gettempdir()).glob("preannotation-tmp-*")
+    return sum(file.stat().st_size for folder in folders for file in folder.iterdir())
 
 
 def _measure_rows(texts: list[str], folder: Path) -> None:
@@ -73,17 +94,6 @@ def _in_this_process(tasks: Sequence[AskModel]) -> None:
 
 def _print(name: str, value: float) -> None:
     print(f"{name:48}{value:>10,.0f}", flush=True)
-
-
-def _grown(build: Callable[[], object]) -> float:
-    """Bytes of Python's memory a chunk that are there when something has been built."""
-    gc.collect()
-    tracemalloc.start()
-    build()
-    gc.collect()
-    grown, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return grown / _CHUNKS
 
 
 def _hash(number: int) -> str:

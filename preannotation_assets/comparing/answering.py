@@ -88,7 +88,7 @@ def answer_reviewed_pages(
 @contextmanager
 def _removed_at_the_end(store: ObjectStore, layout: DatasetLayout, version: str) -> Iterator[list[str]]:
     """Lends a list of folders that are removed at the end; those of the version are in it."""
-    folders = [layout.stage(stage, version) for stage in ("pages", "chunks", "suggestions")]
+    folders = [layout.stage(stage, version) for stage in ("pages", "chunks", "plans", "suggestions")]
     try:
         yield folders
     finally:

@@ -117,7 +117,7 @@ class ComparedCascade:
             yield from aligned([_CHOICE_HEAD, *map(_choice_cells, self.choices)])
             yield ""
             yield "asked, saved: of the large model's seconds; price: of a second of the small one's servers"
-            yield "threshold, saved, lost: picked on one half of the documents, told on the other half"
+            yield "saved, lost at a price: of each half of the documents, threshold picked on the other half"
 
 
 def compare_cascade(

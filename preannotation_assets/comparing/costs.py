@@ -32,12 +32,12 @@ def page_costs(
     requests: dict[PageKey, dict[str, IndexedAnswer]] = defaultdict(dict)
     tokens: dict[PageKey, int] = defaultdict(int)
     models: dict[str, str] = {}
-    places = [table.to_pylist() for table in batch.places]
-    keys = {(chunk.part, chunk.row): _page_key(places[chunk.part][chunk.row]) for chunk in batch.rows}
-    for chunk in batch.rows:
+    places = [batch.part_places(part).to_pylist() for part in range(len(batch.spool))]
+    keys = {(chunk.part, chunk.row): _page_key(places[chunk.part][chunk.row]) for chunk in batch.rows()}
+    for chunk in batch.rows():
         tokens[keys[chunk.part, chunk.row]] += chunk.estimated_tokens
     for asked in answered.passes:
-        for chunk in asked.rows:
+        for chunk in asked.rows():
             new = _rows_of(chunk, asked.template.fingerprint, answered.index, models)
             models |= dict.fromkeys(new, asked.template.model)
             requests[keys[chunk.part, chunk.row]] |= new

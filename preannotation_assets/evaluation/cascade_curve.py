@@ -1,8 +1,8 @@
 """What a cascade's threshold costs and saves, on reviewed pages that both models have answered. Pure.
 
 For every threshold the F1 of what would be published, beside the seconds that would have been spent. A
-threshold is picked on one half of the documents and told by the figures of the other half, which had no part
-in it.
+threshold that is picked on some pages looks better there than elsewhere, so what it is told to save and lose
+is held out: each half of the documents with the threshold that was picked on the other half.
 """
 
 import hashlib
@@ -89,15 +89,21 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutChoice:
-    """A threshold that was picked on some documents, and what it comes to on others.
+    """The threshold that saves most and loses at most ``most_lost``, and what to expect of picking it so.
 
-    None where no threshold loses little enough and saves anything: then the large model alone is better.
+    ``picked`` was picked on all documents and has their figures; None where no threshold loses little enough
+    and saves anything: then the large model alone is better. ``held_out`` has those of each half with the
+    threshold that was picked on the other one, under the threshold of ``picked``.
     """
 
     most_lost: float
     price: float
     picked: CurvePoint | None
     held_out: CurvePoint | None
+
+
+_AtThreshold = tuple[Sequence[CascadePage], float | None]
+"""Pages and their threshold; None leaves them to the large model alone."""
 
 
 def cascade_curve(
@@ -110,22 +116,33 @@ def cascade_curve(
     """
     if not pages:
         return []
-    return [_point(pages, threshold, price, samples) for threshold in thresholds or _thresholds(pages)]
+    return [
+        _point([(pages, threshold)], threshold, price, samples)
+        for threshold in thresholds or _thresholds(pages)
+    ]
 
 
 def choose_threshold(
     pages: Sequence[CascadePage], samples: int, price: float = 1.0, most_lost: float = MOST_LOST
 ) -> HeldOutChoice:
-    """Picks the threshold that saves most and loses at most that much F1, on one half; told on the other.
+    """Picks the threshold that saves most and loses at most that much F1.
 
-    Of thresholds that save the same the higher one is taken, which asks the large model more.
+    Of thresholds that save the same the higher one is taken, which asks the large model more. A half on which
+    none can be picked leaves the other half to the large model alone.
     """
-    seen, unseen = halves(pages)
-    fit = [point for point in cascade_curve(seen, 0, price) if _is_good(point, most_lost)]
-    if not fit or not unseen:
-        return HeldOutChoice(most_lost, price, None, None)
-    picked = max(fit, key=lambda point: (point.saved.value or 0.0, point.threshold))
-    return HeldOutChoice(most_lost, price, picked, _point(unseen, picked.threshold, price, samples))
+    picked, (one, other) = _pick(pages, price, most_lost), halves(pages)
+    if picked is None or not other:
+        return HeldOutChoice(most_lost, price, picked, None)
+    crossed: list[_AtThreshold] = []
+    for told, fitted in ((one, other), (other, one)):
+        found = _pick(fitted, price, most_lost)
+        crossed.append((told, found.threshold if found else None))
+    return HeldOutChoice(most_lost, price, picked, _point(crossed, picked.threshold, price, samples))
+
+
+def _pick(pages: Sequence[CascadePage], price: float, most_lost: float) -> CurvePoint | None:
+    fit = [point for point in cascade_curve(pages, 0, price) if _is_good(point, most_lost)]
+    return max(fit, key=lambda point: (point.saved.value or 0.0, point.threshold), default=None)
 
 
 def halves(pages: Sequence[CascadePage]) -> tuple[list[CascadePage], list[CascadePage]]:
@@ -151,8 +168,8 @@ def _thresholds(pages: Sequence[CascadePage]) -> list[float]:
     return [0.0, *(step / scale for step in ordered[::-1][::stride][::-1])]
 
 
-def _point(pages: Sequence[CascadePage], threshold: float, price: float, samples: int) -> CurvePoint:
-    sums = _by_document(pages, threshold, price)
+def _point(groups: Sequence[_AtThreshold], threshold: float, price: float, samples: int) -> CurvePoint:
+    sums = _by_document(groups, price)
     total = sums.sum(axis=0)
     # F1, that of the large model alone, what is saved, what is asked of the large model: parts and wholes.
     ratios = Ratios(sums[:, ::2], sums[:, 1::2])
@@ -171,23 +188,29 @@ def _point(pages: Sequence[CascadePage], threshold: float, price: float, samples
     )
 
 
-def _by_document(pages: Sequence[CascadePage], threshold: float, price: float) -> npt.NDArray[np.float64]:
+def _by_document(groups: Sequence[_AtThreshold], price: float) -> npt.NDArray[np.float64]:
     """A row a document: parts and wholes of the four ratios in turn."""
     rows: defaultdict[str, npt.NDArray[np.float64]] = defaultdict(lambda: np.zeros(_COLUMNS))
-    for page in pages:
-        choice, large = page.at(threshold), page.large
-        spent = price * page.small_seconds + choice.large_seconds
-        rows[page.doc_id] += (
-            2 * choice.right,
-            page.gold + choice.suggested,
-            2 * large.right,
-            page.gold + large.suggested,
-            large.large_seconds - spent,
-            large.large_seconds,
-            choice.large_seconds,
-            large.large_seconds,
-        )
+    for pages, threshold in groups:
+        for page in pages:
+            rows[page.doc_id] += _of_page(page, threshold, price)
     return np.array([rows[name] for name in sorted(rows)])
+
+
+def _of_page(page: CascadePage, threshold: float | None, price: float) -> tuple[float, ...]:
+    large = page.large
+    choice = large if threshold is None else page.at(threshold)
+    small_seconds = 0.0 if threshold is None else page.small_seconds
+    return (
+        2 * choice.right,
+        page.gold + choice.suggested,
+        2 * large.right,
+        page.gold + large.suggested,
+        large.large_seconds - price * small_seconds - choice.large_seconds,
+        large.large_seconds,
+        choice.large_seconds,
+        large.large_seconds,
+    )
 
 
 def _ratio(part: float, whole: float) -> float | None:

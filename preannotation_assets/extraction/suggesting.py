@@ -133,8 +133,9 @@ def suggest(
     merged = merge(spans, overlaps_allowed, len(page_text))
     dropped = {_origin(drop.span): drop.reason for drop in merged.dropped}
     quotes = tuple(
-        replace(quote, outcome=dropped.get((answer.start, answer.end, quote.answer_index), QuoteOutcome.KEPT))
-        if quote.outcome == QuoteOutcome.KEPT
+        replace(quote, outcome=reason)
+        if quote.outcome is QuoteOutcome.KEPT
+        and (reason := dropped.get((answer.start, answer.end, quote.answer_index)))
         else quote
         for answer, quote in judged
     )
@@ -187,7 +188,7 @@ def _outcome(
     """What grounding made of a quote; ``result`` is None where its object has a key that is no label."""
     place = reason = confidence = None
     if isinstance(result, Grounding):
-        place = replace(result, start=result.start + answer.start, end=result.end + answer.start)
+        place = _moved(result, answer.start) if answer.start else result
         confidence = value_confidence(probability, quote.self_reported, place.similarity)
     else:
         reason = QuoteOutcome.UNKNOWN_LABEL if result is None else result.reason
@@ -205,6 +206,10 @@ def _outcome(
         confidence=confidence,
         model=answer.model,
     )
+
+
+def _moved(place: Grounding, by: int) -> Grounding:
+    return replace(place, start=place.start + by, end=place.end + by)
 
 
 def _compare(

@@ -17,6 +17,7 @@ __all__ = [
     "iterate_rows",
     "not_materialized",
     "read_manifest",
+    "remove_plans",
     "require_manifest",
     "sweep_dead_writers",
     "sweep_stage",
@@ -124,6 +125,12 @@ def sweep_stage(store: ObjectStore, layout: DatasetLayout, stage: str, current_v
     ]
     store.delete(expired)
     return len(expired)
+
+
+def remove_plans(store: ObjectStore, layout: DatasetLayout, run_id: str) -> None:
+    """Removes what told the tasks of a run what to do; that of killed runs a day after it was found so."""
+    store.delete([entry.key for entry in store.list(f"{layout.stage('plans', run_id)}/")])
+    sweep_stage(store, layout, "plans", run_id)
 
 
 def _version_of(entry: ObjectEntry, stage_folder: str) -> str:

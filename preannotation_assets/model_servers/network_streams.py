@@ -15,6 +15,8 @@ __all__ = ["AsyncioBackend"]
 
 # A server that sends faster than it is read waits.
 _MOST_UNREAD_BYTES: Final = 256 * 1024
+# Where a name has several addresses, the next one is tried beside those before it (RFC 8305, section 5).
+_NEXT_ADDRESS_SECONDS: Final = 0.25
 
 _SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
@@ -40,7 +42,13 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
         local = (local_address, 0) if local_address else None
         try:
             async with asyncio.timeout(timeout):
-                _, received = await loop.create_connection(_Received, host, port, local_addr=local)
+                _, received = await loop.create_connection(
+                    _Received,
+                    host,
+                    port,
+                    local_addr=local,
+                    happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
+                )
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
         except OSError:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from preannotation_assets.extraction.argilla_rules import agent_of, is_agent
 from preannotation_assets.lake import Row
 from preannotation_assets.manifests import SuggestionsManifest
@@ -27,13 +29,15 @@ class PageStates:
     failed: frozenset[tuple[str, int | None]]
 
     @classmethod
-    def read(cls, manifest: SuggestionsManifest, rows: Iterable[Row]) -> "PageStates":
+    def read(cls, manifest: SuggestionsManifest, rows: Iterable[pa.RecordBatch]) -> "PageStates":
         """The states by the manifest and the published rows, which need doc_id, page_num and label."""
         labels: Counter[str] = Counter()
         with_spans: set[PageKey] = set()
-        for row in rows:
-            labels[row["label"]] += 1
-            with_spans.add(page_key(row))
+        for batch in rows:
+            for counted in batch["label"].value_counts().to_pylist():
+                labels[counted["values"]] += counted["counts"]
+            pages = pa.Table.from_batches([batch]).group_by(["doc_id", "page_num"]).aggregate([])
+            with_spans.update(map(page_key, pages.to_pylist()))
         return cls(
             manifest,
             labels,

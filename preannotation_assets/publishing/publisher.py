@@ -33,6 +33,7 @@ from preannotation_assets.publishing.losses import (
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.published_file import (
     PARQUET_FILE,
+    batches_of,
     downloaded,
     rows_of,
     sha256_of,
@@ -180,7 +181,7 @@ def _verify(
 ) -> VerificationReport:
     """Checks every row of a local Parquet, and the state of every page, in one walk over the snapshot."""
     snapshot = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows), PAGES)
-    states = PageStates.read(manifest, rows_of(path, layout.dataset, _STATE_COLUMNS))
+    states = PageStates.read(manifest, batches_of(path, layout.dataset, _STATE_COLUMNS))
     of_pages = VerificationReport()
     report = verify_rows(
         rows_of(path, layout.dataset, _VERIFIED_COLUMNS),

@@ -1,9 +1,10 @@
 """Checks suggestions against the pages they were made from, row by row, in one streaming pass."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -165,19 +166,20 @@ def verify_rows(
     """
     report = VerificationReport()
     known_labels = frozenset(labels)
-    previous: Row | None = None
+    previous: tuple[Any, ...] | None = None
     for key, (of_snapshot, of_page) in aligned(pages, rows):
         if not of_page:
             continue
         opened = _open_page(key, next(iter(of_snapshot), None), of_page[0], report)
         for row in of_page:
             report.rows += 1
-            if previous is not None and _sort_key(row) < _sort_key(previous):
+            place = _sort_key(row)
+            if previous is not None and place < previous:
                 report.add_row(Rule.ORDER, row)
             _verify_on_page(row, opened, report, overlaps_allowed=overlaps_allowed)
             _verify_values(row, known_labels, report)
             _verify_place(row, opened.page, report)
-            previous = row
+            previous = place
     return report
 
 
@@ -187,7 +189,7 @@ class _OpenPage:
 
     key: PageKey
     page: Row | None
-    agent: str
+    agent: tuple[str, str]
     first_shift: int | None
     span_ids: set[str] = field(default_factory=set)
     rows: int = 0
@@ -195,8 +197,8 @@ class _OpenPage:
 
 
 def _open_page(key: PageKey, page: Row | None, first: Row, report: VerificationReport) -> _OpenPage:
-    agent = agent_of(first["model"], first["model_version"])
-    if not is_agent(agent):
+    agent = first["model"], first["model_version"]
+    if not is_agent(agent_of(*agent)):
         report.add(Rule.AGENT, *key)
     return _OpenPage(key, page, agent, first_shift(page["text"]) if page else None)
 
@@ -212,7 +214,7 @@ def _verify_on_page(
         report.add_row(Rule.UNIQUE, row)
     if not overlaps_allowed and row["start"] < opened.reach:
         report.add_row(Rule.OVERLAP, row)
-    if agent_of(row["model"], row["model_version"]) != opened.agent:
+    if (row["model"], row["model_version"]) != opened.agent:
         report.add_row(Rule.ONE_AGENT, row)
     if opened.first_shift is not None and row["end"] > opened.first_shift:
         report.add_shifted(opened.key)
@@ -244,5 +246,4 @@ def _verify_place(row: Row, page: Row | None, report: VerificationReport) -> Non
         report.add_row(Rule.TEXT, row)
 
 
-def _sort_key(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in SUGGESTIONS_SORT)
+_sort_key: Final[Callable[[Row], tuple[Any, ...]]] = itemgetter(*SUGGESTIONS_SORT)

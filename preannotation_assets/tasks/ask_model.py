@@ -2,41 +2,42 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.asker import AskingPlan, ask_all
+from preannotation_assets.asking.asking_plan import AskingShare, read_asking_share
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.errors import ModelError
 from preannotation_assets.lake import FetchedBytes, ObjectStore, StoreLocation, open_store, read_table_as
+from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.http_client import ChatClient
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.open_files import allow_open_files
 
-__all__ = ["AskModel", "ChunksToAsk", "ask_model", "require_same_digest"]
+__all__ = ["AskModel", "ask_model", "require_same_digest"]
 
-
-@dataclass(frozen=True, slots=True)
-class ChunksToAsk:
-    """The rows of one part of the chunks, and for each the requests of it that are to be asked."""
-
-    chunks_key: str
-    requests: Mapping[int, Sequence[RequestSpan]]
+_TEXT_COLUMNS: Final = ("start", "text", "estimated_tokens")
 
 
 @dataclass(frozen=True, slots=True)
 class AskModel:
-    """The share of one task. ``answers_folder`` is where the answers of this run go."""
+    """The share of one task: what it asks is in the lake, so this is as short for any number of chunks.
+
+    ``answers_folder`` is where the answers of this run go.
+    """
 
     location: StoreLocation
     answers_folder: str
-    parts: Sequence[ChunksToAsk]
+    chunks_folder: str
+    share: AskingShare
     asking: AskingPlan
     server: ModelServer
     streamed: frozenset[str]
@@ -63,6 +64,7 @@ def ask_model(task: AskModel) -> FetchedBytes:
 async def _ask(task: AskModel) -> FetchedBytes:
     store = open_store(task.location)
     asking = task.asking
+    # Not closed here: a thread that reads ahead may still look something up when the asking has ended.
     done = await asyncio.to_thread(AnswerIndex.read, store, task.answers_folder)
     async with ChatClient(task.server, asking.timeouts, os.environ, task.streamed) as client:
 
@@ -70,7 +72,7 @@ async def _ask(task: AskModel) -> FetchedBytes:
             await require_same_digest(client, asking.template, endpoints)
 
         async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as answers:
-            await ask_all(asking, client, answers, _groups(store, task.parts, done))
+            await ask_all(asking, client, answers, _groups(store, task, done))
     return store.fetched
 
 
@@ -95,15 +97,15 @@ async def require_same_digest(
             )
 
 
-def _groups(store: ObjectStore, parts: Sequence[ChunksToAsk], done: AnswerIndex) -> Iterator[list[WorkItem]]:
+def _groups(store: ObjectStore, task: AskModel, done: AnswerIndex) -> Iterator[list[WorkItem]]:
     """The requests of one part at a time, without those that are done."""
-    for part in parts:
+    for part, asked in read_asking_share(store, task.share):
         wanted = {
             row: [leaf for request in requests for leaf in done.unasked(request)]
-            for row, requests in part.requests.items()
+            for row, requests in asked.items()
         }
         rows = [row for row, requests in wanted.items() if requests]
-        chunks = read_table_as(store, part.chunks_key, CHUNKS, ("start", "text", "estimated_tokens")).take(
+        chunks = read_table_as(store, part_key(task.chunks_folder, part), CHUNKS, _TEXT_COLUMNS).take(
             pa.array(rows, pa.int64())
         )
         yield [

@@ -1,14 +1,16 @@
 """Puts the answers from the store beside the chunks of one part."""
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 
-from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
+from preannotation_assets.answer_store.index import read_answers
+from preannotation_assets.answer_store.placed_requests import PlacedRequest, read_placed
 from preannotation_assets.contracts import (
     FIRST_PASS,
     INVALID_ANSWER,
@@ -26,25 +28,21 @@ from preannotation_assets.tasks.slot_seconds import slot_seconds
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
 
 _TEXTS_COUNTED: Final = 250
+_PLACE_COLUMNS: Final = ("doc_id", "page_num", "chunk_index", "pass_number", "start", "end", "model")
 
 
 @dataclass(frozen=True, slots=True)
 class CollectAnswers:
-    """For every pass and every row of a part of the chunks, the requests that stand for it.
+    """One part of the chunks, by where the requests are that stand for its chunks (COLLECTING_PLAN).
 
-    ``chunks`` has the doc_id, page_num and chunk_index of those rows. A second pass has no requests for
-    most of them. ``answers`` says where in the store the row of a request is. ``labels`` are those that an
-    answer may have. ``models`` names by row whose answers stand, where a cascade asked two models.
+    ``labels`` are those that an answer may have.
     """
 
     location: StoreLocation
-    chunks: pa.Table
+    plan_key: str
     outputs_key: str
-    passes: Mapping[int, Sequence[Sequence[RequestSpan]]]
-    answers: Mapping[str, IndexedAnswer]
     labels: Collection[str]
     run_id: str
-    models: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +82,25 @@ def collect_answers(task: CollectAnswers) -> CollectedPart:
         StorageError: the lake cannot be read or written, or the store lacks an answer.
     """
     store = open_store(task.location)
-    chunks = task.chunks.to_pylist()
-    stored = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
+    placed = read_placed(store, task.plan_key)
+    wanted = {request.request_key: request.answer for request in placed}
+    stored = {row["request_key"]: row for row in read_answers(store, wanted).to_pylist()}
     unfit = {key for key, row in stored.items() if not _fits(row, task.labels)}
     answers = {key: _as_failure(row) if key in unfit else row for key, row in stored.items()}
-    placed = [
-        (pass_number, chunk | {"model": task.models.get(number)}, request)
-        for pass_number, by_row in sorted(task.passes.items())
-        for number, (chunk, requests) in enumerate(zip(chunks, by_row, strict=True))
-        for request in requests
-    ]
-    missing = sum(request.request_key not in answers for _, _, request in placed)
+    missing = sum(request.request_key not in answers for request in placed)
     if missing:
         raise StorageError(f"the answer store lacks {missing} answers", "materialize raw_model_outputs again")
-    rows = [
-        {
-            **chunk,
-            **answers[request.request_key],
-            "pass_number": pass_number,
-            "start": request.start,
-            "end": request.end,
-        }
-        for pass_number, chunk, request in placed
-    ]
+    rows = [_as_output(request, answers[request.request_key]) for request in placed]
     write_table(store, task.outputs_key, pa.Table.from_pylist(rows, schema=RAW_MODEL_OUTPUTS))
+    first = [request for request in placed if request.pass_number == FIRST_PASS]
     times = {
-        request.request_key: task.answers[request.request_key].answered_at
-        for pass_number, _, request in placed
-        if pass_number == FIRST_PASS and request.request_key in unfit
+        request.request_key: request.answer.answered_at for request in first if request.request_key in unfit
     }
-    return _summary(rows, task.run_id, times, _counted(task, answers), store.fetched)
+    return _summary(rows, task.run_id, times, _counted(first, answers), store.fetched)
+
+
+def _as_output(request: PlacedRequest, answer: Row) -> Row:
+    return {**answer, **{name: getattr(request, name) for name in _PLACE_COLUMNS}}
 
 
 def _fits(row: Row, labels: Collection[str]) -> bool:
@@ -125,12 +112,11 @@ def _as_failure(row: Row) -> Row:
     return {**row, "status": AnswerStatus.FAILED, "reason": INVALID_ANSWER}
 
 
-def _counted(task: CollectAnswers, answers: Mapping[str, Mapping[str, Any]]) -> list[CountedText]:
+def _counted(first: Sequence[PlacedRequest], answers: Mapping[str, Mapping[str, Any]]) -> list[CountedText]:
     """Texts from all of the part, evenly."""
     counted = [
-        CountedText(row, request.start, request.end, answer["prompt_tokens"])
-        for row, requests in enumerate(task.passes.get(FIRST_PASS, ()))
-        for request in requests
+        CountedText(request.row, request.start, request.end, answer["prompt_tokens"])
+        for request in first
         if (answer := answers[request.request_key])["status"] == AnswerStatus.ANSWERED
         and answer["prompt_tokens"]
     ]
@@ -157,8 +143,8 @@ def _summary(
         second_answered=_of_pass(SECOND_PASS, answered),
         second_failed=_of_pass(SECOND_PASS, failed),
         failure_reasons=dict(Counter(row["reason"] for row in failed)),
-        latencies=[row["latency_seconds"] for row in now if row["latency_seconds"] is not None],
-        queue_times=[row["queue_seconds"] for row in now if row["queue_seconds"] is not None],
+        latencies=array("d", (seconds for row in now if (seconds := row["latency_seconds"]) is not None)),
+        queue_times=array("d", (seconds for row in now if (seconds := row["queue_seconds"]) is not None)),
         unfit=unfit,
         counted=counted,
         seconds_by_model=_seconds_by_model(rows),

@@ -1,11 +1,13 @@
 """Finds the chunks of one part whose small model's answer is doubtful, so that the large one is asked."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from preannotation_assets.answer_store.index import IndexedAnswer, RequestSpan, read_answers
-from preannotation_assets.contracts import CHUNKS, SALVAGED, AnswerStatus
+from preannotation_assets.answer_store.index import read_answers
+from preannotation_assets.answer_store.placed_requests import PlacedRequest, read_placed
+from preannotation_assets.contracts import CHUNKS, FIRST_PASS, SALVAGED, AnswerStatus
 from preannotation_assets.extraction.answers import fits_labels, parse_answer
 from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.cascade import CascadeRule, Doubt, SmallAnswer
@@ -14,34 +16,31 @@ from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as
 from preannotation_assets.tasks.slot_seconds import slot_seconds
 
-__all__ = ["ChunkRequests", "DoubtedRows", "SelectForCascade", "select_for_cascade"]
+__all__ = ["DoubtedRows", "SelectForCascade", "select_for_cascade"]
 
 _CHUNK_COLUMNS: Final = ("start", "text")
 _SCORED: Final = ("answer", "token_lengths", "token_logprobs", "logprob_source")
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRequests:
+@dataclass(slots=True)
+class _ChunkRequests:
     """The requests that stand for a chunk at the small model: those of the first pass, and of a second."""
 
-    first: Sequence[RequestSpan]
-    second: Sequence[RequestSpan] = ()
+    first: list[PlacedRequest] = field(default_factory=list)
+    second: list[PlacedRequest] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class SelectForCascade:
-    """For every row of a part of the chunks the requests that stand for it.
+    """One part of the chunks, by where the requests are that stand for its chunks (COLLECTING_PLAN).
 
-    ``answers`` says where in the store the row of a request is. ``labels``, ``overlaps_allowed`` and
-    ``rules`` are those that suggestions are made by, ``calibration`` what the small model's confidences are
-    worth by; ``rule`` decides.
+    ``labels``, ``overlaps_allowed`` and ``rules`` are those that suggestions are made by, ``calibration``
+    what the small model's confidences are worth by; ``rule`` decides.
     """
 
     location: StoreLocation
-    part: int
+    plan_key: str
     chunks_key: str
-    requests: Mapping[int, ChunkRequests]
-    answers: Mapping[str, IndexedAnswer]
     labels: Sequence[str]
     overlaps_allowed: bool
     rules: Mapping[str, ValueRule]
@@ -71,22 +70,33 @@ def select_for_cascade(task: SelectForCascade) -> DoubtedRows:
     """
     store = open_store(task.location)
     chunks = read_table_as(store, task.chunks_key, CHUNKS, _CHUNK_COLUMNS).to_pylist()
-    rows = {row["request_key"]: row for row in read_answers(store, task.answers).to_pylist()}
+    placed = read_placed(store, task.plan_key)
+    wanted = {request.request_key: request.answer for request in placed}
+    rows = {row["request_key"]: row for row in read_answers(store, wanted).to_pylist()}
+    by_chunk = _by_chunk(placed)
     judged = {
         number: task.rule.doubt(_small_answer(task, chunks[number], requests, rows))
-        for number, requests in task.requests.items()
+        for number, requests in by_chunk.items()
     }
     doubts = {number: doubt for number, doubt in judged.items() if doubt is not None}
     return DoubtedRows(
         doubts=doubts,
-        kept_seconds=_seconds(task, task.requests.keys() - doubts.keys(), rows),
-        doubted_seconds=_seconds(task, doubts.keys(), rows),
+        kept_seconds=_seconds(by_chunk, by_chunk.keys() - doubts.keys(), rows),
+        doubted_seconds=_seconds(by_chunk, doubts.keys(), rows),
         fetched=store.fetched,
     )
 
 
+def _by_chunk(placed: Iterable[PlacedRequest]) -> dict[int, _ChunkRequests]:
+    by_chunk: defaultdict[int, _ChunkRequests] = defaultdict(_ChunkRequests)
+    for request in placed:
+        of_chunk = by_chunk[request.row]
+        (of_chunk.first if request.pass_number == FIRST_PASS else of_chunk.second).append(request)
+    return by_chunk
+
+
 def _small_answer(
-    task: SelectForCascade, chunk: Row, requests: ChunkRequests, rows: Mapping[str, Row]
+    task: SelectForCascade, chunk: Row, requests: _ChunkRequests, rows: Mapping[str, Row]
 ) -> SmallAnswer:
     first = [rows.get(request.request_key) for request in requests.first]
     if not all(row and _is_answer(row, task.labels) for row in first):
@@ -111,7 +121,7 @@ def _is_answer(row: Row, labels: Collection[str]) -> bool:
 
 
 def _chunk_answers(
-    chunk_start: int, requests: Sequence[RequestSpan], rows: Mapping[str, Row]
+    chunk_start: int, requests: Sequence[PlacedRequest], rows: Mapping[str, Row]
 ) -> Iterator[ChunkAnswer]:
     """The answers, with the offsets of the chunk's text."""
     for request in requests:
@@ -125,6 +135,8 @@ def _chunk_answers(
             )
 
 
-def _seconds(task: SelectForCascade, numbers: Iterable[int], rows: Mapping[str, Row]) -> float | None:
-    keys = {request.request_key for number in numbers for request in task.requests[number].first}
+def _seconds(
+    by_chunk: Mapping[int, _ChunkRequests], numbers: Iterable[int], rows: Mapping[str, Row]
+) -> float | None:
+    keys = {request.request_key for number in numbers for request in by_chunk[number].first}
     return slot_seconds(rows[key] for key in keys if key in rows)

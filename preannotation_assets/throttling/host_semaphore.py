@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -49,7 +50,9 @@ class HostSemaphore:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._slots = slots
         self._clock = clock
-        self._held: list[tuple[int, int]] = []
+        # Descriptors by number, and the number given back last: with hundreds held that one is free.
+        self._held: dict[int, int] = {}
+        self._given_back = 0
         self._lingering: dict[int, tuple[int, float]] = {}
         self._wish_path = self._folder / f"{uuid4().hex}.wanting"
         self._wish: int | None = None
@@ -63,13 +66,15 @@ class HostSemaphore:
             return False
         taken = self._take_lingering() or self._take_free()
         if taken is not None:
-            self._held.append(taken)
+            number, descriptor = taken
+            self._held[number] = descriptor
             self.want(False)
         return taken is not None
 
     def give_back(self) -> None:
         """Gives one slot back."""
-        _release(self._held.pop()[1])
+        self._given_back, descriptor = self._held.popitem()
+        _release(descriptor)
         others = self._others_wanting()
         if others and len(self._held) + 1 > self._slots / (1 + others):
             self._not_before = self._clock() + _COURTESY_SECONDS
@@ -89,7 +94,7 @@ class HostSemaphore:
         """Gives everything back."""
         self.want(False)
         while self._held:
-            _release(self._held.pop()[1])
+            _release(self._held.popitem()[1])
         while self._lingering:
             # Left as they were found: somebody else's requests may still be running.
             os.close(self._lingering.popitem()[1][0])
@@ -119,9 +124,8 @@ class HostSemaphore:
         return None
 
     def _take_free(self) -> tuple[int, int] | None:
-        mine = {number for number, _ in self._held} | self._lingering.keys()
-        for number in range(self._slots):
-            if number in mine:
+        for number in chain((self._given_back,), range(self._slots)):
+            if number in self._held or number in self._lingering:
                 continue
             descriptor = _lock(self._folder / f"{number}.slot")
             if descriptor is None:

@@ -167,7 +167,6 @@ def _survey(
     store: ObjectStore, request: TryRequest, trial: _Trial, open_pages: OpenPages
 ) -> tuple[BatchSize, list[PageRow]]:
     """The size of what is left to ask, and the pages to show."""
-    index = AnswerIndex.read(store, DatasetLayout(request.dataset).answers)
     fingerprint = trial.template.fingerprint
 
     def is_answered(chunk_sha256: str) -> bool:
@@ -179,7 +178,8 @@ def _survey(
         )
 
     size = SizeCount(trial.limits, is_answered)
-    return survey_batch(open_pages, request.dataset, PageSample(request.pages), size, is_wanted)
+    with AnswerIndex.read(store, DatasetLayout(request.dataset).answers) as index:
+        return survey_batch(open_pages, request.dataset, PageSample(request.pages), size, is_wanted)
 
 
 def _read_text(path: str) -> str:

@@ -14,7 +14,7 @@ from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex, read_answers
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.errors import StorageError
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
 
 FOLDER = "argilla/work/d/answers"
 KEYS = [f"key-{number}" for number in range(60)]
@@ -142,3 +142,42 @@ def test_files_whose_unknown_columns_do_not_go_together_stay_and_are_read(store:
     assert compact_answers(store, FOLDER) == 0
     assert len(list(store.list(f"{FOLDER}/"))) == 62
     assert _all_answers(store) == before
+
+
+class _Measuring:
+    """A store that measures what is read between two writes."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.read_before_a_write = [0]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def read(self, key: str, size: int) -> bytes:
+        self.read_before_a_write[-1] += size
+        return self._store.read(key, size)
+
+    def upload(self, key: str, path: Path) -> str:
+        self.read_before_a_write.append(0)
+        return self._store.upload(key, path)
+
+
+def test_what_is_read_for_one_new_file_is_bounded_and_was_written_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(StoreLocation(str(tmp_path)))
+    for number in range(40):
+        # As the writer names its files: in no order.
+        name = hashlib.sha256(str(number).encode()).hexdigest()
+        table = pa.Table.from_pylist([_row(f"key {number}", 2 * number + 1)], schema=ANSWERS)
+        write_table(store, f"{FOLDER}/run-{number % 2}/{name}.parquet", table)
+    largest = max(entry.size for entry in store.list(f"{FOLDER}/"))
+    monkeypatch.setattr("preannotation_assets.answer_store.compaction._TOGETHER_BYTES", 8 * largest)
+    measuring = _Measuring(store)
+    compact_answers(measuring, FOLDER)  # type: ignore[arg-type]
+    assert max(measuring.read_before_a_write) <= 9 * largest
+    files = [entry.key for entry in store.list(f"{FOLDER}/compacted/")]
+    assert 4 <= len(files) <= 5
+    times = sorted(read_table(store, file, ["answered_at"])["answered_at"].to_pylist() for file in files)
+    assert [time for file in times for time in file] == sorted(time for file in times for time in file)

@@ -21,7 +21,10 @@ def _chunk(row: int, sha: str) -> ChunkRow:
 
 
 def _index(answers: dict[str, IndexedAnswer]) -> AnswerIndex:
-    return AnswerIndex(answers)
+    index = AnswerIndex()
+    for request_key, answer in answers.items():
+        index.add(request_key, answer)
+    return index
 
 
 def _answer(status: str, *requests: RequestSpan) -> IndexedAnswer:
@@ -65,7 +68,7 @@ def test_of_a_split_chunk_only_the_open_piece_is_asked() -> None:
 @given(tokens=st.lists(st.integers(1, 6000), max_size=60), tasks=st.integers(1, 9))
 def test_shares_hold_every_chunk_once_in_order_and_none_is_empty(tokens: list[int], tasks: int) -> None:
     wanted = [WantedChunk(0, row, count, (RequestSpan(0, 1, str(row)),)) for row, count in enumerate(tokens)]
-    shares = split_by_tokens(wanted, tasks)
+    shares = [list(share) for share in split_by_tokens(wanted, sum(tokens), tasks)]
     assert [chunk for share in shares for chunk in share] == wanted
     assert len(shares) <= tasks
     assert all(shares)

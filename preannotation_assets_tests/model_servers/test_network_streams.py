@@ -4,9 +4,10 @@ import asyncio
 import base64
 import datetime
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from socket import AddressFamily, socket
 
 import httpcore
 import pytest
@@ -82,6 +83,20 @@ async def _ask_twice(endpoint: str, environment: Mapping[str, str]) -> list[Exch
     async with Exchanger(OllamaServer(), environment, 10.0) as exchanger:
         request = HttpRequest("GET", "/api/tags")
         return [await exchanger.exchange(endpoint, request, BOUNDS) for _ in range(2)]
+
+
+@contextmanager
+def _deaf(address: str, port: int) -> Iterator[None]:
+    """An address that answers no further attempt: two connections that nobody accepts are all it takes."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket())
+        listening.bind((address, port))
+        listening.listen(0)
+        for _ in range(2):
+            waiting = stack.enter_context(socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((address, port))
+        yield
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
@@ -201,6 +216,33 @@ def test_a_reader_that_is_slow_holds_its_server_up_and_loses_nothing() -> None:
             return b"".join(parts)
 
     assert asyncio.run(main()) == whole
+
+
+def test_an_address_that_does_not_answer_does_not_keep_from_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"here")
+        writer.close()
+
+    async def main() -> bytes:
+        async with _listening(serve) as port:
+            with _deaf("127.0.0.2", port):
+                loop = asyncio.get_running_loop()
+                found = [(AddressFamily.AF_INET, 1, 6, "", (f"127.0.0.{each}", port)) for each in (2, 1)]
+
+                async def addresses(*_: object, **__: object) -> list[object]:
+                    return list(found)
+
+                monkeypatch.setattr(loop, "getaddrinfo", addresses)
+                # A deaf address would keep it until the time is over.
+                stream = await AsyncioBackend().connect_tcp(HOST, port, timeout=60.0)
+                try:
+                    return await stream.read(10)
+                finally:
+                    await stream.aclose()
+
+    assert asyncio.run(main()) == b"here"
 
 
 def test_nobody_there_is_unreachable() -> None:

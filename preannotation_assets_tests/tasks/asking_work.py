@@ -1,29 +1,34 @@
 """Work for tasks that ask: chunks in a lake, and what became of them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from shared.short_pages import SCHEME, write_chunks
 
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan, read_answers
 from preannotation_assets.asking.asker import AskingPlan
+from preannotation_assets.asking.asking_plan import AskingShare, write_asking_shares
+from preannotation_assets.asking.planning import WantedChunk
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store
+from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.http_client import Timeouts
 from preannotation_assets.model_servers.ollama.server import OllamaServer
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import RequestRecord, RunningSimulator, SimulatedModel
-from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk
+from preannotation_assets.tasks.ask_model import AskModel
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_server import PermitServer
 
-__all__ = ["ANSWERS_FOLDER", "CAP", "CHUNKS_KEY", "LIMITS", "MODEL", "Work"]
+__all__ = ["ANSWERS_FOLDER", "CAP", "LIMITS", "MODEL", "Work"]
 
 MODEL = SimulatedModel("llama3.3:70b")
-CHUNKS_KEY = "argilla/work/d/chunks/v/part-00000.parquet"
+CHUNKS_FOLDER = "argilla/work/d/chunks/v"
 ANSWERS_FOLDER = "argilla/work/d/answers"
 CAP = 3
 LIMITS = Limits(max_in_flight=CAP, linger_seconds=0.2, first_rest_seconds=0.05)
@@ -44,7 +49,7 @@ class Work:
         prompt = build_prompt(parse_label_scheme(SCHEME, "test"))
         options = ModelOptions(context_tokens=4096, answer_tokens=400)
         self.template = RequestTemplate(MODEL.name, MODEL.digest(), prompt, options)
-        write_chunks(self.store, CHUNKS_KEY, self.texts)
+        write_chunks(self.store, part_key(CHUNKS_FOLDER, 0), self.texts)
 
     @property
     def location(self) -> StoreLocation:
@@ -61,20 +66,26 @@ class Work:
     def index(self) -> AnswerIndex:
         return AnswerIndex.read(self.store, ANSWERS_FOLDER)
 
-    def task(self, server: PermitServer, run_id: str, *, of_all: bool = False) -> AskModel:
-        """The task for what is unanswered, or for everything."""
+    def task(
+        self, server: PermitServer, run_id: str, *, of_all: bool = False, rows: Collection[int] | None = None
+    ) -> AskModel:
+        """The task for what is unanswered of these rows, or for everything of them; of all rows with None."""
         index = self.index()
-        wanted = {
-            row: [request] if of_all else index.unanswered(request)
+        wanted = [
+            WantedChunk(0, row, 1, tuple(requests))
             for row, request in enumerate(self.requests())
-        }
+            if (requests := [request] if of_all else index.unanswered(request))
+            if rows is None or row in rows
+        ]
+        plan = f"argilla/work/d/plans/{run_id}/{uuid4()}"
+        shares = write_asking_shares(self.store, plan, wanted, len(wanted), 1)
         policy = RetryPolicy(first_backoff=0.01)
         asking = AskingPlan(self.template, policy, Timeouts(), server.address, CAP, 5, run_id)
-        parts = [ChunksToAsk(CHUNKS_KEY, {row: requests for row, requests in wanted.items() if requests})]
         return AskModel(
             self.location,
             f"{ANSWERS_FOLDER}/{run_id}",
-            parts,
+            CHUNKS_FOLDER,
+            shares[0] if shares else AskingShare(plan, 0),
             asking,
             OllamaServer(),
             frozenset(),

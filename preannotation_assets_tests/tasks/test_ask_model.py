@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from asking_work import CAP, CHUNKS_KEY, LIMITS, MODEL, Work
+from asking_work import CAP, LIMITS, MODEL, Work
 from pyspark.sql import SparkSession
 from shared.polling import wait_for
 from shared.short_pages import texts
@@ -30,7 +30,7 @@ from preannotation_assets.simulator import (
     SimulatorSettings,
     TimeModel,
 )
-from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
+from preannotation_assets.tasks.ask_model import AskModel, ask_model
 from preannotation_assets.throttling.permit_server import PermitServer
 
 NewWork = Callable[..., Work]
@@ -181,12 +181,7 @@ def test_a_spark_worker_that_is_killed_is_replaced_and_its_answers_are_not_bough
         os.kill(int(next(pids.iterdir()).stem), signal.SIGKILL)
 
     with PermitServer([work.simulator.url], LIMITS) as server:
-        task = work.task(server, "run")
-        chunks = task.parts[0].requests
-        halves = [
-            replace(task, parts=[ChunksToAsk(CHUNKS_KEY, {row: chunks[row] for row in rows})])
-            for rows in (range(20), range(20, 40))
-        ]
+        halves = [work.task(server, "run", rows=rows) for rows in (range(20), range(20, 40))]
         killer = threading.Thread(target=kill_one)
         killer.start()
         run_tasks(spark, halves, partial(_tell_pid_and_ask, str(pids)))

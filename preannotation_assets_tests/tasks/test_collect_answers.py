@@ -1,6 +1,6 @@
 """Answers are put beside their chunks, in order, and counted."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
+from preannotation_assets.answer_store.placed_requests import PlacedRequest, write_placed
 from preannotation_assets.contracts import ANSWERS, RAW_MODEL_OUTPUTS, AnswerStatus
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
@@ -15,7 +16,7 @@ from preannotation_assets.tasks.collect_answers import CollectAnswers, collect_a
 from preannotation_assets.tasks.count_tokens import CountedText
 
 OUTPUTS_KEY, ANSWERS_FOLDER = "outputs/part-00000.parquet", "answers"
-CHUNKS = pa.table({"doc_id": ["d0", "d1", "d2"], "page_num": [1, 1, 1], "chunk_index": [0, 0, 0]})
+PLAN_KEY = "plans/part-00000.parquet"
 
 
 def _answer(key: str, status: str = AnswerStatus.ANSWERED, run: str = "now", **more: Any) -> dict[str, Any]:
@@ -43,13 +44,33 @@ def store(tmp_path: Path) -> ObjectStore:
     return store
 
 
-def _task(tmp_path: Path, store: ObjectStore, requests: list[list[RequestSpan]]) -> CollectAnswers:
+def _task(
+    tmp_path: Path,
+    store: ObjectStore,
+    requests: list[list[RequestSpan]],
+    again: Sequence[list[RequestSpan]] = (),
+) -> CollectAnswers:
     index = AnswerIndex.read(store, ANSWERS_FOLDER)
-    known = {request.request_key: index.get(request.request_key) for row in requests for request in row}
-    answers: dict[str, IndexedAnswer] = {key: answer for key, answer in known.items() if answer}
-    return CollectAnswers(
-        StoreLocation(str(tmp_path)), CHUNKS, OUTPUTS_KEY, {1: requests}, answers, {"port"}, "now"
-    )
+    nowhere = IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{ANSWERS_FOLDER}/run/1.parquet", 0, ())
+    placed = [
+        PlacedRequest(
+            index.get(request.request_key) or nowhere,
+            None,
+            f"d{row}",
+            1,
+            0,
+            number,
+            row,
+            request.start,
+            request.end,
+            request.request_key,
+        )
+        for number, of_pass in ((1, requests), (2, again))
+        for row, of_row in enumerate(of_pass)
+        for request in of_row
+    ]
+    write_placed(store, PLAN_KEY, placed)
+    return CollectAnswers(StoreLocation(str(tmp_path)), PLAN_KEY, OUTPUTS_KEY, {"port"}, "now")
 
 
 REQUESTS = [
@@ -79,30 +100,21 @@ def test_one_row_a_piece_in_the_order_of_the_chunks(tmp_path: Path, store: Objec
 def test_answers_whose_prompts_were_counted_are_told_for_the_token_estimate(
     tmp_path: Path, store: ObjectStore
 ) -> None:
-    task = _task(tmp_path, store, REQUESTS)
     again: list[list[RequestSpan]] = [[RequestSpan(0, 10, "a")], [], []]
-    part = collect_answers(replace(task, passes={2: again, **task.passes}))
+    part = collect_answers(_task(tmp_path, store, REQUESTS, again))
     # Not the one that failed, and none of a second pass, which asks the same.
     assert part.counted == [CountedText(0, 0, 10, 100), CountedText(1, 0, 60, 80), CountedText(2, 0, 10, 100)]
 
 
 def test_texts_for_the_token_estimate_are_from_all_of_a_part(tmp_path: Path, store: ObjectStore) -> None:
-    task = _task(tmp_path, store, [[RequestSpan(0, 10, "a")]] * 1000)
-    places = {"doc_id": [f"d{row}" for row in range(1000)], "page_num": [1] * 1000, "chunk_index": [0] * 1000}
-    part = collect_answers(replace(task, chunks=pa.table(places)))
+    part = collect_answers(_task(tmp_path, store, [[RequestSpan(0, 10, "a")]] * 1000))
     assert [counted.row for counted in part.counted] == list(range(0, 1000, 4))
 
 
 def test_a_second_pass_is_more_rows_and_counted_apart(tmp_path: Path, store: ObjectStore) -> None:
-    task = _task(
-        tmp_path, store, [[RequestSpan(0, 10, "a")], [RequestSpan(0, 100, "left")], [RequestSpan(0, 10, "a")]]
-    )
-    right = AnswerIndex.read(store, ANSWERS_FOLDER).get("right")
-    assert right
+    first = [[RequestSpan(0, 10, "a")], [RequestSpan(0, 100, "left")], [RequestSpan(0, 10, "a")]]
     again: list[list[RequestSpan]] = [[], [RequestSpan(0, 100, "right")], []]
-    part = collect_answers(
-        replace(task, passes={2: again, **task.passes}, answers={**task.answers, "right": right})
-    )
+    part = collect_answers(_task(tmp_path, store, first, again))
     rows = read_table(store, OUTPUTS_KEY).to_pylist()
     assert [(row["doc_id"], row["pass_number"], row["status"]) for row in rows] == [
         ("d0", 1, "answered"),
@@ -128,7 +140,7 @@ def test_empty_answers_are_counted_over_this_run_and_earlier_ones(tmp_path: Path
 
 def test_figures_are_of_this_run_and_count_a_shared_request_once(tmp_path: Path, store: ObjectStore) -> None:
     part = collect_answers(_task(tmp_path, store, REQUESTS))
-    assert (part.latencies, part.queue_times) == ([2.0], [0.5])
+    assert (list(part.latencies), list(part.queue_times)) == ([2.0], [0.5])
 
 
 def test_an_answer_that_is_missing_is_an_error_and_no_row(tmp_path: Path, store: ObjectStore) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.answer_store.placed_requests import PlacedRequest, write_placed
 from preannotation_assets.contracts import ANSWERS, AnswerStatus
 from preannotation_assets.lake import StoreLocation, open_store, write_table
 from preannotation_assets.tasks.select_for_second_pass import SelectForSecondPass, select_for_second_pass
@@ -44,10 +45,13 @@ def test_one_improbable_value_is_enough(tmp_path: Path) -> None:
     write_table(store, "answers/r/1.parquet", pa.Table.from_pylist(rows, schema=ANSWERS))
     index = AnswerIndex.read(store, "answers")
     chunks = [["sure"], ["above-the-border"], ["sure", "doubtful"], ["unknown"], ["failed"], ["doubtful"], []]
-    answers = {
-        number: {key: found for key in keys if (found := index.get(key))}
-        for number, keys in enumerate(chunks)
-    }
-    doubtful = select_for_second_pass(SelectForSecondPass(location, 0, answers, 0.5))
+    placed = [
+        PlacedRequest(found, None, "d", 1, row, 1, row, 0, 9, key)
+        for row, keys in enumerate(chunks)
+        for key in keys
+        if (found := index.get(key))
+    ]
+    write_placed(store, "plan.parquet", placed)
+    doubtful = select_for_second_pass(SelectForSecondPass(location, "plan.parquet", 0.5))
     assert doubtful.rows == [2, 5]
     assert doubtful.fetched.bytes > 0

@@ -142,13 +142,12 @@ def _snapshot(
     first = next(rows, None)
     if first is None:
         raise no_pages(source, layout.dataset) if doc_ids is None else none_of(layout.dataset, doc_ids)
-    seen: set[str] = set()
-    observed = _noting_doc_ids(count.passing(chain([first], rows)), seen)
+    missing = dict.fromkeys(doc_ids or ())
+    observed = _striking_out(missing, count.passing(chain([first], rows)))
     folder = layout.stage("pages", run_id)
     with reading.told(listed.pages if listed else None, count):
         snapshot = write_snapshot(store, folder, check_pages(observed), pages_a_part)
     _require_a_page(layout.dataset, snapshot)
-    missing = [doc_id for doc_id in dict.fromkeys(doc_ids or ()) if doc_id not in seen]
     manifest = PagesManifest(
         dataset=layout.dataset,
         version=run_id,
@@ -169,7 +168,7 @@ def _snapshot(
         manifest = manifest.model_copy(update={"version": present.version, "part_rows": present.part_rows})
     write_manifest(store, layout.stage_manifest("pages"), manifest)
     sweep_stage(store, layout, "pages", manifest.version)
-    return manifest, missing
+    return manifest, list(missing)
 
 
 def _require_a_page(dataset: str, snapshot: Snapshot) -> None:
@@ -182,7 +181,8 @@ def _require_a_page(dataset: str, snapshot: Snapshot) -> None:
         )
 
 
-def _noting_doc_ids(rows: Iterable[SourceRow], seen: set[str]) -> Iterator[SourceRow]:
+def _striking_out(doc_ids: dict[str, None], rows: Iterable[SourceRow]) -> Iterator[SourceRow]:
+    """The rows; takes their doc_ids out of those that are wanted, so that the missing ones are left."""
     for row in rows:
-        seen.add(row.doc_id)
+        doc_ids.pop(row.doc_id, None)
         yield row

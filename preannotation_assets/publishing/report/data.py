@@ -20,6 +20,8 @@ BINS: Final = 20
 # What the browser reckons a page's height by before it has drawn it.
 _LINE_CHARACTERS: Final = 110
 _THOUSANDTHS: Final = 1000
+# With the pages of the demo the highest level takes three times as long, for 0.5 % less.
+_PACKING: Final = 6
 
 
 class PageState(StrEnum):
@@ -133,7 +135,7 @@ class Counts:
 def packed(document: object) -> str:
     """A JSON document as gzip in base64, whose characters mean nothing to HTML."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode("utf-8"), mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), _PACKING, mtime=0)).decode("ascii")
 
 
 def _thousandths(confidence: float | None) -> int | None:

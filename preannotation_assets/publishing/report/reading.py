@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pyarrow.compute as pc
+
 from preannotation_assets.contracts import GROUNDINGS, PAGES
 from preannotation_assets.extraction.spans import QuoteOutcome
-from preannotation_assets.lake import ObjectStore, Row
+from preannotation_assets.lake import ObjectStore, Row, read_table_as
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
-from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import (
     FailedPage,
     PagesManifest,
@@ -118,9 +120,10 @@ def _failed_key(page: FailedPage) -> PageKey:
 
 
 def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:
-    for row in grounding_rows(store, batch, _QUOTE_COLUMNS):
-        if row["outcome"] != QuoteOutcome.KEPT:
-            yield row
+    """Those that became no suggestion: few of all, so the others are left out before they are rows."""
+    for part in range(_grounding_parts(store, batch)):
+        quotes = read_table_as(store, part_key(batch.groundings, part), GROUNDINGS, _QUOTE_COLUMNS)
+        yield from quotes.filter(pc.not_equal(quotes["outcome"], QuoteOutcome.KEPT.value)).to_pylist()
 
 
 def grounding_rows(store: ObjectStore, batch: Batch, columns: Sequence[str]) -> Iterator[Row]:
@@ -129,5 +132,8 @@ def grounding_rows(store: ObjectStore, batch: Batch, columns: Sequence[str]) -> 
     Raises:
         StorageError: the lake cannot be read.
     """
-    parts = sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))
-    return iterate_rows(store, batch.groundings, parts, GROUNDINGS, columns)
+    return iterate_rows(store, batch.groundings, _grounding_parts(store, batch), GROUNDINGS, columns)
+
+
+def _grounding_parts(store: ObjectStore, batch: Batch) -> int:
+    return sum(entry.key.endswith(".parquet") for entry in store.list(f"{batch.groundings}/"))

@@ -216,6 +216,11 @@ def test_after_a_kill_only_what_was_in_flight_or_not_yet_written_is_asked_again(
     assert [row["status"] for row in rows] == ["answered"] * 40
     assert _metadata(result)["resumed_from_earlier"] == sum(row["run_id"] != result.run_id for row in rows)
     assert _metadata(result)["resumed_from_earlier"] == before - len(repaid)
+    # The plan of the run is gone with it, that of the killed one is marked, to be swept after a day.
+    plans = [entry.key.split("/") for entry in lake.store.list(f"{LAYOUT.work}/plans/")]
+    killed_runs = {names[4] for names in plans if names[3:4] == ["plans"] and names[-1].endswith(".parquet")}
+    assert result.run_id not in killed_runs
+    assert {names[5] for names in plans if names[4] == "_superseded"} == killed_runs != set()
 
 
 def test_what_a_run_came_to_is_in_its_metadata_and_its_table_of_requests(

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.contracts import FIRST_PASS, SECOND_PASS
 from preannotation_assets.defs.assets.common import MetadataValues
-from preannotation_assets.defs.assets.raw_model_outputs.asking import (
-    AskingAccount,
-    AskingRun,
-    ask_what_is_open,
-)
+from preannotation_assets.defs.assets.raw_model_outputs.asking import AskingAccount, AskingRun
 from preannotation_assets.defs.assets.raw_model_outputs.asking_metadata import asking_metadata
+from preannotation_assets.defs.assets.raw_model_outputs.asking_pass import ask_pass, survey
 from preannotation_assets.defs.assets.raw_model_outputs.cascade import CascadeChoice
-from preannotation_assets.defs.assets.raw_model_outputs.collecting import Collected, collect
+from preannotation_assets.defs.assets.raw_model_outputs.collecting import Collected, SurveyedPass, collect
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.lake import FetchedBytes
@@ -82,25 +80,33 @@ def answer_batch(
         InferenceError: the run was stopped; what was answered is kept.
         StorageError: the lake cannot be read or written.
     """
-    batch, small = (choice.large, choice.share) if choice else (batch, None)
-    store, answers = batch.store, batch.own_answers
-    index = AnswerIndex.read(store, batch.layout.answers, since=since)
-    first = ask_what_is_open(run, batch, index)
-    if first:
-        index = index.with_folder(store, answers, since=since)
+    if choice:
+        batch = choice.large
     watch = partial(report_count, run.reporter, "collecting", "parts")
+    index = AnswerIndex.read(batch.store, batch.layout.answers, since=since)
+    first, surveyed = ask_pass(run, FIRST_PASS, batch, index, since)
     found = second_pass(batch, index, run.engine, run.model_server)
     second = again = None
+    others: list[SurveyedPass] = []
     if found.batch:
-        second = ask_what_is_open(run, found.batch, index, is_warm=first is not None)
-        index = index.with_folder(store, answers, since=since)
-    collected = collect(batch, found.batch, small, index, run.engine, watch)
+        second, of_second = ask_pass(run, SECOND_PASS, found.batch, index, since, is_warm=first is not None)
+        others.append(of_second)
+    others += _small_passes(choice, index)
+    version = choice.share.cascade_version if choice else None
+    collected = collect([surveyed, *others], version, index, run.engine, watch)
     fetched = found.fetched + (choice.fetched if choice else FetchedBytes())
     if collected.unfit:
         fetched = sum((part.fetched for part in collected.parts), fetched)
-        index = index.without(collected.unfit)
-        again = ask_what_is_open(run, batch, index, is_warm=first is not None)
-        index = index.with_folder(store, answers, since=since)
-        collected = collect(batch, found.batch, small, index, run.engine, watch)
+        index.forget(collected.unfit)
+        again, surveyed = ask_pass(run, FIRST_PASS, batch, index, since, is_warm=first is not None)
+        collected = collect([surveyed, *others], version, index, run.engine, watch)
     passes = [*(choice.passes if choice else ()), batch, *([found.batch] if found.batch else ())]
     return AnsweredBatch(collected, passes, index, first, second, again, fetched, choice)
+
+
+def _small_passes(choice: CascadeChoice | None, index: AnswerIndex) -> list[SurveyedPass]:
+    """The chunks of which a cascade's small model has the answer that stands."""
+    if choice is None:
+        return []
+    passes = ((FIRST_PASS, choice.share.first), (SECOND_PASS, choice.share.second))
+    return [SurveyedPass(number, batch, survey(batch, index)) for number, batch in passes if batch]

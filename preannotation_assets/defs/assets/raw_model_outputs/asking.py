@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +12,15 @@ from dagster import DagsterExecutionInterruptedError
 
 from preannotation_assets.answer_store.index import AnswerIndex
 from preannotation_assets.asking.asker import AskingPlan
-from preannotation_assets.asking.planning import WantedChunk, split_by_tokens, wanted_chunks
+from preannotation_assets.asking.asking_plan import AskingShare, write_asking_shares
+from preannotation_assets.asking.planning import Survey, wanted_chunks
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.errors import DriverLostError, InferenceError, RunStoppedError
 from preannotation_assets.lake import FetchedBytes
-from preannotation_assets.lake.layout import part_key
 from preannotation_assets.model_servers.load_watch import watched_load
 from preannotation_assets.model_servers.model_access import ModelAccess
-from preannotation_assets.tasks.ask_model import AskModel, ChunksToAsk, ask_model
+from preannotation_assets.tasks.ask_model import AskModel, ask_model
 from preannotation_assets.tasks.engine import TaskEngine
 from preannotation_assets.telemetry.forecast import Work
 from preannotation_assets.telemetry.metrics import exported_metrics, watched
@@ -87,24 +86,27 @@ class AskingAccount:
 
 
 def ask_what_is_open(
-    run: AskingRun, batch: OutputsBatch, index: AnswerIndex, *, is_warm: bool = False
+    run: AskingRun, batch: OutputsBatch, index: AnswerIndex, survey: Survey, *, is_warm: bool = False
 ) -> AskingAccount | None:
     """Asks about the chunks without an answer in the index; None where there are none.
 
-    ``is_warm`` says that this run has asked with the same prompt before, so that the servers have read it.
+    ``survey`` is of these chunks and that index. ``is_warm`` says that this run has asked with the same
+    prompt before, so that the servers have read it.
 
     Raises:
         InferenceError: the run was stopped; what was answered is kept.
     """
-    wanted = list(wanted_chunks(batch.rows, batch.template.fingerprint, index))
-    work = Work(
-        requests=sum(len(chunk.requests) for chunk in wanted),
-        tokens=sum(chunk.estimated_tokens for chunk in wanted),
-    )
     digest = batch.template.digest[:12]
-    run.log.info(f"{work.requests} requests to make for {len(batch.rows)} chunks, model {digest}")
-    limits = _limits(run, 0 if is_warm else work.requests)
-    account = _ask(run, batch, wanted, work, limits) if wanted else None
+    run.log.info(f"{survey.requests} requests to make for {batch.chunk_count} chunks, model {digest}")
+    account = None
+    if survey.requests:
+        work = Work(requests=survey.requests, tokens=survey.tokens)
+        limits = _limits(run, 0 if is_warm else work.requests)
+        wanted = wanted_chunks(batch.rows(), batch.template.fingerprint, index)
+        shares = write_asking_shares(
+            batch.store, batch.new_plan(), wanted, work.tokens, run.engine.parallelism()
+        )
+        account = _ask(run, batch, shares, work, limits)
     if run.switch.message:
         raise _ended_early(run.switch.message)
     return account
@@ -119,7 +121,7 @@ def _limits(run: AskingRun, cold_requests: int) -> Limits:
 
 
 def _ask(
-    run: AskingRun, batch: OutputsBatch, wanted: Sequence[WantedChunk], work: Work, limits: Limits
+    run: AskingRun, batch: OutputsBatch, shares: Sequence[AskingShare], work: Work, limits: Limits
 ) -> AskingAccount:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     allow_open_files(_most_at_once(run, work))
@@ -127,7 +129,7 @@ def _ask(
     prefix = PrefixWatch(batch.template.prompt.constant_tokens)
     with _permit_server(run, batch, limits, prefix) as permit_server:
         run.switch.permit_server = permit_server
-        tasks = _tasks(run, batch, wanted, work, permit_server)
+        tasks = _tasks(run, batch, shares, work, permit_server)
         log = run.log
         try:
             with (
@@ -173,7 +175,7 @@ def _most_at_once(run: AskingRun, work: Work) -> int:
 def _tasks(
     run: AskingRun,
     batch: OutputsBatch,
-    wanted: Sequence[WantedChunk],
+    shares: Sequence[AskingShare],
     work: Work,
     permit_server: PermitServer,
 ) -> list[AskModel]:
@@ -191,13 +193,14 @@ def _tasks(
         AskModel(
             location=batch.storage.location(),
             answers_folder=batch.own_answers,
-            parts=_parts_to_ask(batch, share),
+            chunks_folder=batch.chunks_folder,
+            share=share,
             asking=replace(plan, task=number),
             server=access.server,
             streamed=access.streamed,
             flush_seconds=run.model_server.flush_seconds,
         )
-        for number, share in enumerate(split_by_tokens(wanted, run.engine.parallelism()))
+        for number, share in enumerate(shares)
     ]
 
 
@@ -232,10 +235,3 @@ def _permit_server(
         yield permit_server
     if log.dropped:
         run.log.warning(f"the lake did not take {log.dropped} rows of the table of requests")
-
-
-def _parts_to_ask(batch: OutputsBatch, share: Sequence[WantedChunk]) -> list[ChunksToAsk]:
-    return [
-        ChunksToAsk(part_key(batch.chunks_folder, part), {chunk.row: chunk.requests for chunk in chunks})
-        for part, chunks in groupby(share, key=lambda chunk: chunk.part)
-    ]

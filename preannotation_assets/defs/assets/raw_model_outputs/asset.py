@@ -2,6 +2,7 @@
 
 import os
 import time
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,8 +169,10 @@ def _metadata(
     parts = asked.collected.parts
     fetched = batch.store.fetched + fetched_besides + asked.fetched_by_tasks()
     fetched = sum((part.fetched for part in parts), fetched)
-    latencies = [latency for part in parts for latency in part.latencies]
-    queue_times = [wait for part in parts for wait in part.queue_times]
+    latencies, queue_times = array("d"), array("d")
+    for part in parts:
+        latencies.extend(part.latencies)
+        queue_times.extend(part.queue_times)
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
     # Without parts nothing has changed, and nothing was answered.
     resumed = sum(part.resumed for part in parts) if parts else manifest.answered

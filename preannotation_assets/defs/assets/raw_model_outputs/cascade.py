@@ -1,23 +1,22 @@
 """How ``raw_model_outputs`` asks a cascade's small model first, and what is left for the large one."""
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
-from preannotation_assets.asking.planning import chunk_request
-from preannotation_assets.defs.assets.raw_model_outputs.asking import (
-    AskingAccount,
-    AskingRun,
-    ask_what_is_open,
-)
+from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.contracts import FIRST_PASS, SECOND_PASS
+from preannotation_assets.defs.assets.raw_model_outputs.asking import AskingAccount, AskingRun
+from preannotation_assets.defs.assets.raw_model_outputs.asking_pass import ask_pass
 from preannotation_assets.defs.assets.raw_model_outputs.collecting import (
     CascadeOutcome,
     Collected,
     SmallShare,
+    SurveyedPass,
 )
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
+from preannotation_assets.defs.assets.raw_model_outputs.placing import place_part
 from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.defs.resources.cascade import CascadeResource
 from preannotation_assets.defs.resources.model_server import ModelServerResource
@@ -33,11 +32,7 @@ from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.publishing.calibrations import CALIBRATED_CHARACTERS
-from preannotation_assets.tasks.select_for_cascade import (
-    ChunkRequests,
-    SelectForCascade,
-    select_for_cascade,
-)
+from preannotation_assets.tasks.select_for_cascade import SelectForCascade, select_for_cascade
 from preannotation_assets.visible_text import visible_line
 
 __all__ = ["CascadeChoice", "SmallModel", "ask_small_model", "cascade_outcome", "find_small_model"]
@@ -162,21 +157,14 @@ def ask_small_model(run: AskingRun, batch: OutputsBatch, small: SmallModel, sinc
     run = replace(run, model_server=small.server, access=small.access)
     own = replace(batch, template=small.template)
     index = AnswerIndex.read(batch.store, batch.layout.answers, since=since)
-    first = ask_what_is_open(run, own, index)
-    if first:
-        index = index.with_folder(batch.store, batch.own_answers, since=since)
+    first, surveyed = ask_pass(run, FIRST_PASS, own, index, since)
     again = second_pass(own, index, run.engine, small.server)
-    second = None
+    second, passes = None, [surveyed]
     if again.batch:
-        second = ask_what_is_open(run, again.batch, index, is_warm=first is not None)
-        index = index.with_folder(batch.store, batch.own_answers, since=since)
-    tasks = _tasks(small, own, again.batch, index)
-    parts = run.engine.run(tasks, select_for_cascade)
-    doubts = {
-        (task.part, row): doubt
-        for task, part in zip(tasks, parts, strict=True)
-        for row, doubt in part.doubts.items()
-    }
+        second, of_second = ask_pass(run, SECOND_PASS, again.batch, index, since, is_warm=first is not None)
+        passes.append(of_second)
+    parts = run.engine.run(_tasks(small, passes, index), select_for_cascade)
+    doubts = {part: selected.doubts for part, selected in enumerate(parts) if selected.doubts}
     choice = CascadeChoice(
         small=small,
         share=SmallShare(
@@ -186,7 +174,7 @@ def ask_small_model(run: AskingRun, batch: OutputsBatch, small: SmallModel, sinc
         ),
         large=batch.only(doubts),
         passes=[own, again.batch] if again.batch else [own],
-        doubted=dict(Counter(doubt.value for doubt in doubts.values())),
+        doubted=dict(Counter(doubt.value for of_part in doubts.values() for doubt in of_part.values())),
         first=first,
         second=second,
         kept_seconds=_sum(part.kept_seconds for part in parts),
@@ -194,8 +182,8 @@ def ask_small_model(run: AskingRun, batch: OutputsBatch, small: SmallModel, sinc
         fetched=sum((part.fetched for part in parts), again.fetched),
     )
     log.info(
-        f"the answers of {small.template.model} stand for {len(choice.share.first.rows)} chunks,"
-        f" {batch.template.model} is asked about {len(choice.large.rows)}"
+        f"the answers of {small.template.model} stand for {choice.share.first.chunk_count} chunks,"
+        f" {batch.template.model} is asked about {choice.large.chunk_count}"
     )
     return choice
 
@@ -211,8 +199,8 @@ def cascade_outcome(choice: CascadeChoice, collected: Collected) -> CascadeOutco
         doubts=[doubt.value for doubt in doubts],
         calibration=small.calibration.content_hash if small.calibration else None,
         chunks_by_model={
-            small.template.model: len(choice.share.first.rows),
-            large.template.model: len(large.rows),
+            small.template.model: choice.share.first.chunk_count,
+            large.template.model: large.chunk_count,
         },
         doubted=dict(choice.doubted),
         small_seconds=_rounded(_sum((choice.kept_seconds, choice.doubted_seconds))),
@@ -231,42 +219,29 @@ def _saved_seconds(choice: CascadeChoice, collected: Collected) -> float | None:
     return kept * large / doubted - kept - doubted
 
 
-def _tasks(
-    small: SmallModel, own: OutputsBatch, again: OutputsBatch | None, index: AnswerIndex
-) -> list[SelectForCascade]:
-    first, second = _leaves(own, index), _leaves(again, index) if again else {}
+def _tasks(small: SmallModel, passes: Sequence[SurveyedPass], index: AnswerIndex) -> list[SelectForCascade]:
+    """One for each part of the chunks.
+
+    Raises:
+        InferenceError: a chunk was not asked, which means that the run was stopped.
+    """
+    if any(one.survey.state is None for one in passes):
+        raise InferenceError("not every chunk was asked", "materialize raw_model_outputs again")
+    own, batches = passes[0].batch, [(one.number, one.batch) for one in passes]
+    plan = own.new_plan()
     return [
         SelectForCascade(
             location=own.storage.location(),
-            part=part,
+            plan_key=place_part(batches, part, index, part_key(plan, part)),
             chunks_key=part_key(own.chunks_folder, part),
-            requests={
-                row: ChunkRequests(requests, second.get(part, {}).get(row, ()))
-                for row, requests in rows.items()
-            },
-            answers=_answers(index, [*rows.values(), *second.get(part, {}).values()]),
             labels=small.scheme.label_names,
             overlaps_allowed=small.scheme.overlaps,
             rules=small.scheme.value_rules,
             calibration=small.calibration,
             rule=small.rule,
         )
-        for part, rows in first.items()
+        for part in range(len(own.spool))
     ]
-
-
-def _leaves(batch: OutputsBatch, index: AnswerIndex) -> dict[int, dict[int, list[RequestSpan]]]:
-    """By part and row, the requests that stand for each chunk."""
-    leaves: dict[int, dict[int, list[RequestSpan]]] = defaultdict(dict)
-    for chunk in batch.rows:
-        request = chunk_request(chunk, batch.template.fingerprint)
-        leaves[chunk.part][chunk.row] = [leaf for leaf, _ in index.leaves(request)]
-    return leaves
-
-
-def _answers(index: AnswerIndex, requests: Iterable[Sequence[RequestSpan]]) -> dict[str, IndexedAnswer]:
-    keys = (request.request_key for leaves in requests for request in leaves)
-    return {key: answer for key in keys if (answer := index.get(key))}
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

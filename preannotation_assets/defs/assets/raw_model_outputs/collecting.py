@@ -1,24 +1,25 @@
 """How ``raw_model_outputs`` puts the answers from the store beside their chunks."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
-from preannotation_assets.asking.planning import ChunkRow, chunk_request
-from preannotation_assets.contracts import FIRST_PASS, RAW_MODEL_OUTPUTS, SECOND_PASS
+from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.asking.planning import Survey
+from preannotation_assets.contracts import RAW_MODEL_OUTPUTS
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
+from preannotation_assets.defs.assets.raw_model_outputs.placing import place_part
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.errors import InferenceError
-from preannotation_assets.lake.batch import read_manifest, sweep_stage, write_manifest
+from preannotation_assets.lake.batch import read_manifest, remove_plans, sweep_stage, write_manifest
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import CascadeAccount, RawModelOutputsManifest
 from preannotation_assets.model_servers.preflight import ModelIdentity
 from preannotation_assets.tasks.collect_answers import CollectAnswers, CollectedPart, collect_answers
 from preannotation_assets.tasks.engine import TaskEngine, Watch
 
-__all__ = ["COLLECTING_CODE", "CascadeOutcome", "Collected", "SmallShare", "collect", "keep"]
+__all__ = ["COLLECTING_CODE", "CascadeOutcome", "Collected", "SmallShare", "SurveyedPass", "collect", "keep"]
 
 COLLECTING_CODE: Final = stage_code("tasks.collect_answers", RAW_MODEL_OUTPUTS)
 
@@ -60,39 +61,48 @@ class Collected:
         return {key: answered_at for part in self.parts for key, answered_at in part.unfit.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class SurveyedPass:
+    """The chunks of a pass, and what the answer store has of them by now."""
+
+    number: int
+    batch: OutputsBatch
+    survey: Survey
+
+
 def collect(
-    batch: OutputsBatch,
-    second: OutputsBatch | None,
-    small: SmallShare | None,
+    passes: Sequence[SurveyedPass],
+    cascade_version: str | None,
     index: AnswerIndex,
     engine: TaskEngine,
     watch: Watch,
 ) -> Collected:
     """Puts the answers beside their chunks, where something has changed.
 
-    ``second`` is the second pass, where there is one; ``small`` are the chunks with the answer of a cascade's
-    small model, where there is a cascade.
+    ``passes`` are the first, and where there is one the second; behind them those of a cascade's small model,
+    whose ``cascade_version`` is None without one.
 
     Raises:
         InferenceError: a chunk was not asked.
     """
-    passes = [(FIRST_PASS, batch), (SECOND_PASS, second)]
-    if small:
-        passes += [(FIRST_PASS, small.first), (SECOND_PASS, small.second)]
-    placed = [chunk for number, each in passes if each for chunk in _place(number, each, index)]
-    version = _version(batch, small, placed)
+    batch, names_models = passes[0].batch, cascade_version is not None
+    version = _version(passes, cascade_version)
     present = read_manifest(
         batch.store, batch.layout.stage_manifest("raw_model_outputs"), RawModelOutputsManifest
     )
     if present and present.version == version:
         return Collected(version, [], present)
-    folder = batch.layout.stage("raw_model_outputs", version)
-    by_part: dict[int, list[_Placed]] = {part: [] for part in range(len(batch.chunks.part_rows))}
-    for chunk in placed:
-        by_part[chunk.row.part].append(chunk)
+    outputs, plan = batch.layout.stage("raw_model_outputs", version), batch.new_plan()
+    batches = [(one.number, one.batch) for one in passes]
     tasks = [
-        _collect_part(batch, part, chunks, folder, names_models=small is not None)
-        for part, chunks in by_part.items()
+        CollectAnswers(
+            location=batch.storage.location(),
+            plan_key=place_part(batches, part, index, part_key(plan, part), names_models=names_models),
+            outputs_key=part_key(outputs, part),
+            labels=batch.template.prompt.labels,
+            run_id=batch.run_id,
+        )
+        for part in range(len(batch.spool))
     ]
     return Collected(version, engine.run(tasks, collect_answers, watch), None)
 
@@ -110,6 +120,7 @@ def keep(
     Raises:
         InferenceError: every request failed.
     """
+    remove_plans(batch.store, batch.layout, batch.run_id)
     if collected.present:
         return collected.present
     parts = collected.parts
@@ -142,62 +153,15 @@ def keep(
     return manifest
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A chunk with the requests that stand for it in one pass."""
-
-    pass_number: int
-    model: str
-    row: ChunkRow
-    leaves: Sequence[tuple[RequestSpan, IndexedAnswer | None]]
-
-
-def _place(pass_number: int, batch: OutputsBatch, index: AnswerIndex) -> Iterator[_Placed]:
-    for chunk in batch.rows:
-        request = chunk_request(chunk, batch.template.fingerprint)
-        yield _Placed(pass_number, batch.template.model, chunk, list(index.leaves(request)))
-
-
-def _version(batch: OutputsBatch, small: SmallShare | None, placed: Sequence[_Placed]) -> str:
+def _version(passes: Sequence[SurveyedPass], cascade_version: str | None) -> str:
     """A hash of what the parts will hold.
 
     Raises:
         InferenceError: a chunk was not asked, which means that the run was stopped.
     """
-    made_of = [COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint]
-    if small:
-        made_of.append(small.cascade_version)
-    content = hashlib.sha256(repr(tuple(made_of)).encode())
-    for chunk in placed:
-        for request, answer in chunk.leaves:
-            if answer is None:
-                raise InferenceError("not every chunk was asked", "materialize raw_model_outputs again")
-            asked = (chunk.pass_number, request.start, request.end, request.request_key)
-            content.update(repr((*asked, answer.answered_at)).encode())
-    return content.hexdigest()[:16]
-
-
-def _collect_part(
-    batch: OutputsBatch, part: int, placed: Sequence[_Placed], folder: str, *, names_models: bool
-) -> CollectAnswers:
-    return CollectAnswers(
-        location=batch.storage.location(),
-        chunks=batch.places[part],
-        outputs_key=part_key(folder, part),
-        passes=_requests(placed, batch.chunks.part_rows[part]),
-        answers={
-            request.request_key: answer for chunk in placed for request, answer in chunk.leaves if answer
-        },
-        labels=batch.template.prompt.labels,
-        run_id=batch.run_id,
-        models={chunk.row.row: chunk.model for chunk in placed} if names_models else {},
-    )
-
-
-def _requests(placed: Sequence[_Placed], rows: int) -> dict[int, list[list[RequestSpan]]]:
-    """For every pass and every row of a part, the requests that stand for it."""
-    passes: dict[int, list[list[RequestSpan]]] = {}
-    for chunk in placed:
-        by_row = passes.setdefault(chunk.pass_number, [[] for _ in range(rows)])
-        by_row[chunk.row.row] = [request for request, _ in chunk.leaves]
-    return passes
+    states = [(one.number, one.survey.state) for one in passes]
+    if any(state is None for _, state in states):
+        raise InferenceError("not every chunk was asked", "materialize raw_model_outputs again")
+    batch = passes[0].batch
+    made_of = (COLLECTING_CODE, batch.chunks.version, batch.template.fingerprint, cascade_version, states)
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]

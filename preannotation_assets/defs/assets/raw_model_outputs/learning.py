@@ -32,9 +32,8 @@ def learn_calibration(
     Raises:
         StorageError: the lake cannot be read or written.
     """
-    own = {(chunk.part, chunk.row) for chunk in batch.rows}
     counted_by_part = [
-        [text for text in part.counted if (index, text.row) in own] for index, part in enumerate(parts)
+        [text for text in part.counted if batch.means(index, text.row)] for index, part in enumerate(parts)
     ]
     if sum(map(len, counted_by_part)) < FEWEST_PROMPTS:
         return FetchedBytes()

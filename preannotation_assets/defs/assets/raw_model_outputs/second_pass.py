@@ -1,13 +1,14 @@
 """Which chunks ``raw_model_outputs`` asks about a second time: those with an improbable value."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
-from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer
-from preannotation_assets.asking.planning import chunk_request
+from preannotation_assets.answer_store.index import AnswerIndex
+from preannotation_assets.contracts import FIRST_PASS
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
+from preannotation_assets.defs.assets.raw_model_outputs.placing import place_part
 from preannotation_assets.defs.resources.model_server import ModelServerResource
 from preannotation_assets.lake import FetchedBytes
+from preannotation_assets.lake.layout import part_key
 from preannotation_assets.tasks.engine import TaskEngine
 from preannotation_assets.tasks.select_for_second_pass import SelectForSecondPass, select_for_second_pass
 
@@ -34,15 +35,16 @@ def second_pass(
     """
     if model_server.second_pass_below is None:
         return SecondPass(None, FetchedBytes())
-    answers: dict[int, dict[int, dict[str, IndexedAnswer]]] = defaultdict(dict)
-    for chunk in batch.rows:
-        leaves = index.leaves(chunk_request(chunk, batch.template.fingerprint))
-        answers[chunk.part][chunk.row] = {request.request_key: answer for request, answer in leaves if answer}
+    parts, folder = range(len(batch.spool)), batch.new_plan()
     tasks = [
-        SelectForSecondPass(batch.storage.location(), part, by_row, model_server.second_pass_below)
-        for part, by_row in answers.items()
+        SelectForSecondPass(
+            batch.storage.location(),
+            place_part([(FIRST_PASS, batch)], part, index, part_key(folder, part)),
+            model_server.second_pass_below,
+        )
+        for part in parts
     ]
     found = engine.run(tasks, select_for_second_pass)
-    doubtful = {(task.part, row) for task, part in zip(tasks, found, strict=True) for row in part.rows}
+    doubtful = {part: selected.rows for part, selected in zip(parts, found, strict=True) if selected.rows}
     fetched = sum((part.fetched for part in found), FetchedBytes())
     return SecondPass(batch.second_pass(doubtful) if doubtful else None, fetched)
