@@ -218,10 +218,12 @@ def _curve_cells(point: CurvePoint) -> Sequence[str]:
 
 
 def _choice_cells(choice: HeldOutChoice) -> Sequence[str]:
-    if choice.picked is None or choice.held_out is None:
-        return f"{choice.price:g}", "none", "-", "-"
-    held_out = choice.held_out
-    return f"{choice.price:g}", f"{held_out.threshold:g}", _share(held_out.saved), held_out.lost.words
+    price, picked, held_out = f"{choice.price:g}", choice.picked, choice.held_out
+    if picked is None:
+        return price, "none", "-", "-"
+    if held_out is None:
+        return price, f"{picked.threshold:g}", "-", "-"
+    return price, f"{picked.threshold:g}", _share(held_out.saved), held_out.lost.words
 
 
 def _share(figure: Figure) -> str:

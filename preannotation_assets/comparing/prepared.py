@@ -9,6 +9,7 @@ from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.model_servers.model_access import ModelAccess
+from preannotation_assets.model_servers.preflight import notes_of
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.publishing.calibrations import calibrated_version, calibration_doubt
 from preannotation_assets.settings import Settings
@@ -75,5 +76,5 @@ def prepare(settings: Settings, dataset: str) -> PreparedSettings:
         limits=chunk_limits(settings, store, dataset),
         calibration=calibration,
         small=small,
-        notes=(*identity.notes, *(small.identity.notes if small else ()), *([doubt] if doubt else ())),
+        notes=(*notes_of(identity, *([small.identity] if small else [])), *([doubt] if doubt else ())),
     )

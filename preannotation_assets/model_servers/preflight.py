@@ -24,6 +24,7 @@ __all__ = [
     "ModelIdentity",
     "identify_model",
     "lost_error",
+    "notes_of",
     "require_agent",
     "require_honoured_schema",
     "require_room",
@@ -48,6 +49,11 @@ class ModelIdentity:
     context_tokens: int | None = None
     variant: str = ""
     notes: tuple[str, ...] = ()
+
+
+def notes_of(*identities: ModelIdentity) -> list[str]:
+    """What is to be said of one or several models; what holds for all of them once."""
+    return list(dict.fromkeys(note for identity in identities for note in identity.notes))
 
 
 def identify_model(

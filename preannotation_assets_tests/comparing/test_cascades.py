@@ -96,6 +96,12 @@ def test_pages_of_unknown_time_are_left_out_and_counted() -> None:
     assert list(compared(answered("b", BOTH, seconds=None)).curve) == []
 
 
+def test_with_one_document_a_threshold_is_picked_and_nothing_is_known_of_others() -> None:
+    found = list(compared(answered("a", BOTH, 0.9)).lines())
+    assert "0.1    0          -      -" in found
+    assert not any("none" in line for line in found)
+
+
 def test_the_interval_of_a_share_is_wilson_s() -> None:
     # Brown, Cai and DasGupta 2001 have 0.0 to 0.278 for none of 10.
     none = FilledShare.of(10, 0).interval

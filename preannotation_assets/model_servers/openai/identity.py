@@ -102,7 +102,8 @@ def _notes(model: str, revision: str, served: ServedModel, canary: CanaryReply, 
     if not served.names_weights(revision):
         notes.append(
             f"the server does not tell which weights {model} are, so other ones under this name would go"
-            " unnoticed; name them with PREANNOTATION_SERVER_REVISION"
+            " unnoticed; name them with PREANNOTATION_SERVER_REVISION, a small model's with"
+            " PREANNOTATION_CASCADE_REVISION"
         )
     if canary.variant.answers_as:
         name = plain_name(canary.variant.answers_as) or "another"

@@ -47,6 +47,7 @@ from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import CascadeAccount, ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.model_servers.model_access import ModelAccess
+from preannotation_assets.model_servers.preflight import notes_of
 from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
@@ -101,10 +102,10 @@ def raw_model_outputs(
     prompt = access.prompt(scheme)
     access.require_room(prompt, cut.chunk_tokens)
     identity = access.identify(os.environ)
-    for note in identity.notes:
-        context.log.info(note)
     template = access.template(identity, prompt)
     small = find_small_model(cascade, model_server, template, scheme, store)
+    for note in notes_of(identity, *([small.identity] if small else [])):
+        context.log.info(note)
     since = _started_at(context) if config.refresh else 0
     run = _asking_run(context, spark, model_server, access.for_identity(identity), progress)
     with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
