@@ -7,6 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from preannotation_assets.errors import BatchError
 from preannotation_assets.evaluation.actions import infer_actions
 from preannotation_assets.evaluation.calibration import (
     DecidedParts,
@@ -125,7 +126,7 @@ def calibrate_datasets(
     Of what a cascade published only what ``model`` named counts, which is its large one unless said.
 
     Raises:
-        BatchError: a dataset is not materialized.
+        BatchError: a dataset is not materialized, or ``model`` was asked about none of them.
         SettingsError: the rule for the gold is none.
         StorageError: the lake cannot be read or written.
         VerificationError: a published Parquet is not the one that its manifest names.
@@ -134,8 +135,9 @@ def calibrate_datasets(
     decided: list[DecidedParts] = []
     uses: Counter[str] = Counter()
     versions, unknown = set(), 0
-    for dataset in dict.fromkeys(datasets):
-        batch = read_batch(store, dataset)
+    batches = [read_batch(store, dataset) for dataset in dict.fromkeys(datasets)]
+    _require_asked(model, [batch.published for batch in batches])
+    for batch in batches:
         named_by = model or batch.published.model
         for gold, every in _reviewed(store, batch, ask_warehouse, rules, uses):
             rows = [row for row in every if (row["model"] or batch.published.model) == named_by]
@@ -149,6 +151,16 @@ def calibrate_datasets(
         store_calibration(store, fitted.calibration)
     left_out = uses[ResponseUse.LEARNED_FROM]
     return CalibrationAccount(tuple(dict.fromkeys(datasets)), unknown, left_out, fitted)
+
+
+def _require_asked(model: str, published: Sequence[SuggestionsManifest]) -> None:
+    large = {manifest.model for manifest in published}
+    asked = large | {manifest.cascade.model for manifest in published if manifest.cascade}
+    if model and model not in asked:
+        raise BatchError(
+            f"{shown_id(model)} was asked about nothing of what is published",
+            f"name one of: {', '.join(map(shown_id, sorted(asked)))}",
+        )
 
 
 def _version(published: SuggestionsManifest, model: str) -> str:

@@ -8,6 +8,7 @@ from shared.calibrations import halving
 from shared.reviewed_demo import LAYOUT, VERSION, ReviewedDemo, review_demo
 
 from preannotation_assets.contracts import GROUNDINGS
+from preannotation_assets.errors import BatchError
 from preannotation_assets.evaluation.actions import ADDED, Fate
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import read_json, write_json, write_table
@@ -78,3 +79,9 @@ def test_without_responses_nothing_is_stored_and_why_is_told(demo: ReviewedDemo)
     found = account(demo)
     assert found.fitted.calibration is None
     assert found.lines()[-1].startswith("no calibration: too little was reviewed: 0 suggestions")
+
+
+def test_a_model_that_was_not_asked_is_told_and_who_was(demo: ReviewedDemo) -> None:
+    demo.write_responses()
+    with pytest.raises(BatchError, match=r"llama3\.2:3b was asked about nothing .*: name one of: "):
+        calibrate_datasets(demo.store, [LAYOUT.dataset], lambda _: None, EvaluationRules(), "llama3.2:3b")
