@@ -163,6 +163,7 @@ def test_confidence_is_seen_on_the_mark(report: Open) -> None:
     spans = [(0, 4, "port", 0.91), (5, 9, "port", 0.6), (10, 14, "port", 0.3), (15, 19, "port", None)]
     page = report([a_page(1, "sure less none what", spans)])
     tags = page.locator(".tag")
+    expect(tags).to_have_count(4)
     assert tags.evaluate_all("all => all.map(tag => tag.dataset.confidence)") == [".91", ".60", ".30", "?"]
     lines = page.locator(".mark").evaluate_all(
         "all => all.map(mark => mark.style.backgroundImage + mark.style.backgroundSize)"
@@ -177,6 +178,8 @@ def test_overlapping_suggestions_are_all_seen_and_the_text_stays_whole(report: O
     page = report([a_page(1, text, spans)])
     marks = page.locator(".mark")
     pieces = [text[0:8], text[8:10], text[10:13], text[13:17], text[17:24]]
+    # A page is drawn when it comes into view.
+    expect(marks).to_have_count(len(pieces))
     assert marks.evaluate_all("all => all.map(mark => mark.textContent)") == pieces
     assert marks.evaluate_all("all => all.map(mark => mark.dataset.spans)") == [
         "0",
@@ -210,6 +213,7 @@ def test_hostile_text_is_text(report: Open) -> None:
     page = report(
         pages, model=HOSTILE[0], run_id=HOSTILE[1], prompt_version=HOSTILE[2], model_version=HOSTILE[3]
     )
+    expect(page.locator(".text")).to_have_count(len(HOSTILE))
     assert page.locator(".text").evaluate_all("all => all.map(box => box.textContent)") == list(HOSTILE)
     assert page.locator(".quote").evaluate_all("all => all.map(box => box.textContent)") == list(HOSTILE)
     assert page.evaluate("window.hacked") is None
