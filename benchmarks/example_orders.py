@@ -8,16 +8,15 @@ several orders. Answers are cut off after a few tokens: whether one is empty is 
 """
 
 import argparse
-import json
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import preannotation_assets
+from benchmarks.chat import ask_about_page
 from preannotation_assets.demo.sample import sample_pages
 from preannotation_assets.extraction.labels import Example
-from preannotation_assets.extraction.prompt import Prompt, build_prompt
+from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.label_file import load_label_scheme
 
 __all__ = ["main"]
@@ -25,7 +24,6 @@ __all__ = ["main"]
 _PACKAGED: Final = Path(preannotation_assets.__file__).parent / "label_schemes" / "vessels.yaml"
 _FEWEST_CHARACTERS: Final = 400
 _ANSWER_TOKENS: Final = 10
-_REQUEST_SECONDS: Final = 300
 
 
 def main() -> None:
@@ -43,7 +41,10 @@ def main() -> None:
     scheme = load_label_scheme(str(arguments.labels))
     for name, examples in _orders(scheme.examples).items():
         prompt = build_prompt(scheme.model_copy(update={"examples": tuple(examples)}))
-        empty = sum(_is_empty(_ask(arguments.url, arguments.model, prompt, page)) for page in pages)
+        empty = sum(
+            _is_empty(ask_about_page(arguments.url, arguments.model, prompt, page, _ANSWER_TOKENS))
+            for page in pages
+        )
         print(f"{name:<24} {empty} of {len(pages)} empty", flush=True)
 
 
@@ -57,25 +58,6 @@ def _orders(examples: Sequence[Example]) -> dict[str, list[Example]]:
         "no empty example": filled,
         "no example": [],
     }
-
-
-def _ask(url: str, model: str, prompt: Prompt, page: str) -> str:
-    schema = {"name": "answer", "schema": prompt.answer_schema, "strict": True}
-    body = {
-        "model": model,
-        "messages": [{"role": each.role, "content": each.content} for each in prompt.messages(page)],
-        "response_format": {"type": "json_schema", "json_schema": schema},
-        "temperature": 0,
-        "max_tokens": _ANSWER_TOKENS,
-    }
-    request = urllib.request.Request(
-        f"{url.rstrip('/')}/v1/chat/completions",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as reply:
-        content: str = json.load(reply)["choices"][0]["message"]["content"]
-    return content
 
 
 def _is_empty(answer: str) -> bool:

@@ -14,13 +14,13 @@ import argparse
 import gzip
 import hashlib
 import json
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.chat import ask_about_page
 from preannotation_assets.evaluation.actions import ActionCosts
 from preannotation_assets.evaluation.examples import CandidateRules, candidates_of, select_examples
 from preannotation_assets.evaluation.examples.candidates import Candidate
@@ -43,7 +43,6 @@ __all__ = ["main"]
 _PAGE_TOKENS: Final = 120
 _SETS: Final = ("own", "learned", "lot", "none")
 _ANSWER_TOKENS: Final = 120
-_REQUEST_SECONDS: Final = 600
 _SAMPLES: Final = 1000
 
 Ask = Callable[[Prompt, str], str]
@@ -68,7 +67,7 @@ def main() -> None:
     scheme = load_label_scheme(str(arguments.labels))
 
     def ask(prompt: Prompt, page: str) -> str:
-        return _answer(arguments.url, arguments.model, prompt, page)
+        return ask_about_page(arguments.url, arguments.model, prompt, page, _ANSWER_TOKENS)
 
     short = list(_short_pages(arguments.file, arguments.only))
     known = _drawn(short, arguments.learn_from, held_out=False)
@@ -146,25 +145,6 @@ def _reviewed(page: ReviewedPage, scheme: LabelScheme, ask: Ask) -> ReviewedPage
     return ReviewedPage(
         page.doc_id, page.page_num, page.text, page.gold, tuple(suggested.values()), tuple(given)
     )
-
-
-def _answer(url: str, model: str, prompt: Prompt, page: str) -> str:
-    schema = {"name": "answer", "schema": prompt.answer_schema, "strict": True}
-    body = {
-        "model": model,
-        "messages": [{"role": each.role, "content": each.content} for each in prompt.messages(page)],
-        "response_format": {"type": "json_schema", "json_schema": schema},
-        "temperature": 0,
-        "max_tokens": _ANSWER_TOKENS,
-    }
-    request = urllib.request.Request(
-        f"{url.rstrip('/')}/v1/chat/completions",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as reply:
-        content: str = json.load(reply)["choices"][0]["message"]["content"]
-    return content
 
 
 def _figures(name: str, judged: Sequence[JudgedPage]) -> str:

@@ -36,6 +36,7 @@ class _Recorded:
     chats: list[tuple[float, float]] = field(default_factory=list)
 
     def reply(self, path: bytes) -> bytes:
+        """The whole response to what is no chat."""
         if path == JOURNAL_PATH.encode():
             told = {"chats": self.chats, "cpu_seconds": time.process_time()}
             return _head(200, _JSON, json.dumps(told).encode())
@@ -69,6 +70,7 @@ class _Connection(asyncio.Protocol):
         self._recorded.open.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
+        """Collects a request, and answers it once it is whole."""
         if self._path:
             self._missing -= len(data)
         else:

@@ -66,6 +66,7 @@ class _File:
     environment: Mapping[str, str]
 
     def read(self, text: str) -> list[Variant]:
+        """The variants of its text, the baseline first; a SettingsError names the line of what is wrong."""
         try:
             source = read_source(text)
         except SourceError as error:

@@ -212,6 +212,7 @@ class _Folds:
         return _Folds(_code_points("".join(folded)), np.cumsum(lengths) - lengths, lengths)
 
     def extended(self, folded: Sequence[str]) -> "_Folds":
+        """These, and behind them those of more characters."""
         more = _Folds.of(folded)
         return _Folds(
             np.concatenate([self.written, more.written]),
