@@ -21,7 +21,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from benchmarks.cost.memory import PeakMemory
+from benchmarks.cost.memory import ProcessCosts
 from benchmarks.cost.profiling import profile_run
 from benchmarks.inference.servers import Speed, serve
 from benchmarks.reading.batch import DATASET, make_page, write_answers, write_warehouse
@@ -94,22 +94,20 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> _Cost:
-    before, began = os.times(), time.monotonic()
+    began = time.monotonic()
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        memory, said = PeakMemory(process), ""
+        costs, said = ProcessCosts(process), ""
         for line in process.stdout or ():
             said += line
             if found := _LINE.match(line):
-                memory.stage_begins(_following(found["stage"], line))
+                costs.stage_begins(_following(found["stage"], line))
         process.wait()
-        memory.end()
-    after = os.times()
+        costs.end()
     if process.returncode:
         raise SystemExit(f"{said}\nended with status {process.returncode}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return _Cost(time.monotonic() - began, cpu, memory.most, memory.by_stage, said)
+    return _Cost(time.monotonic() - began, costs.cpu_seconds, costs.most, costs.by_stage, said)
 
 
 def _following(stage: str, line: str) -> str:
