@@ -4,6 +4,7 @@ A stage writes its parts under new names and then replaces its manifest, so whoe
 finds every part it names, whole. Manifests hold ids, numbers and hashes, never page text.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -27,7 +28,9 @@ class _Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class FailedPage(_Manifest):
+# Slotted: a large batch has many of the next two, and a model of pydantic takes three times as much memory.
+@dataclass(frozen=True, slots=True)
+class FailedPage:
     """A page without suggestions because something went wrong.
 
     ``reason`` is a ``TextFault`` (extraction/pages.py) where its text could not be used, a ``Reason``
@@ -40,7 +43,8 @@ class FailedPage(_Manifest):
     reason: str
 
 
-class PageVersion(_Manifest):
+@dataclass(frozen=True, slots=True)
+class PageVersion:
     """A page in the version that its text hash names."""
 
     doc_id: str

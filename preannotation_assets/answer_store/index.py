@@ -13,14 +13,14 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import pyarrow as pa
 
-from preannotation_assets.answer_store.local_database import LocalDatabase, Value
 from preannotation_assets.contracts import ANSWERS, UNUSABLE_REASONS, AnswerStatus
 from preannotation_assets.errors import ObjectNotFoundError
-from preannotation_assets.lake import ObjectEntry, ObjectStore, read_rows_as, read_table_as
+from preannotation_assets.lake import ObjectStore, read_rows_as, read_table_as
+from preannotation_assets.lake.local_database import LocalDatabase, Value
 
 __all__ = ["AnswerIndex", "IndexedAnswer", "Leaf", "RequestSpan", "read_answers", "unanswered"]
 
@@ -64,13 +64,15 @@ class IndexedAnswer:
     is_unusable: bool = False
 
 
-_FILES: Final = "CREATE TABLE files (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+_FILES: Final = "CREATE TABLE files (number INTEGER PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER)"
 _ANSWERS: Final = """
     CREATE TABLE answers (
         request_key TEXT PRIMARY KEY, status TEXT NOT NULL, answered_at INTEGER NOT NULL,
         file INTEGER NOT NULL, place INTEGER NOT NULL, parts TEXT, is_unusable INTEGER NOT NULL
     ) WITHOUT ROWID
 """
+_ADD_FILE: Final = "INSERT INTO files VALUES (?, ?, ?)"
+_FILES_BEHIND: Final = "SELECT number, name, bytes FROM files WHERE number > ? ORDER BY number"
 # A failure never hides an answer; of two of a kind the later one counts, and of the same one where it was
 # seen last: a file that was put together with others is gone.
 _KEEP_THE_BETTER: Final = """
@@ -85,6 +87,14 @@ _FIND: Final = """
     FROM json_each(?) CROSS JOIN answers ON request_key = value CROSS JOIN files ON number = file
 """
 _Row: TypeAlias = tuple[Value, ...]
+
+
+class _File(NamedTuple):
+    number: int
+    name: str
+    bytes: int
+
+
 Leaf: TypeAlias = tuple[RequestSpan, IndexedAnswer | None]
 """A request that stands for another, or for itself, and its best row; None where it was never asked."""
 
@@ -158,13 +168,19 @@ class AnswerIndex:
         )
 
     def _add_listed(self, store: ObjectStore, folder: str, since: int) -> None:
-        for file, table in _read_keys(store, list(store.list(f"{folder}/"))):
-            number = self._number_of(file)
+        for number, table in _read_keys(store, self._list(store, folder)):
             self._database.execute_each(_KEEP_THE_BETTER, _rows_since(since, number, table))
+
+    def _list(self, store: ObjectStore, folder: str) -> Iterator[_File]:
+        """The files of a folder as of now, listed to the end before the first is passed on."""
+        before = next(self._numbers)
+        listed = ((next(self._numbers), entry.key, entry.size) for entry in store.list(f"{folder}/"))
+        self._database.execute_each(_ADD_FILE, listed)
+        return map(_File._make, self._database.each(_FILES_BEHIND, [before]))
 
     def _number_of(self, file: str) -> int:
         number = next(self._numbers)
-        self._database.execute_each("INSERT INTO files VALUES (?, ?)", [(number, file)])
+        self._database.execute_each(_ADD_FILE, [(number, file, None)])
         return number
 
     def get(self, request_key: str) -> IndexedAnswer | None:
@@ -277,22 +293,22 @@ def _select(table: pa.Table, file: str, wanted: Mapping[str, IndexedAnswer]) -> 
     return table.take(pa.array(sorted(rows.values()), pa.int64()))
 
 
-def _read_keys(store: ObjectStore, files: Iterable[ObjectEntry]) -> Iterator[tuple[str, pa.Table]]:
-    """The files with their columns of the index, in order; a few are read ahead."""
+def _read_keys(store: ObjectStore, files: Iterable[_File]) -> Iterator[tuple[int, pa.Table]]:
+    """The numbers of the files with their columns of the index, in order; a few are read ahead."""
 
     def read(file: str) -> pa.Table:
         return read_table_as(store, file, ANSWERS, _INDEX_COLUMNS)
 
-    waiting: deque[tuple[ObjectEntry, Future[pa.Table]]] = deque()
+    waiting: deque[tuple[_File, Future[pa.Table]]] = deque()
     with ThreadPoolExecutor(_READERS) as readers:
         for file in files:
-            waiting.append((file, readers.submit(read, file.key)))
-            while len(waiting) > _READERS or sum(entry.size for entry, _ in waiting) > _AHEAD_BYTES:
-                entry, reading = waiting.popleft()
-                yield entry.key, reading.result()
+            waiting.append((file, readers.submit(read, file.name)))
+            while len(waiting) > _READERS or sum(each.bytes for each, _ in waiting) > _AHEAD_BYTES:
+                first, reading = waiting.popleft()
+                yield first.number, reading.result()
         while waiting:
-            entry, reading = waiting.popleft()
-            yield entry.key, reading.result()
+            first, reading = waiting.popleft()
+            yield first.number, reading.result()
 
 
 def _rows_since(since: int, number: int, table: pa.Table) -> Iterator[_Row]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from preannotation_assets.answer_store.index import AnswerIndex, Leaf, RequestSpan, unanswered
-from preannotation_assets.answer_store.key_set import KeySet
+from preannotation_assets.lake.key_set import KeySet
 from preannotation_assets.model_servers.template import request_key
 
 __all__ = [

@@ -4,6 +4,7 @@ pyarrow commits what was written so far when an exception leaves an open Parquet
 first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 """
 
+import io
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -290,8 +291,12 @@ def write_json(store: ObjectStore, key: str, value: Mapping[str, object]) -> Non
         TypeError: A value has no form in JSON.
         ValueError: A number is infinite or not a number.
     """
-    text = json.dumps(dict(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    store.write(key, f"{text}\n".encode())
+    encoder = json.JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    # Piece by piece: a manifest may name many pages, and would be here three times.
+    content = io.BytesIO()
+    content.writelines(piece.encode() for piece in encoder.iterencode(dict(value)))
+    content.write(b"\n")
+    store.write(key, content.getvalue())
 
 
 def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, uri: str) -> Iterator[pa.RecordBatch]:

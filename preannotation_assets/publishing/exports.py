@@ -5,7 +5,7 @@ All hold page text: the quotes, and for Label Studio the whole pages, as it show
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from statistics import fmean
 from typing import Any, Final, TextIO
@@ -16,7 +16,8 @@ from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest
-from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
+from preannotation_assets.publishing.aligned_pages import PageKey, page_key
+from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.published_file import downloaded, rows_of, verify_file
 from preannotation_assets.publishing.shown_ids import shown_page
 
@@ -65,16 +66,12 @@ def _tasks(
     store: ObjectStore, layout: DatasetLayout, manifest: SuggestionsManifest, rows: Iterator[Row]
 ) -> Iterator[dict[str, Any]]:
     """A task for each page that did not fail; its prediction has no results where nothing is marked."""
-    pages = _pages(store, layout)
-    failed = {(page.doc_id, page.page_num) for page in manifest.failed_pages}
-    hashes = {(page.doc_id, page.page_num): page.text_sha256 for page in manifest.pages_without_spans}
-    for key, (of_snapshot, spans) in aligned(pages, rows):
-        if not of_snapshot:
-            raise _of_other_pages(layout.dataset, key)
-        if spans:
-            yield _task(of_snapshot[0], spans, manifest, spans[0]["text_sha256"])
-        elif key not in failed:
-            yield _task(of_snapshot[0], [], manifest, hashes.get(key))
+    for walked in walk_pages(_pages(store, layout), rows, manifest):
+        spans, said = walked.rows, walked.rows or walked.without_spans
+        if walked.page is None and spans:
+            raise _of_other_pages(layout.dataset, walked.key)
+        if walked.page and (spans or not walked.failed):
+            yield _task(walked.page, spans, manifest, said[0]["text_sha256"] if said else None)
 
 
 def _pages(store: ObjectStore, layout: DatasetLayout) -> Iterator[Row]:
@@ -83,7 +80,7 @@ def _pages(store: ObjectStore, layout: DatasetLayout) -> Iterator[Row]:
 
 
 def _task(
-    page: Row, spans: list[Row], manifest: SuggestionsManifest, published_hash: str | None
+    page: Row, spans: Sequence[Row], manifest: SuggestionsManifest, published_hash: str | None
 ) -> dict[str, Any]:
     if page["text_sha256"] != published_hash:
         raise _of_other_pages(manifest.dataset, page_key(page))

@@ -6,45 +6,76 @@ have no answer any more. A loader clears the pages on which nothing was marked, 
 default it stops the publication.
 """
 
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.errors import RowsLostError
+from preannotation_assets.errors import RowsLostError, VerificationError
 from preannotation_assets.lake import Row
 from preannotation_assets.manifests import Comparison, SuggestionsManifest
+from preannotation_assets.publishing.page_walk import PageWalk, WalkedPage
 
 __all__ = [
-    "EarlierRows",
-    "PageText",
+    "RowComparison",
     "asks_the_same",
-    "compare",
     "loss_words",
     "lost_share",
     "require_rows_kept",
 ]
 
-PageText = tuple[str, int, str]
-"""A page in one version: doc_id, page_num and the hash of its text."""
-
 _MOST: Final = 0.5
 _SETTING: Final = "PREANNOTATION_MOST_ROWS_LOST"
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierRows:
-    """How many rows each page had in the publication before, and which of these have the same text now."""
+@dataclass(slots=True)
+class RowComparison:
+    """Counts the rows of a publication beside those of the one before, as the pages are walked through."""
 
-    rows: Mapping[PageText, int]
-    unchanged: set[PageText] = field(default_factory=set)
+    pages: int = 0
+    rows_before: int = 0
+    rows: int = 0
+    pages_emptied: int = 0
+    pages_failed: int = 0
+    is_readable: bool = True
 
-    def noting(self, pages: Iterator[Row]) -> Iterator[Row]:
-        """Passes the pages of the snapshot on and notes those that had rows before."""
-        for page in pages:
-            key = page["doc_id"], page["page_num"], page["text_sha256"]
-            if key in self.rows:
-                self.unchanged.add(key)
-            yield page
+    def reading(self, earlier: Iterable[Row]) -> Iterator[Row]:
+        """The rows of the publication before; where they cannot be read on, they end and nothing is told."""
+        try:
+            yield from earlier
+        except VerificationError:
+            self.is_readable = False
+
+    def noting(self, walk: PageWalk) -> PageWalk:
+        """Passes the pages on and counts those that had rows before and have the same text now."""
+        for walked in walk:
+            if walked.page is not None and walked.earlier:
+                self._count(walked, walked.page["text_sha256"])
+            yield walked
+
+    def _count(self, walked: WalkedPage, text_sha256: str) -> None:
+        before, now = (
+            sum(row["text_sha256"] == text_sha256 for row in rows) for rows in (walked.earlier, walked.rows)
+        )
+        if not before:
+            return
+        self.pages += 1
+        self.rows_before += before
+        self.rows += now
+        if not now:
+            self.pages_failed += bool(walked.failed)
+            self.pages_emptied += not walked.failed
+
+    def result(self) -> Comparison | None:
+        """What was counted; None where there was no such page."""
+        if not self.pages or not self.is_readable:
+            return None
+        return Comparison(
+            pages=self.pages,
+            rows_before=self.rows_before,
+            rows=self.rows,
+            pages_emptied=self.pages_emptied,
+            pages_failed=self.pages_failed,
+        )
 
 
 def asks_the_same(before: SuggestionsManifest, now: SuggestionsManifest) -> bool:
@@ -52,26 +83,6 @@ def asks_the_same(before: SuggestionsManifest, now: SuggestionsManifest) -> bool
     schemes = {before.scheme_version, now.scheme_version} - {None}
     return len(schemes) <= 1 and all(
         getattr(before, name) == getattr(now, name) for name in ("model", "model_version", "prompt_version")
-    )
-
-
-def compare(
-    before: EarlierRows, now: Mapping[PageText, int], failed: Set[tuple[str, int | None]]
-) -> Comparison | None:
-    """Counts the rows on the pages whose text is the same; None where there is no such page.
-
-    ``failed`` are the doc_id and page_num of pages that have failed now.
-    """
-    if not before.unchanged:
-        return None
-    empty = [key for key in before.unchanged if not now.get(key)]
-    failures = sum(key[:2] in failed for key in empty)
-    return Comparison(
-        pages=len(before.unchanged),
-        rows_before=sum(before.rows[key] for key in before.unchanged),
-        rows=sum(now.get(key, 0) for key in before.unchanged),
-        pages_emptied=len(empty) - failures,
-        pages_failed=failures,
     )
 
 

@@ -16,7 +16,7 @@ from preannotation_assets.manifests import SuggestionsManifest
 from preannotation_assets.publishing.verification import schema_differences
 from preannotation_assets.temporary_folders import temporary_file
 
-__all__ = ["PARQUET_FILE", "batches_of", "downloaded", "rows_of", "sha256_of", "verify_file"]
+__all__ = ["PARQUET_FILE", "downloaded", "rows_of", "sha256_of", "verify_file"]
 
 PARQUET_FILE: Final = "suggestions.parquet"
 """What a local copy is called."""
@@ -51,18 +51,9 @@ def rows_of(path: Path, dataset: str, columns: Sequence[str]) -> Iterator[dict[s
     Raises:
         VerificationError: it cannot be read, or has other columns than the contract.
     """
-    for batch in batches_of(path, dataset, columns):
-        yield from batch.to_pylist()
-
-
-def batches_of(path: Path, dataset: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The same in batches of at most 5,000 rows, for what is counted without looking at each row.
-
-    Raises:
-        VerificationError: it cannot be read, or has other columns than the contract.
-    """
     with _opened(path, dataset) as file:
-        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+            yield from batch.to_pylist()
 
 
 def verify_file(path: Path, manifest: SuggestionsManifest) -> None:

@@ -8,12 +8,11 @@ both can tell whether they belong together.
 import contextlib
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 import pyarrow.parquet as pq
 
@@ -22,18 +21,12 @@ from preannotation_assets.errors import ConflictError, StorageError, Verificatio
 from preannotation_assets.lake import ObjectStat, ObjectStore, Row, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.manifests import Comparison, PagesManifest, SuggestionsManifest, Verification
-from preannotation_assets.publishing.losses import (
-    EarlierRows,
-    PageText,
-    asks_the_same,
-    compare,
-    require_rows_kept,
-)
+from preannotation_assets.manifests import PagesManifest, SuggestionsManifest, Verification
+from preannotation_assets.publishing.losses import RowComparison, asks_the_same, require_rows_kept
 from preannotation_assets.publishing.page_states import PageStates
+from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.published_file import (
     PARQUET_FILE,
-    batches_of,
     downloaded,
     rows_of,
     sha256_of,
@@ -47,12 +40,12 @@ __all__ = ["Publication", "publish", "recall_verification", "verify_dataset"]
 _GROUP_ROWS: Final = 50_000
 _VERIFIED_COLUMNS: Final = [name for name in SUGGESTIONS.names if name != "generated_at"]
 _PAGE_COLUMNS: Final = ("doc_id", "page_num", "text_sha256")
-_STATE_COLUMNS: Final = ("doc_id", "page_num", "label")
 
-PageWalk: TypeAlias = Callable[[Iterator[Row]], Iterator[Row]]
-"""Passes pages on, one after the other."""
+Passing: TypeAlias = Callable[[Iterator[Row]], Iterator[Row]]
+"""Passes the pages of the snapshot on, one after the other."""
 
 _VOLATILE: Final = {"run_id", "published_at"}
+_PAGE_LISTS: Final = {"pages_without_spans", "failed_pages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,7 @@ def publish(
     draft: SuggestionsManifest,
     rules: SpanRules,
     most_rows_lost: float,
-    passing: PageWalk = iter,
+    passing: Passing = iter,
 ) -> Publication:
     """Publishes the rows of the parts, which must be sorted and in order.
 
@@ -92,15 +85,15 @@ def publish(
         manifest = _of_parquet(draft, merged, rows)
         published = read_manifest(store, layout.published_manifest, SuggestionsManifest)
         unchanged = _is_published(published, before, manifest.content_hash)
-        earlier = _earlier_rows(store, layout, published, before, manifest)
-        walk = partial(_both, earlier.noting, passing)
-        report = _verify(store, layout, pages, merged, manifest, rules, walk)
+        comparison = RowComparison()
+        with _earlier_rows(store, layout, published, before, manifest) as earlier:
+            report = _verify(store, layout, pages, merged, manifest, rules, passing, earlier, comparison)
         if not report.passed:
             raise VerificationError(f"nothing is published for {layout.dataset}", report.summary())
-        comparison = published.comparison if published else None
+        compared = published.comparison if published and unchanged else comparison.result()
         if not unchanged:
-            comparison = _compared(earlier, merged, manifest, most_rows_lost)
-        manifest = manifest.model_copy(update={"comparison": comparison})
+            require_rows_kept(layout.dataset, compared, most_rows_lost)
+        manifest = manifest.model_copy(update={"comparison": compared})
         etag = before.etag if before else None
         if etag is None or not unchanged:
             etag = store.upload_if(layout.published_suggestions, merged, etag)
@@ -108,30 +101,16 @@ def publish(
         subject=_subject(pages, manifest, rules), rows=report.rows, shifted_pages=report.shifted_pages
     )
     manifest = manifest.model_copy(update={"parquet_etag": etag, "verification": verification})
-    if published is None or _lasting(published) != _lasting(manifest):
+    if published is None or _says_other(published, manifest):
         _require_in_place(store, layout, etag)
         write_manifest(store, layout.published_manifest, manifest)
         return Publication(manifest, changed=not unchanged)
     return Publication(published, changed=not unchanged)
 
 
-def _both(first: PageWalk, second: PageWalk, pages: Iterator[Row]) -> Iterator[Row]:
-    return second(first(pages))
-
-
 def _of_parquet(draft: SuggestionsManifest, merged: Path, rows: int) -> SuggestionsManifest:
     size, content_hash = merged.stat().st_size, sha256_of(merged)
     return draft.model_copy(update={"rows": rows, "bytes": size, "content_hash": content_hash})
-
-
-def _compared(
-    earlier: EarlierRows, merged: Path, manifest: SuggestionsManifest, most_rows_lost: float
-) -> Comparison | None:
-    """The rows beside those of the publication before; RowsLostError where too many are gone."""
-    failed = frozenset((page.doc_id, page.page_num) for page in manifest.failed_pages)
-    comparison = compare(earlier, _rows_by_page(merged, manifest.dataset), failed)
-    require_rows_kept(manifest.dataset, comparison, most_rows_lost)
-    return comparison
 
 
 def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport:
@@ -147,7 +126,7 @@ def verify_dataset(store: ObjectStore, dataset: str, rules: SpanRules) -> Verifi
     manifest = require_manifest(store, layout.published_manifest, SuggestionsManifest, dataset, "suggestions")
     with downloaded(store, layout, manifest) as path:
         verify_file(path, manifest)
-        return _verify(store, layout, pages, path, manifest, rules)
+        return _verify(store, layout, pages, path, manifest, rules, iter, (), RowComparison())
 
 
 def recall_verification(store: ObjectStore, dataset: str, rules: SpanRules) -> VerificationReport | None:
@@ -177,15 +156,20 @@ def _verify(
     path: Path,
     manifest: SuggestionsManifest,
     rules: SpanRules,
-    passing: PageWalk = iter,
+    passing: Passing,
+    earlier: Iterable[Row],
+    comparison: RowComparison,
 ) -> VerificationReport:
-    """Checks every row of a local Parquet, and the state of every page, in one walk over the snapshot."""
+    """Checks every row of a local Parquet, and the state of every page, in one walk over the snapshot.
+
+    On the way the rows are counted beside the ``earlier`` ones.
+    """
     snapshot = iterate_rows(store, layout.stage("pages", pages.version), len(pages.part_rows), PAGES)
-    states = PageStates.read(manifest, batches_of(path, layout.dataset, _STATE_COLUMNS))
+    rows = rows_of(path, layout.dataset, _VERIFIED_COLUMNS)
+    walk = walk_pages(passing(snapshot), rows, manifest, comparison.reading(earlier))
     of_pages = VerificationReport()
     report = verify_rows(
-        rows_of(path, layout.dataset, _VERIFIED_COLUMNS),
-        states.checked(passing(snapshot), of_pages),
+        comparison.noting(PageStates(manifest).checked(walk, of_pages)),
         rules.labels,
         overlaps_allowed=rules.overlaps_allowed,
     )
@@ -193,27 +177,35 @@ def _verify(
     return report
 
 
+@contextlib.contextmanager
 def _earlier_rows(
     store: ObjectStore,
     layout: DatasetLayout,
     published: SuggestionsManifest | None,
     before: ObjectStat | None,
     manifest: SuggestionsManifest,
-) -> EarlierRows:
-    """The rows of the publication before, by page; none where it is the same, or cannot be compared."""
-    if published is None or before is None or published.parquet_etag != before.etag:
-        return EarlierRows({})
-    if published.content_hash == manifest.content_hash or not asks_the_same(published, manifest):
-        return EarlierRows({})
-    # Nothing that is wrong with what is there may keep something right from taking its place.
-    with contextlib.suppress(VerificationError), downloaded(store, layout, published) as path:
-        return EarlierRows(_rows_by_page(path, layout.dataset))
-    return EarlierRows({})
+) -> Iterator[Iterable[Row]]:
+    """Lends the rows of the publication before; none where it is the same, or cannot be compared."""
+    with contextlib.ExitStack() as opened:
+        rows: Iterable[Row] = ()
+        if _is_comparable(published, before, manifest):
+            # Nothing that is wrong with what is there may keep something right from taking its place.
+            with contextlib.suppress(VerificationError):
+                path = opened.enter_context(downloaded(store, layout, published))
+                rows = rows_of(path, layout.dataset, _PAGE_COLUMNS)
+        yield rows
 
 
-def _rows_by_page(path: Path, dataset: str) -> Counter[PageText]:
-    rows = rows_of(path, dataset, _PAGE_COLUMNS)
-    return Counter((row["doc_id"], row["page_num"], row["text_sha256"]) for row in rows)
+def _is_comparable(
+    published: SuggestionsManifest | None, before: ObjectStat | None, manifest: SuggestionsManifest
+) -> TypeGuard[SuggestionsManifest]:
+    return (
+        published is not None
+        and before is not None
+        and published.parquet_etag == before.etag
+        and published.content_hash != manifest.content_hash
+        and asks_the_same(published, manifest)
+    )
 
 
 def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRules) -> str:
@@ -221,11 +213,14 @@ def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRul
 
     What was published before there was a rule has not been held against it.
     """
-    excluded = _VOLATILE | {"parquet_etag", "verification"}
+    excluded = _VOLATILE | _PAGE_LISTS | {"parquet_etag", "verification"}
     # Sorted: counts come back from the lake in another order than they were made in.
     said = json.dumps(manifest.model_dump(mode="json", exclude=excluded), sort_keys=True)
     content = repr((pages.version, pages.content_hash, rules, said, [rule.value for rule in Rule]))
-    return hashlib.sha256(content.encode()).hexdigest()
+    digest = hashlib.sha256(content.encode())
+    for page in chain(manifest.pages_without_spans, manifest.failed_pages):
+        digest.update(repr(page).encode())
+    return digest.hexdigest()
 
 
 def _require_one_put(store: ObjectStore, layout: DatasetLayout, size: int) -> None:
@@ -270,6 +265,7 @@ def _is_published(manifest: SuggestionsManifest | None, before: ObjectStat | Non
     )
 
 
-def _lasting(manifest: SuggestionsManifest) -> dict[str, Any]:
-    """The manifest without what changes with every run."""
-    return manifest.model_dump(exclude=_VOLATILE)
+def _says_other(published: SuggestionsManifest, manifest: SuggestionsManifest) -> bool:
+    """Whether they differ in anything but what changes with every run."""
+    lasting = SuggestionsManifest.model_fields.keys() - _VOLATILE
+    return any(getattr(published, name) != getattr(manifest, name) for name in lasting)

@@ -7,8 +7,10 @@ from typing import Final
 from preannotation_assets.contracts import RAW_MODEL_OUTPUTS, SALVAGED, AnswerStatus
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows
+from preannotation_assets.lake.key_set import KeySet
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import RawModelOutputsManifest
+from preannotation_assets.publishing.distribution import Distribution
 
 __all__ = ["RequestAccount", "read_requests"]
 
@@ -27,14 +29,14 @@ _COLUMNS: Final = (
 class RequestAccount:
     """Chunks of one text share a request, which counts once.
 
-    ``latencies`` (seconds) and tokens are of the answered ones, where known, in the order of their first
-    chunks. ``tokens`` are of everything that is kept, prompts included; None where no server counted.
-    ``answered_by_run`` counts the answered ones by the run that asked.
+    ``latencies`` (seconds) and tokens are of the answered ones, where known. ``tokens`` are of everything
+    that is kept, prompts included; None where no server counted. ``answered_by_run`` counts the answered ones
+    by the run that asked.
     """
 
-    latencies: list[float] = field(default_factory=list)
-    prompt_tokens: list[int] = field(default_factory=list)
-    answer_tokens: list[int] = field(default_factory=list)
+    latencies: Distribution = field(default_factory=Distribution)
+    prompt_tokens: Distribution = field(default_factory=Distribution)
+    answer_tokens: Distribution = field(default_factory=Distribution)
     tokens: int | None = None
     answered_by_run: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -56,22 +58,21 @@ class RequestAccount:
             (self.answer_tokens, "answer_tokens"),
         ):
             if row[name] is not None:
-                values.append(row[name])
+                values.add(row[name])
 
 
 def read_requests(
     store: ObjectStore, layout: DatasetLayout, outputs: RawModelOutputsManifest
 ) -> RequestAccount:
-    """Reads the answers that are there now; a key is held of each request.
+    """Reads the answers that are there now; a key of each request is kept on disk meanwhile.
 
     Raises:
-        StorageError: the lake cannot be read.
+        StorageError: the lake cannot be read, or there is no room for temporary files.
     """
     account = RequestAccount()
     folder = layout.stage("raw_model_outputs", outputs.version)
-    seen: set[str] = set()
-    for row in iterate_rows(store, folder, len(outputs.part_rows), RAW_MODEL_OUTPUTS, _COLUMNS):
-        if row["request_key"] not in seen:
-            seen.add(row["request_key"])
-            account.add(row)
+    with KeySet() as seen:
+        for row in iterate_rows(store, folder, len(outputs.part_rows), RAW_MODEL_OUTPUTS, _COLUMNS):
+            if seen.add(row["request_key"]):
+                account.add(row)
     return account

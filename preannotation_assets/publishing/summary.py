@@ -1,6 +1,6 @@
 """A short account of what is published for a dataset, for a person to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +16,8 @@ from preannotation_assets.manifests import (
     SuggestionsManifest,
 )
 from preannotation_assets.publishing.cascade_words import cascade_lines
+from preannotation_assets.publishing.distribution import Distribution
 from preannotation_assets.publishing.doubts import doubts
-from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.publishing.request_account import RequestAccount, read_requests
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
@@ -131,6 +131,6 @@ def summarize(store: ObjectStore, dataset: str, run_id: str) -> Summary:
     )
 
 
-def _seconds(values: Sequence[float], share: float) -> str:
-    found = percentile(values, share)
+def _seconds(values: Distribution, share: float) -> str:
+    found = values.percentile(share)
     return "unknown" if found is None else f"{found:.2f} s"

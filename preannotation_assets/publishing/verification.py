@@ -1,7 +1,7 @@
 """Checks suggestions against the pages they were made from, row by row, in one streaming pass."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
@@ -12,7 +12,8 @@ import pyarrow as pa
 from preannotation_assets.contracts import SUGGESTIONS, SUGGESTIONS_SORT, span_id
 from preannotation_assets.extraction.argilla_rules import MOST_SPANS, agent_of, first_shift, is_agent
 from preannotation_assets.lake import Row
-from preannotation_assets.publishing.aligned_pages import PageKey, aligned
+from preannotation_assets.publishing.aligned_pages import PageKey
+from preannotation_assets.publishing.page_walk import PageWalk
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 
 __all__ = [
@@ -156,22 +157,16 @@ def _shown(column: pa.Field) -> str:
     return f"{shown} that may be null" if column.nullable else shown
 
 
-def verify_rows(
-    rows: Iterable[Row], pages: Iterable[Row], labels: Sequence[str], *, overlaps_allowed: bool
-) -> VerificationReport:
-    """Checks every row against its page.
-
-    ``pages`` must come sorted by doc_id and page_num, as the rows do; it is read once, to its end, and one
-    page and its rows are held at a time, so memory does not grow with the batch.
-    """
+def verify_rows(walk: PageWalk, labels: Sequence[str], *, overlaps_allowed: bool) -> VerificationReport:
+    """Checks every row against its page, and walks to the end."""
     report = VerificationReport()
     known_labels = frozenset(labels)
     previous: tuple[Any, ...] | None = None
-    for key, (of_snapshot, of_page) in aligned(pages, rows):
-        if not of_page:
+    for walked in walk:
+        if not walked.rows:
             continue
-        opened = _open_page(key, next(iter(of_snapshot), None), of_page[0], report)
-        for row in of_page:
+        opened = _open_page(walked.key, walked.page, walked.rows[0], report)
+        for row in walked.rows:
             report.rows += 1
             place = _sort_key(row)
             if previous is not None and place < previous:

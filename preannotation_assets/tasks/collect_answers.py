@@ -22,7 +22,7 @@ from preannotation_assets.contracts import (
 from preannotation_assets.errors import StorageError
 from preannotation_assets.extraction.answers import fits_labels, is_empty_answer, parse_answer
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, write_table
-from preannotation_assets.tasks.count_tokens import CountedText
+from preannotation_assets.tasks.count_tokens import CountedText, CountedTexts
 from preannotation_assets.tasks.slot_seconds import slot_seconds
 
 __all__ = ["CollectAnswers", "CollectedPart", "collect_answers"]
@@ -47,7 +47,7 @@ class CollectAnswers:
 
 @dataclass(frozen=True, slots=True)
 class CollectedPart:
-    """What the part holds. The sequences are of the requests this run made, of either pass.
+    """What the part holds. The sequences are of the requests this run made, of either pass; all are compact.
 
     ``answered``, ``failed`` and ``resumed`` count first answers, ``second_answered`` and ``second_failed``
     those of a second pass; ``empty`` of the answered first ones name nothing. Latencies and queue times are
@@ -68,7 +68,7 @@ class CollectedPart:
     latencies: Sequence[float]
     queue_times: Sequence[float]
     unfit: Mapping[str, int]
-    counted: Sequence[CountedText]
+    counted: CountedTexts
     seconds_by_model: Mapping[str, float | None]
     fetched: FetchedBytes
 
@@ -112,7 +112,7 @@ def _as_failure(row: Row) -> Row:
     return {**row, "status": AnswerStatus.FAILED, "reason": INVALID_ANSWER}
 
 
-def _counted(first: Sequence[PlacedRequest], answers: Mapping[str, Mapping[str, Any]]) -> list[CountedText]:
+def _counted(first: Sequence[PlacedRequest], answers: Mapping[str, Mapping[str, Any]]) -> CountedTexts:
     """Texts from all of the part, evenly."""
     counted = [
         CountedText(request.row, request.start, request.end, answer["prompt_tokens"])
@@ -120,14 +120,14 @@ def _counted(first: Sequence[PlacedRequest], answers: Mapping[str, Mapping[str, 
         if (answer := answers[request.request_key])["status"] == AnswerStatus.ANSWERED
         and answer["prompt_tokens"]
     ]
-    return counted[:: math.ceil(len(counted) / _TEXTS_COUNTED) or 1]
+    return CountedTexts.of(counted[:: math.ceil(len(counted) / _TEXTS_COUNTED) or 1])
 
 
 def _summary(
     rows: Sequence[Mapping[str, Any]],
     run_id: str,
     unfit: Mapping[str, int],
-    counted: Sequence[CountedText],
+    counted: CountedTexts,
     fetched: FetchedBytes,
 ) -> CollectedPart:
     answered = [row for row in rows if row["status"] == AnswerStatus.ANSWERED]
@@ -143,8 +143,8 @@ def _summary(
         second_answered=_of_pass(SECOND_PASS, answered),
         second_failed=_of_pass(SECOND_PASS, failed),
         failure_reasons=dict(Counter(row["reason"] for row in failed)),
-        latencies=array("d", (seconds for row in now if (seconds := row["latency_seconds"]) is not None)),
-        queue_times=array("d", (seconds for row in now if (seconds := row["queue_seconds"]) is not None)),
+        latencies=array("f", (seconds for row in now if (seconds := row["latency_seconds"]) is not None)),
+        queue_times=array("f", (seconds for row in now if (seconds := row["queue_seconds"]) is not None)),
         unfit=unfit,
         counted=counted,
         seconds_by_model=_seconds_by_model(rows),

@@ -1,14 +1,16 @@
 """Estimates the tokens of texts whose prompts the server has counted, by kind of character."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.extraction.token_learning import CountedPrompt
 from preannotation_assets.extraction.tokens import tokens_by_kind
 from preannotation_assets.lake import FetchedBytes, StoreLocation, open_store, read_table_as
 
-__all__ = ["CountTokens", "CountedPart", "CountedText", "count_tokens"]
+__all__ = ["CountTokens", "CountedPart", "CountedText", "CountedTexts", "count_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,26 @@ class CountedText:
     start: int
     end: int
     prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedTexts:
+    """Texts of one part in 16 bytes each: the driver has those of all parts at a time."""
+
+    numbers: "array[int]"
+
+    @classmethod
+    def of(cls, texts: Iterable[CountedText]) -> Self:
+        """These texts, in their order."""
+        numbers = array("i")
+        for text in texts:
+            numbers.extend((text.row, text.start, text.end, text.prompt_tokens))
+        return cls(numbers)
+
+    def __iter__(self) -> Iterator[CountedText]:
+        """The texts."""
+        one = iter(self.numbers)
+        yield from map(CountedText, one, one, one, one)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
         models.update(quote.model for quote in named if quote.model is not None)
         page_answers[PageAnswer.of(result, was_asked=bool(rows)).value] += 1
         if not result.spans:
-            without_spans.append(PageVersion(**{name: page[name] for name in PageVersion.model_fields}))
+            without_spans.append(PageVersion(page["doc_id"], page["page_num"], page["text_sha256"]))
     write_table(store, task.suggestions_key, pa.Table.from_pylist(suggestions, schema=SUGGESTIONS))
     write_table(store, task.groundings_key, pa.Table.from_pylist(groundings, schema=GROUNDINGS))
     return GroundedPart(

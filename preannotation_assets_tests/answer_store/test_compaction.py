@@ -181,3 +181,14 @@ def test_what_is_read_for_one_new_file_is_bounded_and_was_written_one_after_the_
     assert 4 <= len(files) <= 5
     times = sorted(read_table(store, file, ["answered_at"])["answered_at"].to_pylist() for file in files)
     assert [time for file in times for time in file] == sorted(time for file in times for time in file)
+
+
+def test_rows_of_little_parquet_are_put_together_in_parts_too(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _all_answers(store)
+    decoded = read_table(store, next(store.list(f"{FOLDER}/")).key).nbytes
+    monkeypatch.setattr("preannotation_assets.answer_store.compaction._DECODED_BYTES", 10 * decoded)
+    compact_answers(store, FOLDER)
+    assert 4 <= len(list(store.list(f"{FOLDER}/"))) <= 10
+    assert _all_answers(store) == before

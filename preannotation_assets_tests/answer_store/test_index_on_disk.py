@@ -12,11 +12,11 @@ import pytest
 
 from preannotation_assets.answer_store import index as index_module
 from preannotation_assets.answer_store.index import AnswerIndex, IndexedAnswer, RequestSpan
-from preannotation_assets.answer_store.key_set import KeySet
-from preannotation_assets.answer_store.local_database import LocalDatabase
 from preannotation_assets.contracts import ANSWERS
 from preannotation_assets.errors import StorageError
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.lake.key_set import KeySet
+from preannotation_assets.lake.local_database import LocalDatabase
 
 
 @pytest.fixture
@@ -121,7 +121,8 @@ def test_few_files_are_read_ahead_and_fewer_of_large_ones(
     def most_ahead(bytes_ahead: int) -> int:
         monkeypatch.setattr(index_module, "_AHEAD_BYTES", bytes_ahead)
         counting, taken, ahead = _Counting(store), 0, []
-        files = list(store.list("answers/"))
+        listed = enumerate(store.list("answers/"))
+        files = (index_module._File(number, entry.key, entry.size) for number, entry in listed)
         for _ in index_module._read_keys(counting, files):  # type: ignore[arg-type]
             taken += 1
             ahead.append(counting.opened - taken)

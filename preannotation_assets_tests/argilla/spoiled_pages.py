@@ -8,6 +8,7 @@ from typing import Any
 from preannotation_assets.contracts import span_id
 from preannotation_assets.extraction.argilla_rules import agent_of, is_agent
 from preannotation_assets.extraction.labels import LabelScheme
+from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.verification import verify_rows
 
 Span = dict[str, Any]
@@ -44,7 +45,7 @@ def we_take(case: Case, scheme: LabelScheme) -> bool:
         for span in sorted(case.spans, key=lambda span: (span["start"], span["end"], span["label"]))
     ]
     page = PAGE | {"text": case.text}
-    report = verify_rows(rows, iter([page]), scheme.label_names, overlaps_allowed=scheme.overlaps)
+    report = verify_rows(walk_pages([page], rows), scheme.label_names, overlaps_allowed=scheme.overlaps)
     return report.passed and is_agent(case.agent)
 
 

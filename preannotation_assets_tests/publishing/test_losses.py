@@ -6,23 +6,29 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared.published_dataset import RULES, Dataset, good_rows
+from shared import report_files
+from shared.published_dataset import RULES, Dataset, Row, good_rows
 
 from preannotation_assets.errors import RowsLostError
 from preannotation_assets.manifests import Comparison, FailedPage
 from preannotation_assets.publishing.doubts import doubts
 from preannotation_assets.publishing.losses import (
-    EarlierRows,
-    PageText,
-    compare,
+    RowComparison,
     loss_words,
     lost_share,
     require_rows_kept,
 )
+from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.settings import PublishingSettings
 
+PageText = tuple[str, int, str]
 A, B, C = ("a", 1, "h1"), ("a", 2, "h2"), ("b", 1, "h3")
+
+
+def rows_of(counts: Mapping[PageText, int]) -> list[Row]:
+    names = ("doc_id", "page_num", "text_sha256")
+    return [dict(zip(names, key, strict=True)) for key in sorted(counts) for _ in range(counts[key])]
 
 
 def compared(
@@ -31,10 +37,14 @@ def compared(
     failed: set[tuple[str, int | None]],
     *pages: PageText,
 ) -> Comparison | None:
-    earlier = EarlierRows(before)
-    rows = [{"doc_id": doc_id, "page_num": page, "text_sha256": text} for doc_id, page, text in pages]
-    assert list(earlier.noting(iter(rows))) == rows
-    return compare(earlier, now, failed)
+    listed = [FailedPage(doc_id, page_num, "timed_out") for doc_id, page_num in failed]
+    comparison = RowComparison()
+    earlier = comparison.reading(rows_of(before))
+    walk = walk_pages(
+        rows_of(dict.fromkeys(pages, 1)), rows_of(now), report_files.manifest(failed_pages=listed), earlier
+    )
+    assert sum(walked.page is not None for walked in comparison.noting(walk)) == len(pages)
+    return comparison.result()
 
 
 def test_rows_are_compared_on_the_pages_that_are_in_both_with_the_same_text() -> None:

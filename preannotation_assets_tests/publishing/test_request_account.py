@@ -21,8 +21,8 @@ def test_a_request_of_two_chunks_counts_once_also_over_parts(tmp_path: Path) -> 
     a, b = {"request_key": "a"}, {"request_key": "b", "answer_tokens": 40, "run_id": "before"}
     found = account_of(tmp_path, [a, a], [b, a])
     assert found.tokens == 260
-    assert found.latencies == [2.0, 2.0]
-    assert found.answer_tokens == [20, 40]
+    assert found.latencies.counts == {2.0: 2}
+    assert found.answer_tokens.counts == {20: 1, 40: 1}
     assert found.answered_by_run == {"now": 1, "before": 1}
 
 

@@ -13,6 +13,7 @@ from preannotation_assets.manifests import (
     PagesManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.publishing.distribution import Distribution
 from preannotation_assets.publishing.request_account import RequestAccount
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 from preannotation_assets.publishing.summary import Summary
@@ -80,4 +81,4 @@ def test_the_account_of_a_run_shows_names_and_obeys_none(dataset: Dataset, place
 
 def summary_of(pages: PagesManifest, published: SuggestionsManifest) -> Summary:
     chunks = ChunksManifest.model_construct(chunks=1)
-    return Summary(pages, chunks, published, RequestAccount([1.0]), run_id="r")
+    return Summary(pages, chunks, published, RequestAccount(Distribution.of([1.0])), run_id="r")

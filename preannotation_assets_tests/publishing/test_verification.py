@@ -15,6 +15,7 @@ from preannotation_assets.contracts import SUGGESTIONS
 from preannotation_assets.errors import BatchError, VerificationError
 from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.manifests import FailedPage, PageVersion
+from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.publisher import verify_dataset
 from preannotation_assets.publishing.verification import (
     MOST_OFFENDERS,
@@ -28,7 +29,7 @@ Row = dict[str, Any]
 
 
 def verify(rows: list[Row], *, overlaps_allowed: bool = False) -> VerificationReport:
-    return verify_rows(rows, iter(page_rows()), LABELS, overlaps_allowed=overlaps_allowed)
+    return verify_rows(walk_pages(page_rows(), rows), LABELS, overlaps_allowed=overlaps_allowed)
 
 
 def renamed(row: Row) -> Row:
@@ -124,8 +125,8 @@ def test_a_page_has_at_most_ten_thousand_spans() -> None:
         renamed(good_rows()[0] | page | {"start": 2 * index, "end": 2 * index + 1, "text": "x"})
         for index in range(10_001)
     ]
-    assert verify_rows(rows[:-1], iter([page]), LABELS, overlaps_allowed=False).passed
-    report = verify_rows(rows, iter([page]), LABELS, overlaps_allowed=False)
+    assert verify_rows(walk_pages([page], rows[:-1]), LABELS, overlaps_allowed=False).passed
+    report = verify_rows(walk_pages([page], rows), LABELS, overlaps_allowed=False)
     assert report.offences == {Rule.SPANS: 1}
     assert [(offence.doc_id, offence.page_num) for offence in report.offenders] == [("d", 1)]
 

@@ -145,7 +145,7 @@ class Dataset:
         marked = {(row["doc_id"], row["page_num"]) for row in rows}
         failed = {(page.doc_id, page.page_num) for page in changes.get("failed_pages", [])}
         versions = [
-            PageVersion(**{name: page[name] for name in PageVersion.model_fields}) for page in page_rows()
+            PageVersion(page["doc_id"], page["page_num"], page["text_sha256"]) for page in page_rows()
         ]
         without = [page for page in versions if (page.doc_id, page.page_num) not in marked | failed]
         draft = SuggestionsManifest(

@@ -12,6 +12,7 @@ from typing import Any
 
 from preannotation_assets.extraction.labels import LabelScheme, parse_label_scheme
 from preannotation_assets.manifests import FailedPage, SuggestionsManifest
+from preannotation_assets.publishing.distribution import Distribution
 from preannotation_assets.publishing.report.data import (
     Counts,
     PageState,
@@ -109,7 +110,8 @@ def write_file(
         chunks.append(Chunk("texts", packed([page.content for page in some])))
     for page in pages:
         counts.add(page)
-    overview = Overview(manifest(**changes), scheme, RequestAccount([1.5, 3.0], [800], [40]), "subject")
+    requests = RequestAccount(Distribution.of([1.5, 3.0]), Distribution.of([800]), Distribution.of([40]))
+    overview = Overview(manifest(**changes), scheme, requests, "subject")
     with path.open("w", encoding="utf-8") as target:
         write_pages(target, overview, counts, iter(chunks), (1, 1))
     return path

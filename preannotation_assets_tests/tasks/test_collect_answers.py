@@ -103,7 +103,11 @@ def test_answers_whose_prompts_were_counted_are_told_for_the_token_estimate(
     again: list[list[RequestSpan]] = [[RequestSpan(0, 10, "a")], [], []]
     part = collect_answers(_task(tmp_path, store, REQUESTS, again))
     # Not the one that failed, and none of a second pass, which asks the same.
-    assert part.counted == [CountedText(0, 0, 10, 100), CountedText(1, 0, 60, 80), CountedText(2, 0, 10, 100)]
+    assert list(part.counted) == [
+        CountedText(0, 0, 10, 100),
+        CountedText(1, 0, 60, 80),
+        CountedText(2, 0, 10, 100),
+    ]
 
 
 def test_texts_for_the_token_estimate_are_from_all_of_a_part(tmp_path: Path, store: ObjectStore) -> None:
@@ -170,4 +174,4 @@ def test_an_answer_that_fits_no_label_is_a_failure_and_told_whatever_it_was_take
     ]
     assert (part.answered, part.failed, part.empty) == (2, 2, 1)
     assert part.unfit == {"a": 9}
-    assert part.counted == []
+    assert list(part.counted) == []

@@ -19,6 +19,7 @@ from preannotation_assets.extraction.calibrated import Calibration
 from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.values import OnInvalid, ValueRule
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, read_table, write_table
+from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.verification import verify_rows
 from preannotation_assets.tasks.ground_answers import (
     GroundAnswers,
@@ -113,7 +114,8 @@ def test_a_page_with_more_spans_than_argilla_takes_fails_and_no_other(tmp_path: 
     published = read_table(store, "suggestions.parquet")
     assert set(published["page_num"].to_pylist()) == {0, 2}
     pages = read_table(store, "pages.parquet").to_pylist()
-    report = verify_rows(published.to_pylist(), iter(pages), ("vessel_name", "port"), overlaps_allowed=False)
+    walk = walk_pages(pages, published.to_pylist())
+    report = verify_rows(walk, ("vessel_name", "port"), overlaps_allowed=False)
     assert report.passed
 
 
@@ -190,12 +192,9 @@ def test_whatever_is_answered_about_a_page_it_keeps_no_other_back(
         )
     part, store = ground(tmp_path, rows, texts)
     assert part.failed_pages == []
-    report = verify_rows(
-        read_table(store, "suggestions.parquet").to_pylist(),
-        iter(read_table(store, "pages.parquet").to_pylist()),
-        ("vessel_name", "port"),
-        overlaps_allowed=False,
-    )
+    pages = read_table(store, "pages.parquet").to_pylist()
+    walk = walk_pages(pages, read_table(store, "suggestions.parquet").to_pylist())
+    report = verify_rows(walk, ("vessel_name", "port"), overlaps_allowed=False)
     assert report.summary() == ""
     assert report.rows == part.rows
 

@@ -12,6 +12,7 @@ from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row
 from preannotation_assets.lake.batch import iterate_rows
 from preannotation_assets.publishing.aligned_pages import aligned
+from preannotation_assets.publishing.page_walk import listed_rows
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.reading import Batch, grounding_rows
 
@@ -49,10 +50,11 @@ def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterat
     folder = batch.layout.stage("pages", batch.pages.version)
     pages = iterate_rows(store, folder, len(batch.pages.part_rows), PAGES)
     spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
-    without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
-    failed = {(page.doc_id, page.page_num): page.reason for page in batch.published.failed_pages}
-    for key, (of_snapshot, of_page, quotes) in aligned(
-        pages, spans, grounding_rows(store, batch, _QUOTE_COLUMNS)
+    quotes_of_all = grounding_rows(store, batch, _QUOTE_COLUMNS)
+    without_spans = listed_rows(batch.published.pages_without_spans)
+    failed_pages = listed_rows(batch.published.failed_pages)
+    for key, (of_snapshot, of_page, quotes, without, failed) in aligned(
+        pages, spans, quotes_of_all, without_spans, failed_pages
     ):
         if not of_snapshot:
             continue
@@ -63,10 +65,10 @@ def published_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterat
             *key,
             page["text"],
             sha256,
-            bool(marked) or without.get(key) == sha256 or key in failed,
+            bool(marked or failed) or any(said["text_sha256"] == sha256 for said in without),
             tuple(map(suggested_span, marked)),
             tuple(map(given_quote, quotes)),
-            failed.get(key),
+            failed[0]["reason"] if failed else None,
         )
 
 

@@ -9,8 +9,8 @@ from typing import Final, TextIO
 from preannotation_assets.extraction.labels import LabelScheme, label_colours, text_colour_on
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.publishing.distribution import Distribution
 from preannotation_assets.publishing.html_files import content_policy, template_environment
-from preannotation_assets.publishing.percentiles import percentile
 from preannotation_assets.publishing.report.data import BINS, Counts, packed
 from preannotation_assets.publishing.report.plots import (
     Histogram,
@@ -148,14 +148,14 @@ def _shared(overview: Overview, counts: Counts, labels: Sequence[LabelLine]) -> 
     }
 
 
-def _plot(title: str, values: Sequence[float], unit: str) -> tuple[str, str, Histogram] | None:
+def _plot(title: str, values: Distribution, unit: str) -> tuple[str, str, Histogram] | None:
     """A title, a line about the values and their histogram; None where nothing is known."""
-    plot, half, most = histogram_of_values(values, unit), percentile(values, 0.5), percentile(values, 0.95)
+    plot, half, most = histogram_of_values(values, unit), values.percentile(0.5), values.percentile(0.95)
     if plot is None:
         return None
     return (
         title,
-        f"{len(values):,}: p50 {half:.3g}{unit}, p95 {most:.3g}{unit}, sum {sum(values):,.0f}{unit}",
+        f"{len(values):,}: p50 {half:.3g}{unit}, p95 {most:.3g}{unit}, sum {values.total:,.0f}{unit}",
         plot,
     )
 

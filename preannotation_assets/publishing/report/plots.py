@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from preannotation_assets.publishing.percentiles import percentile
+from preannotation_assets.publishing.distribution import Distribution
 
 __all__ = ["Bar", "Histogram", "Tick", "histogram", "histogram_of_values"]
 
@@ -87,17 +87,17 @@ def _bar_height(count: int, most: int) -> float:
     return max(_LEAST_BAR, _HEIGHT * count / most) if count else 0.0
 
 
-def histogram_of_values(values: Sequence[float], unit: str) -> Histogram | None:
+def histogram_of_values(values: Distribution, unit: str) -> Histogram | None:
     """A histogram from 0 to a round number; what is above it is in the last bar. None of nothing."""
-    shown = percentile(values, _SHARE_SHOWN)
+    shown = values.percentile(_SHARE_SHOWN)
     if shown is None:
         return None
     end = _round_above(shown)
     counts = [0] * _VALUE_BINS
-    for value in values:
-        counts[min(_VALUE_BINS - 1, max(0, int(value / end * _VALUE_BINS)))] += 1
+    for value, count in values.counts.items():
+        counts[min(_VALUE_BINS - 1, max(0, int(value / end * _VALUE_BINS)))] += count
     edges = [f"{end * index / _VALUE_BINS:.4g}{unit}" for index in range(_VALUE_BINS + 1)]
-    if max(values) > end:
+    if max(values.counts) > end:
         edges[-1] += " and more"
     return histogram(counts, edges)
 

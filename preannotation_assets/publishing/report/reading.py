@@ -19,7 +19,8 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
-from preannotation_assets.publishing.aligned_pages import PageKey, aligned, page_key
+from preannotation_assets.publishing.aligned_pages import PageKey, aligned
+from preannotation_assets.publishing.page_walk import listed_rows
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
 
@@ -78,9 +79,9 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
     )
     spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
     quotes = _rejected_rows(store, batch)
-    without = {(page.doc_id, page.page_num): page.text_sha256 for page in batch.published.pages_without_spans}
+    without_spans = listed_rows(batch.published.pages_without_spans)
     failed = deque(sorted(batch.published.failed_pages, key=_failed_key))
-    for key, (of_snapshot, of_page, rejected) in aligned(snapshot, spans, quotes):
+    for key, (of_snapshot, of_page, rejected, without) in aligned(snapshot, spans, quotes, without_spans):
         if not of_snapshot:
             continue
         page, reason = of_snapshot[0], None
@@ -101,12 +102,12 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
     yield from map(_unread, failed)
 
 
-def _state(page: Row, reason: str | None, marked: list[Row], without: dict[PageKey, str]) -> PageState:
+def _state(page: Row, reason: str | None, marked: list[Row], without: list[Row]) -> PageState:
     if reason is not None:
         return PageState.FAILED
     if marked:
         return PageState.MARKED
-    same = without.get(page_key(page)) == page["text_sha256"]
+    same = any(said["text_sha256"] == page["text_sha256"] for said in without)
     return PageState.WITHOUT_SPANS if same else PageState.CHANGED
 
 

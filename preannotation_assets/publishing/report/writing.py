@@ -97,8 +97,10 @@ def save_report(store: ObjectStore, dataset: str, scheme: LabelScheme, target: P
 def _subject(batch: Batch, scheme: LabelScheme) -> str:
     """Names all that a report is made of: pages, publication, how labels look, and its HTML's sources."""
     looks = [(label.name, label.title, label.color) for label in scheme.labels]
-    said = (batch.pages.version, batch.published.model_dump_json(), looks, sources(), MOST_PAGES, MOST_BYTES)
-    return hashlib.sha256(repr(said).encode()).hexdigest()
+    said = (batch.pages.version, looks, sources(), MOST_PAGES, MOST_BYTES)
+    digest = hashlib.sha256(repr(said).encode())
+    digest.update(batch.published.model_dump_json().encode())
+    return digest.hexdigest()
 
 
 def _head(store: ObjectStore, key: str) -> bytes:

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preannotation_assets.publishing.report.plots import histogram, histogram_of_values, percentile
+from preannotation_assets.publishing.distribution import Distribution
+from preannotation_assets.publishing.report.plots import histogram, histogram_of_values
 
 COUNTS = st.lists(st.integers(0, 10**6), min_size=1, max_size=30)
 
@@ -21,13 +22,13 @@ def test_bars_are_as_high_as_their_counts_and_stay_inside(counts: list[int]) -> 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))
 def test_every_value_is_in_a_bar(values: list[float]) -> None:
-    plot = histogram_of_values(values, " s")
+    plot = histogram_of_values(Distribution.of(values), " s")
     assert plot is not None
     assert sum(bar.count for bar in plot.bars) == len(values)
 
 
 def test_a_single_long_answer_does_not_squeeze_the_others() -> None:
-    plot = histogram_of_values([1.0 + index / 100 for index in range(100)] + [600.0], " s")
+    plot = histogram_of_values(Distribution.of([1.0 + index / 100 for index in range(100)] + [600.0]), " s")
     assert plot is not None
     assert plot.ticks[-1].words == "2 s and more"
     assert plot.bars[-1].count >= 1
@@ -35,10 +36,4 @@ def test_a_single_long_answer_does_not_squeeze_the_others() -> None:
 
 
 def test_of_nothing_there_is_no_plot() -> None:
-    assert histogram_of_values([], " s") is None
-    assert percentile([], 0.5) is None
-
-
-@pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 3), (0.95, 4), (1.0, 4)])
-def test_percentiles_are_values_of_the_list(share: float, value: float) -> None:
-    assert percentile([4, 1, 3, 2], share) == value
+    assert histogram_of_values(Distribution(), " s") is None

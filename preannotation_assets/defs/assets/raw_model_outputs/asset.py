@@ -2,9 +2,7 @@
 
 import os
 import time
-from array import array
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +46,7 @@ from preannotation_assets.lake.lease import DatasetLease
 from preannotation_assets.manifests import CascadeAccount, ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.preflight import notes_of
-from preannotation_assets.publishing.percentiles import percentile
+from preannotation_assets.publishing.distribution import Distribution
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay, StageReporter
 from preannotation_assets.throttling.host_semaphore import semaphore_folder
 
@@ -170,10 +168,8 @@ def _metadata(
     parts = asked.collected.parts
     fetched = batch.store.fetched + fetched_besides + asked.fetched_by_tasks()
     fetched = sum((part.fetched for part in parts), fetched)
-    latencies, queue_times = array("d"), array("d")
-    for part in parts:
-        latencies.extend(part.latencies)
-        queue_times.extend(part.queue_times)
+    latencies = Distribution.of(seconds for part in parts for seconds in part.latencies)
+    queue_times = Distribution.of(seconds for part in parts for seconds in part.queue_times)
     reasons = sum((Counter(part.failure_reasons) for part in parts), Counter[str]())
     # Without parts nothing has changed, and nothing was answered.
     resumed = sum(part.resumed for part in parts) if parts else manifest.answered
@@ -221,6 +217,6 @@ def _cascade_metadata(account: CascadeAccount | None) -> MetadataValues:
     }
 
 
-def _seconds(values: Sequence[float], share: float) -> float | None:
-    found = percentile(values, share)
+def _seconds(values: Distribution, share: float) -> float | None:
+    found = values.percentile(share)
     return None if found is None else round(found, 3)

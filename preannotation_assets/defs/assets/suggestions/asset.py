@@ -157,6 +157,8 @@ def _ground(
     inputs: SuggestionInputs, storage: StorageResource, spark: SparkResource, watch: Watch
 ) -> list[GroundedPart]:
     pages_folder = inputs.layout.stage("pages", inputs.outputs.pages_version)
+    # Once: the version is a hash of whole manifests.
+    rows_folder, groundings_folder = inputs.rows_folder, inputs.layout.groundings(inputs.version)
     shared = [
         (part, share, shares)
         for part, shares in enumerate(shares_of_parts(_part_bytes(storage.open(), inputs)))
@@ -167,8 +169,8 @@ def _ground(
             location=storage.location(),
             pages_key=part_key(pages_folder, part),
             outputs_key=part_key(inputs.outputs_folder, part),
-            suggestions_key=part_key(inputs.rows_folder, number),
-            groundings_key=part_key(inputs.layout.groundings(inputs.version), number),
+            suggestions_key=part_key(rows_folder, number),
+            groundings_key=part_key(groundings_folder, number),
             labels=inputs.scheme.label_names,
             overlaps_allowed=inputs.scheme.overlaps,
             rules=inputs.scheme.value_rules,
@@ -202,10 +204,11 @@ def _publish(
     count: PageCount,
 ) -> Publication:
     """Publishes what so many tasks have grounded."""
+    rows_folder = inputs.rows_folder
     return publish(
         store,
         inputs.layout,
-        [part_key(inputs.rows_folder, number) for number in range(tasks)],
+        [part_key(rows_folder, number) for number in range(tasks)],
         inputs.pages,
         draft,
         SpanRules(inputs.scheme.label_names, inputs.scheme.overlaps),

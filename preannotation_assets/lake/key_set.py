@@ -2,7 +2,7 @@
 
 from typing import Final, Self
 
-from preannotation_assets.answer_store.local_database import LocalDatabase
+from preannotation_assets.lake.local_database import LocalDatabase
 
 __all__ = ["KeySet"]
 

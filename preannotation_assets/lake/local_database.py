@@ -2,7 +2,7 @@
 
 import sqlite3
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, Final, TypeAlias
 
@@ -10,11 +10,12 @@ from preannotation_assets.temporary_folders import no_room_for, temporary_folder
 
 __all__ = ["LocalDatabase", "Value"]
 
-Value: TypeAlias = str | int | None
+Value: TypeAlias = str | int | float | None
 """What a column holds."""
 
 _FILE: Final = "keys.sqlite"
 _CACHE_KIB: Final = 16 * 1024
+_ROWS_AT_ONCE: Final = 1_000
 
 
 class LocalDatabase:
@@ -56,6 +57,12 @@ class LocalDatabase:
             return self._connection.executemany(statement, rows).rowcount
         except sqlite3.OperationalError as error:
             no_room_for(error.sqlite_errorname).raise_alone()
+
+    def each(self, query: str, values: Sequence[Value] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows that a query finds, one after the other; nothing may be added to their table meanwhile."""
+        found = self._connection.execute(query, values)
+        while rows := found.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
 
     def rows(self, query: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
         """All rows that a query finds."""

@@ -1,0 +1,120 @@
+"""Four times as many pages take no more memory: what is published is walked through, not held."""
+
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from shared import report_files
+from shared.calibrations import halving
+from shared.published_dataset import LAYOUT, Row
+from shared.raw_outputs import write_raw_outputs
+
+from preannotation_assets.contracts import SUGGESTIONS, span_id
+from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.publishing.losses import RowComparison
+from preannotation_assets.publishing.page_states import PageStates
+from preannotation_assets.publishing.page_walk import walk_pages
+from preannotation_assets.publishing.request_account import read_requests
+from preannotation_assets.publishing.review_order import update_review_order
+from preannotation_assets.publishing.verification import VerificationReport, verify_rows
+
+_PAGES = 1_000
+_ROWS_AT_ONCE = 250
+# It was more than 200 of each of the three.
+_BYTES_A_PAGE = 20
+
+
+def _pages(count: int) -> Iterator[Row]:
+    for number in range(count):
+        text = f"{number:06} from Hull"
+        yield {
+            "doc_id": f"{LAYOUT.dataset}/{number:06}",
+            "page_num": 1,
+            "text": text,
+            "text_sha256": sha256(text.encode()).hexdigest(),
+        }
+
+
+def _rows(count: int) -> Iterator[Row]:
+    """A suggestion on each page."""
+    for page in _pages(count):
+        yield {
+            **page,
+            "span_id": span_id(page["doc_id"], 1, 12, 16, "port"),
+            "label": "port",
+            "start": 12,
+            "end": 16,
+            "text": page["text"][12:16],
+            "confidence": 0.5,
+            "model": "m",
+            "model_version": "v",
+            "generated_at": datetime(2026, 1, 2, tzinfo=UTC),
+        }
+
+
+def _verification(_: ObjectStore, count: int) -> Callable[[], None]:
+    manifest = report_files.manifest(
+        rows=count, pages_with_spans=count, pages_processed=count, spans_by_label={"port": count}
+    )
+
+    def verify() -> None:
+        comparison, of_pages = RowComparison(), VerificationReport()
+        walk = walk_pages(_pages(count), _rows(count), manifest, comparison.reading(_rows(count)))
+        checked = comparison.noting(PageStates(manifest).checked(walk, of_pages))
+        report = verify_rows(checked, ("port",), overlaps_allowed=False)
+        assert (report.passed, of_pages.passed, report.rows) == (True, True, count)
+        assert comparison.rows_before == count
+
+    return verify
+
+
+def _account(store: ObjectStore, count: int) -> Callable[[], None]:
+    keys = [page["text_sha256"] for page in _pages(count)]
+    places = range(0, count, _ROWS_AT_ONCE)
+    parts = [[{"request_key": key} for key in keys[place : place + _ROWS_AT_ONCE]] for place in places]
+    outputs = write_raw_outputs(store, LAYOUT, *parts)
+
+    def read() -> None:
+        assert len(read_requests(store, LAYOUT, outputs).latencies) == count
+
+    return read
+
+
+def _order(store: ObjectStore, count: int) -> Callable[[], None]:
+    table = pa.Table.from_pylist(list(_rows(count)), schema=SUGGESTIONS)
+    write_table(store, LAYOUT.published_suggestions, table)
+    stat = store.stat(LAYOUT.published_suggestions)
+    assert stat is not None
+    manifest = report_files.manifest(parquet_etag=stat.etag)
+    return lambda: update_review_order(store, LAYOUT, manifest, halving())
+
+
+@pytest.mark.parametrize("prepare", [_verification, _account, _order])
+def test_what_is_held_does_not_grow_with_the_pages(
+    prepare: Callable[[ObjectStore, int], Callable[[], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("published_file", "review_order"):
+        monkeypatch.setattr(f"preannotation_assets.publishing.{module}._BATCH_ROWS", _ROWS_AT_ONCE)
+
+    def most_held(count: int) -> int:
+        do = prepare(open_store(StoreLocation(str(tmp_path / str(count)))), count)
+        # The lesser of two: what is done once in a process is none of it.
+        return min(_most_of_python(do) for _ in range(2))
+
+    few, many = most_held(_PAGES), most_held(4 * _PAGES)
+    assert many - few < 3 * _PAGES * _BYTES_A_PAGE
+
+
+def _most_of_python(do: Callable[[], None]) -> int:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        do()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
