@@ -54,7 +54,7 @@ class Numbers:
         "what grows in the driver's memory", 100, "bytes a page", f"reckoned, {_BELOW}: at most"
     )
     listed: Number = Number(
-        "a file of answers, while the store is listed", 350, "bytes", f"reckoned, {_BELOW}"
+        "a file of answers, while a lake in a folder is listed", 100, "bytes", f"reckoned, {_BELOW}"
     )
     looked_up: Number = Number("index, ids and counts, on the driver's disk", 256, "bytes a page", _SIZES)
     rows: Number = Number(

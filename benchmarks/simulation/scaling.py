@@ -166,7 +166,7 @@ def limit_lines() -> Iterator[str]:
         ),
         (
             numbers.memory.value / (numbers.held.value + numbers.listed.value),
-            "memory of the driver, where servers are so slow that each answer has a file of its own",
+            "memory of the driver, where the lake is a folder and each answer has a file",
             "`PREANNOTATION_FLUSH_SECONDS`; more memory",
         ),
         (

@@ -25,8 +25,8 @@ from preannotation_assets.publishing.verification import VerificationReport, ver
 
 _PAGES = 1_000
 _ROWS_AT_ONCE = 250
-# It was more than 200 of each of the three.
-_BYTES_A_PAGE = 20
+# It was more than 200 of each of the three. What is uploaded is copied by at most 1 MiB, here all of it: 42.
+_BYTES_A_PAGE = 80
 
 
 def _pages(count: int) -> Iterator[Row]:
@@ -98,8 +98,12 @@ def _order(store: ObjectStore, count: int) -> Callable[[], None]:
 def test_what_is_held_does_not_grow_with_the_pages(
     prepare: Callable[[ObjectStore, int], Callable[[], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("published_file", "review_order"):
-        monkeypatch.setattr(f"preannotation_assets.publishing.{module}._BATCH_ROWS", _ROWS_AT_ONCE)
+    for name in (
+        "publishing.published_file._BATCH_ROWS",
+        "publishing.review_order._BATCH_ROWS",
+        "lake.local_database._ROWS_AT_ONCE",
+    ):
+        monkeypatch.setattr(f"preannotation_assets.{name}", _ROWS_AT_ONCE)
 
     def most_held(count: int) -> int:
         do = prepare(open_store(StoreLocation(str(tmp_path / str(count)))), count)
