@@ -264,7 +264,9 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if alone and fixed.places > 1 and not quote.has_digits:
+    # What is lost is not misread: it speaks against a lone word less than letters at as many places.
+    misread = fixed.places - page.lost_letters_between(hit.first, hit.last)
+    if alone and fixed.places > 1 and misread > 0 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
     if total > limit or any(
         price > _word_limit(quote, word)

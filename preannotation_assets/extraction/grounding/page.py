@@ -76,7 +76,7 @@ class Page:
         """Whether a word or number starts at the one boundary and one ends at the other."""
         return self._start_flags[first] != 0 and self._end_flags[last - 1] != 0
 
-    def is_glued_number(self, first: int, last: int) -> bool:
+    def is_glued_piece(self, first: int, last: int) -> bool:
         """Whether what starts and ends there is only a part of a word of letters and digits."""
         return self._begins is not self.word_starts and (
             self.word_starts[bisect_right(self.word_starts, first) - 1] != first
