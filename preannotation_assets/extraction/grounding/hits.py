@@ -173,17 +173,17 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
         return
     limit = _limit(length, True)
     for end in members(begun & ~page.ends):
-        tail = _tail(page, end, length)
+        tail = _tail(page, quote, end)
         if tail is not None and page.letters[end - 1] == quote.letters[-1]:
             first, fixed = _best_start(page, quote, end, 0, work)
-            if fixed and not fixed.digits and not has_lost_capital(page, quote, first):
+            if fixed and not fixed.digits and not _is_split(page, quote, first, end):
                 hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
-                if _is_acceptable(page, quote, hit, fixed, limit):
+                if not has_lost_capital(page, quote, first) and _is_acceptable(page, quote, hit, fixed, limit):
                     yield hit
     for first, last in letters_found(page, quote.letters, work):
         if page.is_glued(first) and not page.starts_at(first):
-            tail = _tail(page, last, length)
-            if tail is not None:
+            tail = _tail(page, quote, last)
+            if tail is not None and not _is_split(page, quote, first, last):
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
 
 
@@ -210,11 +210,20 @@ def _loses_a_capital(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
     )
 
 
-def _tail(page: Page, end: int, length: int) -> int | None:
-    """The letters of a word behind a quote of some length; None if they make it another word or number."""
+def _is_split(page: Page, quote: PreparedQuote, first: int, end: int) -> bool:
+    """Whether a stretch has more words than the quote, on one line: a word's end is not another word's begin."""
+    words = page.words_between(first, end)
+    return words > max(1, len(quote.words)) and "\n" not in page.written(first, end)
+
+
+def _tail(page: Page, quote: PreparedQuote, end: int) -> int | None:
+    """The letters of a word behind a quote; None if they make it another word, number or code."""
     if page.ends_at(end):
         return 0
     tail = page.tail(end)
+    length = len(quote.letters)
+    if any(map(str.isdigit, quote.words[-1])):
+        return None
     longest = (
         _SHORT_TAIL if length < _SHORT_INNER_LETTERS else min(_LONG_TAIL, int(_TAIL_PER_LETTER * length))
     )

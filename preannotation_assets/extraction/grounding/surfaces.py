@@ -25,10 +25,12 @@ _NEAR_EDGE = 2
 _LINE_BREAK = re.compile(rf"[{sign_class()}]\s*\n\s*")
 _SPACE = re.compile(r"\s+")
 # One number with its grouping or decimal marks; with more marks it may be a date or a reference.
-_MARKS = ".,\u066b\u066c\uff0c\uff0e"  # ASCII ones, those of Arabic, wide ones
+_MARKS = ".,'\u2019\u2009\u202f\u066b\u066c\uff0c\uff0e"  # ASCII ones, thin spaces, those of Arabic, wide ones
 _NUMBER = re.compile(
     rf"(?<![\d{_MARKS}])\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:[{_MARKS}]\d{{1,2}})?(?!\d|[{_MARKS}]\d)"
 )
+# One with decimals: of the numbers that are quoted alone, none is a part of it.
+_DECIMAL_NUMBER = re.compile(rf"(?<![\d{_MARKS}])\d{{1,3}}[.,\u066b]\d{{1,2}}(?!\d|[{_MARKS}]\d)")
 _LONGEST_NUMBER = 24
 
 # A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
@@ -116,13 +118,16 @@ def same_values(quote: PreparedQuote, written: str, around: str, table: FoldTabl
 
 
 def cuts_number(text: str, start: int, end: int) -> bool:
-    """Whether ``text[start:end]`` is a part of a number: 219 in 219,079, but not 1889 in 12.3.1889."""
+    """Whether ``text[start:end]`` is a part of a number: 219 in 219,079, 12 in 12.5, but not 1889 in 12.3.1889."""
     if not text[end - 1].isdigit() and not text[start].isdigit():
         return False
-    for number in _NUMBER.finditer(text, max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER):
-        if number.start() < start < number.end() or number.start() < end < number.end():
-            return True
-    return False
+    numbers = (_NUMBER, _DECIMAL_NUMBER) if text[start:end].isdecimal() else (_NUMBER,)
+    around = max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER
+    return any(
+        number.start() < start < number.end() or number.start() < end < number.end()
+        for kind in numbers
+        for number in kind.finditer(text, *around)
+    )
 
 
 def numerals(text: str) -> list[str]:
