@@ -15,6 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from preannotation_assets.extraction.invisible import is_invisible
+
 from .glued import glued_pieces
 from .lookalikes import LATIN_CAPITALS
 from .reading import LOST_LETTER
@@ -24,17 +26,6 @@ __all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "ha
 SEPARATOR = " "
 _ZERO, _NINE = ord("0"), ord("9")
 _INVISIBLE = ""
-# Unicode's default ignorable code points that are no format characters: joiners, fillers, variation selectors.
-_IGNORABLE = frozenset(
-    map(
-        chr,
-        (
-            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, 0xFFA0),
-            *(*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
-        ),
-    )
-)
-
 # Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
 _PLAIN_LETTERS: Mapping[str, str] = {
     "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "\u0131": "i",
@@ -43,9 +34,6 @@ _PLAIN_LETTERS: Mapping[str, str] = {
 
 _SPECIAL: Mapping[str, str] = {
     LOST_LETTER: LOST_LETTER,
-    # Layout that Unicode counts as letters: what stretches Arabic and N'Ko words.
-    "\u0640": _INVISIBLE,
-    "\u07fa": _INVISIBLE,
     # The sign of a unit is no look-alike: 5 µm are not 5 mm.
     "\u00b5": "\u03bc",
 }
@@ -152,7 +140,7 @@ def fold_character(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
     category = unicodedata.category(character)
-    if category == "Cf" or character in _IGNORABLE:
+    if is_invisible(character):
         return _INVISIBLE
     if category == "Cc":
         return _fold_control(character)
@@ -166,7 +154,7 @@ def fold_character(character: str) -> str:
 
 
 def _fold_control(character: str) -> str:
-    """What a control character folds to: where Windows-1252 has a letter, it was meant (\x8a for Š)."""
+    """What a control character folds to: where Windows-1252 has a letter, as Š for U+008A, it was meant."""
     try:
         meant = character.encode("latin-1").decode("cp1252")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """Numbers that are glued to letters: which of them may be quoted by themselves, and which words beside them.
 
-One number with letters before or behind it may (IMO9666948, 12,416GRT). Where letters and digits take turns it
-is a code (24703L202), unless what parts its numbers is a word, a unit or a times sign.
+One number with letters before or behind it may (IMO9666948, 12,416GRT). Where letters and digits take turns
+it is a code (24703L202), unless what parts its numbers is a word, a unit or a times sign.
 """
 
 import re
@@ -21,12 +21,12 @@ _DIGITS: Final = re.compile(r"\d+")
 # From so many letters on, what is glued to a number is a word.
 _FEWEST_LETTERS: Final = 4
 _TIMES: Final = "x"
-_UNITS: Final = frozenset(
-    (
-        "gt nt bt grt nrt gross net brt nrt brz nrz dwt tdw teu imo mmsi kw hp bhp ihp nhp shp ps cv loa usd eur gbp"
-        " nok sek dkk rm"
-    ).split()
-)
+# What registers write between two numbers, folded: units, currencies, and the labels of numbers.
+_LISTED: Final = """
+    gt nt bt grt nrt gross net brt nrt brz nrz dwt tdw teu imo mmsi kw hp bhp ihp nhp shp ps cv loa usd eur
+    gbp nok sek dkk rm
+    """
+_UNITS: Final = frozenset(_LISTED.split())
 
 
 def glued_pieces(
@@ -71,7 +71,7 @@ def _numbers(text: str, letters: str, origins: Sequence[int], first: int, last: 
 
 
 def _parts_numbers(letters: str, written: str) -> bool:
-    """Whether letters between two numbers are none of a code: a times sign, a unit, a word in small letters."""
+    """Whether letters between two numbers are a times sign, a unit or a word in small letters: no code."""
     return written == _TIMES if len(letters) == 1 else letters in _UNITS or not written.isupper()
 
 

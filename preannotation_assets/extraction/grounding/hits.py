@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from preannotation_assets.extraction.line_ends import LINE_BREAKS
+
 from .intervals import Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
@@ -58,6 +60,8 @@ _LONG_TAIL = 8
 _TAIL_PER_LETTER = 0.6
 # How many letters more than one a lost letter may stand for.
 _LETTERS_A_LOST_ONE = 2
+
+_BREAKS = frozenset(LINE_BREAKS)
 
 _LETTERS_FOUND_A_STEP = 500
 _SQUARE_LETTERS_A_STEP = 60_000
@@ -178,7 +182,9 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
             first, fixed = _best_start(page, quote, end, 0, work)
             if fixed and not fixed.digits and not _is_split(page, quote, first, end):
                 hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
-                if not has_lost_capital(page, quote, first) and _is_acceptable(page, quote, hit, fixed, limit):
+                if not has_lost_capital(page, quote, first) and _is_acceptable(
+                    page, quote, hit, fixed, limit
+                ):
                     yield hit
     for first, last in letters_found(page, quote.letters, work):
         if page.is_glued(first) and not page.starts_at(first):
@@ -211,9 +217,9 @@ def _loses_a_capital(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
 
 
 def _is_split(page: Page, quote: PreparedQuote, first: int, end: int) -> bool:
-    """Whether a stretch has more words than the quote, on one line: a word's end is not another word's begin."""
+    """Whether a stretch of one line has more words than the quote: its end is a part of another word."""
     words = page.words_between(first, end)
-    return words > max(1, len(quote.words)) and "\n" not in page.written(first, end)
+    return words > max(1, len(quote.words)) and _BREAKS.isdisjoint(page.written(first, end))
 
 
 def _tail(page: Page, quote: PreparedQuote, end: int) -> int | None:

@@ -3,9 +3,9 @@
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from html import unescape
-from html.entities import html5
 from typing import Final, NamedTuple
+
+from preannotation_assets.extraction.character_references import REFERENCE, resolve
 
 from .lookalikes import LATIN_CAPITALS
 
@@ -14,29 +14,12 @@ __all__ = ["LOST_LETTER", "Reading", "read"]
 LOST_LETTER: Final = "\ufffd"
 """Stands for one letter or more that the page has lost."""
 
-# Names that HTML knows without a semicolon too, but for those that English words begin with (&ethnic).
-_SHORT_NAMES: Final = sorted(
-    (
-        name
-        for name, meaning in html5.items()
-        if name[-1] != ";"
-        and (meaning.isalpha() or name in {"nbsp", "shy"})
-        and name.lower() not in {"eth", "thorn", "micro", "ordf", "ordm"}
-    ),
-    key=len,
-    reverse=True,
-)
-# A reference by name or number, escaped once or more often: &ouml; &#246; &#xf6; &amp;ouml; &#38;ouml;
-_REFERENCE: Final = (
-    r"&(?:amp;|\#38;|\#[xX]26;)*(?:\#\d{1,7};|\#\d{2,4}(?!\d)|\#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,30};"
-    rf"|{'|'.join(_SHORT_NAMES)}|amp\b)"
-)
 # What decoders, fonts and PDF libraries leave for letters that they do not know, and how the first of these
 # reads where its bytes were taken for Latin-1.
 _LOST: Final = r"\ufffc\ufffd\u25a1\u25af\ue000-\uf8ff\x01\x03-\x08\x0e-\x1b\x7f"
 _LOST_TWICE: Final = "\u00ef\u00bf\u00bd"
 _UNREADABLE: Final = re.compile(
-    rf"(?P<reference>{_REFERENCE})|(?P<lost>(?:[{_LOST}]|{_LOST_TWICE})+)|(?P<inverted>\u00bf+)|\?+"
+    rf"(?P<reference>{REFERENCE})|(?P<lost>(?:[{_LOST}]|{_LOST_TWICE})+)|(?P<inverted>\u00bf+)|\?+"
 )
 _MAY_BE_UNREADABLE: Final = re.compile(rf"[&?\u00bf{_LOST}]|{_LOST_TWICE}")
 _PAIR: Final = 2
@@ -60,9 +43,11 @@ _TO_READ: Final = re.compile(rf"[&?!|€$@¢\u00bf\u0370-\u052f{_LOST}]+")
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _MOSTLY: Final = 2
 _LATIN_SHAPES: Final = str.maketrans("νυηωσγπпгиьшлт", "vunwoynnrubwnt")
-# Letters that no Greek or Cyrillic one is taken for, and Greek and Cyrillic ones that are taken for no Latin one.
+# Letters that no Greek or Cyrillic one is taken for, and those of these that are taken for no Latin one.
 _ONLY_LATIN: Final = re.compile(r"[DFGLRSZdfglsz]")
-_TAKEN_FOR_LATIN: Final = "".join((*map(chr, _LATIN_SHAPES), *LATIN_CAPITALS, *map(str.upper, LATIN_CAPITALS)))
+_TAKEN_FOR_LATIN: Final = "".join(
+    (*map(chr, _LATIN_SHAPES), *LATIN_CAPITALS, *map(str.upper, LATIN_CAPITALS))
+)
 _ONLY_FOREIGN: Final = re.compile(rf"(?![{_TAKEN_FOR_LATIN}])[\u0370-\u052f]")
 
 
@@ -139,7 +124,7 @@ def _legible(text: str) -> Reading:
 def _meaning(found: re.Match[str], loses_letters: bool) -> str | None:
     written = found.group()
     if found["reference"]:
-        resolved = _resolved(written)
+        resolved = resolve(written)
         return resolved if resolved != written else None
     before, after = (
         found.string[max(0, found.start() - _PAIR) : found.start()],
@@ -152,17 +137,6 @@ def _meaning(found: re.Match[str], loses_letters: bool) -> str | None:
     if found["inverted"]:
         return LOST_LETTER if before[-1:].isalpha() and after[:1].isalpha() else None
     return LOST_LETTER if _is_lost(before, after, found, loses_letters) else None
-
-
-def _resolved(reference: str) -> str:
-    """What a reference stands for; itself if it is none. In capitals with its text (&OUML;) it is a capital."""
-    while (plain := unescape(reference)) != reference:
-        reference = plain
-    if len(reference) > 1 and reference.isupper():
-        small = reference.lower()
-        plain = unescape(small)
-        return reference if plain == small else plain.upper()
-    return reference
 
 
 def _is_lost(before: str, after: str, found: re.Match[str], loses_letters: bool) -> bool:
