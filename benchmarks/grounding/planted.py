@@ -33,6 +33,8 @@ STEMS = {
     "er": ["en", "em", "es"],
     "a": ["y", "u", "ie", "om"],
     "ov": ["ova", "ovem", "ovi"],
+    "um": ["i", "o", "orum"],
+    "la": ["lassa", "lalta", "lan"],
     "ски": ["ского", "ским", "скому"],
 }
 

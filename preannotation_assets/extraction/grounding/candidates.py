@@ -112,7 +112,7 @@ def _with_inflected(
     work: Work,
 ) -> Sequence[Candidate]:
     try:
-        hits = list(ending_hits(page, quote, found))
+        hits = list(ending_hits(page, quote, found, work))
         return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
     except WorkSpentError:
         return candidates
