@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_pages_that_have_changed_since_leave_what_was_there(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = dataset.publish(good_rows()).manifest
-    other = [page.model_copy(update={"text_sha256": "0" * 64}) for page in manifest.pages_without_spans]
+    other = [replace(page, text_sha256="0" * 64) for page in manifest.pages_without_spans]
     changed = manifest.model_copy(update={"pages_without_spans": other})
     write_manifest(dataset.plain_store, LAYOUT.published_manifest, changed)
     path = tmp_path / "export"
