@@ -56,14 +56,6 @@ class Page:
         """Where which letters are."""
         return LetterSets(self._codes, self.has_lost_letters)
 
-    def find(self, letters: str) -> Iterator[tuple[int, int]]:
-        """The places of letters, just so, anywhere on the page: from one boundary to another."""
-        length = len(letters)
-        first = self.letters.find(letters)
-        while first >= 0:
-            yield first, first + length
-            first = self.letters.find(letters, first + 1)
-
     def starts_at(self, boundary: int) -> bool:
         """Whether a word starts at a boundary, or a number that is glued to letters."""
         return self._start_flags[boundary] != 0

@@ -8,8 +8,8 @@ another, or two swapped. What a match is worth is decided by its price in ``repa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from .lookalikes import BROKEN_LETTERS, LIGATURES
 from .page import Page
@@ -31,8 +31,7 @@ _BREAKING = frozenset(group for group in BROKEN_LETTERS if len(group) == 1)
 _BROKEN_PAIRS = frozenset((group[0], group[1]) for group in BROKEN_LETTERS if len(group) > 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Letters to search: for each the places that match it, and the groups that end with it.
 
     A group is a jump: how many letters of the pattern it takes, the places where other letters stand for
@@ -51,9 +50,11 @@ def pattern(page: Page, letters: str) -> Pattern:
     for position, pair in enumerate(pairwise(letters), start=1):
         if sets.has_lost_letters or pair in _BROKEN_PAIRS:
             jumps[position] = (*jumps[position], *sets.stand_ins["".join(pair)])
-        triple = letters[position - 2 : position + 1] if sets.has_lost_letters else ""
-        if triple in LIGATURES:
-            jumps[position] = (*jumps[position], *sets.stand_ins[triple])
+    if sets.has_lost_letters:
+        for position in range(2, len(letters)):
+            triple = letters[position - 2 : position + 1]
+            if triple in LIGATURES:
+                jumps[position] = (*jumps[position], *sets.stand_ins[triple])
     return Pattern(places, jumps)
 
 
@@ -97,12 +98,8 @@ def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
     length = len(wanted.places)
     states = [0] * length + [ends]
     for position in range(length - 1, -1, -1):
-        state = (states[position + 1] >> 1) & wanted.places[position]
-        for back in (1, 2, 3):
-            if position + back > length:
-                break
-            for taken, group, width in wanted.jumps[position + back - 1]:
-                if taken == back:
-                    state |= (states[position + back] >> width) & group
-        states[position] = state
+        behind = states[position + 1]
+        states[position] |= (behind >> 1) & wanted.places[position]
+        for back, group, width in wanted.jumps[position]:
+            states[position + 1 - back] |= (behind >> width) & group
     return states

@@ -32,7 +32,9 @@ _NUMBER = re.compile(
 _LONGEST_NUMBER = 24
 
 # A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
-_NUMERAL_WORD = re.compile(r"\b((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b")
+_NUMERAL_WORD = re.compile(
+    r"\b(?=[IVXLC]{2})((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b"
+)
 _FEWEST_FIGURES = 2
 # What print leaves for an I.
 _STROKES = str.maketrans("l1|!Îi", "IIIIII")
