@@ -41,7 +41,7 @@ class PreparedQuote:
         """Where in the letters the words end."""
         return list(accumulate(map(len, self.words)))
 
-    @cached_property
+    @property
     def is_unspaced(self) -> bool:
         """Whether it has letters of a script without spaces, so that its words are none to count."""
         return has_unspaced(self.letters)

@@ -26,6 +26,8 @@ __all__ = [
 
 
 _LETTERS_A_STEP = 30_000
+# How many letters of a quote others may stand for.
+_LONGEST_GROUP = max(map(len, (*BROKEN_LETTERS, *LIGATURES)))
 # The letters that break into others, and those that they break into.
 _BREAKING = frozenset(group for group in BROKEN_LETTERS if len(group) == 1)
 _BROKEN_PAIRS = frozenset((group[0], group[1]) for group in BROKEN_LETTERS if len(group) > 1)
@@ -72,7 +74,9 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
         for back, group, width in groups:
             state |= (states[-back] & group) << width
         states.append(state)
-    return states
+        if not state and not any(states[-_LONGEST_GROUP:]):
+            break
+    return _padded(states, wanted)
 
 
 def swapped_places(wanted: Pattern) -> list[int]:
@@ -90,7 +94,14 @@ def next_level(wanted: Pattern, swapped: Sequence[int], before: Sequence[int]) -
         for back, group, width in groups:
             state |= (states[-back] & group) << width
         states.append(state)
-    return states
+        if not state and not any(states[-_LONGEST_GROUP:]):
+            break
+    return _padded(states, wanted)
+
+
+def _padded(states: list[int], wanted: Pattern) -> list[int]:
+    """The states, and none for prefixes behind so many without any that no longer one can have any."""
+    return states + [0] * (1 + len(wanted.places) - len(states))
 
 
 def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
@@ -99,6 +110,8 @@ def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
     states = [0] * length + [ends]
     for position in range(length - 1, -1, -1):
         behind = states[position + 1]
+        if not behind and not any(states[max(0, position + 1 - _LONGEST_GROUP) : position + 1]):
+            break
         states[position] |= (behind >> 1) & wanted.places[position]
         for back, group, width in wanted.jumps[position]:
             states[position + 1 - back] |= (behind >> width) & group
