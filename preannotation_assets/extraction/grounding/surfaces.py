@@ -40,6 +40,7 @@ _FEWEST_FIGURES = 2
 _STROKES = str.maketrans("l1|!Îi", "IIIIII")
 _NOT_STROKES = re.compile(r"[^\W\d_li]")
 _WORD = re.compile(r"\w[\w|!]*")
+_SYMBOLS = re.compile(r"[^\w\s]")
 
 _LAYOUT = 0.02
 _CASE = 0.8
@@ -156,7 +157,7 @@ def _reads_as(word: str, numeral: str) -> bool:
 
 
 def _currencies(text: str) -> set[str]:
-    return {symbol for symbol in text if unicodedata.category(symbol) == "Sc"}
+    return {symbol for symbol in _SYMBOLS.findall(text) if unicodedata.category(symbol) == "Sc"}
 
 
 def _separators(text: str, table: FoldTable) -> list[tuple[str, str]]:
