@@ -32,10 +32,9 @@ _NUMBER = re.compile(
 _LONGEST_NUMBER = 24
 
 # A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
-_NUMERAL_WORD = re.compile(
-    r"\b(?=[IVXLC]{2})((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b"
-)
+_NUMERAL_WORD = re.compile(r"\b((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b")
 _FEWEST_FIGURES = 2
+_FIGURES = re.compile(r"[IVXLC]{2}")
 # What print leaves for an I.
 _STROKES = str.maketrans("l1|!Îi", "IIIIII")
 _NOT_STROKES = re.compile(r"[^\W\d_li]")
@@ -130,6 +129,8 @@ def cuts_number(text: str, start: int, end: int) -> bool:
 
 def numerals(text: str) -> list[str]:
     """The Roman numerals of a text, in capitals, of more than one figure."""
+    if not _FIGURES.search(text):
+        return []
     return [found[1] for found in _NUMERAL_WORD.finditer(text) if len(found[1]) >= _FEWEST_FIGURES]
 
 
