@@ -297,7 +297,7 @@ def test_no_place_between_the_borders_of_words_has_another_ending_behind_it(text
     assert not list(ending_hits(page, quote, whole))
 
 
-# As it was before it looked ahead: any word that may be a numeral, however short.
+# Any word that may be a numeral, however short.
 ANY_NUMERAL = re.compile(r"\b((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b")
 
 
