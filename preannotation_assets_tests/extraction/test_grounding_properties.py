@@ -294,7 +294,7 @@ def test_no_place_between_the_borders_of_words_has_another_ending_behind_it(text
 
     whole = [(hit.first, hit.last) for hit in bordered(page, found)]
 
-    assert not list(ending_hits(page, quote, whole))
+    assert not list(ending_hits(page, quote, whole, Work(1_000_000)))
 
 
 # Any word that may be a numeral, however short.
