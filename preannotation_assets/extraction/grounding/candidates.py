@@ -99,11 +99,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
     for best in (verbatim, sure):
         if len(best) >= wanted:
-            # Only a place that is not between the borders of words may have another ending behind it.
-            others = candidates
-            if len(found) > len(exact):
-                others = _with_inflected(page, quote, candidates, found, work.exact)
-            return Finding(best, False, others=others)
+            return Finding(best, False, others=_with_inflected(page, quote, candidates, found, work.exact))
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or len(quote.letters) > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)

@@ -85,7 +85,7 @@ def read(text: str) -> Reading:
     changes: Sequence[tuple[int, int, int, int]] = ()
     if _MAY_BE_UNREADABLE.search(signs):
         text, changes = _legible(text)
-        signs += "".join(text[start:end] for start, end, *_ in changes)
+        signs = _signs(text) if changes else signs
     if _SYMBOL.search(signs):
         text = _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
     if _FOREIGN.search(signs) and _MIXED.search(text):
