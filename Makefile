@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo dev check test test-argilla test-model test-deploy lint bench audit lock clean \
-	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit set-up-deploy
+	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit set-up-deploy set-up-linters
 
 BIN := .venv/bin
 # Compiled modules are kept, but inside .venv: starting Dagster without them takes 3 seconds more.
@@ -46,7 +46,7 @@ test-argilla: set-up-dev set-up-argilla
 test-model: set-up-dev set-up-model
 	$(BIN)/pytest -q preannotation_assets_tests/real_model
 
-test-deploy: set-up-dev set-up-deploy
+test-deploy: set-up-dev set-up-deploy set-up-linters
 	$(BIN)/pytest -q preannotation_assets_tests/deployment
 
 lint: set-up-dev
@@ -64,7 +64,7 @@ lock: set-up-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/compile.sh
 
 clean:
-	rm -rf .venv .venv-argilla .venv-model .venv-audit .venv-deploy .opensearch .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-argilla .venv-model .venv-audit .venv-deploy .venv-linters .opensearch .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 set-up-runtime:
@@ -87,3 +87,6 @@ set-up-audit:
 
 set-up-deploy:
 	@requirements/set-up.sh deploy
+
+set-up-linters:
+	@requirements/set-up.sh linters

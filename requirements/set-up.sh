@@ -4,6 +4,7 @@
 # `set-up.sh model` makes .venv-model, which holds a real model server and a real, small model for the tests.
 # `set-up.sh audit` makes .venv-audit, which holds pip-audit.
 # `set-up.sh deploy` makes .venv-deploy, which has what the image has: `make test-deploy` runs its processes with it.
+# `set-up.sh linters` makes .venv-linters, whose programs look at deploy/ and the shell scripts.
 # Does nothing when that was done before and neither the locks nor the folder changed since.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +12,7 @@ here=$(pwd -P)
 kind=$1
 venv=.venv
 alone=
-case $kind in argilla | model | audit | deploy)
+case $kind in argilla | model | audit | deploy | linters)
     venv=.venv-$kind
     alone=yes
     ;;

@@ -125,7 +125,7 @@ def _measure(scenario: _Scenario, texts: Sequence[str], folder: Path, workers: P
 
 
 def _import_all(number: int) -> int:
-    # pyarrow imports pandas with its first array, which takes as much time as hundreds of requests.
+    # What a process imports once is no part of what a request takes.
     return len(pa.array([number]))
 
 

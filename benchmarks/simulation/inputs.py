@@ -47,10 +47,14 @@ class Numbers:
     cap: Number = Number("in flight at a server, at most", 256, "", "the default of `openai`")
     flush: Number = Number("answers kept after", 3, "s", "`PREANNOTATION_FLUSH_SECONDS`, default")
     part: Number = Number("pages a part", 2_000, "", "`PREANNOTATION_PAGES_A_PART`, default")
+    planned: Number = Number("chunks a file of a plan", 10_000, "", "[inference.md](inference.md#limits)")
     row: Number = Number("row of the answer store, compacted", 354, "bytes", _SIZES)
     logged: Number = Number("row of the table of requests", 94, "bytes", _SIZES)
     held: Number = Number(
         "what grows in the driver's memory", 100, "bytes a page", f"reckoned, {_BELOW}: at most"
+    )
+    listed: Number = Number(
+        "a file of answers, while the store is listed", 350, "bytes", f"reckoned, {_BELOW}"
     )
     looked_up: Number = Number("index, ids and counts, on the driver's disk", 256, "bytes a page", _SIZES)
     rows: Number = Number(

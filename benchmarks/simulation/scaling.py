@@ -9,7 +9,16 @@ from benchmarks.simulation.inputs import GPUS, NUMBERS, Gpu
 from benchmarks.simulation.pipeline import Client, Outcome, simulate
 from benchmarks.simulation.servers import Batch, Work
 
-__all__ = ["Share", "input_lines", "limit_lines", "print_tables", "shares", "simulated", "time_lines"]
+__all__ = [
+    "Share",
+    "input_lines",
+    "limit_lines",
+    "print_tables",
+    "shares",
+    "simulated",
+    "store_lines",
+    "time_lines",
+]
 
 _SIZES = (10_000_000, 1_000_000_000)
 _COUNTS = (1, 8, 64)
@@ -50,9 +59,15 @@ class Share:
         return self.pages / (1 + each * NUMBERS.flush.value)
 
     @property
+    def plans(self) -> float:
+        """Files of plans, which go with the run: what to ask, and where the answers to each part are."""
+        return self.pages * NUMBERS.chunks.value / NUMBERS.planned.value + self.pages / NUMBERS.part.value
+
+    @property
     def objects(self) -> float:
-        """Objects at most: parts of the five stages, files of answers, and the table of requests."""
-        return 5 * self.pages / NUMBERS.part.value + self.answer_files + self.seconds / _LOG_SECONDS
+        """Objects at most: parts of the five stages, plans, files of answers, and the table of requests."""
+        parts = 5 * self.pages / NUMBERS.part.value
+        return parts + self.plans + self.answer_files + self.seconds / _LOG_SECONDS
 
     @property
     def writes(self) -> float:
@@ -63,8 +78,8 @@ class Share:
 
     @property
     def reads(self) -> float:
-        """Fetches: a part is read 8 times in two pieces, a file of answers three times (storage.md)."""
-        return 8 * 2 * self.pages / NUMBERS.part.value + 3 * self.answer_files
+        """Fetches: a part is read 8 times and a plan once, in two pieces; a file of answers three times."""
+        return 2 * (8 * self.pages / NUMBERS.part.value + self.plans) + 3 * self.answer_files
 
 
 def simulated(gpu: Gpu, gpus: int) -> Outcome:
@@ -91,11 +106,9 @@ def simulated(gpu: Gpu, gpus: int) -> Outcome:
 
 def print_tables() -> None:
     """Prints them as Markdown."""
-    print("\n".join(input_lines()), "\n", flush=True)
+    print(*input_lines(), "", sep="\n", flush=True)
     every = [share for gpu in GPUS for gpus in _COUNTS for share in shares(gpu, gpus)]
-    print("\n".join(time_lines(every)), "\n")
-    print("\n".join(_store_lines(every)), "\n")
-    print("\n".join(limit_lines()))
+    print(*time_lines(every), "", *store_lines(every), "", *limit_lines(), sep="\n")
 
 
 def shares(gpu: Gpu, gpus: int) -> list[Share]:
@@ -120,13 +133,13 @@ def time_lines(every: Sequence[Share]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for few, many in zip(every[::2], every[1::2], strict=True):
         driver, cores = min(1.0, few.rate * NUMBERS.driver.value), few.rate * NUMBERS.task.value
-        cells = [f"{few.gpus} x {few.gpu.name}", f"{few.rate:,.1f}", f"{driver:.1%}", f"{cores:.2f}"]
+        cells = [f"{few.gpus} x {few.gpu.name}", f"{few.rate:,.5g}", f"{driver:.1%}", f"{cores:.2f}"]
         for share in (few, many):
             cells += [_long(share.seconds), f"${_rounded(share.dollars)}"]
         yield f"| {' | '.join(cells)} |"
 
 
-def _store_lines(every: Sequence[Share]) -> Iterator[str]:
+def store_lines(every: Sequence[Share]) -> Iterator[str]:
     """What lies in the store of the smaller size, and how it came there; ``every`` as for the times."""
     yield "| servers | files of answers | objects at most | puts and listings | $ for them | fetches |"
     yield "|---|---|---|---|---|---|"
@@ -150,6 +163,11 @@ def limit_lines() -> Iterator[str]:
             numbers.memory.value / numbers.held.value,
             "memory of the driver",
             "more memory",
+        ),
+        (
+            numbers.memory.value / (numbers.held.value + numbers.listed.value),
+            "memory of the driver, where servers are so slow that each answer has a file of its own",
+            "`PREANNOTATION_FLUSH_SECONDS`; more memory",
         ),
         (
             numbers.disk.value / numbers.looked_up.value,

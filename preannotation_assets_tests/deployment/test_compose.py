@@ -20,7 +20,7 @@ FOR_TRYING = dict(
 )
 SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "motherduck_token",
            "PREANNOTATION_SERVER_API_KEY", "CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET",
-           "SPARK_AUTHENTICATE_SECRET", "DAGSTER_PG_PASSWORD"}  # fmt: skip
+           "OTEL_EXPORTER_OTLP_HEADERS", "SPARK_AUTHENTICATE_SECRET", "DAGSTER_PG_PASSWORD"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -58,6 +58,14 @@ def test_the_settings_of_the_trial_are_settings_and_none_is_out_of_reach() -> No
     everything = {variable for setting in settings_of(Settings) for variable in setting.variables}
     for name in ("code", "spark-worker"):
         assert everything - set(SERVICES[name]["environment"]) == set()
+
+
+def test_what_is_read_besides_the_settings_is_not_out_of_reach() -> None:
+    # By whoever sends pages and metrics: model_servers/proxies.py and OpenTelemetry's SDK.
+    others = {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "PREANNOTATION_PRIVATE_HOSTS",
+              "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}  # fmt: skip
+    for name in ("code", "spark-worker"):
+        assert others - set(SERVICES[name]["environment"]) == set()
 
 
 def test_every_variable_is_explained_to_whoever_reads() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 from deployment.compose_file import DEPLOY, ROOT
+from preannotation_assets.settings import Settings
+from preannotation_assets.settings.fields import settings_of
 
 VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text("utf-8"))
 DAGSTER = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
@@ -101,6 +103,22 @@ def test_runs_have_secrets_by_name_and_the_memory_that_they_need() -> None:
     assert deployment["envConfigMaps"] == runs["envConfigMaps"]
     text = (DEPLOY / "kubernetes" / "values.yaml").read_text("utf-8")
     assert "Password:" not in text
+
+
+def test_the_settings_of_runs_are_settings_and_stand_where_runs_look_for_them() -> None:
+    text = (DEPLOY / "kubernetes" / "settings.yaml").read_text("utf-8")
+    # What is only proposed counts too.
+    proposed = yaml.safe_load(re.sub(r"^  # (\w+:)", r"  \1", text, flags=re.MULTILINE))
+    for settings in (yaml.safe_load(text), proposed):
+        # A ConfigMap takes texts only.
+        assert all(isinstance(value, str) for value in settings["data"].values())
+        read = Settings.from_environment(settings["data"])
+        assert read.storage.root == "s3://BUCKET/PREFIX"
+        known = {variable for setting in settings_of(Settings) for variable in setting.variables}
+        assert set(settings["data"]) - known == {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+    assert read.cascade.model
+    (named,) = VALUES["runLauncher"]["config"]["k8sRunLauncher"]["envConfigMaps"]
+    assert named["name"] == settings["metadata"]["name"]
 
 
 def test_the_web_server_of_the_image_is_behind_the_gate_and_its_probes_pass_it() -> None:

@@ -56,7 +56,6 @@ _SETTINGS = {
     "spark.eventLog.enabled": "false",
     # A second copy of a slow task would ask the model everything twice.
     "spark.speculation": "false",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
     # As log4j2.properties does for the driver.
     "spark.executor.extraJavaOptions": "-Dlog4j2.level=OFF",
 }
