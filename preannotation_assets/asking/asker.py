@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
@@ -78,6 +78,11 @@ async def ask_all(
         raise errors[0]
 
 
+# Of hundreds at the beginning, each permit would wait for the way to the driver and back of the one before.
+# Every task has as many: whoever has waited longest is next, so more would be a larger share of the permits.
+_MOST_READY: Final = 8
+_ASKERS_TO_A_READY_ONE: Final = 16
+
 _Tell = Callable[[PermitReport], None]
 
 
@@ -127,11 +132,12 @@ class Asker:
     async def work_together(self) -> list[BaseException]:
         """Works until all askers have ended; returns what ended some of them early.
 
-        Whoever gets a permit has another asker begin where none is ready to ask. So there are about as many,
-        each with a connection to a server, as the task ever had permits, not as the cap.
+        Whoever gets a permit has others begin where none is ready to ask, or fewer than eight beside hundreds.
+        So there are about as many, each with a connection to a server, as the task ever had permits, not as
+        the cap.
         """
         async with PermitClient(self._asking.permits) as permits:
-            self._begin_where_none_is_ready(permits)
+            self._begin_where_few_are_ready(permits)
             try:
                 await self._all_ended.wait()
             finally:
@@ -141,8 +147,9 @@ class Asker:
                 await asyncio.gather(*working, return_exceptions=True)
         return self._errors
 
-    def _begin_where_none_is_ready(self, permits: PermitClient) -> None:
-        if not self._ready and self._begun < self._asking.askers:
+    def _begin_where_few_are_ready(self, permits: PermitClient) -> None:
+        enough = min(_MOST_READY, 1 + self._begun // _ASKERS_TO_A_READY_ONE)
+        while self._ready < enough and self._begun < self._asking.askers:
             self._begun += 1
             self._ready += 1
             self._start(self._work(permits))
@@ -169,7 +176,7 @@ class Asker:
             asked = await self._ask(replace(item, attempts=item.attempts + 1), permits)
             before, unsettled = unsettled, self._start(self._settle_in_turn(asked))
             if before and not before.done():
-                self._begin_where_none_is_ready(permits)
+                self._begin_where_few_are_ready(permits)
                 await asyncio.wait({before})
             self._ready += 1
 
@@ -180,7 +187,7 @@ class Asker:
         await self._answers.room()
         permit, allowed = await permits.acquire(), self._allowed_seconds(item)
         self._ready -= 1
-        self._begin_where_none_is_ready(permits)
+        self._begin_where_few_are_ready(permits)
         outcome = None
         with permits.held(permit):
             warm_up = await self._warm_up(permit, allowed)

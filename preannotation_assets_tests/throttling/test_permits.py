@@ -17,6 +17,7 @@ from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_line import PermitLine
 from preannotation_assets.throttling.permit_listener import MOST_STRANGERS
 from preannotation_assets.throttling.permit_messages import (
     FailureSignal,
@@ -36,8 +37,8 @@ OK = PermitReport(
 
 
 @contextmanager
-def _holder(address: PermitAddress, lines: int) -> Iterator[subprocess.Popen[str]]:
-    arguments = [address.host, str(address.port), address.secret, str(lines)]
+def _holder(address: PermitAddress, permits: int) -> Iterator[subprocess.Popen[str]]:
+    arguments = [address.host, str(address.port), address.secret, str(permits)]
     process = subprocess.Popen([sys.executable, str(HOLDER), *arguments], stdout=subprocess.PIPE, text=True)
     try:
         yield process
@@ -55,22 +56,23 @@ def _in_flight(server: PermitServer) -> int:
 def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
     now = most = done = 0
 
-    async def ask(address: PermitAddress) -> None:
+    async def ask(client: PermitClient) -> None:
         nonlocal now, most, done
-        async with PermitClient(address) as line:
-            for _ in range(10):
-                permit = await line.acquire()
-                assert permit.endpoint == ENDPOINT
-                now += 1
-                most = max(most, now)
-                await asyncio.sleep(0.001)
-                now -= 1
-                line.release(permit)
-                line.report(permit, OK)
-                done += 1
+        for _ in range(10):
+            permit = await client.acquire()
+            assert permit.endpoint == ENDPOINT
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.001)
+            now -= 1
+            client.release(permit)
+            client.report(permit, OK)
+            done += 1
 
     async def main(address: PermitAddress) -> None:
-        await asyncio.wait_for(asyncio.gather(*(ask(address) for _ in range(12))), 20)
+        async with PermitClient(address) as first, PermitClient(address) as second:
+            askers = [ask(client) for client in (first, second) for _ in range(6)]
+            await asyncio.wait_for(asyncio.gather(*askers), 20)
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(main(server.address))
@@ -303,6 +305,49 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
     assert cancelled == [True]
     with pytest.raises(RunStoppedError, match="is the driver still there"):
         asyncio.run(ask(server))
+
+
+def test_a_permit_that_comes_for_nobody_or_whose_request_fails_goes_to_the_next() -> None:
+    async def main(server: PermitServer) -> str:
+        async with PermitClient(server.address) as client:
+            first = await client.acquire()
+            given_up = asyncio.create_task(client.acquire())
+            while not server._dispatcher.waiting:
+                await asyncio.sleep(0.005)
+            given_up.cancel()
+            with pytest.raises(ZeroDivisionError), client.held(first):
+                raise ZeroDivisionError
+            permit = await asyncio.wait_for(client.acquire(), 10)
+            client.release(permit)
+            return permit.endpoint
+
+    with PermitServer([ENDPOINT], Limits(max_in_flight=1, linger_seconds=0.05)) as server:
+        assert asyncio.run(main(server)) == ENDPOINT
+        wait_for(lambda: _in_flight(server) == 0)
+        assert server.progress().endpoints[ENDPOINT].most_in_flight == 1
+
+
+def test_a_burst_of_wishes_and_permits_is_a_few_messages_over_one_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[bytes] = []
+    receive = PermitLine.data_received
+
+    def count(self: PermitLine, data: bytes) -> None:
+        told.append(data)
+        receive(self, data)
+
+    async def main(server: PermitServer) -> int:
+        async with PermitClient(server.address) as client:
+            told.clear()
+            permits = await asyncio.gather(*(client.acquire() for _ in range(200)))
+            assert len({permit.number for permit in permits}) == 200
+            return len(server._connections)
+
+    monkeypatch.setattr(PermitLine, "data_received", count)
+    with PermitServer([ENDPOINT], Limits(200, min_in_flight=200)) as server:
+        assert asyncio.run(main(server)) == 1
+    assert len(told) < 20
 
 
 def test_a_task_that_is_cancelled_itself_is_not_told_that_the_driver_is_gone() -> None:
