@@ -132,9 +132,9 @@ class Asker:
     async def work_together(self) -> list[BaseException]:
         """Works until all askers have ended; returns what ended some of them early.
 
-        Whoever gets a permit has others begin where none is ready to ask, or fewer than eight beside hundreds.
-        So there are about as many, each with a connection to a server, as the task ever had permits, not as
-        the cap.
+        Whoever gets a permit has others begin where none is ready to ask, beside hundreds where fewer than
+        eight are. So there are about as many, each with a connection to a server, as the task ever had
+        permits, not as the cap.
         """
         async with PermitClient(self._asking.permits) as permits:
             self._begin_where_few_are_ready(permits)
