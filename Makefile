@@ -1,7 +1,7 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev check test test-argilla test-model test-deploy lint bench audit lock clean \
+.PHONY: help demo dev check test test-unit test-whole test-argilla test-model test-deploy lint bench audit lock clean \
 	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit set-up-deploy set-up-linters
 
 BIN := .venv/bin
@@ -31,12 +31,15 @@ demo: set-up-runtime
 dev: set-up-runtime
 	$(BIN)/preannotate dev
 
-check: lint
+check: lint test-unit
+
+test: test-unit test-whole
+
+test-unit: set-up-dev
 	$(BIN)/pytest -q -m unit --numprocesses auto
 
 # One test after the other to whichever of the two processes is free; groups are those of shared/together.py.
-test: set-up-dev
-	$(BIN)/pytest -q -m unit --numprocesses auto
+test-whole: set-up-dev
 	$(BIN)/pytest -q -m "not unit" --numprocesses 2 --dist loadgroup
 
 test-argilla: set-up-dev set-up-argilla

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from preannotation_assets.errors import StorageError
 
 __all__ = [
+    "nameless_file",
     "no_room",
     "no_room_for",
     "remove_abandoned_folders",
@@ -66,6 +67,17 @@ def temporary_file(name: str) -> Iterator[Path]:
         path = folder / name
         path.touch(0o600)
         yield path
+
+
+@contextmanager
+def nameless_file() -> Iterator[BinaryIO]:
+    """Lends a file without a name, which goes with the process, however that ends.
+
+    Raises:
+        StorageError: none can be made, or there is no room for what the block writes into it.
+    """
+    with temporary_folder() as folder, tempfile.TemporaryFile(dir=folder) as file:
+        yield file
 
 
 def tidy_once() -> None:

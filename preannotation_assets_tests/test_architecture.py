@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Set
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +88,7 @@ def imported_names(tree: ast.Module, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def modules() -> Iterator[Module]:
+def _read_modules() -> Iterator[Module]:
     for file in sorted(PACKAGE.rglob("*.py")):
         place = file.relative_to(PACKAGE).with_suffix("")
         name = ".".join(place.parent.parts if place.name == "__init__" else place.parts)
@@ -96,7 +97,12 @@ def modules() -> Iterator[Module]:
         yield Module(name, tree, frozenset(imported_names(tree, package)))
 
 
-MODULES = list(modules())
+@cache
+def modules() -> tuple[Module, ...]:
+    """All, read when the first test asks: every process that collects tests would pay for it."""
+    return tuple(_read_modules())
+
+
 ROWS = table(TABLE.read_text("utf-8"))
 
 
@@ -106,7 +112,7 @@ def own_imports(module: Module) -> set[str]:
 
 
 def test_the_table_has_a_row_for_every_part_and_none_for_what_is_gone() -> None:
-    parts = {module.part for module in MODULES if module.name}
+    parts = {module.part for module in modules() if module.name}
     assert sorted(row.part for row in ROWS) == sorted(parts)
 
 
@@ -119,7 +125,7 @@ def test_the_table_is_in_order_each_part_imports_from_rows_above_only() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.part)
 def test_a_part_imports_what_its_row_allows(row: Row) -> None:
-    for module in MODULES:
+    for module in modules():
         if module.part == row.part:
             imported = {name.partition(".")[0] for name in own_imports(module)}
             wrong = imported - row.may_import - {row.part}
@@ -136,10 +142,10 @@ def circle(graph: Mapping[str, Set[str]]) -> str:
 
 
 def test_no_module_imports_in_a_circle() -> None:
-    names = {module.name for module in MODULES}
+    names = {module.name for module in modules()}
     graph = {
         module.name: {name if name in names else name.rpartition(".")[0] for name in own_imports(module)}
-        for module in MODULES
+        for module in modules()
     }
     assert all(imported <= names for imported in graph.values())
     assert circle(graph) == ""
@@ -149,13 +155,13 @@ def test_no_module_imports_in_a_circle() -> None:
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_stays_where_it_belongs(library: str) -> None:
-    for module in MODULES:
+    for module in modules():
         roots = {name.partition(".")[0] for name in module.imports}
         assert library not in roots or module.part in ONLY_IN[library], f"{module.name} imports {library}"
 
 
 def test_the_heart_does_without_network_clock_and_chance() -> None:
-    for module in MODULES:
+    for module in modules():
         if module.part == "extraction":
             wrong = {name.partition(".")[0] for name in module.imports} & NOT_IN_THE_HEART
             assert not wrong, f"{module.name} imports {sorted(wrong)}"
@@ -164,7 +170,7 @@ def test_the_heart_does_without_network_clock_and_chance() -> None:
 def test_functions_and_modules_are_short() -> None:
     long = [
         f"{module.name}.{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
-        for module in MODULES
+        for module in modules()
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION

@@ -6,7 +6,8 @@ minutes over the texts here, one whose work grows as the text does takes millise
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -44,18 +45,22 @@ class Used(NamedTuple):
     methods: frozenset[str]
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for file in sorted(PACKAGE.rglob("*.py")):
-        place = file.relative_to(PACKAGE.parent)
-        if place.parts[1] not in PARTS_OF_TESTS and file.name != "__main__.py":
-            yield place.as_posix(), ast.parse(file.read_text("utf-8"))
+@cache
+def modules() -> Mapping[str, ast.Module]:
+    """Each module's tree by its place; parsed once, since every process that collects tests pays for it."""
+    places = {file.relative_to(PACKAGE.parent): file for file in sorted(PACKAGE.rglob("*.py"))}
+    return {
+        place.as_posix(): ast.parse(file.read_text("utf-8"))
+        for place, file in places.items()
+        if place.parts[1] not in PARTS_OF_TESTS and file.name != "__main__.py"
+    }
 
 
 def imported(place: str) -> ModuleType:
     return import_module(place.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
 
 
-def methods_of_names(trees: Iterator[ast.Module]) -> dict[str, set[str]]:
+def methods_of_names(trees: Iterable[ast.Module]) -> dict[str, set[str]]:
     """How each name is used: ``_SPACE.sub(...)`` anywhere says that ``_SPACE`` is used with ``sub``."""
     found = {name: {method} for name, method in IN_A_ROW.items()}
     for tree in trees:
@@ -71,8 +76,8 @@ def methods_of_names(trees: Iterator[ast.Module]) -> dict[str, set[str]]:
 
 def compiled() -> Iterator[Used]:
     """Those that modules hold under a name, alone or in a row."""
-    of_names = methods_of_names(tree for _, tree in modules())
-    for place, _ in modules():
+    of_names = methods_of_names(modules().values())
+    for place in modules():
         for name, value in vars(imported(place)).items():
             row = value if type(value) in (tuple, list) else [value]
             for each in row:
@@ -82,7 +87,7 @@ def compiled() -> Iterator[Used]:
 
 def written_in_place() -> Iterator[Used]:
     """Those of ``re.search("...", text)``."""
-    for place, tree in modules():
+    for place, tree in modules().items():
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.Call)
@@ -143,7 +148,7 @@ def test_the_work_grows_as_the_text_does(each: Used) -> None:
 def test_every_pattern_is_looked_at_or_has_a_reason() -> None:
     inside = {
         place
-        for place, tree in modules()
+        for place, tree in modules().items()
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)

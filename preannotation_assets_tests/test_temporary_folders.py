@@ -38,14 +38,6 @@ def batches():
             halt()
 write_batches(open_store(StoreLocation(sys.argv[1])), "argilla/work/x.parquet", schema, batches())
 """,
-    "a sort that spills": """
-from preannotation_assets.settings.groups import WarehouseSettings
-from preannotation_assets.warehouse import open_warehouse
-settings = WarehouseSettings(database=sys.argv[2], memory_limit="450MB", batch_condition="true")
-with open_warehouse(settings) as warehouse:
-    for row in warehouse.read_pages("d"):
-        halt()
-""",
     "a file": """
 from preannotation_assets.temporary_folders import temporary_file
 with temporary_file("suggestions.parquet") as path:
@@ -58,6 +50,16 @@ import signal, sys
 def halt():
     print("halted", flush=True)
     signal.pause()
+"""
+
+
+SORTING = """
+from preannotation_assets.settings.groups import WarehouseSettings
+from preannotation_assets.warehouse import open_warehouse
+settings = WarehouseSettings(database=sys.argv[2], batch_condition="true")
+with open_warehouse(settings) as warehouse:
+    for row in warehouse.read_pages("d"):
+        halt()
 """
 
 
@@ -92,8 +94,8 @@ def halted(program: str, lake: Path, database: Path) -> Iterator[subprocess.Pope
         process.communicate()
 
 
-def pages(path: Path, count: int = 150_000) -> Path:
-    """Of the size that DuckDB sorts with the memory above, and not without the disk."""
+def pages(path: Path, count: int) -> Path:
+    """A warehouse with so many pages of 3,008 characters."""
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             f"""CREATE VIEW vw_argilla_pages AS SELECT 'd/' || (i * 7919 % {count}) AS doc_id, 1 AS page_num,
@@ -106,7 +108,7 @@ def pages(path: Path, count: int = 150_000) -> Path:
 def test_after_kill_9_the_next_command_removes_what_was_left_and_spares_the_living(
     what: str, temporary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    database = pages(tmp_path / "pages.duckdb")
+    database = tmp_path / "pages.duckdb"
     with (
         halted(HOLDERS[what], tmp_path / "lake", database) as doomed,
         halted(HOLDERS[what], tmp_path / "lake", database) as living,
@@ -126,6 +128,17 @@ def test_after_kill_9_the_next_command_removes_what_was_left_and_spares_the_livi
         living.wait(30)
     assert remove_abandoned_folders() == 1
     assert list(temporary.iterdir()) == []
+
+
+def test_pages_that_were_sorted_on_disk_go_with_their_process(temporary: Path, tmp_path: Path) -> None:
+    database = pages(tmp_path / "pages.duckdb", 30_000)
+    with halted(SORTING, tmp_path / "lake", database) as doomed:
+        opened = [str(each.readlink()) for each in Path(f"/proc/{doomed.pid}/fd").iterdir()]
+        assert [name for name in opened if name.startswith(f"{temporary}/") and name.endswith("(deleted)")]
+        os.kill(doomed.pid, signal.SIGKILL)
+        doomed.wait(30)
+    assert not [path for path in temporary.rglob("*") if path.is_file()]
+    assert remove_abandoned_folders() == 2
 
 
 def test_a_process_looks_for_what_was_left_before_its_first_folder_and_not_again(temporary: Path) -> None:

@@ -238,9 +238,10 @@ def test_too_little_memory_is_told(tmp_path: Path) -> None:
     fill = (
         f"INSERT INTO t SELECT '{DATASET}/' || i, 1, repeat(md5(i::VARCHAR), 94), 'h' FROM range(20000) r(i)"
     )
-    path = database(tmp_path, [TABLE, VIEW, fill])
+    view = "CREATE VIEW vw_argilla_pages AS SELECT DISTINCT * FROM t"
+    path = database(tmp_path, [TABLE, view, fill])
     with (
         WarehouseResource(database=str(path), memory_limit="20MB").open() as source,
-        pytest.raises(WarehouseError, match="memory_limit"),
+        pytest.raises(WarehouseError, match="raise PREANNOTATION_MEMORY_LIMIT"),
     ):
         list(source.read_pages(DATASET))

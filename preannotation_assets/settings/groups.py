@@ -101,7 +101,7 @@ class WarehouseSettings(SettingsGroup):
     memory_limit: Annotated[
         str, Reading(expected="a size in bytes with its unit, such as 1GB", is_seldom=True)
     ] = Field(
-        default="1GB",
+        default="200MB",
         pattern=_MEMORY_SIZE,
         description="What DuckDB may hold before it spills to disk, with its unit.",
     )

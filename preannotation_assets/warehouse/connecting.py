@@ -80,8 +80,7 @@ def connect(
             config={
                 "custom_user_agent": "preannotation_assets",
                 "memory_limit": settings.memory_limit,
-                # Every thread pins memory of its own while sorting: with 4 of them 1 GB is too little
-                # for a million pages of 3 kB, with one 0.6 GB is enough, and it is no slower.
+                # Every thread holds memory of its own, and what reads the rows is one thread.
                 "threads": 1,
                 "temp_directory": str(spill),
                 **({} if settings.database.startswith("md:") else _NO_EXTENSIONS),
@@ -162,7 +161,9 @@ def named_errors(problem: str) -> Iterator[None]:
         raise WarehouseError(problem, one_line(error)) from None
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         if "Out of Memory" in str(error):
-            raise WarehouseError(problem, "sorting needs more than the warehouse's memory_limit") from None
+            raise WarehouseError(
+                problem, "the view needs more memory: raise PREANNOTATION_MEMORY_LIMIT"
+            ) from None
         raise WarehouseError(problem, f"DuckDB says {type(error).__name__}") from None
 
 

@@ -14,6 +14,7 @@ from preannotation_assets.extraction.pages import SourceRow
 from preannotation_assets.settings.groups import WarehouseSettings
 from preannotation_assets.visible_text import visible_line
 from preannotation_assets.warehouse.connecting import ROWS_A_BATCH, batches, connect, named_errors, one_line
+from preannotation_assets.warehouse.page_order import PAGE_COLUMNS, rows_in_order
 from preannotation_assets.warehouse.responses import RESPONSES_VIEW, read_responses
 
 __all__ = ["DatasetSummary", "PageHash", "Warehouse", "open_warehouse"]
@@ -21,7 +22,6 @@ __all__ = ["DatasetSummary", "PageHash", "Warehouse", "open_warehouse"]
 _INTEGER_TYPES: Final = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 )
-_COLUMNS: Final = ("doc_id", "page_num", "text", "text_sha256")
 
 # Where a doc_id has a /, what stands before it is the dataset: vessels_ocr_1 must not take in
 # vessels_ocr_1_march/a. Where it has none, the dataset ends before something that cannot be the rest of a
@@ -99,20 +99,19 @@ class Warehouse:
         self._name_parameters = {"pattern": dataset_pattern} if dataset_pattern else {}
 
     def read_pages(self, dataset: str, doc_ids: Sequence[str] | None = None) -> Iterator[SourceRow]:
-        """The rows of a dataset, sorted by doc_id and page_num, in one streaming pass.
+        """The rows of a dataset by doc_id and page_num, in one pass over the view (``page_order.py``).
 
         Raises:
             WarehouseError: the batch condition or the view cannot be evaluated, or a row has no doc_id.
+            StorageError: there is no room for a temporary file.
         """
-        selection = f"SELECT {', '.join(_COLUMNS)} FROM {self._view} WHERE ({self._condition})"  # noqa: S608
+        query = f"SELECT {', '.join(PAGE_COLUMNS)} FROM {self._view} WHERE ({self._condition})"  # noqa: S608
         if doc_ids is not None:
             self._connection.register("wanted_doc_ids", pa.table({"doc_id": pa.array(doc_ids, pa.string())}))
-            selection += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
-        query = f"{selection} ORDER BY doc_id, page_num"
+            query += " AND doc_id IN (SELECT wanted.doc_id FROM wanted_doc_ids AS wanted)"
         with named_errors("the pages cannot be read"):
             reader = self._evaluate(query, dataset).to_arrow_reader(ROWS_A_BATCH)
-        for batch in batches(reader, "the pages cannot be read"):
-            yield from _source_rows(batch)
+        yield from rows_in_order(batches(reader, "the pages cannot be read"))
 
     def page_hashes(self, dataset: str) -> Iterator[PageHash]:
         """The rows of a dataset as ``read_pages`` has them, without their texts, in no order.
@@ -234,26 +233,15 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, view: str) -> None:
             f"create it as sql/motherduck/PREANNOTATION_SCHEMA.md says; {one_line(error)}",
         ) from None
     types = {name: str(data_type) for name, data_type, *_ in described}
-    missing = [name for name in _COLUMNS if name not in types]
+    missing = [name for name in PAGE_COLUMNS if name not in types]
     if missing:
         raise WarehouseError(
-            f"the view lacks the column(s) {', '.join(missing)}", "it needs " + ", ".join(_COLUMNS)
+            f"the view lacks the column(s) {', '.join(missing)}", "it needs " + ", ".join(PAGE_COLUMNS)
         )
-    for name in _COLUMNS:
+    for name in PAGE_COLUMNS:
         good = types[name] in _INTEGER_TYPES if name == "page_num" else types[name] == "VARCHAR"
         if not good:
             wanted = "an integer" if name == "page_num" else "VARCHAR"
             # The type of an enumeration quotes its values.
             found = visible_line(types[name].partition("(")[0])
             raise WarehouseError(f"the view's column {name} is {found}", f"make it {wanted}")
-
-
-def _source_rows(batch: pa.RecordBatch) -> Iterator[SourceRow]:
-    columns = [batch.column(name).to_pylist() for name in _COLUMNS]
-    for doc_id, page_num, text, sha256 in zip(*columns, strict=True):
-        if doc_id is None:
-            raise WarehouseError(
-                "the batch has a row without a doc_id", "leave it out of the view or of the batch condition"
-            )
-        # HUGEINT comes as a decimal.
-        yield SourceRow(doc_id, None if page_num is None else int(page_num), text, sha256)

@@ -69,12 +69,12 @@ def status(page: Page, text: str) -> None:
     expect(page.locator("#status")).to_have_text(text)
 
 
-def current(page: Page) -> tuple[str, str]:
-    """The page and the text of the mark that the keys have gone to."""
+def gone_to(page: Page, title: str, text: str) -> None:
+    """The keys have gone to the mark of this text, on this page."""
     mark = page.locator(".mark.current")
+    expect(mark).to_have_text(text)
+    expect(page.locator("article", has=mark).locator("h2")).to_have_text(f"vessels_ocr_1/{title}")
     expect(mark).to_be_in_viewport()
-    title = page.locator("article", has=mark).locator("h2").inner_text()
-    return title.partition(" · ")[2], mark.inner_text()
 
 
 def test_all_states_of_pages_are_shown_with_their_reasons(report: Open) -> None:
@@ -105,6 +105,7 @@ def test_pages_are_filtered_by_label_confidence_document_and_text(report: Open) 
     page.locator("#text").fill("HAMBURG.")
     status(page, "1 of 10 pages · 0 of 12 suggestions")
     expect(page.locator("article h2")).to_have_text("vessels_ocr_1/log · page 7")
+    page.wait_for_function("CSS.highlights.get('hit')?.size")
     assert page.evaluate("[...CSS.highlights.get('hit')].map(String)") == ["Hamburg."]
 
 
@@ -128,11 +129,11 @@ def test_the_most_doubtful_comes_first(report: Open) -> None:
     expect(page.locator("#order")).to_have_value("doubt")
     expect(page.locator("article h2").first).to_have_text("vessels_ocr_1/b · page 5")
     page.keyboard.press("j")
-    assert current(page) == ("page 5", "Hamburg")
+    gone_to(page, "b · page 5", "Hamburg")
     page.keyboard.press("j")
     page.keyboard.press("j")
     status(page, "10 of 10 pages · 3 of 12 suggestions")
-    assert current(page) == ("page 4", "Hamburg")
+    gone_to(page, "a · page 4", "Hamburg")
 
 
 def test_keys_go_from_suggestion_to_suggestion_and_from_page_to_page(report: Open) -> None:
@@ -140,7 +141,7 @@ def test_keys_go_from_suggestion_to_suggestion_and_from_page_to_page(report: Ope
     for key, place in {"j": 1, "k": 1}.items():
         page.keyboard.press(key)
         status(page, f"10 of 10 pages · {place} of 12 suggestions")
-    assert current(page) == ("page 0", "Hamburg")
+    gone_to(page, "a · page 0", "Hamburg")
     for _ in range(4):
         page.keyboard.press("n")
     expect(page.locator("article.current h2")).to_have_text("vessels_ocr_1/a · page 4")
@@ -148,7 +149,7 @@ def test_keys_go_from_suggestion_to_suggestion_and_from_page_to_page(report: Ope
     expect(page.locator("article.current h2")).to_have_text("vessels_ocr_1/b · page 3")
     page.keyboard.press("j")
     status(page, "10 of 10 pages · 7 of 12 suggestions")
-    assert current(page) == ("page 3", "Hamburg")
+    gone_to(page, "b · page 3", "Hamburg")
     page.keyboard.press("/")
     page.keyboard.type("njk?")
     status(page, "0 of 10 pages · 0 of 12 suggestions")
@@ -192,12 +193,13 @@ def test_overlapping_suggestions_are_all_seen_and_the_text_stays_whole(report: O
         "all => all.map(mark => mark.style.backgroundImage.split('linear-gradient').length)"
     )
     assert images == [3, 4, 5, 4, 3]
-    assert page.locator(".tag").count() == 3
+    expect(page.locator(".tag")).to_have_count(3)
 
 
 def test_what_is_copied_is_the_pages_text_without_labels(report: Open) -> None:
     text = "  Two  spaces\n\tand a tab,\n\nthe Marie.\nEnd"
     page = report([a_page(1, text, [(2, 5, "port", 0.9), (31, 36, "vessel_name", None)])])
+    expect(page.locator(".tag")).to_have_count(2)
     copied = page.locator(".text").evaluate(
         "box => { const all = getSelection(); all.selectAllChildren(box); return all.toString(); }"
     )
@@ -215,6 +217,7 @@ def test_hostile_text_is_text(report: Open) -> None:
     )
     expect(page.locator(".text")).to_have_count(len(HOSTILE))
     assert page.locator(".text").evaluate_all("all => all.map(box => box.textContent)") == list(HOSTILE)
+    expect(page.locator(".quote")).to_have_count(len(HOSTILE))
     assert page.locator(".quote").evaluate_all("all => all.map(box => box.textContent)") == list(HOSTILE)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, base, link, iframe, svg[onload]").count() == 0
@@ -283,7 +286,7 @@ def test_it_is_dark_where_the_reader_wants_it_dark(report: Open) -> None:
     ground = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
     assert page.evaluate(ground) > 200
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(ground) < 60
+    page.wait_for_function(f"{ground} < 60")
     page.emulate_media(color_scheme="dark", media="print")
-    assert page.evaluate(ground) == 255
-    assert page.locator("#state").is_hidden()
+    page.wait_for_function(f"{ground} === 255")
+    expect(page.locator("#state")).to_be_hidden()

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 __all__ = ["WAIT_MILLISECONDS", "open_chromium"]
 
-WAIT_MILLISECONDS: Final = 30_000
-"""Longer than the sensor waits for a locked database."""
+WAIT_MILLISECONDS: Final = 120_000
+"""Longer than the sensor waits for a locked database, and than a page takes to be drawn on a busy machine."""
 
 _CHROMIUM: Final = Path("/usr/bin/chromium")
 _FLAGS: Final = (

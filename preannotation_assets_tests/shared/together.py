@@ -12,6 +12,7 @@ __all__ = ["TOGETHER", "PlaceScheduling"]
 TOGETHER = (
     "preannotation_assets_tests/argilla/",
     "preannotation_assets_tests/canary/test_canary.py",
+    "preannotation_assets_tests/interface/",
     "preannotation_assets_tests/real_model/",
 )
 
