@@ -33,6 +33,8 @@ STEMS = {
     "er": ["en", "em", "es"],
     "a": ["y", "u", "ie", "om"],
     "ov": ["ova", "ovem", "ovi"],
+    "um": ["i", "o", "orum"],
+    "la": ["lassa", "lalta", "lan"],
     "ски": ["ского", "ским", "скому"],
 }
 
@@ -99,6 +101,49 @@ def register_line(draw: random.Random) -> Planted:
     )
 
 
+def several_glued(draw: random.Random) -> Planted:
+    """IMO9666948GT12416NT7112, 1974built1998, 96.5x14.2."""
+    kind = draw.randrange(3)
+    if kind == 0:
+        pieces = [
+            each for label in ("IMO", "GT", "NT") for each in (label, str(draw.randint(100, 9_999_999)))
+        ]
+    elif kind == 1:
+        years = (str(draw.randint(1850, 1999)) for _ in range(3))
+        pieces = [next(years), "built", next(years), "rebuilt", next(years)]
+    else:
+        sizes = (f"{draw.randint(1, 199)}.{draw.randint(10, 99)}" for _ in range(3))
+        pieces = [draw.choice("LB"), next(sizes), "x", next(sizes), "x", next(sizes), "m"]
+    chosen = draw.choice([index for index, piece in enumerate(pieces) if piece[0].isdigit()])
+    start = len("".join(pieces[:chosen]))
+    return Planted("".join(pieces), pieces[chosen], (start, start + len(pieces[chosen])))
+
+
+def word_and_number(draw: random.Random) -> Planted:
+    """Bergen in 1974Bergen, or in Bergen9666948."""
+    letters, value = name(draw).upper(), str(draw.randint(1_000, 9_999_999))
+    if draw.random() < 0.5:
+        return Planted(letters + value, letters, (0, len(letters)))
+    return Planted(value + letters, letters, (len(value), len(value) + len(letters)))
+
+
+def part_of_decimal(draw: random.Random) -> Planted:
+    """180 in LOA180.5m."""
+    whole_part, decimals = str(draw.randint(2, 999)), str(draw.randint(1, 99))
+    return Planted(
+        f"{draw.choice(['LOA', 'x', 'RM', ''])}{whole_part}{draw.choice('.,')}{decimals}m",
+        draw.choice([whole_part, decimals]),
+        None,
+    )
+
+
+def other_code(draw: random.Random) -> Planted:
+    """24703L202 where the page has 24703M202."""
+    digits, more = draw.randint(1_000, 99_999), draw.randint(10, 999)
+    one, other = draw.choice(["AK", "BW", "LX", "DM", "XA", "TB"])
+    return Planted(f"{digits}{one}{more}", f"{digits}{other}{more}", None)
+
+
 def part_of_code(draw: random.Random) -> Planted:
     """24703 in 24703L202."""
     digits = str(draw.randint(1_000, 99_999))
@@ -112,6 +157,16 @@ def lost_letter(draw: random.Random) -> Planted:
     letters = name(draw) + " " + name(draw)
     at, width = draw.randint(1, len(letters.split()[0]) - 3), draw.randint(1, 2)
     return whole(letters[:at] + draw.choice("\ufffd?\ue001") + letters[at + width :], letters)
+
+
+def several_lost(draw: random.Random) -> Planted:
+    """?LESUND, J?rgensen Sm?, one letter of each word."""
+    words = [name(draw), name(draw)]
+    if draw.random() < 0.3:
+        words = [word.upper() for word in words]
+    sign = draw.choice("\ufffd?")
+    lost = [word[:at] + sign + word[at + 1 :] for word in words for at in [draw.randrange(len(word))]]
+    return whole(" ".join(lost), " ".join(words))
 
 
 def lost_ligature(draw: random.Random) -> Planted:
@@ -132,6 +187,28 @@ def reference(draw: random.Random) -> Planted:
         return whole(f"{letters[:3]}&shy;{letters[3:]}", letters)
     return whole(
         letters[:at] + draw.choice(forms) + letters[at + 1 :], letters[:at] + sign + letters[at + 1 :]
+    )
+
+
+def short_reference(draw: random.Random) -> Planted:
+    """L&uumlbeck, L&#252beck, L&#38;uuml;beck, L&UUML;BECK."""
+    letters = name(draw)
+    at = draw.choice([place for place, letter in enumerate(letters) if letter in "aeoun"] or [0])
+    sign = ACCENTED.get(letters[at], letters[at])
+    named = codepoint2name.get(ord(sign))
+    forms = [f"&#{ord(sign)}", f"&#38;#{ord(sign)};", *([f"&{named}", f"&#x26;{named};"] if named else [])]
+    quote = letters[:at] + sign + letters[at + 1 :]
+    if named and draw.random() < 0.2:
+        return whole(f"{letters[:at]}&{named};{letters[at + 1 :]}".upper(), quote.upper())
+    return whole(letters[:at] + draw.choice(forms) + letters[at + 1 :], quote)
+
+
+def unseen(draw: random.Random) -> Planted:
+    """Hamburg with a character in it that no reader sees."""
+    letters = name(draw)
+    at = draw.randint(1, len(letters) - 1)
+    return whole(
+        letters[:at] + draw.choice("\u00ad\u200b\u200d\u2060\ufeff\u034f\u3164\u180b") + letters[at:], letters
     )
 
 
@@ -172,8 +249,9 @@ def invented(draw: random.Random) -> Planted:
 
 
 KINDS: Sequence[Planter] = (
-    behind_letters, before_letters, between_letters, register_line, part_of_code, lost_letter, lost_ligature,
-    reference, other_script, stretched, broken_line, inflected, invented,
+    behind_letters, before_letters, between_letters, register_line, several_glued, word_and_number,
+    part_of_code, other_code, part_of_decimal, lost_letter, several_lost, lost_ligature, reference,
+    short_reference, other_script, stretched, unseen, broken_line, inflected, invented,
 )  # fmt: skip
 
 

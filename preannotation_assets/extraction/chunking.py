@@ -11,7 +11,7 @@ from typing import Final
 
 import regex
 
-from preannotation_assets.extraction.line_ends import sign_class
+from preannotation_assets.extraction.line_ends import break_class, sign_class
 from preannotation_assets.extraction.spans import Chunk
 from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors
 from preannotation_assets.extraction.tokens import (
@@ -35,7 +35,7 @@ _OVERLAP_REACH: Final = 0.5
 # no more than 30 combining marks in a row (UAX #15, section 13).
 _GRAPHEME_REACH: Final = 64
 
-_BREAK: Final = r"(?>\r\n|[\n\r\v\f\x85\u2028\u2029])"
+_BREAK: Final = rf"(?>\r\n|[{break_class()}])"
 _HYPHENS: Final = sign_class()
 _WORD_ENDS: Final = rf"(?<!\p{{L}}\p{{M}}{{0,4}}[{_HYPHENS}])"
 # Letters of scripts that have no blanks between words: a line of them ends inside a word as often as not.

@@ -1,8 +1,8 @@
-"""The signs that print, text layers and OCR engines leave where a line ends inside a word."""
+"""What ends a line, and the signs that print and OCR engines leave where it does so inside a word."""
 
 from typing import Final
 
-__all__ = ["LINE_END_SIGNS", "sign_class"]
+__all__ = ["LINE_BREAKS", "LINE_END_SIGNS", "break_class", "sign_class"]
 
 LINE_END_SIGNS: Final = (
     "-"
@@ -16,7 +16,19 @@ LINE_END_SIGNS: Final = (
 )
 """One character a sign; any of them may stand before a line break with a word going on behind it."""
 
+LINE_BREAKS: Final = "\n\r\v\f\x85\u2028\u2029"
+"""One character a break; CR LF is one break all the same."""
+
 
 def sign_class() -> str:
     """The signs as the inside of a character class, for `re` and for `regex`."""
-    return "".join(f"\\u{ord(sign):04x}" for sign in LINE_END_SIGNS)
+    return _class(LINE_END_SIGNS)
+
+
+def break_class() -> str:
+    """The breaks as the inside of a character class, for `re` and for `regex`."""
+    return _class(LINE_BREAKS)
+
+
+def _class(characters: str) -> str:
+    return "".join(f"\\u{ord(character):04x}" for character in characters)

@@ -14,7 +14,9 @@ from typing import Final
 
 import regex
 
-from preannotation_assets.extraction.line_ends import sign_class
+from preannotation_assets.extraction.character_references import without_references
+from preannotation_assets.extraction.invisible import without_invisible
+from preannotation_assets.extraction.line_ends import break_class, sign_class
 
 __all__ = [
     "DEFAULT_LOWER_FACTOR",
@@ -55,10 +57,9 @@ _PROBES: Final = tuple(
     unit * (_LONG_VALUE // len(unit)) + "!" for unit in ("a", "A", "1", " ", "A1", "a ", "1.", "a-")
 )
 
-# The groups of look-alikes that the grounding holds for close, one digit for each letter.
-_LOOKALIKE_DIGITS: Final = str.maketrans("OoIil|ZzSsbGBgq", "001111225566899")
-_LINE_END_SIGN: Final = re.compile(rf"([{sign_class()}])\s*\n\s*")
-_INVISIBLE: Final = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
+# The groups of look-alikes that the grounding holds for close, one digit for each letter, in any script.
+_LOOKALIKE_DIGITS: Final = str.maketrans("OoIil|ZzSsbGBgqОоΟοІіΙιЅВΒЗзбЧч", "0011112255668990000111158833644")  # noqa: RUF001
+_LINE_END_SIGN: Final = re.compile(rf"([{sign_class()}])\s*[{break_class()}]\s*")
 _IMO_NUMBER: Final = re.compile(r"(?!0{7})[0-9]{7}")
 _IMO_WEIGHTS: Final = range(7, 1, -1)
 _COMPANY_WEIGHTS: Final = (8, 6, 4, 2, 9, 7)
@@ -118,7 +119,8 @@ def match_seconds(values: int) -> float:
 def judge(rule: ValueRule | None, value: str, seconds: float = _LONGEST_MATCH) -> Verdict | None:
     """Whether a value, as the page has it, satisfies a rule; ``seconds`` is the limit of one match.
 
-    Invisible characters are left out, and digits of other scripts are read as 0 to 9. A value may be read
+    Character references are resolved, invisible characters and tatweel are left out, and digits of other
+    scripts are read as 0 to 9. A value may be read
     in several ways: with every run of white space as one blank, or without any; with the sign of a word
     broken at a line end, or without it; with its digits as they are written. A pattern must match one of
     them from end to end; a check sees the digits without blanks and signs.
@@ -144,9 +146,10 @@ def judge(rule: ValueRule | None, value: str, seconds: float = _LONGEST_MATCH) -
 def _readings(value: str) -> tuple[str, ...]:
     """The ways to read a value, each once; first the one in plain digits without blanks and signs."""
     readings: dict[str, None] = {}
+    value = without_references(value)
     for kept in ("", r"\1"):
         joined = _LINE_END_SIGN.sub(kept, value)
-        spaced = " ".join(_INVISIBLE.sub("", joined).split())
+        spaced = " ".join(without_invisible(joined).split())
         for written in (_in_plain_digits(spaced), spaced):
             readings[written.replace(" ", "")] = readings[written] = None
     return tuple(readings)

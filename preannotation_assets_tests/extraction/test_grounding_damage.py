@@ -32,6 +32,22 @@ def placed(text: str, *quotes: str) -> list[str | None]:
         ("IMO٩٣١٢٠٧٦", "9312076"),
         ("on12 March 1911at noon", "12 March 1911"),
         ("nach20.Juni1911verkauft", "20"),
+        ("IMO9312076GT31845NT9021kW4100", "9312076"),
+        ("IMO9312076GT31845NT9021kW4100", "31845"),
+        ("IMO9312076GT31845NT9021kW4100", "4100"),
+        ("31.845BRT9.021NRT", "31.845"),
+        ("31.845BRT9.021NRT", "9.021"),
+        ("from1911to1914", "1911"),
+        ("from1911to1914", "1914"),
+        ("1911built1938sold", "1938"),
+        ("paid USD275EUR80", "80"),
+        ("of 96.5x14.2x7.8m and", "96.5"),
+        ("of 96.5x14.2x7.8m and", "14.2"),
+        ("of 96.5x14.2x7.8m and", "7.8"),
+        ("L96.5 B14.2 D7.8m", "14.2"),
+        ("L96.5 B14.2 D7.8m", "7.8"),
+        ("at N54°, E10°", "54"),
+        ("on12June1911at", "12June1911"),
     ],
 )
 def test_a_number_glued_to_letters_is_found_alone(text: str, number: str) -> None:
@@ -43,6 +59,11 @@ def test_a_number_glued_to_letters_is_found_alone(text: str, number: str) -> Non
 
 def test_a_number_glued_to_letters_keeps_its_look_alikes() -> None:
     assert placed("IMO93l2O76 built", "9312076") == ["93l2O76"]
+
+
+@pytest.mark.parametrize("text", ["M/V NORDLYS9312076", "M/V 9312076NORDLYS", "from NORDLYS1911"])
+def test_a_word_glued_to_a_number_is_found_alone(text: str) -> None:
+    assert placed(text, "NORDLYS") == ["NORDLYS"]
 
 
 def test_a_number_that_stands_alone_is_sooner_meant() -> None:
@@ -64,13 +85,29 @@ def test_a_number_that_stands_alone_is_sooner_meant() -> None:
         ("of GT31,845", "31"),
         ("IMO9312076", "931207"),
         ("IMO9312076", "312076"),
+        ("part 12AB34", "12"),
+        ("account GB29NWBK60161331926819", "29"),
+        ("call sign 7X4521", "7"),
+        ("LOA96.5m", "96"),
+        ("LOA96.5m", "5"),
+        ("paid RM3.40", "3"),
+        ("of 31'845 t", "845"),
+        ("of 31\u202f845 t", "845"),
+        ("hull K219A", "K219"),
+        ("hull K219", "K219A"),
+        ("hull 31845K207", "31845M207"),
+        ("call sign LA7B2", "LA7C2"),
+        ("GT 31845", "NT 31845"),
     ],
 )
 def test_a_part_of_a_code_or_number_is_not_found(text: str, quote: str) -> None:
     assert placed(text, quote) == [None]
 
 
-@pytest.mark.parametrize("lost", ["\ufffd", "\ufffd\ufffd", "?", "\ue0a1", "\u25a1", "\x0f"])
+@pytest.mark.parametrize(
+    "lost",
+    ["\ufffd", "\ufffd\ufffd", "?", "\ue0a1", "\u25a1", "\u25af", "\ufffc", "\x0f", "\u00ef\u00bf\u00bd"],
+)
 @pytest.mark.parametrize(
     ("written", "quote"),
     [
@@ -110,6 +147,14 @@ def test_letters_of_one_type_are_lost_together() -> None:
         ("the Nordlys\ufffdBergen line", "Nordlys", "Nordlys"),
         ("the Nordlys\ufffdBergen line", "Bergen", "Bergen"),
         ("an X?Y", "Malmö", None),
+        ("the port of ?LESUND, 1911", "ÅLESUND", "?LESUND"),
+        ("?Was it the Nordlys?", "Was", "Was"),
+        ("the master Jos? Mar?a Alvarez", "José María Alvarez", "Jos? Mar?a Alvarez"),
+        ("the master Jos? Mar?a. Nordlys? Bergen", "Nordlys", "Nordlys"),
+        ("port G¿teborg,", "Göteborg", "G¿teborg"),
+        ("¿Bergen?", "Bergen", "Bergen"),
+        ("port \ufffden\ufffdk,", "Čeněk", "\ufffden\ufffdk"),
+        ("port \x8aibenik,", "Šibenik", "\x8aibenik"),
     ],
 )
 def test_a_lost_letter_is_nothing_else(text: str, quote: str, place: str | None) -> None:
@@ -131,6 +176,14 @@ def test_a_lost_letter_is_nothing_else(text: str, quote: str, place: str | None)
         ("Malm&#111;&#776;", "Malmö"),
         ("9312&#48;76", "9312076"),
         ("&lt;Nordlys&gt;", "<Nordlys>"),
+        ("G&oumlteborg", "Göteborg"),
+        ("Troms&oslash", "Tromsø"),
+        ("Gamleby&shyhamn", "Gamlebyhamn"),
+        ("Nor &amp Sons", "Nor & Sons"),
+        ("G&#246teborg", "Göteborg"),
+        ("G&#38;ouml;teborg", "Göteborg"),
+        ("G&#x26;#246;teborg", "Göteborg"),
+        ("G&OUML;TEBORG", "GÖTEBORG"),
     ],
 )
 def test_a_character_reference_is_read_and_covered_whole(written: str, quote: str) -> None:
@@ -147,7 +200,9 @@ def test_places_behind_a_character_reference_are_those_of_the_page() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["AT&T; Ltd", "&c; and", "a & b;", "&#x; Nordlys", "&bergen;"])
+@pytest.mark.parametrize(
+    "text", ["AT&T; Ltd", "&c; and", "a & b;", "&#x; Nordlys", "&bergen;", "&ethnic", "&thornton"]
+)
 def test_what_is_no_character_reference_is_left_alone(text: str) -> None:
     assert placed(f"{text} Bergen", text, "Bergen") == [text, "Bergen"]
 
@@ -166,6 +221,12 @@ def test_what_is_no_character_reference_is_left_alone(text: str) -> None:
         ("Мocквa", "Москва"),
         ("ВОСТОК", "Восток"),
         ("Восток", "ВОСТОК"),
+        ("Cαηορυs", "Canopus"),
+        ("Cορeηhαgeη", "Copenhagen"),
+        ("Pигa", "Рига"),
+        ("Aθήνaς", "Αθήνας"),
+        ("№ 45", "No. 45"),
+        ("Ⓗⓐⓝⓢⓐ", "Hansa"),
     ],
 )
 def test_letters_of_another_script_are_taken_for_what_they_look_like(written: str, quote: str) -> None:
@@ -183,6 +244,13 @@ def test_other_letters_of_another_script_are_other_letters() -> None:
 )
 def test_what_stretches_a_word_is_layout(written: str, quote: str) -> None:
     assert placed(f"وصلت {written} امس", quote) == [written]
+
+
+@pytest.mark.parametrize("unseen", "\u00ad\u200b\u200d\u2060\ufeff\u200f\u034f\u115f\u3164\u180b\ufe0f")
+def test_what_a_reader_does_not_see_is_nowhere(unseen: str) -> None:
+    text = f"of {unseen}Fred{unseen}rikstad{unseen} at"
+
+    assert placed(text, "Fredrikstad", "at") == [f"Fred{unseen}rikstad", "at"]
 
 
 @pytest.mark.parametrize("sign", LINE_END_SIGNS)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
+from preannotation_assets.extraction.line_ends import LINE_BREAKS, LINE_END_SIGNS
 from preannotation_assets.extraction.values import (
     LONGEST_PATTERN,
     OnInvalid,
@@ -33,6 +33,8 @@ def by(pattern: str) -> ValueRule:
     [
         "9074729", "7654329", "9 074 729", "\u200b9074729", "9O747Z9", "٩٠٧٤٧٢٩", "９０７４７２９",
         *(f"90{sign}\n74729" for sign in LINE_END_SIGNS), *(f"90{sign} \r\n 74729" for sign in "-¬⸗="),
+        *(f"90-{end}74729" for end in LINE_BREAKS), "9О74729", "9Ο74729", "&#57;074729", "90&shy;74729",
+        "90\u206974729", "90\u034f74729",
     ],
 )  # fmt: skip
 def test_an_imo_number_is_valid_however_it_is_printed(number: str) -> None:
@@ -110,6 +112,8 @@ def test_a_digit_that_is_misread_is_noticed_unless_its_weight_hides_it(stem: int
         (r"\d{4}", "1974.", Verdict.INVALID),
         (r"\d{1,2} \p{Lu}\p{Ll}+ \d{4}", "3  March\n1974", Verdict.VALID),
         (r"[\p{L}]+", "Gö\u00adteborg", Verdict.VALID),
+        (r"[\p{L}]+", "G&ouml;teborg", Verdict.VALID),
+        (r"جدة", "جـــدة", Verdict.VALID),
         (r"(?i)a|b", "B", Verdict.VALID),
         (r"a|bc", "abc", Verdict.INVALID),
     ],

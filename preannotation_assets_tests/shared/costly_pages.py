@@ -26,6 +26,8 @@ COSTLY_PAGES: Final[Mapping[str, tuple[str, list[str]]]] = {
     "one letter": ("a" * 24_000, ["a" * 12_000, "a" * 6_000]),
     "one-letter words": ("a " * 12_000, ["a " * 3_000, f"{'a ' * 1_500}b"]),
     "a suffix of spaces": ("0)" * 12_000, [f"0){' ' * 8_000})"]),
+    "numbers in one word": ("1x" * 12_000, ["1x" * number for number in range(1, 150)]),
+    "lost in every word": ("G\ufffdte\ufffdorg " * 2_666, _misspelled("Göteborg " * 60, 20)),
     "without spaces": ("港" * 6_000, ["港" * number + "船" for number in (5, 13, 50, 200, 800)]),
 }
 """A page and its quotes, by what it is made of."""

@@ -9,11 +9,11 @@ from typing import Final
 from rapidfuzz.distance import Levenshtein
 
 from preannotation_assets.extraction.grounding.lookalikes import LOOKALIKE_GROUPS, LOOKALIKES
-from preannotation_assets.extraction.line_ends import sign_class
+from preannotation_assets.extraction.line_ends import break_class, sign_class
 
 __all__ = ["OcrHabit", "habits_of", "habits_of_lines"]
 
-_BROKEN_WORD: Final = re.compile(rf"[{sign_class()}]\s*?\n\s*")
+_BROKEN_WORD: Final = re.compile(rf"[{sign_class()}]\s*?[{break_class()}]\s*")
 _BLANKS: Final = re.compile(r"\s+")
 
 

@@ -30,7 +30,7 @@ _DOUBTFUL = 0.5
 _BAND = 0.6
 # Where the quote also stands unrepaired, another place must be nearly the same.
 _COPY_PER_LETTER = 0.07
-# A number that stands alone is sooner meant than one that is glued to letters.
+# What stands alone is sooner meant than what is glued, a number to letters or a word to a number.
 _GLUED = 0.05
 _UNLIMITED = float("inf")
 _ACRONYM = 3
@@ -112,7 +112,7 @@ def _with_inflected(
     work: Work,
 ) -> Sequence[Candidate]:
     try:
-        hits = list(ending_hits(page, quote, found))
+        hits = list(ending_hits(page, quote, found, work))
         return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
     except WorkSpentError:
         return candidates
@@ -152,7 +152,7 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         if price and not _has_numerals(page, quote, start, end):
             continue
         surface = surface_price(quote.core, written)
-        if quote.has_digits and page.is_glued_number(first, last):
+        if page.is_glued_piece(first, last):
             surface += _GLUED
         place = dress(page.text, quote, start, end) if is_dressed else (start, end)
         found.append(_candidate(page, quote, place, price, surface))

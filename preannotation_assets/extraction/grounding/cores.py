@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from .hits import Hit, exact_hits, has_lost_capital, inner_hits, similar_hits
+from .lookalikes import CLOSE
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .search import level_steps, pattern
@@ -176,7 +177,9 @@ def _with_added_words(
     before, after = list(cut.before), list(cut.after)
     if before:
         start, end = page.word_before(first)
-        if contradicts(page.letters[start:end], before[-1].letters):
+        if contradicts(page.letters[start:end], before[-1].letters) or _is_other_initial(
+            page, start, end, before[-1]
+        ):
             return None
         form = _other_form(page, start, end, quote, before[-1])
         if form is not None:
@@ -199,6 +202,14 @@ def _with_added_words(
     return Hit(first, last, price)
 
 
+def _is_other_initial(page: Page, start: int, end: int, word: Word) -> bool:
+    """Whether an initial stands where the quote has another: J. Smith is not F. Smith."""
+    written, quoted = page.letters[start:end], word.letters
+    if not len(written) == len(quoted) == 1 or not (written + quoted).isalpha():
+        return False
+    return written not in CLOSE.get(quoted, quoted) and page.text[page.origin(start)].isupper()
+
+
 def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Word) -> float | None:
     """The price of a word between two boundaries for one of the quote; None if they are different words."""
     written, quoted = page.letters[start:end], word.letters
@@ -210,6 +221,6 @@ def _other_form(page: Page, start: int, end: int, quote: PreparedQuote, word: Wo
         return None
     if not (written + quoted).isalpha() or is_roman_numeral(quoted.upper()):
         return None
-    most = max(1, len(quoted) // _LETTERS_PER_DAMAGE)
+    most = len(quoted) // _LETTERS_PER_DAMAGE
     damage = Levenshtein.distance(written, quoted, score_cutoff=most)
     return _DAMAGED + _DAMAGED_LETTER * damage if damage <= most else None

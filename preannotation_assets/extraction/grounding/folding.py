@@ -15,34 +15,25 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from preannotation_assets.extraction.invisible import is_invisible
+
+from .glued import glued_pieces
+from .lookalikes import LATIN_CAPITALS
 from .reading import LOST_LETTER
 
 __all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "has_unspaced"]
 
 SEPARATOR = " "
 _ZERO, _NINE = ord("0"), ord("9")
-# One number with letters before or behind it. Where letters and digits take turns it is a code, a single
-# letter before a short number is one too. Between two digits, letters that look like one are one.
-_GLUED_NUMBER = re.compile(r"(?:[^\W\d_]{2,}(?=\d)|[^\W\d_](?=\d[\dloi]{3}))?(\d(?:[\dloi]*\d)?)[^\W\d_]*")
 _INVISIBLE = ""
-_VARIATION_SELECTORS = frozenset(chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
-
 # Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
 _PLAIN_LETTERS: Mapping[str, str] = {
     "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "\u0131": "i",
     "ŋ": "n", "ŧ": "t", "ĸ": "k", "ꝛ": "r", "ƒ": "f",
 }  # fmt: skip
 
-# Letters of other scripts whose capitals are those of Latin letters to every reader and engine.
-_LATIN_CAPITALS: Mapping[str, str] = dict(
-    zip("авекмнорстухіјѕԁһԛԝӏαβεζηικμνορτυχ", "abekmhopctyxijsdhqwlabezhikmnoptyx", strict=True)
-)
-
 _SPECIAL: Mapping[str, str] = {
     LOST_LETTER: LOST_LETTER,
-    # Layout that Unicode counts as letters: what stretches Arabic and N'Ko words.
-    "\u0640": _INVISIBLE,
-    "\u07fa": _INVISIBLE,
     # The sign of a unit is no look-alike: 5 µm are not 5 mm.
     "\u00b5": "\u03bc",
 }
@@ -116,11 +107,6 @@ def has_unspaced(letters: str) -> bool:
     return not letters.isascii() and _UNSPACED_LETTER.search(letters) is not None
 
 
-def _is_raised(letter: str) -> bool:
-    """Whether it is a digit of another kind than those of numbers, as in m²."""
-    return letter.isnumeric() and not letter.isdecimal()
-
-
 def _borders_inside_words(
     text: str,
     letters: str,
@@ -139,10 +125,8 @@ def _borders_inside_words(
     word_starts, word_ends = np.flatnonzero(starts), np.flatnonzero(ends)
     for word in np.unique(np.searchsorted(word_starts, changes, side="right") - 1).tolist():
         first, last = int(word_starts[word]), int(word_ends[word]) + 1
-        number = _GLUED_NUMBER.fullmatch(letters, first, last)
-        if number and not any(_is_raised(text[at]) for at in origins[slice(*number.span(1))].tolist()):
-            begins[number.start(1)] = True
-            closes[number.end(1) - 1] = True
+        for start, end in glued_pieces(text, letters, origins.data, first, last):
+            begins[start] = closes[end - 1] = True
     if has_lost:
         lost = codes == ord(LOST_LETTER)
         begins[1:] |= begins[:-1] & lost[:-1]
@@ -156,15 +140,32 @@ def fold_character(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
     category = unicodedata.category(character)
-    if category[0] in "LN":
+    if is_invisible(character):
+        return _INVISIBLE
+    if category == "Cc":
+        return _fold_control(character)
+    if category[0] in "LN" or (category == "So" and _stands_for_letters(character)):
         folded = _fold_letter(character)
         return folded or SEPARATOR
-    if category == "Cf" or character in _VARIATION_SELECTORS:
-        return _INVISIBLE
     if category[0] == "M":
         # Vowel signs of Indic scripts (class 0) are letters to a reader, accents are not.
         return character if unicodedata.combining(character) == 0 else _INVISIBLE
     return SEPARATOR
+
+
+def _fold_control(character: str) -> str:
+    """What a control character folds to: where Windows-1252 has a letter, as Š for U+008A, it was meant."""
+    try:
+        meant = character.encode("latin-1").decode("cp1252")
+    except UnicodeDecodeError:
+        return SEPARATOR
+    return SEPARATOR if meant == character else fold_character(meant)
+
+
+def _stands_for_letters(symbol: str) -> bool:
+    """Whether a symbol is letters in another form: No in one sign, letters in circles, but no raised ones."""
+    meaning = unicodedata.decomposition(symbol)
+    return meaning.startswith("<") and not meaning.startswith("<super>")
 
 
 def _fold_letter(character: str) -> str:
@@ -176,7 +177,7 @@ def _fold_letter(character: str) -> str:
         return character  # a fraction such as one half is not the number 12
     plain = "".join(_PLAIN_LETTERS.get(part, part) for part in decomposed.casefold())
     plain = unicodedata.normalize("NFKD", plain)
-    return "".join(_LATIN_CAPITALS.get(part, part) for part in plain if part.isalnum())
+    return "".join(LATIN_CAPITALS.get(part, part) for part in plain if part.isalnum())
 
 
 def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from preannotation_assets.extraction.line_ends import LINE_BREAKS
+
 from .intervals import Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
@@ -58,6 +60,8 @@ _LONG_TAIL = 8
 _TAIL_PER_LETTER = 0.6
 # How many letters more than one a lost letter may stand for.
 _LETTERS_A_LOST_ONE = 2
+
+_BREAKS = frozenset(LINE_BREAKS)
 
 _LETTERS_FOUND_A_STEP = 500
 _SQUARE_LETTERS_A_STEP = 60_000
@@ -173,17 +177,19 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
         return
     limit = _limit(length, True)
     for end in members(begun & ~page.ends):
-        tail = _tail(page, end, length)
+        tail = _tail(page, quote, end)
         if tail is not None and page.letters[end - 1] == quote.letters[-1]:
             first, fixed = _best_start(page, quote, end, 0, work)
-            if fixed and not fixed.digits and not has_lost_capital(page, quote, first):
+            if fixed and not fixed.digits and not _is_split(page, quote, first, end):
                 hit = Hit(first, end, fixed.total + _INNER + _INNER_LETTER * tail)
-                if _is_acceptable(page, quote, hit, fixed, limit):
+                if not has_lost_capital(page, quote, first) and _is_acceptable(
+                    page, quote, hit, fixed, limit
+                ):
                     yield hit
     for first, last in letters_found(page, quote.letters, work):
         if page.is_glued(first) and not page.starts_at(first):
-            tail = _tail(page, last, length)
-            if tail is not None:
+            tail = _tail(page, quote, last)
+            if tail is not None and not _is_split(page, quote, first, last):
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)
 
 
@@ -210,11 +216,20 @@ def _loses_a_capital(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
     )
 
 
-def _tail(page: Page, end: int, length: int) -> int | None:
-    """The letters of a word behind a quote of some length; None if they make it another word or number."""
+def _is_split(page: Page, quote: PreparedQuote, first: int, end: int) -> bool:
+    """Whether a stretch of one line has more words than the quote: its end is a part of another word."""
+    words = page.words_between(first, end)
+    return words > max(1, len(quote.words)) and _BREAKS.isdisjoint(page.written(first, end))
+
+
+def _tail(page: Page, quote: PreparedQuote, end: int) -> int | None:
+    """The letters of a word behind a quote; None if they make it another word, number or code."""
     if page.ends_at(end):
         return 0
     tail = page.tail(end)
+    length = len(quote.letters)
+    if any(map(str.isdigit, quote.words[-1])):
+        return None
     longest = (
         _SHORT_TAIL if length < _SHORT_INNER_LETTERS else min(_LONG_TAIL, int(_TAIL_PER_LETTER * length))
     )
@@ -264,7 +279,9 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     alone = len(quote.words) == 1
     if fixed.letters > 1:
         limit = min(limit, _MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if alone and fixed.places > 1 and not quote.has_digits:
+    # What is lost is not misread: it speaks against a lone word less than letters at as many places.
+    misread = fixed.places - page.lost_letters_between(hit.first, hit.last)
+    if alone and fixed.places > 1 and misread > 0 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
     if total > limit or any(
         price > _word_limit(quote, word)

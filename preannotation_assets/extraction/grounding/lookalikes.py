@@ -6,7 +6,12 @@ are closed under exchange: it does not matter whether the page or the model is r
 
 from collections.abc import Mapping
 
-__all__ = ["BROKEN_LETTERS", "CLOSE", "LIGATURES", "LOOKALIKES", "LOOKALIKE_GROUPS"]
+__all__ = ["BROKEN_LETTERS", "CLOSE", "LATIN_CAPITALS", "LIGATURES", "LOOKALIKES", "LOOKALIKE_GROUPS"]
+
+# Letters of other scripts whose capitals are those of Latin letters to every reader and engine.
+LATIN_CAPITALS: Mapping[str, str] = dict(
+    zip("авекмнорстухіјѕԁһԛԝӏαβεζηικμνορτυχ", "abekmhopctyxijsdhqwlabezhikmnoptyx", strict=True)
+)
 
 # Single letters that differ by a hair line, a dot or a broken stroke.
 _CLOSE_PAIRS = (

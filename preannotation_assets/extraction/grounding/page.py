@@ -45,6 +45,8 @@ class Page:
         self._closes = (
             self.word_ends if folded.closes is folded.ends else (np.flatnonzero(folded.closes) + 1).tolist()
         )
+        self._word_start_flags = folded.starts.tobytes()
+        self._word_end_flags = folded.ends.tobytes()
         self._start_flags = folded.begins.tobytes()
         self._end_flags = folded.closes.tobytes()
         self._codes = folded.codes
@@ -76,12 +78,9 @@ class Page:
         """Whether a word or number starts at the one boundary and one ends at the other."""
         return self._start_flags[first] != 0 and self._end_flags[last - 1] != 0
 
-    def is_glued_number(self, first: int, last: int) -> bool:
+    def is_glued_piece(self, first: int, last: int) -> bool:
         """Whether what starts and ends there is only a part of a word of letters and digits."""
-        return self._begins is not self.word_starts and (
-            self.word_starts[bisect_right(self.word_starts, first) - 1] != first
-            or self.word_ends[bisect_left(self.word_ends, last)] != last
-        )
+        return not (self._word_start_flags[first] and self._word_end_flags[last - 1])
 
     def is_glued(self, boundary: int) -> bool:
         """Whether a word begins inside a run of letters, by its capital or after a number."""

@@ -3,23 +3,29 @@
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from html import unescape
 from typing import Final, NamedTuple
+
+from preannotation_assets.extraction.character_references import REFERENCE, resolve
+
+from .lookalikes import LATIN_CAPITALS
 
 __all__ = ["LOST_LETTER", "Reading", "read"]
 
 LOST_LETTER: Final = "\ufffd"
 """Stands for one letter or more that the page has lost."""
 
-# A reference by name or number, escaped once or more often: &ouml; &#246; &#xf6; &amp;ouml;
-_REFERENCE: Final = r"&(?:amp;)*(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
-# What decoders, fonts and PDF libraries leave for letters that they do not know.
-_LOST: Final = r"\ufffd\u25a1\ue000-\uf8ff\x01\x03-\x08\x0e-\x1b\x7f"
-_UNREADABLE: Final = re.compile(rf"(?P<reference>{_REFERENCE})|(?P<lost>[{_LOST}]+)|\?+")
-_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?{_LOST}]")
+# What decoders, fonts and PDF libraries leave for letters that they do not know, and how the first of these
+# reads where its bytes were taken for Latin-1.
+_LOST: Final = r"\ufffc\ufffd\u25a1\u25af\ue000-\uf8ff\x01\x03-\x08\x0e-\x1b\x7f"
+_LOST_TWICE: Final = "\u00ef\u00bf\u00bd"
+_UNREADABLE: Final = re.compile(
+    rf"(?P<reference>{REFERENCE})|(?P<lost>(?:[{_LOST}]|{_LOST_TWICE})+)|(?P<inverted>\u00bf+)|\?+"
+)
+_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?\u00bf{_LOST}]|{_LOST_TWICE}")
 _PAIR: Final = 2
 _INSIDE_A_SENTENCE: Final = frozenset(",;")
 _NEXT: Final = re.compile(r"\s*(\S?)")
+_QUESTION_IN_WORD: Final = re.compile(r"\?(?<=[^\W\d_]\?)(?=[^\W\d_])")
 
 # Symbols that are a broken letter when letters stand on both sides of them.
 _SYMBOLS: Final[Mapping[str, str]] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
@@ -33,10 +39,16 @@ _FOREIGN: Final = re.compile(r"[\u0370-\u052f]")
 _SCRIPTS: Final = r"\u0370-\u052f\u1f00-\u1fff"
 _MIXED: Final = re.compile(rf"[{_SCRIPTS}](?:(?<=[^\W\d_{_SCRIPTS}].)|(?=[^\W\d_{_SCRIPTS}]))")
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u0370-\u052f{_LOST}]+")
+_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u00bf\u0370-\u052f{_LOST}]+")
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _MOSTLY: Final = 2
 _LATIN_SHAPES: Final = str.maketrans("νυηωσγπпгиьшлт", "vunwoynnrubwnt")
+# Letters that no Greek or Cyrillic one is taken for, and those of these that are taken for no Latin one.
+_ONLY_LATIN: Final = re.compile(r"[DFGLRSZdfglsz]")
+_TAKEN_FOR_LATIN: Final = "".join(
+    (*map(chr, _LATIN_SHAPES), *LATIN_CAPITALS, *map(str.upper, LATIN_CAPITALS))
+)
+_ONLY_FOREIGN: Final = re.compile(rf"(?![{_TAKEN_FOR_LATIN}])[\u0370-\u052f]")
 
 
 class Reading(NamedTuple):
@@ -89,14 +101,14 @@ def _signs(text: str) -> str:
 def _legible(text: str) -> Reading:
     pieces: list[str] = []
     changes: list[tuple[int, int, int, int]] = []
-    done = length = 0
-    seen = 0
+    done = length = seen = 0
+    loses_letters = _QUESTION_IN_WORD.search(text) is not None
     for sign in _MAY_BE_UNREADABLE.finditer(text):
         found = _UNREADABLE.match(text, sign.start()) if sign.start() >= seen else None
         if found is None:
             continue
         start, seen = found.span()
-        readable = _meaning(found)
+        readable = _meaning(found, loses_letters)
         if readable is None:
             continue
         pieces += text[done:start], readable
@@ -109,12 +121,11 @@ def _legible(text: str) -> Reading:
     return Reading("".join(pieces), changes)
 
 
-def _meaning(found: re.Match[str]) -> str | None:
+def _meaning(found: re.Match[str], loses_letters: bool) -> str | None:
     written = found.group()
     if found["reference"]:
-        while (plain := unescape(written)) != written:
-            written = plain
-        return written if written != found.group() else None
+        resolved = resolve(written)
+        return resolved if resolved != written else None
     before, after = (
         found.string[max(0, found.start() - _PAIR) : found.start()],
         found.string[found.end() : found.end() + _PAIR],
@@ -123,21 +134,29 @@ def _meaning(found: re.Match[str]) -> str | None:
         return " "  # two words, with a sign between them
     if found["lost"]:
         return LOST_LETTER if before[-1:].isalnum() or after[:1].isalnum() else " "
-    return LOST_LETTER if _is_lost(before, after, _NEXT.match(found.string, found.end())) else None
+    if found["inverted"]:
+        return LOST_LETTER if before[-1:].isalpha() and after[:1].isalpha() else None
+    return LOST_LETTER if _is_lost(before, after, found, loses_letters) else None
 
 
-def _is_lost(before: str, after: str, following: re.Match[str] | None) -> bool:
-    """Whether a question mark is a lost letter: inside a word, or at its edge where no sentence ends."""
+def _is_lost(before: str, after: str, found: re.Match[str], loses_letters: bool) -> bool:
+    """Whether a question mark is a lost letter: inside a word, or at its edge where no sentence ends.
+
+    ``loses_letters`` says that the page has one inside some word: there one at an edge is a lost letter too.
+    """
     if before[-1:].isalpha() and after[:1].isalpha():
         return True
     if len(before) == _PAIR and before.isalpha():
+        following = _NEXT.match(found.string, found.end())
         sign = following[1] if following else ""
-        return sign.islower() or sign.isdigit() or sign in _INSIDE_A_SENTENCE
-    return not before[-1:].strip() and len(after) == _PAIR and after.isalpha() and after.islower()
+        return loses_letters or sign.islower() or sign.isdigit() or sign in _INSIDE_A_SENTENCE
+    return not before[-1:].strip() and len(after) == _PAIR and after.isalpha() and not after.istitle()
 
 
 def _in_latin(word: str) -> str:
     if not _FOREIGN.search(word):
         return word
-    mostly_latin = _MOSTLY * len(_LATIN.findall(word)) > len(word)
-    return word.translate(_LATIN_SHAPES) if mostly_latin else word
+    is_latin = _MOSTLY * len(_LATIN.findall(word)) > len(word) or (
+        _ONLY_LATIN.search(word) is not None and _ONLY_FOREIGN.search(word) is None
+    )
+    return word.translate(_LATIN_SHAPES) if is_latin else word

@@ -4,6 +4,7 @@ Prices are in units of one unexplained letter. Look-alikes and variant spellings
 digit that becomes another digit, appears or vanishes has no price: it makes another value.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -51,6 +52,8 @@ _LOST_NOTHING = 0.15
 # A longer stretch without two equal letters in a row is no repair: it is priced letter by letter.
 _LONGEST_STRETCH = 48
 _CELL_STEPS = 1.5
+# Letters and digits in one word: another letter makes another one, as another digit does.
+_CODE = re.compile(r"(?=\D*\d)(?:\d|[^\W\d_]{1,3}(?![^\W\d_]))+")
 
 
 class Repair(NamedTuple):
@@ -94,16 +97,24 @@ def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Re
         elif (
             after in word_ends
             and _are_endings(quoted, found)
+            and not quote[first - 1].isdigit()
             and first - (word_ends[word - 1] if word else 0) >= _STEM
         ):
             price = min(price, _ENDING if len(word_ends) > 1 else _LONE_ENDING)
+        word = _word_at(first + len(quoted) // 2, word, word_ends)
+        if price >= _LETTER and _CODE.fullmatch(quote, word_ends[word - 1] if word else 0, word_ends[word]):
+            digits += 1
         letters += max(len(quoted), len(found))
         places += 1 if price <= _ONE_PLACE or max(len(quoted), len(found)) == 1 else 2
-        middle = first + len(quoted) // 2
-        while word_ends[word] <= middle and word < len(word_ends) - 1:
-            word += 1
         prices[word] += price
     return Repair(prices, sum(prices), letters, places, digits)
+
+
+def _word_at(middle: int, word: int, word_ends: Sequence[int]) -> int:
+    """The word with a letter, not before some other word."""
+    while word_ends[word] <= middle and word < len(word_ends) - 1:
+        word += 1
+    return word
 
 
 def _repair_steps(length: int) -> float:

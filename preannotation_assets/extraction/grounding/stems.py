@@ -1,6 +1,6 @@
 """Quotes in another case than the page: the same stems with other endings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 
 from .hits import Hit, has_lost_capital, letters_found
@@ -19,18 +19,26 @@ _LONE_STEM = 4
 _LONE = 0.8
 _WORD = 0.3
 _OWN_ENDING = 0.2
+_LONGEST_ENDING = max(map(len, ENDINGS))
 _WORD_STEPS = 3
 _LETTERS_PASSED_A_STEP = 500
 
 
-def ending_hits(page: Page, quote: PreparedQuote, found: Iterable[tuple[int, int]]) -> Iterator[Hit]:
-    """Those of the places of a quote's letters that have one more ending behind them."""
+def ending_hits(
+    page: Page, quote: PreparedQuote, found: Sequence[tuple[int, int]], work: Work
+) -> Iterator[Hit]:
+    """Those of the places of a quote's letters that have one more ending behind them.
+
+    Raises:
+        WorkSpentError: looking at them takes more work than there is.
+    """
     if not quote.words or len(quote.words[-1]) < _FEWEST_LETTERS or quote.letters[-1].isdigit():
         return
+    work.spend(len(found))
     for first, last in found:
         if page.starts_at(first) and not page.ends_at(last):
             tail = page.tail(last)
-            if page.letters[last : last + tail] in ENDINGS:
+            if tail <= _LONGEST_ENDING and page.letters[last : last + tail] in ENDINGS:
                 yield Hit(first, last, _OWN_ENDING)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from preannotation_assets.extraction.line_ends import LINE_END_SIGNS, sign_class
+from preannotation_assets.extraction.line_ends import LINE_BREAKS, LINE_END_SIGNS, break_class, sign_class
 
 from .folding import SEPARATOR, FoldTable
 from .quotes import PreparedQuote
@@ -22,13 +22,18 @@ _GROUP_OF_DIGITS = 3
 _NEAR_EDGE = 2
 
 # A word broken at the end of a line; the sign that breaks it is one of many in old print.
-_LINE_BREAK = re.compile(rf"[{sign_class()}]\s*\n\s*")
+_LINE_BREAK = re.compile(rf"[{sign_class()}]\s*[{break_class()}]\s*")
+_BREAKS = frozenset(LINE_BREAKS)
 _SPACE = re.compile(r"\s+")
 # One number with its grouping or decimal marks; with more marks it may be a date or a reference.
-_MARKS = ".,\u066b\u066c\uff0c\uff0e"  # ASCII ones, those of Arabic, wide ones
+_MARKS = (
+    ".,'\u2019\u2009\u202f\u066b\u066c\uff0c\uff0e"  # ASCII ones, thin spaces, those of Arabic, wide ones
+)
 _NUMBER = re.compile(
     rf"(?<![\d{_MARKS}])\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:[{_MARKS}]\d{{1,2}})?(?!\d|[{_MARKS}]\d)"
 )
+# One with decimals: of the numbers that are quoted alone, none is a part of it.
+_DECIMAL_NUMBER = re.compile(rf"(?<![\d{_MARKS}])\d{{1,3}}[.,\u066b]\d{{1,2}}(?!\d|[{_MARKS}]\d)")
 _LONGEST_NUMBER = 24
 
 # A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
@@ -94,7 +99,7 @@ def surface_price(quoted: str, written: str) -> float:
 
 
 def _one_line(written: str) -> str:
-    return _SPACE.sub(" ", _LINE_BREAK.sub("", written)) if "\n" in written else written
+    return _SPACE.sub(" ", _LINE_BREAK.sub("", written)) if not written.isprintable() else written
 
 
 def same_values(quote: PreparedQuote, written: str, around: str, table: FoldTable) -> bool:
@@ -116,13 +121,16 @@ def same_values(quote: PreparedQuote, written: str, around: str, table: FoldTabl
 
 
 def cuts_number(text: str, start: int, end: int) -> bool:
-    """Whether ``text[start:end]`` is a part of a number: 219 in 219,079, but not 1889 in 12.3.1889."""
+    """Whether ``text[start:end]`` is part of a number: 219 of 219,079, 12 of 12.5, not 1889 of 12.3.1889."""
     if not text[end - 1].isdigit() and not text[start].isdigit():
         return False
-    for number in _NUMBER.finditer(text, max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER):
-        if number.start() < start < number.end() or number.start() < end < number.end():
-            return True
-    return False
+    numbers = (_NUMBER, _DECIMAL_NUMBER) if text[start:end].isdecimal() else (_NUMBER,)
+    around = max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER
+    return any(
+        number.start() < start < number.end() or number.start() < end < number.end()
+        for kind in numbers
+        for number in kind.finditer(text, *around)
+    )
 
 
 def numerals(text: str) -> list[str]:
@@ -180,7 +188,7 @@ def _same_grouping(quoted: list[tuple[str, str]], written: list[tuple[str, str]]
         if not (quoted[index - 1][0].isdigit() and quoted[index][0].isdigit()):
             continue
         mine, theirs = quoted[index][1], written[index][1]
-        if bool(mine) == bool(theirs) or "\n" in mine + theirs:
+        if bool(mine) == bool(theirs) or not _BREAKS.isdisjoint(mine + theirs):
             continue
         marks = (mine + theirs).strip()
         if marks and not _groups_thousands(marks, quoted if mine else written, index):

@@ -42,14 +42,16 @@ FUNCTION_WORDS = _listed(
     """
 )
 
-# What inflection puts behind a name in German, Dutch, the Scandinavian, Baltic and Slavic languages.
+# What inflection puts behind a name in Latin, German, Dutch, Finnish, the Scandinavian, Baltic and Slavic
+# languages.
 _LATIN_ENDINGS = """
     s es e n en ens er ern em ns t et ets te a as ar or ene erne sche
     u om em ie ow owi ami ach ovi ou y i ho mu ego emu ej iego iej im ym ych in un us aus is io eho os oje
+    se iem um ae ii orum arum ibus ssa sta lla lta lle
     """
 _CYRILLIC_ENDINGS = (
     "а я у ю е о ы и ой ей ом ем ым им ого его ому ему ая яя ое ее ую юю ых их ами ями ах ях ов ев ью"  # noqa: RUF001
-    " ия ии ий ый го"  # noqa: RUF001
+    " ия ии ий ый го ь"  # noqa: RUF001
 )
 ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FoldTable()))
 
