@@ -28,7 +28,9 @@ _CAP: Final = 16
 # Tokens a second of a slot; the answers have 26 to 30.
 _FAST, _SLOW = 400.0, 100.0
 _LONGEST_SECONDS: Final = 5_400.0
-_CUTS: Final = (200.0, 30.0)
+_MACHINES: Final = ("driver", "one", "two", "server", "lake")
+# Which of them loses its network, and for how many seconds.
+_CUTS: Final = (("one", 200.0), ("one", 30.0), ("driver", 30.0))
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -78,19 +80,20 @@ def measure_batch(name: str, pages: int) -> None:
 
 
 def measure_cuts(pages: int) -> None:
-    """Driver, workers, server and lake on machines of their own; the cable of one worker is pulled."""
+    """Driver, workers, server and lake on machines of their own; the cable of one is pulled."""
     pages = min(_FEW_PAGES, pages)
-    for seconds in _CUTS:
+    for name, seconds in _CUTS:
         try:
-            with machines(["driver", "one", "two", "server", "lake"]) as hosts:
-                _measure_cut(hosts, pages, seconds)
+            with machines(_MACHINES) as hosts:
+                _measure_cut(hosts, pages, name, seconds)
         except NoNamespacesError as error:
             print(f"\nno network namespaces here: {error}")
             return
 
 
-def _measure_cut(hosts: Sequence[Machine], pages: int, seconds: float) -> None:
+def _measure_cut(hosts: Sequence[Machine], pages: int, name: str, seconds: float) -> None:
     driver, one, two, server, lake = hosts
+    alone = hosts[_MACHINES.index(name)]
     with _folder() as folder, lake_on(lake, folder) as address, _servers(server) as urls:
         environment = _environment(urls) | CREDENTIALS | {"AWS_ENDPOINT_URL": address}
         with running_cluster(folder / "cluster", environment, [one, two], driver) as cluster:
@@ -101,12 +104,12 @@ def _measure_cut(hosts: Sequence[Machine], pages: int, seconds: float) -> None:
             with at_work(place) as process:
                 while sum(map(count_requests, urls)) < pages // 4 and process.poll() is None:
                     time.sleep(_LOOK_SECONDS)
-                one.cut()
+                alone.cut()
                 time.sleep(seconds)
-                one.mend()
+                alone.mend()
                 rest = wait(process, place, _LONGEST_SECONDS)
         print(
-            f"\na worker cut off for {seconds:.0f} s: {rest:.0f} s more; {_outcome(published_there(address))}"
+            f"\n{name} cut off for {seconds:.0f} s: {rest:.0f} s more; {_outcome(published_there(address))}"
         )
         _print_servers(urls)
         failed = sum(stage.failed for stage in read_stages(place.events))

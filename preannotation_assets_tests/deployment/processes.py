@@ -59,6 +59,10 @@ class Deployment:
         """By the service's own health check."""
         wait_for(lambda: self._is_healthy(name), f"health of {name}", _START_SECONDS)
 
+    def wait_for_end(self, name: str) -> int:
+        """The exit status of a service that does one thing and ends."""
+        return self._running[name].wait(_START_SECONDS)
+
     def kill(self, name: str) -> None:
         """Ends all processes of a service with kill -9, as the death of its container would."""
         process = self._running.pop(name)

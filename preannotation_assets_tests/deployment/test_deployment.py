@@ -1,13 +1,15 @@
 """The processes of deploy/compose.yaml, run for real: killed, started again, and done all the same."""
 
 import io
+import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import boto3
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from interface.serving import Interface, Run
@@ -15,12 +17,14 @@ from interface.warehouse_file import WarehouseFile
 from shared.page_requests import page_requests
 from shared.polling import wait_for
 
+from deployment.compose_file import DEPLOY
 from deployment.processes import PYTHON, Deployment, free_port, postgres, postgres_program
 from preannotation_assets.simulator import RunningSimulator, SimulatorSettings
 
 DATASET = "vessels_ocr_40"
 PAGES = 40
 FLUSH_SECONDS = 0.5
+STAND_IN_PORT = 11434
 SERVICES = ("spark-master", "spark-worker", "code", "daemon", "webserver")
 
 
@@ -93,6 +97,40 @@ def answers(address: tuple[str, int]) -> int:
 
 def run_with(interface: Interface, run_id: str) -> Run:
     return next(run for run in interface.runs() if run.run_id == run_id)
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Iterator[Deployment]:
+    """What the profile `stand-in` has besides, as deploy/stand-in.env has it."""
+    if not PYTHON.exists():
+        pytest.skip("there is no .venv-deploy: make set-up-deploy")
+    with socket.socket() as listener:
+        if not listener.connect_ex(("127.0.0.1", STAND_IN_PORT)):
+            pytest.skip(f"something listens on port {STAND_IN_PORT}, an Ollama for example")
+    variables = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "stand-in.env").read_text("utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    nowhere = dict.fromkeys(
+        ("postgres:5432", "127.0.0.1:3000", "127.0.0.1:8080", "127.0.0.1:8081"), "127.0.0.1:9"
+    )
+    deployed = Deployment(
+        tmp_path, variables, {**nowhere, "0.0.0.0": "127.0.0.1", "/var/lib/dagster": str(tmp_path)}
+    )
+    with closing(deployed):
+        yield deployed
+
+
+@pytest.mark.deploy
+def test_a_trial_has_pages_and_a_model(trial: Deployment, tmp_path: Path) -> None:
+    trial.start("stand-in")
+    trial.start("sample")
+    assert trial.wait_for_end("sample") == 0, trial.said("sample")
+    with duckdb.connect(str(tmp_path / "sample.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM vw_argilla_pages").fetchone()
+    assert found == (55,)
+    trial.wait_until_healthy("stand-in")
 
 
 @pytest.mark.deploy
