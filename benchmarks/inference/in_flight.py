@@ -29,7 +29,10 @@ _SERVERS: Final = 2
 _TASKS: Final = 2
 _SECONDS: Final = 2.0
 _LETTERS: Final = 2_000
-_HEAD: Final = ("occupancy", "cap used", "at server", "ask ms", "driver ms", "servers ms", "limit", "seconds")
+_HEAD: Final = (
+    *("occupancy", "cap used", "steady", "filled s", "gap ms"),
+    *("at server", "ask ms", "driver ms", "servers ms", "limit", "seconds"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,25 @@ class _Scenario:
 
 _SCENARIOS: Final = tuple(
     _Scenario(in_flight, rounds, streamed, finds_limit)
-    for in_flight, rounds in ((256, 20), (1_024, 20))
+    for in_flight, rounds in ((256, 40), (1_024, 40))
     for streamed in (False, True)
     for finds_limit in (False, True)
     # 1,024 streams of 100 events in 2 s are more than two cores can send and read.
     if not (streamed and (finds_limit or in_flight > 256))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """``seconds_to_fill`` pass until as many as may be in flight have arrived; the others are of the rest.
+
+    ``cap_used`` is the time that requests were at the servers until the last one was sent, over the time of
+    all that may be there; ``gap_seconds`` the mean from an end to the arrival that takes its place.
+    """
+
+    seconds_to_fill: float
+    cap_used: float
+    gap_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +96,24 @@ class _Journal:
         """From the first arrival to the last end."""
         return max(ended for _, ended in self.chats) - min(arrived for arrived, _ in self.chats)
 
+    def steady(self, in_flight: int) -> "_Steady":
+        """Without the first round and the last one."""
+        arrivals, ends = (
+            sorted(arrived for arrived, _ in self.chats),
+            sorted(ended for _, ended in self.chats),
+        )
+        filled, last = arrivals[in_flight - 1], arrivals[-1]
+        at_server = sum(max(0.0, min(ended, last) - max(arrived, filled)) for arrived, ended in self.chats)
+        gaps = [arrived - ended for ended, arrived in zip(ends, arrivals[in_flight:], strict=False)]
+        return _Steady(filled - arrivals[0], at_server / (in_flight * (last - filled)), sum(gaps) / len(gaps))
+
 
 def measure_in_flight(texts: Sequence[str], folder: Path) -> None:
     """Prints a line a scenario.
 
     ``occupancy`` is the time that answers take by what the servers are told, over cap and time; ``cap used``
-    the time that requests were at the servers, which are late themselves where the cores are busy.
+    the time that requests were at the servers, which are late themselves where the cores are busy. Both have
+    the first round and the last one in them; ``steady`` is what is used of the cap between these.
     """
     print(f"\n{f'{_SERVERS} servers, {_SECONDS:.0f} s a request':48}", end="")
     print("".join(f"{title:>11}" for title in _HEAD), flush=True)
@@ -113,11 +141,13 @@ def _measure(scenario: _Scenario, texts: Sequence[str], folder: Path, workers: P
         raise RuntimeError(f"{progress.answered} answered, {len(journal.chats)} asked of {scenario.requests}")
     whole = scenario.in_flight * journal.seconds
     at_server = sum(ended - arrived for arrived, ended in journal.chats)
-    shares = (scenario.requests * _SECONDS / whole, at_server / whole)
+    steady = journal.steady(scenario.in_flight)
+    shares = (scenario.requests * _SECONDS / whole, at_server / whole, steady.cap_used)
     each = [1_000 * seconds / scenario.requests for seconds in (sum(spent), driver, journal.cpu_seconds)]
     limit = sum(endpoint.limit for endpoint in progress.endpoints.values())
     print(
         f"{scenario.name:48}{''.join(f'{share:>11.3f}' for share in shares)}"
+        f"{steady.seconds_to_fill:>11.2f}{1_000 * steady.gap_seconds:>11.1f}"
         f"{at_server / scenario.requests:>11.2f}{''.join(f'{milliseconds:>11.2f}' for milliseconds in each)}"
         f"{limit:>11}{journal.seconds:>11.1f}   load {os.getloadavg()[0]:.1f}",
         flush=True,

@@ -27,7 +27,7 @@ _ALONE = {
     "occupancy": "only how busy slots are, in about 8 minutes; for a quiet machine",
     "limit": "only the limit within the cap",
     "knee": "only the limit on servers with continuous batching, in about 9 minutes; for a quiet machine",
-    "in-flight": "only 256 and 1,024 requests in flight over two servers, in about 5 minutes",
+    "in-flight": "only 256 and 1,024 requests in flight over two servers, in about 9 minutes",
     "peers": "only the peers",
     "faults": "only the fault matrix",
     "memory": "only memory over 100,000 requests, in some 15 minutes",

@@ -72,7 +72,7 @@ class Numbers:
     put_price: Number = Number(
         "1,000 puts or listings", 0.005, "$", f"{_ASSUMED}: a list price, not looked up again"
     )
-    files: Number = Number("open files of the driver a request in flight", 2, "", _INFERENCE)
+    files: Number = Number("open files that a run asks for, a request in flight", 2, "", _INFERENCE)
 
     def __iter__(self) -> Iterator[Number]:
         """All of them."""

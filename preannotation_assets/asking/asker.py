@@ -3,8 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
 
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
@@ -33,7 +35,7 @@ from preannotation_assets.model_servers.reply import ChatReply
 from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.template import RequestTemplate
 from preannotation_assets.throttling.permit_client import PermitClient
-from preannotation_assets.throttling.permit_messages import FailureSignal, Permit, PermitAddress
+from preannotation_assets.throttling.permit_messages import FailureSignal, Permit, PermitAddress, PermitReport
 
 __all__ = ["Asker", "AskingPlan", "ask_all"]
 
@@ -76,6 +78,28 @@ async def ask_all(
         raise errors[0]
 
 
+# Of hundreds at the beginning, each permit would wait for the way to the driver and back of the one before.
+# Every task has as many: whoever has waited longest is next, so more would be a larger share of the permits.
+_MOST_READY: Final = 8
+_ASKERS_TO_A_READY_ONE: Final = 16
+
+_Tell = Callable[[PermitReport], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that has ended, with its warm-up; ``outcome`` is None where a reply is to be judged.
+
+    ``tell`` says to the driver what became of it.
+    """
+
+    item: WorkItem
+    exchange: Exchange
+    outcome: Outcome | None
+    warm_up: Exchange | None
+    tell: _Tell
+
+
 class Asker:
     """Takes work items from the queue and sees each through to a row in the answer store."""
 
@@ -98,6 +122,9 @@ class Asker:
         self._timeout = AdaptiveTimeout(asking.timeouts.shortest_total, asking.timeouts.total)
         self._waiting: set[asyncio.Task[None]] = set()
         self._working: set[asyncio.Task[None]] = set()
+        self._all_ended = asyncio.Event()
+        self._errors: list[BaseException] = []
+        self._judging = asyncio.Lock()
         self._begun = 0
         # Askers without a permit that will take the next one.
         self._ready = 0
@@ -105,81 +132,90 @@ class Asker:
     async def work_together(self) -> list[BaseException]:
         """Works until all askers have ended; returns what ended some of them early.
 
-        Whoever gets a permit has another asker begin where none is ready to ask. So there are about as many,
-        each with a connection to the driver and to a server, as the task ever had permits, not as the cap.
+        Whoever gets a permit has others begin where none is ready to ask, beside hundreds where fewer than
+        eight are. So there are about as many, each with a connection to a server, as the task ever had
+        permits, not as the cap.
         """
-        errors: list[BaseException] = []
-        self._begin()
-        try:
-            while self._working:
-                ended, _ = await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
-                self._working -= ended
-                errors += [error for asker in ended if (error := asker.exception())]
-        finally:
-            for asker in self._working:
-                asker.cancel()
-            await asyncio.gather(*self._working, return_exceptions=True)
-        return errors
+        async with PermitClient(self._asking.permits) as permits:
+            self._begin_where_few_are_ready(permits)
+            try:
+                await self._all_ended.wait()
+            finally:
+                working = list(self._working)
+                for task in working:
+                    task.cancel()
+                await asyncio.gather(*working, return_exceptions=True)
+        return self._errors
 
-    def _begin(self) -> None:
-        self._begun += 1
-        self._ready += 1
-        self._working.add(asyncio.create_task(self._work()))
+    def _begin_where_few_are_ready(self, permits: PermitClient) -> None:
+        enough = min(_MOST_READY, 1 + self._begun // _ASKERS_TO_A_READY_ONE)
+        while self._ready < enough and self._begun < self._asking.askers:
+            self._begun += 1
+            self._ready += 1
+            self._start(self._work(permits))
 
-    async def _work(self) -> None:
-        """One asker: at most one request in flight, until the queue is done or closed."""
-        try:
-            async with PermitClient(self._asking.permits) as permits:
-                while (item := await self._queue.take()) is not None:
-                    await self._ask(replace(item, attempts=item.attempts + 1), permits)
-                    self._ready += 1
-        finally:
-            await self._queue.close()
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._end)
+        return task
 
-    async def _ask(self, item: WorkItem, permits: PermitClient) -> None:
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Notes why a task ended, and has the others take nothing more where it failed."""
+        self._working.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._errors.append(error)
+            self._start(self._queue.close())
+        if not self._working:
+            self._all_ended.set()
+
+    async def _work(self, permits: PermitClient) -> None:
+        """One asker: at most one request in flight, and one reply to be judged, until the queue is done."""
+        unsettled: asyncio.Task[None] | None = None
+        while (item := await self._queue.take()) is not None:
+            asked = await self._ask(replace(item, attempts=item.attempts + 1), permits)
+            before, unsettled = unsettled, self._start(self._settle_in_turn(asked))
+            if before and not before.done():
+                self._begin_where_few_are_ready(permits)
+                await asyncio.wait({before})
+            self._ready += 1
+
+    async def _ask(self, item: WorkItem, permits: PermitClient) -> _Asked:
+        """One request; its permit is given back the moment it has ended, before anything else is done."""
         template = self._asking.template
         variation = min(item.unusable, self._asking.policy.variations)
         await self._answers.room()
         permit, allowed = await permits.acquire(), self._allowed_seconds(item)
         self._ready -= 1
-        if not self._ready and self._begun < self._asking.askers:
-            self._begin()
-        warm_up = await self._warm_up(permit, permits, allowed)
-        if warm_up and warm_up.lost:
-            # The server may be at work on it still: another request now could be one above the cap.
-            exchange, warm_up = warm_up, None
-        else:
-            with permits.held():
+        self._begin_where_few_are_ready(permits)
+        outcome = None
+        with permits.held(permit):
+            warm_up = await self._warm_up(permit, allowed)
+            if warm_up and warm_up.lost:
+                # The server may be at work on it still: another request now could be one above the cap.
+                exchange, warm_up = warm_up, None
+            else:
                 exchange = await self._client.send(permit.endpoint, template, item.text, variation, allowed)
-        if exchange.is_reply:
-            # Of a reply that was left it is not known when the server notices.
-            permits.release(certain=not exchange.given_up)
-            outcome = self._client.read(exchange, template)
-        else:
-            outcome = self._client.read(exchange, template)
-            outcome, certain = await self._look_into(exchange, outcome, permits, allowed)
-            permits.release(certain=certain, failure_signal=_failure_signal(outcome))
-        attempt = Attempt(item, exchange, outcome, template, self._asking.run_id, self._asking.task)
-        if warm_up:
-            warm_up_reply = reply_of(self._client.read(warm_up, template))
-            attempt = replace(attempt, warm_up=warm_up, warm_up_reply=warm_up_reply)
-        await self._settle(attempt, permits)
+            if exchange.is_reply:
+                # Of a reply that was left it is not known when the server notices.
+                permits.release(permit, certain=not exchange.given_up)
+            else:
+                outcome, certain = await self._look_into(exchange, allowed)
+                permits.release(permit, certain=certain, failure_signal=_failure_signal(outcome))
+        return _Asked(item, exchange, outcome, warm_up, partial(permits.report, permit))
 
-    async def _look_into(
-        self, exchange: Exchange, outcome: Outcome, permits: PermitClient, allowed: float
-    ) -> tuple[Outcome, bool]:
+    async def _look_into(self, exchange: Exchange, allowed: float) -> tuple[Outcome, bool]:
         """What is known after a look at a denial; whether the server is sure to be done with all of it."""
-        with permits.held():
-            looked = await self._denials.look_into(exchange, outcome, allowed)
+        outcome = self._client.read(exchange, self._asking.template)
+        looked = await self._denials.look_into(exchange, outcome, allowed)
         is_probe_lost = looked is not outcome and isinstance(looked, Unavailable)
         return looked, exchange.lost is None and not is_probe_lost
 
-    async def _warm_up(self, permit: Permit, permits: PermitClient, allowed: float) -> Exchange | None:
+    async def _warm_up(self, permit: Permit, allowed: float) -> Exchange | None:
         """Has the constant part of the prompt read where the permit says so; what fails, the page shows."""
         if not permit.warm_up:
             return None
-        with permits.held():
-            return await self._client.warm_up(permit.endpoint, self._asking.template, allowed)
+        return await self._client.warm_up(permit.endpoint, self._asking.template, allowed)
 
     def _allowed_seconds(self, item: WorkItem) -> float:
         if item.unavailable:
@@ -188,48 +224,70 @@ class Asker:
         prompt_tokens = template.prompt.estimate_tokens(item.estimated_tokens)
         return self._timeout.total_seconds(prompt_tokens, template.options.answer_tokens)
 
-    async def _settle(self, attempt: Attempt, permits: PermitClient) -> None:
+    async def _settle_in_turn(self, asked: _Asked) -> None:
+        """Judges one reply a turn of the event loop: permits and requests do not wait for those behind it."""
+        template, outcome = self._asking.template, asked.outcome
+        warm_up_reply = None
+        async with self._judging:
+            await asyncio.sleep(0)
+            if outcome is None:
+                outcome = self._client.read(asked.exchange, template)
+            if asked.warm_up:
+                warm_up_reply = reply_of(self._client.read(asked.warm_up, template))
+        attempt = Attempt(
+            asked.item,
+            asked.exchange,
+            outcome,
+            template,
+            self._asking.run_id,
+            self._asking.task,
+            asked.warm_up,
+            warm_up_reply,
+        )
+        await self._settle(attempt, asked.tell)
+
+    async def _settle(self, attempt: Attempt, tell: _Tell) -> None:
         policy, item = self._asking.policy, attempt.item
         match attempt.outcome:
             case Answered(reply):
                 self._timeout.observe(reply)
                 self._answers.add(attempt.row(AnswerStatus.ANSWERED, self._clock()))
-                permits.report(attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens))
+                tell(attempt.report(AttemptOutcome.ANSWERED, done_tokens=item.estimated_tokens))
                 await self._queue.finish()
             case TooLong(reason, reply):
-                await self._split_or_fail(attempt, permits, reason, reply)
+                await self._split_or_fail(attempt, tell, reason, reply)
             case Refused():
-                await self._fail(attempt, permits, Reason.REFUSED)
+                await self._fail(attempt, tell, Reason.REFUSED)
             case Denied():
-                await self._once_more_or_fail(attempt, permits)
+                await self._once_more_or_fail(attempt, tell)
             case Unusable(reason, reply):
                 tried = replace(item, unusable=item.unusable + 1)
                 if tried.unusable <= policy.variations:
-                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    tell(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, 0.0)
                 else:
                     reason = Reason.ANSWER_TOO_LONG if _is_only_long(reply, item) else reason
-                    await self._split_or_fail(attempt, permits, reason, None)
+                    await self._split_or_fail(attempt, tell, reason, None)
             case Unavailable(reason, retry_after):
                 tried = replace(item, unavailable=item.unavailable + 1)
                 if tried.unavailable < policy.attempts:
-                    permits.report(attempt.report(AttemptOutcome.AGAIN, reason))
+                    tell(attempt.report(AttemptOutcome.AGAIN, reason))
                     self._later(tried, policy.delay(tried.unavailable, retry_after, self._random))
                 else:
-                    await self._fail(attempt, permits, reason)
+                    await self._fail(attempt, tell, reason)
             case Stop(error):
                 raise error
 
-    async def _once_more_or_fail(self, attempt: Attempt, permits: PermitClient) -> None:
+    async def _once_more_or_fail(self, attempt: Attempt, tell: _Tell) -> None:
         """Denied once, it may have been a moment of the login's; denied twice, it is the text."""
         if attempt.item.denied:
-            await self._fail(attempt, permits, Reason.REFUSED)
+            await self._fail(attempt, tell, Reason.REFUSED)
             return
-        permits.report(attempt.report(AttemptOutcome.AGAIN, Reason.REFUSED))
+        tell(attempt.report(AttemptOutcome.AGAIN, Reason.REFUSED))
         self._later(replace(attempt.item, denied=1), self._asking.policy.delay(1, None, self._random))
 
     async def _split_or_fail(
-        self, attempt: Attempt, permits: PermitClient, reason: Reason, cut_off: ChatReply | None
+        self, attempt: Attempt, tell: _Tell, reason: Reason, cut_off: ChatReply | None
     ) -> None:
         """Asks about parts instead, without the part that a reply which was cut off answers already."""
         # In a thread: to find hundreds of quotes takes longer than others may wait.
@@ -240,12 +298,12 @@ class Asker:
         )
         parts = kept.rest if kept else self._halves(attempt.item, reason)
         if not parts:
-            await self._fail(attempt, permits, reason)
+            await self._fail(attempt, tell, reason)
             return
         self._keep(attempt, reason, kept, parts)
         done_tokens = attempt.item.estimated_tokens - sum(part.estimated_tokens for part in parts)
         outcome = AttemptOutcome.SALVAGED if kept else AttemptOutcome.SPLIT
-        permits.report(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
+        tell(attempt.report(outcome, reason, done_tokens=done_tokens, parts=len(parts)))
         await self._queue.replace(parts)
 
     def _halves(self, item: WorkItem, reason: Reason) -> list[WorkItem]:
@@ -264,10 +322,10 @@ class Asker:
         standing = [kept.item, *parts] if kept else parts
         self._answers.add(attempt.split_row(now, reason, standing))
 
-    async def _fail(self, attempt: Attempt, permits: PermitClient, reason: Reason) -> None:
+    async def _fail(self, attempt: Attempt, tell: _Tell, reason: Reason) -> None:
         self._answers.add(attempt.row(AnswerStatus.FAILED, self._clock(), reason))
         done_tokens = attempt.item.estimated_tokens
-        permits.report(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
+        tell(attempt.report(AttemptOutcome.FAILED, reason, done_tokens=done_tokens))
         await self._queue.finish()
 
     def _later(self, item: WorkItem, delay: float) -> None:

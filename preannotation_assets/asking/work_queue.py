@@ -39,6 +39,9 @@ class WorkItem:
     unusable_splits: int = 0
 
 
+_Rank = tuple[bool, float, int, WorkItem]
+
+
 def expected_length(item: WorkItem) -> float:
     """How long the answer to an item will probably take beside others; in no unit.
 
@@ -64,7 +67,7 @@ class WorkQueue:
     def __init__(self, groups: Iterator[Sequence[WorkItem]], low: int) -> None:
         self._groups = groups
         self._low = max(1, low)
-        self._ready: list[tuple[bool, float, int, WorkItem]] = []
+        self._ready: list[_Rank] = []
         self._order = itertools.count()
         self._unfinished = 0
         self._exhausted = False
@@ -120,9 +123,16 @@ class WorkQueue:
             self._changed.notify_all()
 
     def _push(self, item: WorkItem) -> None:
+        heapq.heappush(self._ready, self._rank(item))
+
+    def _rank(self, item: WorkItem) -> _Rank:
         # A retry that is left for the end is waited for when nothing else is left to do.
-        rank = (item.attempts == 0, -expected_length(item), next(self._order), item)
-        heapq.heappush(self._ready, rank)
+        return item.attempts == 0, -expected_length(item), next(self._order), item
+
+    def _next_group(self) -> list[_Rank] | None:
+        """Called in a thread: to rank 2,000 items takes the event loop longer than replies may wait."""
+        group = next(self._groups, None)
+        return None if group is None else list(map(self._rank, group))
 
     def _load_ahead(self) -> None:
         if self._loading and self._loading.done():
@@ -133,13 +143,13 @@ class WorkQueue:
 
     async def _load(self) -> None:
         try:
-            group = await asyncio.to_thread(next, self._groups, None)
+            group = await asyncio.to_thread(self._next_group)
             async with self._changed:
                 if group is None:
                     self._exhausted = True
                 else:
-                    for item in group:
-                        self._push(item)
+                    for rank in group:
+                        heapq.heappush(self._ready, rank)
                     self._unfinished += len(group)
         finally:
             async with self._changed:

@@ -5,6 +5,7 @@ All offsets are Python string indices, that is Unicode code points, and every ``
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = [
     "Chunk",
@@ -31,8 +32,7 @@ class Chunk:
     estimated_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """What the model marked: a label, and the text it says it read."""
 
     label: str
@@ -47,8 +47,7 @@ class Match(StrEnum):
     FUZZY = "fuzzy"
 
 
-@dataclass(frozen=True, slots=True)
-class Grounding:
+class Grounding(NamedTuple):
     """Where a quote stands: ``text[start:end]``.
 
     ``similarity`` is 1.0 for an exact match and falls towards 0 with every repair the match needed.

@@ -209,7 +209,7 @@ def _outcome(
 
 
 def _moved(place: Grounding, by: int) -> Grounding:
-    return replace(place, start=place.start + by, end=place.end + by)
+    return place._replace(start=place.start + by, end=place.end + by)
 
 
 def _compare(

@@ -14,8 +14,9 @@ _OTHERS: Final = 256
 def allow_open_files(requests: int) -> None:
     """Raises this process's limit of open files where so many requests in flight need it.
 
-    Of a request the driver has a slot and a connection open, a task two connections. Many systems allow 1,024
-    files unless a process asks for more (``RLIMIT_NOFILE``).
+    Of a request the driver has a slot open, and a task a connection, beside which one that was left idle for
+    another server may stay for a while; the driver has a connection a task. Many systems allow 1,024 files
+    unless a process asks for more (``RLIMIT_NOFILE``).
 
     Raises:
         SettingsError: more than this process may ask for.

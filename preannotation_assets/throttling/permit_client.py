@@ -1,15 +1,15 @@
 """Permits: nobody sends a request without one, so the requests in flight never exceed the cap.
 
-The driver hands permits out over TCP, one connection for each request that may be in flight. A Spark
-task that is killed closes its connections, whatever state it was in, and so gives its permits back by
-itself; a driver that is killed closes them too, and its tasks give up the requests they have in flight.
+The driver hands permits out over TCP, over one connection a task. A Spark task that is killed closes its
+connection, whatever state it was in, and so gives its permits back by itself; a driver that is killed closes
+them too, and its tasks give up the requests they have in flight.
 """
 
 import asyncio
-import json
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from preannotation_assets.errors import DriverLostError, RunStoppedError
 from preannotation_assets.throttling.permit_line import PermitLine
@@ -18,7 +18,6 @@ from preannotation_assets.throttling.permit_messages import (
     Permit,
     PermitAddress,
     PermitReport,
-    encode_line,
     message_fields,
 )
 from preannotation_assets.throttling.silence import TASK_SECONDS, end_when_silent
@@ -30,11 +29,16 @@ _CONNECT_PAUSE_SECONDS: Final = 0.1
 
 
 class PermitClient:
-    """A task's side: one connection, so at most one permit at a time. An asynchronous context manager."""
+    """A task's side: one connection for all of its permits. An asynchronous context manager."""
 
     def __init__(self, address: PermitAddress) -> None:
         self._address = address
-        self._line = PermitLine()
+        self._line = self._new_line()
+        self._known: asyncio.Future[bool] | None = None
+        # In the order of the wishes, which is that of the permits.
+        self._waiting: deque[asyncio.Future[Permit]] = deque()
+        self._out: set[int] = set()
+        self._holders: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -50,26 +54,6 @@ class PermitClient:
             ) from None
         return self
 
-    async def _is_known(self) -> bool:
-        """Connects and says the secret; False where the connection ended before there was a reply.
-
-        Raises:
-            OSError: there is nobody to connect to.
-            DriverLostError: the secret is another.
-        """
-        line = self._line = PermitLine()
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_connection(lambda: line, self._address.host, self._address.port)
-        end_when_silent(transport.get_extra_info("socket"), TASK_SECONDS)
-        line.write(encode_line({"secret": self._address.secret}))
-        reply = await line.read()
-        if reply is None:
-            return False
-        if json.loads(reply).get("known") is not True:
-            line.close()
-            raise _driver_is_gone()
-        return True
-
     async def __aexit__(self, *exception: object) -> None:
         self._line.close()
 
@@ -80,18 +64,22 @@ class PermitClient:
             RunStoppedError: there are no more permits.
             DriverLostError: the driver is gone, or out of reach.
         """
-        self._line.write(encode_line({"want": True}))
-        line = await self._line.read()
-        message = json.loads(line) if line else {}
-        if "endpoint" in message:
-            return Permit(str(message["endpoint"]), message.get("warm_up") is True)
-        if "stop" in message:
-            raise RunStoppedError(str(message["stop"]))
-        raise _driver_is_gone()
+        self._require_driver()
+        wish: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._waiting.append(wish)
+        self._line.write({"want": True})
+        try:
+            return await wish
+        except asyncio.CancelledError:
+            if wish.done() and not wish.cancelled() and not wish.exception():
+                self.release(wish.result())
+            raise
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """For requests under the permit: they go on for as long as it is ours.
+    def held(self, permit: Permit) -> Iterator[None]:
+        """For requests under a permit: they go on for as long as it is ours.
+
+        What ends the block before ``release`` gives the permit back, without certainty.
 
         Raises:
             DriverLostError: the driver is gone, or out of reach; what was awaited inside was cancelled,
@@ -101,7 +89,7 @@ class PermitClient:
         if task is None or self._line.is_lost:
             raise _driver_is_gone()
         cancelled_before = task.cancelling()
-        self._line.call_when_lost(task.cancel)
+        self._holders.add(task)
         try:
             yield
         except asyncio.CancelledError:
@@ -109,22 +97,80 @@ class PermitClient:
                 raise _driver_is_gone() from None
             raise
         finally:
-            self._line.call_when_lost(None)
+            self._holders.discard(task)
+            if permit.number in self._out and not self._line.is_lost:
+                self.release(permit, certain=False)
 
-    def release(self, *, certain: bool = True, failure_signal: FailureSignal | None = None) -> None:
-        """Gives the permit back.
+    def release(
+        self, permit: Permit, *, certain: bool = True, failure_signal: FailureSignal | None = None
+    ) -> None:
+        """Gives a permit back.
 
         With ``certain`` false (a time-out, a broken connection) the server may not have noticed yet that
         the request has ended, and the driver waits a moment before it uses the permit again.
         """
+        self._require_driver()
+        self._out.discard(permit.number)
         signal = message_fields(failure_signal) if failure_signal else None
-        self._require_driver()
-        self._line.write(encode_line({"ended": certain, "failure_signal": signal}))
+        self._line.write({"number": permit.number, "ended": certain, "failure_signal": signal})
 
-    def report(self, report: PermitReport) -> None:
-        """Says what became of the request that the last permit was for."""
+    def report(self, permit: Permit, report: PermitReport) -> None:
+        """Says what became of the request that a permit was for, which was given back."""
         self._require_driver()
-        self._line.write_soon(encode_line({"report": message_fields(report)}))
+        self._line.write({"number": permit.number, "report": message_fields(report)})
+
+    async def _is_known(self) -> bool:
+        """Connects and says the secret; False where the connection ended before there was a reply.
+
+        Raises:
+            OSError: there is nobody to connect to.
+            DriverLostError: the secret is another.
+        """
+        loop = asyncio.get_running_loop()
+        line = self._line = self._new_line()
+        self._known = loop.create_future()
+        transport, _ = await loop.create_connection(lambda: line, self._address.host, self._address.port)
+        end_when_silent(transport.get_extra_info("socket"), TASK_SECONDS)
+        line.write({"secret": self._address.secret})
+        return await self._known
+
+    def _new_line(self) -> PermitLine:
+        return PermitLine(self._hear, self._lose)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if self._known and not self._known.done():
+            self._hear_of_secret(message)
+            return
+        wish = self._waiting.popleft() if self._waiting else None
+        number = message.get("number")
+        if isinstance(number, int):
+            permit = Permit(str(message.get("endpoint")), message.get("warm_up") is True, number)
+            self._out.add(number)
+            if wish and not wish.done():
+                wish.set_result(permit)
+            else:
+                self.release(permit)
+        elif wish and not wish.done():
+            wish.set_exception(RunStoppedError(str(message.get("stop"))))
+
+    def _hear_of_secret(self, message: dict[str, Any]) -> None:
+        if self._known is None:
+            return
+        if message.get("known") is True:
+            self._known.set_result(True)
+        else:
+            self._known.set_exception(_driver_is_gone())
+            self._line.close()
+
+    def _lose(self) -> None:
+        if self._known and not self._known.done():
+            self._known.set_result(False)
+        for wish in self._waiting:
+            if not wish.done():
+                wish.set_exception(_driver_is_gone())
+        self._waiting.clear()
+        for task in self._holders:
+            task.cancel()
 
     def _require_driver(self) -> None:
         if self._line.is_lost:

@@ -1,82 +1,85 @@
-"""A task's connection to the permit server: lines in, lines out, and word of its end."""
+"""One connection between a task and the permit server: messages in, messages out, and word of its end."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from typing import Any
 
-from preannotation_assets.throttling.permit_messages import LINE_LIMIT
+from preannotation_assets.throttling.permit_messages import LINE_LIMIT, encode_line
 
 __all__ = ["PermitLine"]
 
 
 class PermitLine(asyncio.Protocol):
-    """One connection, one line awaited at a time.
+    """Tells each message as it comes, and sends together what is said in one turn of the event loop.
 
-    A stream with a task that waits for its end would take a third of a millisecond of CPU a request.
+    A connection has the permits of a whole task, so a burst of replies is one writing and one reading. What
+    is longer than ``longest`` bytes, or no message, ends it. A stream with a task that waits for its lines
+    would take a third of a millisecond of CPU a request.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, tell: Callable[[dict[str, Any]], None], when_lost: Callable[[], None], longest: int = LINE_LIMIT
+    ) -> None:
         self.is_lost = False
-        self._when_lost: Callable[[], object] | None = None
-        self._transport: asyncio.Transport | None = None
-        self._received = b""
-        self._awaited: asyncio.Future[None] | None = None
+        self._longest = longest
+        self.transport: asyncio.Transport | None = None
+        self._tell = tell
+        self._when_lost = when_lost
+        self._begun = b""
         self._unsent: list[bytes] = []
+        self._is_ending = False
+
+    def listen(self, tell: Callable[[dict[str, Any]], None], longest: int) -> None:
+        """Tells somebody else what comes from now on."""
+        self._tell, self._longest = tell, longest
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio when the connection stands."""
         if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+            self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio with what came."""
-        self._received += data
-        if len(self._received) > LINE_LIMIT and self._transport:
-            self._transport.abort()
-        self._wake()
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        for line in lines:
+            message = _message(line) if len(line) < self._longest else None
+            if message is None:
+                self.close()
+            if self._is_ending or message is None:
+                return
+            self._tell(message)
+        if len(self._begun) >= self._longest:
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Called by asyncio at the end of the connection, from whichever side."""
         self.is_lost = True
-        self._wake()
-        if self._when_lost:
-            self._when_lost()
+        self._when_lost()
 
-    def call_when_lost(self, callback: Callable[[], object] | None) -> None:
-        """What to call when the connection ends; None for nothing any more."""
-        self._when_lost = callback
-
-    def write(self, line: bytes) -> None:
-        """Sends a line, behind those that were put off."""
-        if self._transport and not self.is_lost:
-            self._transport.write(b"".join((*self._unsent, line)))
-        self._unsent.clear()
-
-    def write_soon(self, line: bytes) -> None:
-        """Sends a line together with the next one, if that comes before anything else is done."""
+    def write(self, message: dict[str, object]) -> None:
+        """Sends a message, together with all that is written before the event loop's next turn."""
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(line)
-
-    async def read(self) -> bytes | None:
-        """The next line with its end; None where the connection ended before it."""
-        while b"\n" not in self._received:
-            if self.is_lost:
-                return None
-            self._awaited = asyncio.get_running_loop().create_future()
-            await self._awaited
-        line, _, self._received = self._received.partition(b"\n")
-        return line
+        self._unsent.append(encode_line(message))
 
     def close(self) -> None:
-        """Sends what was put off and ends the connection."""
+        """Sends what was written and ends the connection; nothing is told any more."""
+        self._is_ending = True
         self._flush()
-        if self._transport:
-            self._transport.close()
+        if self.transport:
+            self.transport.close()
 
     def _flush(self) -> None:
-        if self._unsent:
-            self.write(b"")
+        if self._unsent and self.transport and not self.is_lost:
+            self.transport.write(b"".join(self._unsent))
+        self._unsent.clear()
 
-    def _wake(self) -> None:
-        if self._awaited and not self._awaited.done():
-            self._awaited.set_result(None)
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """None where a line is no message."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None

@@ -9,10 +9,9 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-from preannotation_assets.throttling.permit_messages import LINE_LIMIT
 from preannotation_assets.throttling.silence import DRIVER_SECONDS, end_when_silent
 
 __all__ = ["MOST_STRANGERS", "PORTS", "Strangers", "accept_connections", "listen"]
@@ -29,33 +28,31 @@ _PAUSE_SECONDS: Final = 0.2
 _NO_FILE_FREE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger(__name__)
 
-_Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
 
 class Strangers:
     """The connections that have not said the secret, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._writers: dict[asyncio.StreamWriter, None] = {}
+        self._transports: dict[asyncio.Transport, None] = {}
 
-    def take_in(self, writer: asyncio.StreamWriter) -> None:
+    def take_in(self, transport: asyncio.Transport) -> None:
         """Counts a new connection, and cuts the oldest one where there are too many."""
-        if len(self._writers) >= MOST_STRANGERS:
-            self._cut(next(iter(self._writers)))
-        self._writers[writer] = None
+        if len(self._transports) >= MOST_STRANGERS:
+            self._cut(next(iter(self._transports)))
+        self._transports[transport] = None
 
-    def let_go(self, writer: asyncio.StreamWriter) -> None:
+    def let_go(self, transport: asyncio.Transport) -> None:
         """Counts it no longer: it has ended, or has said the secret."""
-        self._writers.pop(writer, None)
+        self._transports.pop(transport, None)
 
     def cut_all(self) -> None:
         """Cuts every one of them, to make room."""
-        for writer in list(self._writers):
-            self._cut(writer)
+        for transport in list(self._transports):
+            self._cut(transport)
 
-    def _cut(self, writer: asyncio.StreamWriter) -> None:
-        del self._writers[writer]
-        writer.transport.abort()
+    def _cut(self, transport: asyncio.Transport) -> None:
+        del self._transports[transport]
+        transport.abort()
 
 
 async def listen(host: str, first_port: int) -> socket.socket:
@@ -81,8 +78,10 @@ async def listen(host: str, first_port: int) -> socket.socket:
     raise OSError(errno.EADDRINUSE, f"the ports {first_port} to {last_port} are taken")
 
 
-async def accept_connections(listener: socket.socket, attend: _Attend, strangers: Strangers) -> None:
-    """Accepts until it is cancelled; ``attend`` has each connection in a task of its own.
+async def accept_connections(
+    listener: socket.socket, attend: Callable[[], asyncio.Protocol], strangers: Strangers
+) -> None:
+    """Accepts until it is cancelled; ``attend`` makes what each connection is told to.
 
     asyncio's own server tells of every file that it did not get with a traceback, a hundred at once. Here it
     is said once.
@@ -105,11 +104,9 @@ async def accept_connections(listener: socket.socket, attend: _Attend, strangers
         await _hand_over(connection, attend)
 
 
-async def _hand_over(connection: socket.socket, attend: _Attend) -> None:
-    reader = asyncio.StreamReader(limit=LINE_LIMIT)
-    protocol = asyncio.StreamReaderProtocol(reader, attend)
+async def _hand_over(connection: socket.socket, attend: Callable[[], asyncio.Protocol]) -> None:
     try:
         end_when_silent(connection, DRIVER_SECONDS)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, connection)
+        await asyncio.get_running_loop().connect_accepted_socket(attend, connection)
     except OSError:
         connection.close()

@@ -1,14 +1,15 @@
 """What driver and tasks say to each other about permits.
 
-The messages are JSON, one a line:
+The messages are JSON, one a line, over one connection a task:
 
 - task: ``{"secret": ...}``, once; driver: ``{"known": ...}``
-- task: ``{"want": true}`` for each permit
-- driver: ``{"endpoint": ..., "warm_up": ...}``, or ``{"stop": ...}`` when no request is to be sent any more;
-  with ``warm_up`` true the constant part of the prompt is to be read first, under the same permit
-- task: ``{"ended": ..., "failure_signal": ...}`` gives the permit back the moment the request has ended; says
-  whether the server is sure to have noticed, and what is wrong with it
-- task: ``{"report": {...}}`` says afterwards what became of the request
+- task: ``{"want": true}`` for each permit, of which any number may be out
+- driver, to each wish in its turn: ``{"number": ..., "endpoint": ..., "warm_up": ...}``, or ``{"stop": ...}``
+  when no request is to be sent any more; with ``warm_up`` true the constant part of the prompt is to be read
+  first, under the same permit. Permits of a connection are numbered
+- task: ``{"number": ..., "ended": ..., "failure_signal": ...}`` gives a permit back the moment the request
+  has ended; says whether the server is sure to have noticed, and what is wrong with it
+- task: ``{"number": ..., "report": {...}}`` says afterwards what became of the request
 """
 
 import json
@@ -49,13 +50,14 @@ class PermitAddress:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to have one request in flight at ``endpoint``.
+    """Leave to have one request in flight at ``endpoint``; ``number`` is that of its task's connection.
 
     With ``warm_up`` a request that reads the constant part of the prompt comes before the one about a text.
     """
 
     endpoint: str
     warm_up: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ def test_a_place_that_is_much_like_the_quote_needs_no_order() -> None:
         ("the Orion II and", "Orion III"),
         ("au XVIIe siècle", "XVIIIe siècle"),
         ("in Brescia, Italien", "Brescia II"),
+        ("département de\nl'Aisne, il n'eft qu'un", "l'Aisne II"),
         # a title stands before a name, a legal form and a kind of place behind it
         ("in Oberon there", "Oberon Captain"),
         ("in Oberon there", "Oberon M."),

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
@@ -12,17 +13,22 @@ from hypothesis import strategies as st
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.grounding.assignment import REJECTION, assign
 from preannotation_assets.extraction.grounding.folding import FoldTable, fold
+from preannotation_assets.extraction.grounding.hits import bordered, letters_found
 from preannotation_assets.extraction.grounding.lookalikes import CLOSE
 from preannotation_assets.extraction.grounding.order import ChainLink, Spot, chain_costs
 from preannotation_assets.extraction.grounding.page import Page, members
+from preannotation_assets.extraction.grounding.quotes import prepare
 from preannotation_assets.extraction.grounding.reading import LOST_LETTER
 from preannotation_assets.extraction.grounding.search import (
+    Pattern,
     first_level,
     next_level,
     pattern,
     suffix_starts,
     swapped_places,
 )
+from preannotation_assets.extraction.grounding.stems import ending_hits
+from preannotation_assets.extraction.grounding.surfaces import numerals
 from preannotation_assets.extraction.grounding.work import Work
 from preannotation_assets.extraction.spans import Grounding, Match, Quote
 
@@ -230,6 +236,76 @@ def test_the_search_from_the_end_agrees_with_that_from_the_start(text: str, word
     begins = set(members(suffix_starts(wanted, page.ends)[0] & page.starts))
 
     assert {start + len(word) for start in begins} == ends
+
+
+# Letters that break into one another and that are lost together.
+BREAKING = "mnrifl\ufffd"
+
+
+def _level_to_its_end(wanted: Pattern, before: Sequence[int]) -> list[int]:
+    """The recurrence of Wu and Manber for every prefix, however long none has had a place."""
+    swapped = swapped_places(wanted)
+    states = [before[0] | before[0] << 1]
+    for i, places in enumerate(wanted.places):
+        swap = (before[i - 1] & swapped[i]) << 1 if i else 0
+        state = ((states[i] & places) | before[i] | before[i + 1] | swap) << 1 | before[i]
+        for back, group, width in wanted.jumps[i]:
+            state |= (states[i + 1 - back] & group) << width
+        states.append(state)
+    return states
+
+
+def _suffixes_to_their_end(wanted: Pattern, ends: int) -> list[int]:
+    """The search from the end, for every suffix."""
+    length = len(wanted.places)
+    states = [0] * length + [ends]
+    for i in reversed(range(length)):
+        states[i] = (states[i + 1] >> 1) & wanted.places[i]
+        for after in range(i + 1, length + 1):
+            for back, group, width in wanted.jumps[after - 1]:
+                if after - back == i:
+                    states[i] |= (states[after] >> width) & group
+    return states
+
+
+@unhurried
+@given(st.text(BREAKING + "ak ", max_size=20), st.text(BREAKING + "ak", min_size=1, max_size=12))
+@example("a fi", "kkkkfi")
+@example("\ufffdkkk", "ffikkk")
+def test_a_search_that_ends_early_has_missed_nothing(text: str, word: str) -> None:
+    page = Page(text)
+    wanted = pattern(page, word)
+    states = first_level(wanted, page.starts)
+
+    assert len(states) == len(word) + 1
+    for _ in range(3):
+        following = next_level(wanted, swapped_places(wanted), states)
+        assert following == _level_to_its_end(wanted, states)
+        states = following
+    assert suffix_starts(wanted, page.ends) == _suffixes_to_their_end(wanted, page.ends)
+
+
+@unhurried
+@given(st.text(PLAIN + " 1", max_size=20), st.text(PLAIN + " ", min_size=1, max_size=6))
+def test_no_place_between_the_borders_of_words_has_another_ending_behind_it(text: str, quoted: str) -> None:
+    page = Page(text)
+    quote = prepare(quoted, page.table)
+    found = list(letters_found(page, quote.letters, Work(1_000_000))) if quote.letters else []
+
+    whole = [(hit.first, hit.last) for hit in bordered(page, found)]
+
+    assert not list(ending_hits(page, quote, whole, Work(1_000_000)))
+
+
+# Any word that may be a numeral, however short.
+ANY_NUMERAL = re.compile(r"\b((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b")
+
+
+@unhurried
+@given(st.text(st.sampled_from("IVXLCeèthmn.- \nl1"), max_size=24))
+@example("XIVe I IIth XX. XVIII-II Ie VIa")
+def test_numerals_are_all_those_of_more_than_one_figure(text: str) -> None:
+    assert numerals(text) == [found[1] for found in ANY_NUMERAL.finditer(text) if len(found[1]) > 1]
 
 
 def _cheapest_total(options: Sequence[dict[int, float]]) -> float:

@@ -98,9 +98,10 @@ def test_a_run_that_is_ended_says_what_is_kept_and_what_is_left() -> None:
 async def _answer(server: PermitServer, count: int, *, names_nothing: bool) -> None:
     async with PermitClient(server.address) as permits:
         for _ in range(count):
-            await permits.acquire()
-            permits.release()
-            permits.report(PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing))
+            permit = await permits.acquire()
+            permits.release(permit)
+            report = PermitReport(AttemptOutcome.ANSWERED, available=True, names_nothing=names_nothing)
+            permits.report(permit, report)
 
 
 @pytest.mark.parametrize(("named", "warnings"), [(0, 1), (2, 1), (3, 0)])

@@ -1,4 +1,4 @@
-"""A process that holds permits until it is killed: ``python permit_holder.py HOST PORT SECRET LINES``.
+"""A process that holds permits until it is killed: ``python permit_holder.py HOST PORT SECRET PERMITS``.
 
 Prints a line for each permit it got.
 """
@@ -10,15 +10,15 @@ from preannotation_assets.throttling.permit_client import PermitClient
 from preannotation_assets.throttling.permit_messages import PermitAddress
 
 
-async def hold(address: PermitAddress) -> None:
-    async with PermitClient(address) as line:
-        sys.stdout.write(f"{(await line.acquire()).endpoint}\n")
-        sys.stdout.flush()
-        await asyncio.Event().wait()
+async def hold(client: PermitClient) -> None:
+    sys.stdout.write(f"{(await client.acquire()).endpoint}\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
 
 
-async def main(address: PermitAddress, lines: int) -> None:
-    await asyncio.gather(*(hold(address) for _ in range(lines)))
+async def main(address: PermitAddress, permits: int) -> None:
+    async with PermitClient(address) as client:
+        await asyncio.gather(*(hold(client) for _ in range(permits)))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 async def ask(address, times):
     for _ in range(times):
         async with PermitClient(address) as line:
-            await line.acquire()
-            line.release()
-            line.report(REPORT)
+            permit = await line.acquire()
+            line.release(permit)
+            line.report(permit, REPORT)
 
 async def main(address):
     await asyncio.gather(*(ask(address, 25) for _ in range(4)))

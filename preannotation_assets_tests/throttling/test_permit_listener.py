@@ -33,7 +33,7 @@ class _Broken:
 def test_a_connection_that_cannot_be_accepted_leaves_others_their_turn(code: int) -> None:
     listener = _Broken(code)
 
-    async def attend(*_: Any) -> None:
+    def attend() -> asyncio.Protocol:
         raise AssertionError("nothing was accepted")
 
     async def work() -> None:

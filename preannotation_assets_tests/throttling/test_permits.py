@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_line import PermitLine
 from preannotation_assets.throttling.permit_listener import MOST_STRANGERS
 from preannotation_assets.throttling.permit_messages import (
     FailureSignal,
     PermitAddress,
     PermitReport,
     encode_line,
+    message_fields,
 )
 from preannotation_assets.throttling.permit_server import PermitServer
 
@@ -35,8 +37,8 @@ OK = PermitReport(
 
 
 @contextmanager
-def _holder(address: PermitAddress, lines: int) -> Iterator[subprocess.Popen[str]]:
-    arguments = [address.host, str(address.port), address.secret, str(lines)]
+def _holder(address: PermitAddress, permits: int) -> Iterator[subprocess.Popen[str]]:
+    arguments = [address.host, str(address.port), address.secret, str(permits)]
     process = subprocess.Popen([sys.executable, str(HOLDER), *arguments], stdout=subprocess.PIPE, text=True)
     try:
         yield process
@@ -54,21 +56,23 @@ def _in_flight(server: PermitServer) -> int:
 def test_never_more_than_the_cap_over_any_number_of_askers() -> None:
     now = most = done = 0
 
-    async def ask(address: PermitAddress) -> None:
+    async def ask(client: PermitClient) -> None:
         nonlocal now, most, done
-        async with PermitClient(address) as line:
-            for _ in range(10):
-                assert (await line.acquire()).endpoint == ENDPOINT
-                now += 1
-                most = max(most, now)
-                await asyncio.sleep(0.001)
-                now -= 1
-                line.release()
-                line.report(OK)
-                done += 1
+        for _ in range(10):
+            permit = await client.acquire()
+            assert permit.endpoint == ENDPOINT
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.001)
+            now -= 1
+            client.release(permit)
+            client.report(permit, OK)
+            done += 1
 
     async def main(address: PermitAddress) -> None:
-        await asyncio.wait_for(asyncio.gather(*(ask(address) for _ in range(12))), 20)
+        async with PermitClient(address) as first, PermitClient(address) as second:
+            askers = [ask(client) for client in (first, second) for _ in range(6)]
+            await asyncio.wait_for(asyncio.gather(*askers), 20)
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(main(server.address))
@@ -110,10 +114,10 @@ def test_a_process_killed_while_it_waits_takes_no_permit_with_it() -> None:
 
         async def acquire() -> str:
             async with PermitClient(server.address) as line:
-                endpoint = (await asyncio.wait_for(line.acquire(), 10)).endpoint
-                line.release()
-                line.report(OK)
-                return endpoint
+                permit = await asyncio.wait_for(line.acquire(), 10)
+                line.release(permit)
+                line.report(permit, OK)
+                return permit.endpoint
 
         assert asyncio.run(acquire()) == ENDPOINT
 
@@ -198,27 +202,43 @@ def test_what_speaks_another_protocol_is_hung_up_on_and_harms_nobody(
     assert not caplog.records
 
 
-def test_a_report_of_an_unknown_outcome_is_hung_up_on_and_counts_nothing() -> None:
-    async def report(address: PermitAddress) -> bytes:
-        reader, writer = await asyncio.open_connection(address.host, address.port)
-        sent = (
-            {"secret": address.secret},
-            {"want": True},
-            {"ended": True, "failure_signal": None},
-            {"report": {"outcome": "mislaid", "available": True}},
-        )
-        writer.writelines(encode_line(message) for message in sent)
-        try:
-            return await asyncio.wait_for(reader.read(), 10)
-        finally:
-            writer.close()
+async def _say(address: PermitAddress, messages: Sequence[dict[str, object]]) -> tuple[list[bytes], bytes]:
+    """What the driver says to a task that wants a permit, and what to these messages after it."""
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(encode_line({"secret": address.secret}) + encode_line({"want": True}))
+        granted = [await asyncio.wait_for(reader.readline(), 10) for _ in range(2)]
+        writer.writelines(map(encode_line, messages))
+        return granted, await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
 
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"number": 0, "ended": True}, {"number": 0, "report": {"outcome": "mislaid", "available": True}}],
+        [{"number": 0, "report": message_fields(OK)}],
+        [{"number": 0, "ended": True}, {"number": 0, "ended": True}],
+        [{"number": 7, "ended": True}],
+        [{"number": "0", "ended": True}],
+        [{"number": 0, "ended": True, "failure_signal": {"colour": "red"}}],
+    ],
+    ids=["outcome", "too-early", "twice", "never-had", "no-number", "signal"],
+)
+def test_a_task_that_says_what_cannot_be_is_hung_up_on_and_counts_nothing(
+    messages: Sequence[dict[str, object]],
+) -> None:
     with PermitServer([ENDPOINT], LIMITS) as server:
-        assert asyncio.run(report(server.address)) == encode_line({"known": True}) + encode_line(
-            {"endpoint": ENDPOINT, "warm_up": False}
-        )
+        granted, after = asyncio.run(_say(server.address, messages))
+        assert granted == [
+            encode_line({"known": True}),
+            encode_line({"endpoint": ENDPOINT, "warm_up": False, "number": 0}),
+        ]
+        assert after == b""
+        wait_for(lambda: _in_flight(server) == 0)
         progress = server.progress()
-        assert (progress.answered, progress.failed, progress.endpoints[ENDPOINT].in_flight) == (0, 0, 0)
+        assert (progress.answered, progress.failed) == (0, 0)
 
 
 def test_a_task_that_knows_the_secret_may_say_nonsense_and_only_its_own_connection_ends(
@@ -273,9 +293,9 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
 
     async def ask(server: PermitServer) -> None:
         async with PermitClient(server.address) as line:
-            await line.acquire()
+            permit = await line.acquire()
             asyncio.get_running_loop().call_later(0.05, server.__exit__, None, None, None)
-            with line.held():
+            with line.held(permit):
                 await asyncio.wait_for(request(), 10)
 
     server = PermitServer([ENDPOINT], LIMITS)
@@ -287,11 +307,54 @@ def test_a_driver_that_dies_ends_the_requests_of_its_tasks() -> None:
         asyncio.run(ask(server))
 
 
+def test_a_permit_that_comes_for_nobody_or_whose_request_fails_goes_to_the_next() -> None:
+    async def main(server: PermitServer) -> str:
+        async with PermitClient(server.address) as client:
+            first = await client.acquire()
+            given_up = asyncio.create_task(client.acquire())
+            while not server._dispatcher.waiting:
+                await asyncio.sleep(0.005)
+            given_up.cancel()
+            with pytest.raises(ZeroDivisionError), client.held(first):
+                raise ZeroDivisionError
+            permit = await asyncio.wait_for(client.acquire(), 10)
+            client.release(permit)
+            return permit.endpoint
+
+    with PermitServer([ENDPOINT], Limits(max_in_flight=1, linger_seconds=0.05)) as server:
+        assert asyncio.run(main(server)) == ENDPOINT
+        wait_for(lambda: _in_flight(server) == 0)
+        assert server.progress().endpoints[ENDPOINT].most_in_flight == 1
+
+
+def test_a_burst_of_wishes_and_permits_is_a_few_messages_over_one_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[bytes] = []
+    receive = PermitLine.data_received
+
+    def count(self: PermitLine, data: bytes) -> None:
+        told.append(data)
+        receive(self, data)
+
+    async def main(server: PermitServer) -> int:
+        async with PermitClient(server.address) as client:
+            told.clear()
+            permits = await asyncio.gather(*(client.acquire() for _ in range(200)))
+            assert len({permit.number for permit in permits}) == 200
+            return len(server._connections)
+
+    monkeypatch.setattr(PermitLine, "data_received", count)
+    with PermitServer([ENDPOINT], Limits(200, min_in_flight=200)) as server:
+        assert asyncio.run(main(server)) == 1
+    assert len(told) < 20
+
+
 def test_a_task_that_is_cancelled_itself_is_not_told_that_the_driver_is_gone() -> None:
     async def ask(server: PermitServer, asked: asyncio.Event) -> None:
         async with PermitClient(server.address) as line:
-            await line.acquire()
-            with line.held():
+            permit = await line.acquire()
+            with line.held(permit):
                 asked.set()
                 await asyncio.Event().wait()
 
@@ -311,9 +374,9 @@ def test_a_task_that_is_cancelled_itself_is_not_told_that_the_driver_is_gone() -
 def test_the_last_report_of_a_task_arrives_though_nothing_follows_it() -> None:
     async def ask(address: PermitAddress) -> None:
         async with PermitClient(address) as line:
-            await line.acquire()
-            line.release()
-            line.report(OK)
+            permit = await line.acquire()
+            line.release(permit)
+            line.report(permit, OK)
 
     with PermitServer([ENDPOINT], LIMITS) as server:
         asyncio.run(ask(server.address))
@@ -323,9 +386,9 @@ def test_the_last_report_of_a_task_arrives_though_nothing_follows_it() -> None:
 def test_a_report_does_not_wait_for_the_next_permit() -> None:
     async def ask(server: PermitServer) -> None:
         async with PermitClient(server.address) as line:
-            await line.acquire()
-            line.release()
-            line.report(OK)
+            permit = await line.acquire()
+            line.release(permit)
+            line.report(permit, OK)
             await asyncio.to_thread(wait_for, lambda: server.progress().answered == 1)
 
     with PermitServer([ENDPOINT], LIMITS) as server:
@@ -335,12 +398,12 @@ def test_a_report_does_not_wait_for_the_next_permit() -> None:
 def test_trouble_is_known_before_the_permit_goes_to_the_next() -> None:
     async def ask(server: PermitServer) -> float:
         async with PermitClient(server.address) as line, PermitClient(server.address) as other:
-            await line.acquire()
+            permit = await line.acquire()
             next_one = asyncio.create_task(other.acquire())
             while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)
             began = time.monotonic()
-            line.release(failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
+            line.release(permit, failure_signal=FailureSignal(overloaded=True, retry_after=0.5))
             await asyncio.wait_for(next_one, 10)
             return time.monotonic() - began
 
@@ -353,8 +416,8 @@ def test_waiting_costs_no_time() -> None:
 
     async def ask(server: PermitServer) -> None:
         async with PermitClient(server.address) as line, PermitClient(server.address) as other:
-            await line.acquire()
-            line.release(failure_signal=FailureSignal(retry_after=30.0))
+            permit = await line.acquire()
+            line.release(permit, failure_signal=FailureSignal(retry_after=30.0))
             waiting = asyncio.create_task(other.acquire())
             while not server._dispatcher.waiting:
                 await asyncio.sleep(0.005)

@@ -37,11 +37,12 @@ def test_a_task_gives_up_before_its_permit_is_another_s() -> None:
             async with PermitClient(server.address) as client:
                 await client.acquire()
                 (of_driver,) = server._connections
-                of_task = client._line._transport
-                assert of_task is not None
+                of_task = client._line
+                assert of_task.transport is not None
+                assert of_driver.transport is not None
                 return (
-                    longest_silence(of_task.get_extra_info("socket")),
-                    longest_silence(of_driver.get_extra_info("socket")),
+                    longest_silence(of_task.transport.get_extra_info("socket")),
+                    longest_silence(of_driver.transport.get_extra_info("socket")),
                 )
 
         task, driver = asyncio.run(look())

@@ -81,11 +81,11 @@ def _findings(
     page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote], work: ChunkWork
 ) -> dict[str, Finding]:
     """The places of every text: as many as its letters are quoted under one label, if there are."""
-    copies = Counter((quote.label, prepared[quote.text].letters) for quote in quotes)
+    asked = [(quote.label, prepared[quote.text].letters) for quote in quotes]
+    copies = Counter(asked)
     wanted: dict[str, int] = {}
-    for quote in quotes:
-        count = copies[quote.label, prepared[quote.text].letters]
-        wanted[quote.text] = max(wanted.get(quote.text, 0), count)
+    for quote, letters in zip(quotes, asked, strict=True):
+        wanted[quote.text] = max(wanted.get(quote.text, 0), copies[letters])
     return {
         written: find(page, quote, wanted[written], work) if quote.letters else _NOWHERE
         for written, quote in prepared.items()
@@ -96,13 +96,14 @@ def _contenders(
     quotes: Sequence[Quote], places: Mapping[str, Sequence[Candidate]]
 ) -> Sequence[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
-    copies: Counter[tuple[str, str]] = Counter()
+    copies: dict[tuple[str, str], int] = {}
     contenders: list[Sequence[Candidate]] = []
     for quote in quotes:
         key = quote.label, quote.text
         candidates = places[quote.text]
-        contenders.append(candidates if copies[key] < len(candidates) else ())
-        copies[key] += 1
+        before = copies.get(key, 0)
+        contenders.append(candidates if before < len(candidates) else ())
+        copies[key] = before + 1
     return contenders
 
 
@@ -131,7 +132,7 @@ def _thinned(
 
 def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
     if place is not None:
-        found = next(c for c in finding.all if (c.start, c.end) == place[1:])
+        found = finding.at(*place[1:])
         return Grounding(found.start, found.end, found.match, found.similarity)
     if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)

@@ -56,9 +56,7 @@ class _Solver:
         costs = self._costs[quote]
         if not costs:
             return
-        cheapest = min(
-            costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner)
-        )
+        cheapest = self._cheapest(costs)
         if cheapest not in self._owner:
             self._owner[cheapest] = quote
             self.chosen[quote] = cheapest
@@ -80,6 +78,14 @@ class _Solver:
             if mover == quote:
                 return
             place = left
+
+    def _cheapest(self, costs: dict[int, float]) -> int:
+        """The place that costs least with its price, a free one before an owned one."""
+        if len(costs) == 1:
+            return next(iter(costs))
+        return min(
+            costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner)
+        )
 
     def _take_free_place(self, quote: int) -> None:
         costs = self._costs[quote]

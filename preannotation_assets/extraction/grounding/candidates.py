@@ -1,7 +1,6 @@
 """Where on the page a quote may stand, and what each place costs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from preannotation_assets.extraction.spans import Match
@@ -35,6 +34,7 @@ _GLUED = 0.05
 _UNLIMITED = float("inf")
 _ACRONYM = 3
 _AROUND = 2
+_FEWEST_OVERLAPPING = 2
 _SHORT_PAGE = 40
 # What it takes to look at a place: the least, a letter, a symbol at an edge.
 _PLACE_STEPS = 5
@@ -56,8 +56,7 @@ class Candidate(NamedTuple):
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """All places of one quote in ascending order.
 
     ``others`` are all of them and those that are less like the quote, where ``candidates`` are enough.
@@ -75,6 +74,13 @@ class Finding:
         """The others, or the candidates where they are all."""
         return self.others or self.candidates
 
+    def at(self, start: int, end: int) -> Candidate:
+        """The candidate at one of the places."""
+        for candidate in self.all:
+            if candidate.start == start and candidate.end == end:
+                return candidate
+        raise LookupError(start, end)
+
 
 def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Finding:
     """Finds the places of a quote: verbatim, folded, with repairs, inside words, in parts.
@@ -86,7 +92,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     try:
         found = list(letters_found(page, quote.letters, work.exact))
         exact = bordered(page, found)
-        candidates = _grounded(page, quote, exact, work.exact)
+        candidates = _grounded(page, quote, exact, work.exact) if exact else []
     except WorkSpentError:
         return Finding((), False, cut_off=True)
     verbatim = [candidate for candidate in candidates if candidate.match is Match.EXACT]
@@ -127,7 +133,8 @@ def _with_repairs(
     most = _COPY_PER_LETTER * len(quote.letters) if candidates else _UNLIMITED
     similar = similar_hits(page, quote, searched, wanted, most, work)
     price = 0.0 if candidates else min((hit.price for hit in similar.hits), default=_DOUBTFUL)
-    candidates = _united(candidates, _grounded(page, quote, similar.hits, work))
+    if similar.hits:
+        candidates = _united(candidates, _grounded(page, quote, similar.hits, work))
     if len(candidates) < wanted:
         inner = inner_hits(page, quote, similar.prefixes[-1], work)
         candidates = _united(candidates, _grounded(page, quote, inner, work))
@@ -223,6 +230,9 @@ def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def _united(candidates: Iterable[Candidate], more: Iterable[Candidate]) -> list[Candidate]:
     """Candidates of both, the cheapest of overlapping ones, in the order of their places."""
+    both = [*candidates, *more]
+    if len(both) < _FEWEST_OVERLAPPING:
+        return both
     taken = Intervals()
-    cheapest_first = sorted([*candidates, *more], key=lambda candidate: (candidate.cost, candidate))
-    return sorted(candidate for candidate in cheapest_first if taken.add(candidate.start, candidate.end))
+    both.sort(key=lambda candidate: (candidate.cost, candidate))
+    return sorted(candidate for candidate in both if taken.add(candidate.start, candidate.end))

@@ -4,7 +4,6 @@ What is left without them, the core, must stand on the page, and it must carry t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -132,7 +131,7 @@ def _may_carry(words: Sequence[Word]) -> bool:
 
 
 def _not_left_out(words: Sequence[Word]) -> list[Word]:
-    return [word if word.letters in FUNCTION_WORDS else replace(word, price=None) for word in words]
+    return [word if word.letters in FUNCTION_WORDS else word._replace(price=None) for word in words]
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:

@@ -27,15 +27,19 @@ def without_doubtful(results: Sequence[GroundingResult], in_order: bool) -> list
         results: one result a quote, in the order of the quotes.
         in_order: whether the quotes follow the page.
     """
+    kept = list(results)
+    repaired = {index: result for index, result in enumerate(results) if _is_repaired(result)}
+    if not repaired:
+        return kept
     spoken_for = {(result.start, result.end) for result in results if _is_unrepaired(result)}
-    ways = _ways_from_order(results) if in_order else [0] * len(results)
-    return [
-        Rejection(QuoteOutcome.NOT_FOUND)
-        if _is_repaired(result)
-        and ((result.start, result.end) in spoken_for or (way > _STRAY and result.similarity < _SURE))
-        else result
-        for result, way in zip(results, ways, strict=True)
-    ]
+    doubtful = {index for index, result in repaired.items() if (result.start, result.end) in spoken_for}
+    unlike = [index for index, result in repaired.items() if result.similarity < _SURE]
+    if in_order and unlike:
+        ways = _ways_from_order(results)
+        doubtful.update(index for index in unlike if ways[index] > _STRAY)
+    for index in doubtful:
+        kept[index] = Rejection(QuoteOutcome.NOT_FOUND)
+    return kept
 
 
 def _is_repaired(result: GroundingResult) -> TypeGuard[Grounding]:

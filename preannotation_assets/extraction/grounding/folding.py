@@ -95,7 +95,7 @@ def fold(text: str) -> FoldedText:
         starts[1:] |= unspaced[:-1] & is_letter[1:]
         ends |= unspaced
         ends[:-1] |= unspaced[1:] & is_letter[:-1]
-    at = np.flatnonzero(is_letter)
+    at = is_letter.nonzero()[0]
     codes, origins, starts, ends = codes.take(at), origins.take(at), starts.take(at), ends.take(at)
     letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
     begins, closes = _borders_inside_words(text, letters, codes, origins, starts, ends)
@@ -117,13 +117,13 @@ def _borders_inside_words(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The borders of words, and inside them those of a number glued to letters and of lost letters."""
     is_digit = (codes >= _ZERO) & (codes <= _NINE)
-    changes = np.flatnonzero((is_digit[1:] != is_digit[:-1]) & ~starts[1:] & ~ends[:-1])
+    changes = ((is_digit[1:] != is_digit[:-1]) & ~starts[1:] & ~ends[:-1]).nonzero()[0]
     has_lost = LOST_LETTER in letters
     if not len(changes) and not has_lost:
         return starts, ends
     begins, closes = starts.copy(), ends.copy()
-    word_starts, word_ends = np.flatnonzero(starts), np.flatnonzero(ends)
-    for word in np.unique(np.searchsorted(word_starts, changes, side="right") - 1).tolist():
+    word_starts, word_ends = starts.nonzero()[0], ends.nonzero()[0]
+    for word in set((word_starts.searchsorted(changes, side="right") - 1).tolist()):
         first, last = int(word_starts[word]), int(word_ends[word]) + 1
         for start, end in glued_pieces(text, letters, origins.data, first, last):
             begins[start] = closes[end - 1] = True
@@ -189,14 +189,14 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
         codes = codes.copy()
         codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
         folds = folds.extended([fold_character(chr(code)) for code in others.tolist()])
-    lengths = folds.lengths[codes]
-    firsts = folds.firsts[codes]
+    lengths = folds.lengths.take(codes)
+    firsts = folds.firsts.take(codes)
     places = np.arange(len(codes), dtype=np.int64)
     if (lengths == 1).all():
-        return folds.written[firsts], places
-    before = np.cumsum(lengths) - lengths
-    origins = np.repeat(places, lengths)
-    return folds.written[(firsts - before)[origins] + np.arange(len(origins))], origins
+        return folds.written.take(firsts), places
+    before = lengths.cumsum() - lengths
+    origins = places.repeat(lengths)
+    return folds.written.take((firsts - before).take(origins) + np.arange(len(origins))), origins
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ _TAIL_PER_LETTER = 0.6
 # How many letters more than one a lost letter may stand for.
 _LETTERS_A_LOST_ONE = 2
 
+_FEWEST_OVERLAPPING = 2
 _BREAKS = frozenset(LINE_BREAKS)
 
 _LETTERS_FOUND_A_STEP = 500
@@ -109,9 +110,12 @@ def letters_found(page: Page, letters: str, work: Work) -> Iterator[tuple[int, i
         WorkSpentError: finding them takes more work than there is.
     """
     work.spend(1 + len(page.letters) / _LETTERS_FOUND_A_STEP)
-    for place in page.find(letters):
-        work.spend(0.5 + len(letters) / _LETTERS_FOUND_A_STEP)
-        yield place
+    length = len(letters)
+    first = page.letters.find(letters)
+    while first >= 0:
+        work.spend(0.5 + length / _LETTERS_FOUND_A_STEP)
+        yield first, first + length
+        first = page.letters.find(letters, first + 1)
 
 
 def similar_hits(
@@ -306,7 +310,9 @@ def _limit(length: int, alone: bool) -> float:
     return _LIMIT + _LIMIT_PER_LETTER * length
 
 
-def _apart(hits: Sequence[Hit]) -> list[Hit]:
+def _apart(hits: list[Hit]) -> list[Hit]:
     """The cheapest hits that do not overlap: overlapping ones are one mention."""
+    if len(hits) < _FEWEST_OVERLAPPING:
+        return hits
     taken = Intervals()
     return [hit for hit in sorted(hits, key=lambda hit: (hit.price, hit)) if taken.add(hit.first, hit.last)]

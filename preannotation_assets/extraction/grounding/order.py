@@ -112,25 +112,21 @@ def _next_totals(before: ChainLink, totals: Sequence[float], link: ChainLink) ->
     near_back: Sequence[float] | None = None
     behind = _INFINITY
     passed = 0
-    count = len(totals)
+    left, count = before.spots, len(totals)
     here: list[float] = []
     for spot in link.spots:
         start, end = spot.start, spot.end
-        while passed < count and before.spots[passed].end <= start:
+        while passed < count and left[passed].end <= start:
             behind = min(behind, totals[passed])
             passed += 1
         best = min(behind, far_back)
         ahead = passed
-        while ahead < count and before.spots[ahead].start < end:
-            if (
-                before.label != link.label
-                or before.spots[ahead].start != start
-                or before.spots[ahead].end != end
-            ):
+        while ahead < count and left[ahead].start < end:
+            if before.label != link.label or left[ahead].start != start or left[ahead].end != end:
                 best = min(best, totals[ahead] + nested)
             ahead += 1
         if ahead < count:
-            near_back = near_back or _cheapest_ahead(before.spots, totals)
+            near_back = near_back or _cheapest_ahead(left, totals)
             best = min(best, near_back[ahead] - _WAY_BACK * end / _LONG_WAY)
         here.append(spot.cost + best)
     return here
@@ -141,7 +137,8 @@ def _cheapest_ahead(spots: Sequence[Placed], totals: Sequence[float]) -> list[fl
     cheapest: list[float] = []
     least = _INFINITY
     for spot, total in zip(reversed(spots), reversed(totals), strict=True):
-        least = min(least, total + _STEP_BACK + _WAY_BACK * spot.start / _LONG_WAY)
+        cost = total + _STEP_BACK + _WAY_BACK * spot.start / _LONG_WAY
+        least = min(least, cost)
         cheapest.append(least)
     cheapest.reverse()
     return cheapest

@@ -10,13 +10,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-import numpy as np
-
 from .folding import FoldTable, fold
 from .letter_sets import LetterSets, bits
 from .reading import LOST_LETTER, read
 
 __all__ = ["Page", "members"]
+
+# No character before it combines with another.
+_FIRST_ACCENT = "\u0300"
 
 
 class Page:
@@ -37,13 +38,13 @@ class Page:
         self.has_lost_letters = LOST_LETTER in folded.letters
         self.starts = bits(folded.begins)
         self.ends = bits(folded.closes) << 1
-        self.word_starts: list[int] = np.flatnonzero(folded.starts).tolist()
-        self.word_ends: list[int] = (np.flatnonzero(folded.ends) + 1).tolist()
+        self.word_starts: list[int] = folded.starts.nonzero()[0].tolist()
+        self.word_ends: list[int] = (folded.ends.nonzero()[0] + 1).tolist()
         self._begins = (
-            self.word_starts if folded.begins is folded.starts else np.flatnonzero(folded.begins).tolist()
+            self.word_starts if folded.begins is folded.starts else folded.begins.nonzero()[0].tolist()
         )
         self._closes = (
-            self.word_ends if folded.closes is folded.ends else (np.flatnonzero(folded.closes) + 1).tolist()
+            self.word_ends if folded.closes is folded.ends else (folded.closes.nonzero()[0] + 1).tolist()
         )
         self._word_start_flags = folded.starts.tobytes()
         self._word_end_flags = folded.ends.tobytes()
@@ -57,14 +58,6 @@ class Page:
     def letter_sets(self) -> LetterSets:
         """Where which letters are."""
         return LetterSets(self._codes, self.has_lost_letters)
-
-    def find(self, letters: str) -> Iterator[tuple[int, int]]:
-        """The places of letters, just so, anywhere on the page: from one boundary to another."""
-        length = len(letters)
-        first = self.letters.find(letters)
-        while first >= 0:
-            yield first, first + length
-            first = self.letters.find(letters, first + 1)
 
     def starts_at(self, boundary: int) -> bool:
         """Whether a word starts at a boundary, or a number that is glued to letters."""
@@ -92,7 +85,7 @@ class Page:
     def offsets(self, first: int, last: int) -> tuple[int, int]:
         """The code points between two boundaries: start and exclusive end, trailing accents included."""
         end: int = self._origins[last - 1] + 1
-        while end < len(self.text) and unicodedata.combining(self.text[end]):
+        while self.text[end : end + 1] >= _FIRST_ACCENT and unicodedata.combining(self.text[end]):
             end += 1
         return self._origins[first], end
 

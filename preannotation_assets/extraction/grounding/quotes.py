@@ -16,27 +16,35 @@ _OPENING = frozenset("\"'`„“‘‚‛«‹»›([{<")  # noqa: RUF001 - typo
 _CLOSING = frozenset("\"'`”’“‘»›«‹)]}>")  # noqa: RUF001
 
 
-@dataclass(frozen=True)
+# Not frozen: every quote is made one, and a frozen one takes four times as long to make.
+@dataclass
 class PreparedQuote:
     """A quote without outer white space.
 
     ``verbatim`` is as the model wrote it, ``text`` as a reader takes it. ``letters`` are its folded letters,
-    ``words`` the same split into words, which end at ``word_ends``. ``text`` is
-    ``prefix``, then ``core`` from the first to the last letter, then ``suffix``. ``is_unspaced`` says that it
-    has letters of a script without spaces between words, so that its words are none to count.
+    ``words`` the same split into words. ``text`` is ``prefix``, then ``core`` from the first to the last
+    letter, then ``suffix``.
     """
 
     verbatim: str
     text: str
     letters: str
     words: Sequence[str]
-    word_ends: Sequence[int]
     prefix: str
     core: str
     suffix: str
     has_digits: bool
-    is_unspaced: bool
     table: FoldTable
+
+    @cached_property
+    def word_ends(self) -> Sequence[int]:
+        """Where in the letters the words end."""
+        return list(accumulate(map(len, self.words)))
+
+    @property
+    def is_unspaced(self) -> bool:
+        """Whether it has letters of a script without spaces, so that its words are none to count."""
+        return has_unspaced(self.letters)
 
     @cached_property
     def priced_words(self) -> Sequence[Word]:
@@ -65,11 +73,9 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
         text=stripped,
         letters=letters,
         words=words,
-        word_ends=list(accumulate(map(len, words))),
         prefix=stripped[:first],
         core=stripped[first:last],
         suffix=stripped[last:],
         has_digits=not _DIGITS.isdisjoint(letters),
-        is_unspaced=has_unspaced(letters),
         table=table,
     )

@@ -7,7 +7,7 @@ digit that becomes another digit, appears or vanishes has no price: it makes ano
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from rapidfuzz.distance import Levenshtein
 
@@ -127,17 +127,23 @@ def _differences(quote: str, written: str) -> Iterator[tuple[int, str, str]]:
     A single equal letter between two differences does not part them: it may be one that changed places.
     """
     quote_from = quote_to = written_from = written_to = -1
-    for step in Levenshtein.opcodes(quote, written):
-        if step.tag == "equal":
+    for tag, start, end, other_start, other_end in _steps(quote, written):
+        if tag == "equal":
             continue
-        if quote_from >= 0 and step.src_start - quote_to > 1:
+        if quote_from >= 0 and start - quote_to > 1:
             yield quote_from, quote[quote_from:quote_to], written[written_from:written_to]
             quote_from = -1
         if quote_from < 0:
-            quote_from, written_from = step.src_start, step.dest_start
-        quote_to, written_to = step.src_end, step.dest_end
+            quote_from, written_from = start, other_start
+        quote_to, written_to = end, other_end
     if quote_from >= 0:
         yield quote_from, quote[quote_from:quote_to], written[written_from:written_to]
+
+
+def _steps(quote: str, written: str) -> list[tuple[str, int, int, int, int]]:
+    """The steps from one to the other as plain tuples: as objects they take ten times as long to make."""
+    steps = Levenshtein.opcodes(quote, written).as_list()
+    return cast("list[tuple[str, int, int, int, int]]", steps)
 
 
 @lru_cache(maxsize=32768)

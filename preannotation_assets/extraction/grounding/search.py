@@ -8,8 +8,8 @@ another, or two swapped. What a match is worth is decided by its price in ``repa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from .lookalikes import BROKEN_LETTERS, LIGATURES
 from .page import Page
@@ -26,13 +26,14 @@ __all__ = [
 
 
 _LETTERS_A_STEP = 30_000
+# How many letters of a quote others may stand for.
+_LONGEST_GROUP = max(map(len, (*BROKEN_LETTERS, *LIGATURES)))
 # The letters that break into others, and those that they break into.
 _BREAKING = frozenset(group for group in BROKEN_LETTERS if len(group) == 1)
 _BROKEN_PAIRS = frozenset((group[0], group[1]) for group in BROKEN_LETTERS if len(group) > 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Letters to search: for each the places that match it, and the groups that end with it.
 
     A group is a jump: how many letters of the pattern it takes, the places where other letters stand for
@@ -51,9 +52,11 @@ def pattern(page: Page, letters: str) -> Pattern:
     for position, pair in enumerate(pairwise(letters), start=1):
         if sets.has_lost_letters or pair in _BROKEN_PAIRS:
             jumps[position] = (*jumps[position], *sets.stand_ins["".join(pair)])
-        triple = letters[position - 2 : position + 1] if sets.has_lost_letters else ""
-        if triple in LIGATURES:
-            jumps[position] = (*jumps[position], *sets.stand_ins[triple])
+    if sets.has_lost_letters:
+        for position in range(2, len(letters)):
+            triple = letters[position - 2 : position + 1]
+            if triple in LIGATURES:
+                jumps[position] = (*jumps[position], *sets.stand_ins[triple])
     return Pattern(places, jumps)
 
 
@@ -71,7 +74,9 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
         for back, group, width in groups:
             state |= (states[-back] & group) << width
         states.append(state)
-    return states
+        if not state and not any(states[-_LONGEST_GROUP:]):
+            break
+    return _padded(states, wanted)
 
 
 def swapped_places(wanted: Pattern) -> list[int]:
@@ -89,7 +94,14 @@ def next_level(wanted: Pattern, swapped: Sequence[int], before: Sequence[int]) -
         for back, group, width in groups:
             state |= (states[-back] & group) << width
         states.append(state)
-    return states
+        if not state and not any(states[-_LONGEST_GROUP:]):
+            break
+    return _padded(states, wanted)
+
+
+def _padded(states: list[int], wanted: Pattern) -> list[int]:
+    """The states, and none for prefixes behind so many without any that no longer one can have any."""
+    return states + [0] * (1 + len(wanted.places) - len(states))
 
 
 def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
@@ -97,12 +109,10 @@ def suffix_starts(wanted: Pattern, ends: int) -> list[int]:
     length = len(wanted.places)
     states = [0] * length + [ends]
     for position in range(length - 1, -1, -1):
-        state = (states[position + 1] >> 1) & wanted.places[position]
-        for back in (1, 2, 3):
-            if position + back > length:
-                break
-            for taken, group, width in wanted.jumps[position + back - 1]:
-                if taken == back:
-                    state |= (states[position + back] >> width) & group
-        states[position] = state
+        behind = states[position + 1]
+        if not behind and not any(states[max(0, position + 1 - _LONGEST_GROUP) : position + 1]):
+            break
+        states[position] |= (behind >> 1) & wanted.places[position]
+        for back, group, width in wanted.jumps[position]:
+            states[position + 1 - back] |= (behind >> width) & group
     return states

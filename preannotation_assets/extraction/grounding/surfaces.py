@@ -39,10 +39,12 @@ _LONGEST_NUMBER = 24
 # A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
 _NUMERAL_WORD = re.compile(r"\b((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?:e|è|ème|me|th|st|nd|rd|ten|te)?\b")
 _FEWEST_FIGURES = 2
+_FIGURES = re.compile(r"[IVXLC]{2}")
 # What print leaves for an I.
 _STROKES = str.maketrans("l1|!Îi", "IIIIII")
 _NOT_STROKES = re.compile(r"[^\W\d_li]")
 _WORD = re.compile(r"\w[\w|!]*")
+_SYMBOLS = re.compile(r"[^\w\s]")
 
 _LAYOUT = 0.02
 _CASE = 0.8
@@ -135,6 +137,8 @@ def cuts_number(text: str, start: int, end: int) -> bool:
 
 def numerals(text: str) -> list[str]:
     """The Roman numerals of a text, in capitals, of more than one figure."""
+    if not _FIGURES.search(text):
+        return []
     return [found[1] for found in _NUMERAL_WORD.finditer(text) if len(found[1]) >= _FEWEST_FIGURES]
 
 
@@ -162,7 +166,7 @@ def _reads_as(word: str, numeral: str) -> bool:
 
 
 def _currencies(text: str) -> set[str]:
-    return {symbol for symbol in text if unicodedata.category(symbol) == "Sc"}
+    return {symbol for symbol in _SYMBOLS.findall(text) if unicodedata.category(symbol) == "Sc"}
 
 
 def _separators(text: str, table: FoldTable) -> list[tuple[str, str]]:

@@ -6,8 +6,8 @@ quotes. A word with a digit can never be left out.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
@@ -138,8 +138,7 @@ _ARTICLE = 3
 _ABBREVIATION = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of a quote.
 
     ``quote.text[start:end]`` is the word, ``letters`` what it folds to; ``price`` is that of leaving it
@@ -255,7 +254,7 @@ def is_roman_numeral(written: str) -> bool:
 
 
 def _is_number(written: str) -> bool:
-    return any(letter.isdigit() for letter in written) or is_roman_numeral(written)
+    return any(map(str.isdigit, written)) or is_roman_numeral(written)
 
 
 def _price(text: str, start: int, end: int, letters: str) -> float | None:

@@ -1,0 +1,174 @@
+"""The driver's side of one task: its wishes, the permits that it has, and its reports."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any, Final
+
+from preannotation_assets.contracts import AttemptOutcome
+from preannotation_assets.errors import RunStoppedError
+from preannotation_assets.throttling.dispatcher import Dispatcher
+from preannotation_assets.throttling.permit_line import PermitLine
+from preannotation_assets.throttling.permit_listener import Strangers
+from preannotation_assets.throttling.permit_messages import (
+    LINE_LIMIT,
+    LONGEST_HELLO,
+    FailureSignal,
+    Permit,
+    PermitReport,
+    message_fields,
+)
+
+__all__ = ["Observer", "PermitConnection"]
+
+Observer = Callable[[str, PermitReport], None]
+"""Is told the endpoint and the report of a request; it must not block nor raise."""
+
+_HELLO_SECONDS: Final = 10.0
+
+
+class _NonsenseError(Exception):
+    """What came is not of this protocol."""
+
+
+class PermitConnection(PermitLine):
+    """Hangs up on whoever says nothing of this protocol. What it had when it ends comes back by itself.
+
+    It is among the ``connections`` from its beginning to its end; ``over`` is done then.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        dispatcher: Dispatcher,
+        strangers: Strangers,
+        connections: "set[PermitConnection]",
+        observers: Sequence[Observer],
+    ) -> None:
+        super().__init__(self._hear_stranger, self._come_to_end, LONGEST_HELLO)
+        self._secret = secret.encode()
+        self._dispatcher = dispatcher
+        self._strangers = strangers
+        self._observers = observers
+        self._connections = connections
+        loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[None] = loop.create_future()
+        self._hello_timer = loop.call_later(_HELLO_SECONDS, self.close)
+        self._numbers = count()
+        self._wishes: set[asyncio.Future[Permit]] = set()
+        self._out: dict[int, tuple[str, float]] = {}
+        # Of requests that have ended and are not reported yet.
+        self._endpoints: dict[int, str] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio when the connection stands: it is a stranger's."""
+        super().connection_made(transport)
+        self._connections.add(self)
+        if self.transport:
+            self._strangers.take_in(self.transport)
+
+    def _hear_stranger(self, message: dict[str, Any]) -> None:
+        offered = str(message.get("secret", "")).encode("utf-8", "replace")
+        is_known = hmac.compare_digest(offered, self._secret)
+        self.write({"known": is_known})
+        if not is_known:
+            self.close()
+            return
+        self._be_no_stranger()
+        self.listen(self._hear, LINE_LIMIT)
+
+    def _be_no_stranger(self) -> None:
+        self._hello_timer.cancel()
+        if self.transport:
+            self._strangers.let_go(self.transport)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        try:
+            if message.get("want"):
+                self._wish()
+            elif "ended" in message:
+                self._take_back(_number(message), message)
+            else:
+                self._record(_number(message), _report(message))
+        except _NonsenseError:
+            self.close()
+
+    def _wish(self) -> None:
+        dispatcher = self._dispatcher
+        wish: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        wish.add_done_callback(self._answer)
+        self._wishes.add(wish)
+        if dispatcher.stop_message:
+            wish.set_exception(RunStoppedError(dispatcher.stop_message))
+        else:
+            dispatcher.waiting.append(wish)
+            dispatcher.hand_out()
+
+    def _answer(self, wish: asyncio.Future[Permit]) -> None:
+        """Says what became of a wish, in the order in which they ended."""
+        self._wishes.discard(wish)
+        if wish.cancelled():
+            return
+        if stopped := wish.exception():
+            self.write({"stop": str(stopped)})
+            return
+        permit, granted = replace(wish.result(), number=next(self._numbers)), time.monotonic()
+        self._dispatcher.lend(granted)
+        if self.is_lost:
+            # Nobody has had it.
+            self._dispatcher.take_back(permit.endpoint, granted, certain=True)
+            return
+        self._out[permit.number] = permit.endpoint, granted
+        self.write(message_fields(permit))
+
+    def _take_back(self, number: int, message: dict[str, Any]) -> None:
+        if number not in self._out:
+            raise _NonsenseError
+        failure_signal = _failure_signal(message)
+        endpoint, granted = self._out.pop(number)
+        self._endpoints[number] = endpoint
+        certain = message["ended"] is True
+        self._dispatcher.take_back(endpoint, granted, certain=certain, failure_signal=failure_signal)
+
+    def _record(self, number: int, report: PermitReport) -> None:
+        if number not in self._endpoints:
+            raise _NonsenseError
+        endpoint = self._endpoints.pop(number)
+        self._dispatcher.record(endpoint, report)
+        for observe in self._observers:
+            observe(endpoint, report)
+
+    def _come_to_end(self) -> None:
+        self._be_no_stranger()
+        for wish in list(self._wishes):
+            wish.cancel()
+        while self._out:
+            endpoint, granted = self._out.popitem()[1]
+            self._dispatcher.take_back(endpoint, granted, certain=False)
+        self._connections.discard(self)
+        self.over.set_result(None)
+
+
+def _number(message: dict[str, Any]) -> int:
+    number = message.get("number")
+    if not isinstance(number, int):
+        raise _NonsenseError
+    return number
+
+
+def _report(message: dict[str, Any]) -> PermitReport:
+    try:
+        report = message["report"]
+        return PermitReport(**{**report, "outcome": AttemptOutcome(report["outcome"])})
+    except (KeyError, TypeError, ValueError):
+        raise _NonsenseError from None
+
+
+def _failure_signal(message: dict[str, Any]) -> FailureSignal | None:
+    try:
+        return FailureSignal(**message["failure_signal"]) if message.get("failure_signal") else None
+    except TypeError:
+        raise _NonsenseError from None
