@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import chain
 
 from rapidfuzz.distance import Levenshtein
 
@@ -126,12 +127,11 @@ def cuts_number(text: str, start: int, end: int) -> bool:
     """Whether ``text[start:end]`` is part of a number: 219 of 219,079, 12 of 12.5, not 1889 of 12.3.1889."""
     if not text[end - 1].isdigit() and not text[start].isdigit():
         return False
-    numbers = (_NUMBER, _DECIMAL_NUMBER) if text[start:end].isdecimal() else (_NUMBER,)
     around = max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER
+    decimals = _DECIMAL_NUMBER.finditer(text, *around) if text[start:end].isdecimal() else ()
     return any(
         number.start() < start < number.end() or number.start() < end < number.end()
-        for kind in numbers
-        for number in kind.finditer(text, *around)
+        for number in chain(_NUMBER.finditer(text, *around), decimals)
     )
 
 
