@@ -21,7 +21,7 @@ def test_an_ended_run_is_marked_and_resumed(
     tmp_path: Path, preannotate: Callable[..., tuple[int, str, str]], number: signal.Signals
 ) -> None:
     pages = {f"page {index}": f"Page {index}.\n{REPORT}" for index in range(20)}
-    with RunningSimulator(SimulatorSettings(slots=2, speed=12)) as slow:
+    with RunningSimulator(SimulatorSettings(slots=2, speed=8)) as slow:
         place = make_place(tmp_path / "user", pages, slow.url)
         place.environment["PREANNOTATION_MAX_IN_FLIGHT"] = "2"
         command, environment = place.command("run", DATASET)
