@@ -2,7 +2,8 @@
 
 So many permits are given and given back over TCP, 64 at once, each with the report of a request that nobody
 made; every twentieth says that the server refused it. The reports go to the table of requests, as in a run.
-The clients are in the same process. As in ``driver.py``, the most resident memory over what was there before.
+All share a connection, as those of a task do; its other end is in the same process. As in ``driver.py``, the
+most resident memory over what was there before.
 """
 
 import asyncio
@@ -54,18 +55,17 @@ def _measure(permits: int) -> None:
 
 async def _take(address: PermitAddress, permits: int) -> None:
     numbers = count()
-    async with asyncio.TaskGroup() as clients:
+    async with PermitClient(address) as client, asyncio.TaskGroup() as askers:
         for _ in range(_IN_FLIGHT):
-            clients.create_task(_client(address, partial(next, numbers), permits))
+            askers.create_task(_ask(client, partial(next, numbers), permits))
 
 
-async def _client(address: PermitAddress, number_of: Callable[[], int], permits: int) -> None:
-    async with PermitClient(address) as client:
-        while (number := number_of()) < permits:
-            await client.acquire()
-            with client.held():
-                client.release()
-            client.report(_report(number))
+async def _ask(client: PermitClient, number_of: Callable[[], int], permits: int) -> None:
+    while (number := number_of()) < permits:
+        permit = await client.acquire()
+        with client.held(permit):
+            client.release(permit)
+        client.report(permit, _report(number))
 
 
 def _report(number: int) -> PermitReport:
