@@ -52,8 +52,10 @@ def rows_of(path: Path, dataset: str, columns: Sequence[str]) -> Iterator[dict[s
         VerificationError: it cannot be read, or has other columns than the contract.
     """
     with _opened(path, dataset) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
-            yield from batch.to_pylist()
+        # A reader of several row groups keeps what it has read of each to the end.
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(columns)):
+                yield from batch.to_pylist()
 
 
 def verify_file(path: Path, manifest: SuggestionsManifest) -> None:

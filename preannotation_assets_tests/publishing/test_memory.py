@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from shared import report_files
 from shared.calibrations import halving
@@ -19,6 +20,7 @@ from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, wr
 from preannotation_assets.publishing.losses import RowComparison
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.page_walk import walk_pages
+from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.request_account import read_requests
 from preannotation_assets.publishing.review_order import update_review_order
 from preannotation_assets.publishing.verification import VerificationReport, verify_rows
@@ -122,3 +124,15 @@ def _most_of_python(do: Callable[[], None]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def test_of_many_row_groups_one_is_held_while_rows_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "suggestions.parquet"
+    table = pa.Table.from_pylist(list(_rows(2_000)), schema=SUGGESTIONS)
+    pq.write_table(table, path, row_group_size=20)
+    before, most, read = pa.total_allocated_bytes(), 0, 0
+    for _ in rows_of(path, LAYOUT.dataset, ("doc_id", "page_num", "text_sha256")):
+        most, read = max(most, pa.total_allocated_bytes() - before), read + 1
+    assert read == len(table)
+    # Read in one go, the hundred of them are 476 kB at the end.
+    assert most < 40_000
