@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from benchmarks.cost.parts import PART_ROWS, part_rows
 from benchmarks.cost.steps import Steps, in_another_process, measure_sizes
 from preannotation_assets.answer_store.compaction import compact_answers
 from preannotation_assets.answer_store.index import AnswerIndex
@@ -32,7 +33,6 @@ from preannotation_assets.manifests import ChunksManifest
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 
 _PAGES: Final = (100_000, 1_000_000)
-_PART_ROWS: Final = 2_000
 _ANSWERS_A_FILE: Final = 500
 _TASKS: Final = 16
 _TOKENS: Final = 89
@@ -81,16 +81,12 @@ def _template() -> RequestTemplate:
 def _fill(folder: str, pages: int, fingerprint: str) -> None:
     """Writes chunks and their answers."""
     store, hashes = StorageResource(root=folder).open(), _hashes(pages)
-    for part, rows in enumerate(_part_rows(pages)):
+    for part, rows in enumerate(part_rows(pages)):
         of_part = list(islice(hashes, rows))
         write_table(store, part_key(_LAYOUT.stage("chunks", "v"), part), _chunks(part, of_part))
         for first in range(0, rows, _ANSWERS_A_FILE):
             answers = _answers(part, of_part[first : first + _ANSWERS_A_FILE], fingerprint)
             write_table(store, f"{_LAYOUT.answers}/r/{sha256(of_part[first].encode()).hexdigest()}", answers)
-
-
-def _part_rows(pages: int) -> list[int]:
-    return [min(_PART_ROWS, pages - first) for first in range(0, pages, _PART_ROWS)]
 
 
 def _manifest(pages: int) -> ChunksManifest:
@@ -101,7 +97,7 @@ def _manifest(pages: int) -> ChunksManifest:
         chunk_tokens=6_000,
         overlap_tokens=200,
         calibration=1.0,
-        part_rows=_part_rows(pages),
+        part_rows=part_rows(pages),
         chunks=pages,
         estimated_tokens=500 * pages,
     )
@@ -137,7 +133,7 @@ def _answers(part: int, hashes: list[str], fingerprint: str) -> pa.Table:
         "token_logprobs": _lists(-chance.integers(0, 2**16, count * _TOKENS) / 2**12),
         "estimated_prompt_tokens": [2_500] * count,
         "attempts": [1] * count,
-        "answered_at": [1_700_000_000_000_000 + 1_000 * (part * _PART_ROWS + row) for row in range(count)],
+        "answered_at": [1_700_000_000_000_000 + 1_000 * (part * PART_ROWS + row) for row in range(count)],
         "run_id": ["r"] * count,
     }
     columns = [known.get(column.name, [None] * count) for column in ANSWERS]

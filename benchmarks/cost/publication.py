@@ -15,6 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from benchmarks.cost.parts import PART_ROWS, part_rows
 from benchmarks.cost.steps import Steps, in_another_process, measure_sizes
 from preannotation_assets.contracts import GROUNDINGS, PAGES, RAW_MODEL_OUTPUTS, SUGGESTIONS, span_id
 from preannotation_assets.extraction.calibrated import Calibration, CalibrationFit, IsotonicMap
@@ -36,7 +37,6 @@ from preannotation_assets.publishing.review_order import update_review_order
 from preannotation_assets.publishing.verification import SpanRules
 
 _PAGES: Final = (20_000, 100_000, 1_000_000)
-_PART_ROWS: Final = 2_000
 _LAYOUT: Final = DatasetLayout("vessels_ocr_1")
 _SCHEME: Final = parse_label_scheme(
     "name: b\nversion: 1\nlabels: [{name: port, definition: A port.}]", "benchmark"
@@ -85,7 +85,7 @@ def _read(store: ObjectStore) -> SuggestionsManifest | None:
 
 
 def _publish(store: ObjectStore, pages: int, version: str) -> Publication:
-    parts = range(len(_part_rows(pages)))
+    parts = range(len(part_rows(pages)))
     keys = [part_key(_LAYOUT.suggestion_rows(version), part) for part in parts]
     return publish(store, _LAYOUT, keys, _snapshot(pages), _draft(pages, version), _RULES, 1.0)
 
@@ -94,8 +94,8 @@ def _fill(store: ObjectStore, pages: int) -> None:
     """Writes the snapshot, the requests, the rows of two publications, and the quotes of the second."""
     write_manifest(store, _LAYOUT.stage_manifest("pages"), _snapshot(pages))
     write_manifest(store, _LAYOUT.stage_manifest("raw_model_outputs"), _outputs(pages))
-    for part, rows in enumerate(_part_rows(pages)):
-        numbers = [part * _PART_ROWS + row for row in range(rows)]
+    for part, rows in enumerate(part_rows(pages)):
+        numbers = [part * PART_ROWS + row for row in range(rows)]
         made = list(map(_page, numbers))
         write = partial(_write, store, part)
         write(_LAYOUT.stage("pages", "v"), PAGES, [page.columns for page in made])
@@ -194,16 +194,12 @@ def _quote(page: _Page) -> dict[str, object]:
     }
 
 
-def _part_rows(pages: int) -> list[int]:
-    return [min(_PART_ROWS, pages - first) for first in range(0, pages, _PART_ROWS)]
-
-
 def _snapshot(pages: int) -> PagesManifest:
     return PagesManifest(
         dataset=_LAYOUT.dataset,
         version="v",
         content_hash="h",
-        part_rows=_part_rows(pages),
+        part_rows=part_rows(pages),
         pages=pages,
         empty_pages=0,
         characters=26 * pages,
@@ -224,7 +220,7 @@ def _outputs(pages: int) -> RawModelOutputsManifest:
         model_version="v",
         prompt_version="p",
         request_fingerprint="f",
-        part_rows=_part_rows(pages),
+        part_rows=part_rows(pages),
         answered=pages,
         failed=0,
     )

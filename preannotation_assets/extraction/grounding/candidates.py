@@ -8,7 +8,7 @@ from preannotation_assets.extraction.spans import Match
 from .cores import core_hits
 from .gaps import gap_hits
 from .hits import Hit, bordered, inner_hits, letters_found, similar_hits
-from .intervals import Intervals
+from .intervals import FEWEST_OVERLAPPING, Intervals
 from .page import Page
 from .quotes import PreparedQuote
 from .search import Pattern, level_steps, pattern
@@ -34,7 +34,6 @@ _GLUED = 0.05
 _UNLIMITED = float("inf")
 _ACRONYM = 3
 _AROUND = 2
-_FEWEST_OVERLAPPING = 2
 _SHORT_PAGE = 40
 # What it takes to look at a place: the least, a letter, a symbol at an edge.
 _PLACE_STEPS = 5
@@ -231,7 +230,7 @@ def _near_best(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _united(candidates: Iterable[Candidate], more: Iterable[Candidate]) -> list[Candidate]:
     """Candidates of both, the cheapest of overlapping ones, in the order of their places."""
     both = [*candidates, *more]
-    if len(both) < _FEWEST_OVERLAPPING:
+    if len(both) < FEWEST_OVERLAPPING:
         return both
     taken = Intervals()
     both.sort(key=lambda candidate: (candidate.cost, candidate))

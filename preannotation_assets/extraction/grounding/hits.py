@@ -7,7 +7,7 @@ from rapidfuzz.distance import Levenshtein
 
 from preannotation_assets.extraction.line_ends import LINE_BREAKS
 
-from .intervals import Intervals
+from .intervals import FEWEST_OVERLAPPING, Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
@@ -61,7 +61,6 @@ _TAIL_PER_LETTER = 0.6
 # How many letters more than one a lost letter may stand for.
 _LETTERS_A_LOST_ONE = 2
 
-_FEWEST_OVERLAPPING = 2
 _BREAKS = frozenset(LINE_BREAKS)
 
 _LETTERS_FOUND_A_STEP = 500
@@ -312,7 +311,7 @@ def _limit(length: int, alone: bool) -> float:
 
 def _apart(hits: list[Hit]) -> list[Hit]:
     """The cheapest hits that do not overlap: overlapping ones are one mention."""
-    if len(hits) < _FEWEST_OVERLAPPING:
+    if len(hits) < FEWEST_OVERLAPPING:
         return hits
     taken = Intervals()
     return [hit for hit in sorted(hits, key=lambda hit: (hit.price, hit)) if taken.add(hit.first, hit.last)]

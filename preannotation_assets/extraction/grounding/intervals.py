@@ -2,7 +2,10 @@
 
 from bisect import bisect_left, insort
 
-__all__ = ["Intervals"]
+__all__ = ["FEWEST_OVERLAPPING", "Intervals"]
+
+FEWEST_OVERLAPPING = 2
+"""Fewer intervals than these cannot overlap."""
 
 
 class Intervals:
