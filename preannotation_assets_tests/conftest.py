@@ -128,6 +128,20 @@ def _markers(item: pytest.Item) -> set[str]:
     raise pytest.UsageError(f"{place}: say in {__file__} what kind of tests these are")
 
 
+@pytest.fixture(autouse=True)
+def no_storage_of_an_ended_instance() -> Iterator[None]:
+    """Dagster remembers the storage of an instance that was opened before, at times one that has ended.
+
+    Whatever resolves definitions outside of an instance asks it then, and fails.
+    """
+    defs_state = sys.modules.get("dagster._core.storage.defs_state.base")
+    if defs_state is None:
+        yield
+        return
+    with defs_state.set_defs_state_storage(None):
+        yield
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator["SparkSession"]:
     """The one Spark session of all tests, with two task slots (starting one takes 6 to 8 seconds).
