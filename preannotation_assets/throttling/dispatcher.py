@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Final
 
 from preannotation_assets.contracts import AttemptOutcome
@@ -13,7 +14,7 @@ from preannotation_assets.throttling.endpoint_pool import EndpointPool, Endpoint
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
 from preannotation_assets.throttling.permit_messages import FailureSignal, Permit, PermitReport
 
-__all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
+__all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress", "TaskNeed"]
 
 _FAILURES_LOOKED_AT: Final = 100
 _FEWEST_FAILURES: Final = 20
@@ -130,6 +131,14 @@ class _Settled:
         return f"{failed} of the last {of} chunks failed ({reasons} in all)"
 
 
+class TaskNeed(Enum):
+    """What a task wishes for: nothing, its first permit or more than it has."""
+
+    NONE = "none"
+    FIRST = "first"
+    MORE = "more"
+
+
 class Dispatcher:
     """Touched only from the event loop of the permit server.
 
@@ -143,8 +152,7 @@ class Dispatcher:
             endpoints, limits.max_in_flight, limits.min_in_flight, limits.first_rest_seconds
         )
         self.waiting: deque[asyncio.Future[Permit]] = deque()
-        # Tasks with a wish among them.
-        self.wishing_tasks = 0
+        self._needs: Counter[TaskNeed] = Counter()
         self.stop_message: str | None = None
         self._limits = limits
         self._semaphores = semaphores or {}
@@ -180,6 +188,7 @@ class Dispatcher:
             warm_up = self._warm_ups_left[endpoint] > 0
             self._warm_ups_left[endpoint] -= warm_up
             self.waiting.popleft().set_result(Permit(endpoint, warm_up))
+        self._want_slots_of(())
 
     def lend(self, granted: float) -> None:
         """Takes note that a permit is out since ``granted``, of the monotonic clock."""
@@ -208,6 +217,16 @@ class Dispatcher:
         else:
             asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._free, endpoint)
 
+    def take_back_unused(self, endpoint: str, granted: float, *, warm_up: bool) -> None:
+        """Frees a permit under which nothing was sent; its warm-up comes with the next one."""
+        self._warm_ups_left[endpoint] += warm_up
+        self.take_back(endpoint, granted, certain=True)
+
+    def note_need(self, before: TaskNeed, now: TaskNeed) -> None:
+        """Takes note of what a task wishes for from now on."""
+        self._needs[before] -= 1
+        self._needs[now] += 1
+
     def let_pass_on(self, endpoint: str, granted: float) -> float:
         """Takes note that a permit, out since ``granted``, is another request's; returns since when."""
         now = time.monotonic()
@@ -218,9 +237,9 @@ class Dispatcher:
     def may_pass_on(self, endpoint: str, out: int) -> bool:
         """Whether a task that has ``out`` permits may use those of an endpoint again without asking.
 
-        Not when somebody else should have them: another run or task with less than its share, or nobody,
-        because the endpoint is to be given fewer, or to be left alone. What a task passes on before it hears
-        of that was as good as in flight.
+        Not when somebody else should have them: another run or task with less than its share, or with none
+        where there are more tasks than permits, or nobody, because the endpoint is to be given fewer, or to
+        be left alone. What a task passes on before it hears of that was as good as in flight.
         """
         if (
             self.stop_message
@@ -228,10 +247,8 @@ class Dispatcher:
             or not self.pool.has_kept_up(endpoint, time.monotonic())
         ):
             return False
-        if (
-            self.wishing_tasks > 1
-            and out * self.wishing_tasks > _MORE_THAN_SHARE * self._out + self.wishing_tasks
-        ):
+        wishing = self._needs[TaskNeed.FIRST] + self._needs[TaskNeed.MORE]
+        if self._needs[TaskNeed.FIRST] or out * wishing > _MORE_THAN_SHARE * self._out + wishing:
             return False
         semaphore = self._semaphores.get(endpoint)
         return semaphore is None or not semaphore.has_more_than_share()
@@ -261,6 +278,7 @@ class Dispatcher:
             if not future.done():
                 future.set_exception(RunStoppedError(self.stop_message))
         self.waiting.clear()
+        self._want_slots_of(())
 
     def close(self) -> None:
         """Gives the slots back."""
@@ -297,19 +315,21 @@ class Dispatcher:
             semaphore = self._semaphores.get(endpoint)
             if semaphore is None or semaphore.take():
                 return endpoint
-            semaphore.want(True)
             self.pool.release(endpoint)
             full.append(endpoint)
+        self._want_slots_of(full)
         return None
+
+    def _want_slots_of(self, endpoints: Sequence[str]) -> None:
+        """Has other runs know of the slots that this one would use now, and of no others."""
+        for endpoint, semaphore in self._semaphores.items():
+            semaphore.want(endpoint in endpoints)
 
     def _free(self, endpoint: str) -> None:
         self.pool.release(endpoint)
         if endpoint in self._semaphores:
             self._semaphores[endpoint].give_back()
         self.hand_out()
-        if not self.waiting:
-            for semaphore in self._semaphores.values():
-                semaphore.want(False)
 
     def _count(self, endpoint: str, report: PermitReport) -> None:
         totals = self._totals[endpoint]

@@ -82,7 +82,7 @@ class PermitClient:
             if wish in self._waiting:
                 self._waiting.remove(wish)
             elif not wish.cancelled() and not wish.exception():
-                self.release(wish.result())
+                self._decline(wish.result())
             raise
 
     @contextmanager
@@ -124,8 +124,8 @@ class PermitClient:
         message: dict[str, object] = {"number": permit.number, "ended": certain}
         if failure_signal:
             message["failure_signal"] = message_fields(failure_signal)
-        elif certain and self._waiting and permit.endpoint in self._passing:
-            message["next"] = self._pass_on(permit.endpoint)
+        elif certain and permit.endpoint in self._passing and (wish := self._next_wish()):
+            message["next"] = self._pass_on(permit.endpoint, wish)
         self._line.write(message)
 
     def report(self, permit: Permit, report: PermitReport) -> None:
@@ -133,11 +133,25 @@ class PermitClient:
         self._require_driver()
         self._line.write({"number": permit.number, "report": message_fields(report)})
 
-    def _pass_on(self, endpoint: str) -> int:
+    def _next_wish(self) -> "asyncio.Future[Permit] | None":
+        """The wish of who has waited longest, not of one that is cancelled and has not had its turn since."""
+        while self._waiting:
+            wish = self._waiting.popleft()
+            if not wish.done():
+                return wish
+        return None
+
+    def _pass_on(self, endpoint: str, wish: "asyncio.Future[Permit]") -> int:
         """The number of the permit that the next one who waits has now, without a word from the driver."""
         permit = Permit(endpoint, number=next(self._own_numbers))
-        self._give(permit, self._waiting.popleft())
+        self._give(permit, wish)
         return permit.number
+
+    def _decline(self, permit: Permit) -> None:
+        """Gives back a permit under which nothing was sent."""
+        self._out.discard(permit.number)
+        if not self._line.is_lost:
+            self._line.write({"number": permit.number, "unused": True})
 
     def _give(self, permit: Permit, wish: "asyncio.Future[Permit]") -> None:
         self._out.add(permit.number)
@@ -169,7 +183,7 @@ class PermitClient:
             self._hear_of_passing(str(message.get("endpoint")), message["pass_on"] is True)
             return
         self._wanted -= 1
-        wish = self._waiting.popleft() if self._waiting else None
+        wish = self._next_wish()
         number = message.get("number")
         if not isinstance(number, int):
             self._passing.clear()
@@ -180,7 +194,7 @@ class PermitClient:
         if wish:
             self._give(permit, wish)
         else:
-            self.release(permit)
+            self._decline(permit)
 
     def _hear_of_passing(self, endpoint: str, may_pass: bool) -> None:
         if may_pass:

@@ -4,13 +4,13 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final
 
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
-from preannotation_assets.throttling.dispatcher import Dispatcher
+from preannotation_assets.throttling.dispatcher import Dispatcher, TaskNeed
 from preannotation_assets.throttling.permit_line import PermitLine
 from preannotation_assets.throttling.permit_listener import Strangers
 from preannotation_assets.throttling.permit_messages import (
@@ -32,6 +32,15 @@ _HELLO_SECONDS: Final = 10.0
 
 class _NonsenseError(Exception):
     """What came is not of this protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loan:
+    """A permit that is out since ``granted``, of the monotonic clock."""
+
+    endpoint: str
+    granted: float
+    warm_up: bool = False
 
 
 class PermitConnection(PermitLine):
@@ -59,7 +68,8 @@ class PermitConnection(PermitLine):
         self._hello_timer = loop.call_later(_HELLO_SECONDS, self.close)
         self._numbers = count()
         self._wishes: set[asyncio.Future[Permit]] = set()
-        self._out: dict[int, tuple[str, float]] = {}
+        self._out: dict[int, _Loan] = {}
+        self._need = TaskNeed.NONE
         # Where the task was told that it may pass permits on.
         self._passing: set[str] = set()
         # Of requests that have ended and are not reported yet.
@@ -93,6 +103,8 @@ class PermitConnection(PermitLine):
                 self._wish()
             elif "ended" in message:
                 self._take_back(_number(message), message)
+            elif "unused" in message:
+                self._take_back_unused(_number(message))
             else:
                 self._record(_number(message), _report(message))
         except _NonsenseError:
@@ -102,9 +114,8 @@ class PermitConnection(PermitLine):
         dispatcher = self._dispatcher
         wish: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         wish.add_done_callback(self._answer)
-        if not self._wishes:
-            dispatcher.wishing_tasks += 1
         self._wishes.add(wish)
+        self._note_need()
         if dispatcher.stop_message:
             wish.set_exception(RunStoppedError(dispatcher.stop_message))
         else:
@@ -114,35 +125,55 @@ class PermitConnection(PermitLine):
     def _answer(self, wish: asyncio.Future[Permit]) -> None:
         """Says what became of a wish, in the order in which they ended."""
         self._wishes.discard(wish)
-        if not self._wishes:
-            self._dispatcher.wishing_tasks -= 1
-        if wish.cancelled():
-            return
-        if stopped := wish.exception():
-            self.write({"stop": str(stopped)})
-            return
-        permit, granted = replace(wish.result(), number=next(self._numbers)), time.monotonic()
-        self._dispatcher.lend(granted)
+        if not wish.cancelled():
+            if stopped := wish.exception():
+                self.write({"stop": str(stopped)})
+            else:
+                self._lend(wish.result())
+        self._note_need()
+
+    def _lend(self, granted: Permit) -> None:
+        permit, now = replace(granted, number=next(self._numbers)), time.monotonic()
+        self._dispatcher.lend(now)
+        self._out[permit.number] = _Loan(permit.endpoint, now, permit.warm_up)
+        self._note_need()
         if self.is_lost:
             # Nobody has had it.
-            self._dispatcher.take_back(permit.endpoint, granted, certain=True)
+            self._take_back_unused(permit.number)
             return
-        self._out[permit.number] = permit.endpoint, granted
         self.write(message_fields(permit))
         self._say_whether_to_pass_on(permit.endpoint)
+
+    def _note_need(self) -> None:
+        """Has the dispatcher know whether this task wishes for permits, and whether it has any."""
+        need = TaskNeed.NONE
+        if self._wishes:
+            need = TaskNeed.MORE if self._out else TaskNeed.FIRST
+        if need != self._need:
+            self._dispatcher.note_need(self._need, need)
+            self._need = need
 
     def _take_back(self, number: int, message: dict[str, Any]) -> None:
         if number not in self._out:
             raise _NonsenseError
         failure_signal, successor = _failure_signal(message), self._successor(message)
-        endpoint, granted = self._out.pop(number)
-        self._endpoints[number] = endpoint
+        loan = self._out.pop(number)
+        endpoint = self._endpoints[number] = loan.endpoint
         if successor is None:
             certain = message["ended"] is True
-            self._dispatcher.take_back(endpoint, granted, certain=certain, failure_signal=failure_signal)
+            self._dispatcher.take_back(endpoint, loan.granted, certain=certain, failure_signal=failure_signal)
         else:
-            self._out[successor] = endpoint, self._dispatcher.let_pass_on(endpoint, granted)
+            self._out[successor] = _Loan(endpoint, self._dispatcher.let_pass_on(endpoint, loan.granted))
+        self._note_need()
         self._say_whether_to_pass_on(endpoint)
+
+    def _take_back_unused(self, number: int) -> None:
+        if number not in self._out:
+            raise _NonsenseError
+        loan = self._out.pop(number)
+        self._dispatcher.take_back_unused(loan.endpoint, loan.granted, warm_up=loan.warm_up)
+        self._note_need()
+        self._say_whether_to_pass_on(loan.endpoint)
 
     def _successor(self, message: dict[str, Any]) -> int | None:
         """The number that the permit has from now on; None where it comes back."""
@@ -156,7 +187,9 @@ class PermitConnection(PermitLine):
         return number
 
     def _say_whether_to_pass_on(self, endpoint: str) -> None:
-        """Tells the task where it is not as it was told before."""
+        """Tells the task where it is not as it was told before; one without permits, behind the next."""
+        if not self._out:
+            return
         may_pass = self._dispatcher.may_pass_on(endpoint, len(self._out))
         if may_pass == (endpoint in self._passing):
             return
@@ -177,8 +210,8 @@ class PermitConnection(PermitLine):
         for wish in list(self._wishes):
             wish.cancel()
         while self._out:
-            endpoint, granted = self._out.popitem()[1]
-            self._dispatcher.take_back(endpoint, granted, certain=False)
+            loan = self._out.popitem()[1]
+            self._dispatcher.take_back(loan.endpoint, loan.granted, certain=False)
         self._connections.discard(self)
         self.over.set_result(None)
 

@@ -1,5 +1,6 @@
 """A task that asks: what it keeps when it is killed, and what it does not ask again."""
 
+import gc
 import os
 import pickle
 import random
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -58,6 +60,21 @@ def test_everything_is_asked_once_and_then_nothing(new_work: NewWork) -> None:
         ask_model(work.task(server, "second"))
     assert work.simulator.summary().requests == 20
     assert work.simulator.summary().peak_in_flight <= CAP
+
+
+def test_what_was_alive_when_a_task_began_is_collected_when_it_is_garbage(new_work: NewWork) -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.next = self
+
+    ring = Ring()
+    gone = weakref.ref(ring)
+    work = new_work(2)
+    with PermitServer([work.simulator.url], LIMITS) as server:
+        ask_model(work.task(server, "run"))
+    del ring
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_task_that_spark_starts_again_does_not_ask_what_its_run_has_asked(new_work: NewWork) -> None:

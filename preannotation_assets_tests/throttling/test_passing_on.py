@@ -221,8 +221,9 @@ def test_what_is_passed_on_by_a_task_that_dies_comes_back() -> None:
         {"number": 0, "ended": False, "next": -1},
         {"number": 0, "ended": True, "next": -1, "failure_signal": {}},
         {"number": -1, "ended": True},
+        {"number": 1, "unused": True},
     ],
-    ids=["the-drivers", "no-number", "not-certain", "failed", "never-had"],
+    ids=["the-drivers", "no-number", "not-certain", "failed", "never-had", "unused-and-never-had"],
 )
 def test_a_task_that_passes_on_what_cannot_be_is_hung_up_on(message: dict[str, object]) -> None:
     async def say(address: PermitAddress) -> bytes:
@@ -255,6 +256,120 @@ def test_a_number_is_passed_on_to_once() -> None:
 
     with PermitServer([ENDPOINT], Limits(1)) as server:
         assert asyncio.run(asyncio.wait_for(say(server.address), 20)) == b""
+
+
+def test_a_wish_that_was_cancelled_a_moment_ago_is_passed_over() -> None:
+    async def main(server: PermitServer) -> None:
+        async with PermitClient(server.address) as client:
+            permit = await client.acquire()
+            await _heard(client)
+            waiting = await _waiting(client, 2)
+            # It has not had its turn, in which it would say that it waits no longer.
+            waiting[0].cancel()
+            client.release(permit)
+            assert _was_passed_on(await waiting[1])
+            await _end(waiting)
+
+    with PermitServer([ENDPOINT], Limits(1)) as server:
+        asyncio.run(asyncio.wait_for(main(server), 20))
+
+
+def test_a_permit_that_comes_for_a_wish_that_was_cancelled_is_given_back() -> None:
+    async def main(server: PermitServer) -> None:
+        async with PermitClient(server.address) as client:
+            await client.acquire()
+            (wish,) = await _waiting(client, 1)
+            wish.cancel()
+            client._hear({"number": 1, "endpoint": ENDPOINT})
+            await _end([wish])
+            assert client._out == {0}
+
+    with PermitServer([ENDPOINT], Limits(1)) as server:
+        asyncio.run(asyncio.wait_for(main(server), 20))
+
+
+def test_with_fewer_permits_than_tasks_each_task_has_one_in_its_turn() -> None:
+    async def main(address: PermitAddress) -> None:
+        async with PermitClient(address) as client, PermitClient(address) as late:
+            permit = await client.acquire()
+            await _heard(client)
+            mine, others = await _waiting(client, 4), await _waiting(late, 4)
+            while not others[0].done():
+                client.release(permit)
+                client.report(permit, ANSWERED)
+                await asyncio.wait([mine[0], others[0]], return_when=asyncio.FIRST_COMPLETED)
+                if mine[0].done():
+                    permit = mine.pop(0).result()
+                    mine += [asyncio.create_task(client.acquire())]
+            await _end([*mine, *others])
+
+    with PermitServer([ENDPOINT], Limits(1)) as server:
+        asyncio.run(asyncio.wait_for(main(server.address), 20))
+
+
+def test_a_warm_up_whose_permit_nobody_took_comes_with_the_next() -> None:
+    async def main(server: PermitServer) -> list[Permit]:
+        async with PermitClient(server.address) as client:
+            permits = []
+            for _ in range(3):
+                wishes = await _waiting(client, 1)
+                await _end(wishes)
+                permits.append(await client.acquire())
+            return permits
+
+    with PermitServer([ENDPOINT], Limits(4, warm_ups=1)) as server:
+        permits = asyncio.run(asyncio.wait_for(main(server), 20))
+    assert sum(permit.warm_up for permit in permits) == 1
+
+
+def test_another_run_has_what_this_one_would_not_use_now(tmp_path: Path) -> None:
+    async def main() -> None:
+        ours, theirs = (HostSemaphore(tmp_path, ENDPOINT, 8) for _ in range(2))
+        dispatcher = _dispatcher(Limits(8), ours)
+        assert all(theirs.take() for _ in range(7))
+        wishes = [asyncio.get_running_loop().create_future() for _ in range(20)]
+        dispatcher.waiting.extend(wishes)
+        dispatcher.hand_out()
+        assert theirs.has_more_than_share()
+        refused = FailureSignal(overloaded=True)
+        dispatcher.lend(0.0)
+        dispatcher.take_back(ENDPOINT, 0.0, certain=False, failure_signal=refused)
+        for _ in range(2):
+            dispatcher.record(ENDPOINT, GONE)
+        # It rests, so that the slots are of no use here, though there is somebody who waits for them.
+        assert dispatcher.waiting
+        assert not theirs.has_more_than_share()
+        dispatcher.close()
+        theirs.close()
+
+    asyncio.run(main())
+
+
+def test_another_run_is_not_kept_waiting_by_wishes_that_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        for end in (_cancel_all, _stop):
+            ours, theirs = (HostSemaphore(tmp_path, ENDPOINT, 2) for _ in range(2))
+            dispatcher = Dispatcher([ENDPOINT], Limits(2), {ENDPOINT: ours})
+            assert all(theirs.take() for _ in range(2))
+            dispatcher.waiting.append(asyncio.get_running_loop().create_future())
+            dispatcher.hand_out()
+            assert theirs.has_more_than_share()
+            end(dispatcher)
+            dispatcher.hand_out()
+            assert not theirs.has_more_than_share()
+            dispatcher.close()
+            theirs.close()
+
+    def _cancel_all(dispatcher: Dispatcher) -> None:
+        for wish in dispatcher.waiting:
+            wish.cancel()
+
+    def _stop(dispatcher: Dispatcher) -> None:
+        (wish,) = dispatcher.waiting
+        dispatcher.stop("over")
+        assert isinstance(wish.exception(), RunStoppedError)
+
+    asyncio.run(main())
 
 
 def _dispatcher(limits: Limits, semaphore: HostSemaphore | None = None) -> Dispatcher:
