@@ -69,11 +69,8 @@ def in_headers(exchange: Exchange) -> Reply:
 
 
 def as_broken_headers(exchange: Exchange) -> Reply:
-    """A line that is no header, which urllib3 would log; and the length, which comes behind it, is lost.
-
-    So the connection is closed, or every reader would wait for more until its time is up.
-    """
-    return 500, "Failed", [("Connection", "close"), (f"{TOKEN} {PAGE} x", "x")], b""
+    """A line that is no header, which urllib3 would log; and the length, which comes behind it, is lost."""
+    return 500, "Failed", [("Content-Type", "application/xml"), (f"{TOKEN} {PAGE} x", "x")], b""
 
 
 def in_a_redirect(exchange: Exchange) -> Reply:
