@@ -18,7 +18,7 @@ from preannotation_assets.extraction.grounding.lookalikes import CLOSE
 from preannotation_assets.extraction.grounding.order import ChainLink, Spot, chain_costs
 from preannotation_assets.extraction.grounding.page import Page, members
 from preannotation_assets.extraction.grounding.quotes import prepare
-from preannotation_assets.extraction.grounding.reading import LOST_LETTER
+from preannotation_assets.extraction.grounding.reading import LOST_LETTER, read
 from preannotation_assets.extraction.grounding.search import (
     Pattern,
     first_level,
@@ -182,10 +182,24 @@ def test_folding_keeps_the_way_back(text: str) -> None:
     table = FoldTable()
     folded = fold(text)
 
-    assert len(folded.letters) == len(folded.origins) == len(folded.starts) == len(folded.ends)
+    assert len(folded.letters) == len(folded.origins) == len(folded.borders) - 1
     assert (folded.origins[1:] >= folded.origins[:-1]).all()
     for letter, origin in zip(folded.letters, folded.origins.tolist(), strict=True):
         assert letter in table[ord(text[origin])] or not text[origin].isalnum()
+
+
+# What may read as something else, of every kind, and what reads as it is written.
+SIGNS = "&|?!¿€$@¢ï»\ufffc\ufffd□▯\ue000\uf8ff\uffff\x01\x7fжіοœaZß1 \n;\U0001f600\ud800"
+
+
+@unhurried
+@given(st.text(SIGNS, max_size=12))
+@example("L&uuml;beck")
+@example("\u00ef\u00bf\u00bd")
+def test_a_text_reads_the_same_by_itself_and_in_a_long_one(text: str) -> None:
+    page = "-" * 200 + "\n" + text
+
+    assert read(page).text == page[:201] + read("-\n" + text).text.removeprefix("-\n")
 
 
 # Letters none of which look alike, so that only errors remain.

@@ -50,19 +50,21 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     page = Page(text)
     work = work or ChunkWork()
     # In the order of the quotes, not of a set: the first ones have the first claim to the work.
-    written = dict.fromkeys(quote.text for quote in quotes)
-    prepared = {quoted: prepare(quoted, page.table) for quoted in written}
+    prepared: dict[str, PreparedQuote] = {}
+    for _, written in quotes:
+        if written not in prepared:
+            prepared[written] = prepare(written, page.table)
     findings = _findings(page, quotes, prepared, work)
     contenders = _contenders(quotes, {quoted: found.candidates for quoted, found in findings.items()})
-    in_order = follow_the_page(_links(quotes, contenders))
-    if in_order:
+    in_order = follow_the_page(contenders)
+    if in_order and any(found.others for found in findings.values()):
         contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
-    costs = chain_costs(_links(quotes, contenders))
+    links = [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
     places = assign(
         [
-            {(quote.label, c.start, c.end): cost for c, cost in zip(candidates, own, strict=True)}
-            for quote, candidates, own in zip(quotes, contenders, costs, strict=True)
+            {(label, spot.start, spot.end): cost for spot, cost in zip(spots, own, strict=True)}
+            for (label, spots), own in zip(links, chain_costs(links), strict=True)
         ],
         work.assignment,
     )
@@ -73,19 +75,17 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     return without_doubtful(results, in_order)
 
 
-def _links(quotes: Sequence[Quote], contenders: Sequence[Sequence[Candidate]]) -> list[ChainLink]:
-    return [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
-
-
 def _findings(
     page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote], work: ChunkWork
 ) -> dict[str, Finding]:
     """The places of every text: as many as its letters are quoted under one label, if there are."""
-    asked = [(quote.label, prepared[quote.text].letters) for quote in quotes]
-    copies = Counter(asked)
+    copies: dict[tuple[str, str], int] = {}
+    for label, written in quotes:
+        asked = label, prepared[written].letters
+        copies[asked] = copies.get(asked, 0) + 1
     wanted: dict[str, int] = {}
-    for quote, letters in zip(quotes, asked, strict=True):
-        wanted[quote.text] = max(wanted.get(quote.text, 0), copies[letters])
+    for label, written in quotes:
+        wanted[written] = max(wanted.get(written, 0), copies[label, prepared[written].letters])
     return {
         written: find(page, quote, wanted[written], work) if quote.letters else _NOWHERE
         for written, quote in prepared.items()
@@ -96,14 +96,13 @@ def _contenders(
     quotes: Sequence[Quote], places: Mapping[str, Sequence[Candidate]]
 ) -> Sequence[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
-    copies: dict[tuple[str, str], int] = {}
+    copies: dict[Quote, int] = {}
     contenders: list[Sequence[Candidate]] = []
     for quote in quotes:
-        key = quote.label, quote.text
         candidates = places[quote.text]
-        before = copies.get(key, 0)
+        before = copies.get(quote, 0)
         contenders.append(candidates if before < len(candidates) else ())
-        copies[key] = before + 1
+        copies[quote] = before + 1
     return contenders
 
 

@@ -56,7 +56,7 @@ class _Solver:
         costs = self._costs[quote]
         if not costs:
             return
-        cheapest = self._cheapest(costs)
+        cheapest = self._cheapest(costs) if len(costs) > 1 else next(iter(costs))
         if cheapest not in self._owner:
             self._owner[cheapest] = quote
             self.chosen[quote] = cheapest
@@ -81,8 +81,6 @@ class _Solver:
 
     def _cheapest(self, costs: dict[int, float]) -> int:
         """The place that costs least with its price, a free one before an owned one."""
-        if len(costs) == 1:
-            return next(iter(costs))
         return min(
             costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner)
         )

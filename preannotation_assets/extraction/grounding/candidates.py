@@ -87,21 +87,24 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     Each of these is only tried, and its places only offered, when those before it are fewer than wanted.
     Where repairs take more work than there is, the places without repairs are all that is offered.
     """
-    work.begin_quote()
+    work.exact.begin_quote()
     try:
-        found = list(letters_found(page, quote.letters, work.exact))
+        found = letters_found(page, quote.letters, work.exact)
         exact = bordered(page, found)
         candidates = _grounded(page, quote, exact, work.exact) if exact else []
     except WorkSpentError:
         return Finding((), False, cut_off=True)
-    verbatim = [candidate for candidate in candidates if candidate.match is Match.EXACT]
-    sure = [candidate for candidate in candidates if candidate.cost <= _SURE]
-    for best in (verbatim, sure):
-        if len(best) >= wanted:
-            return Finding(best, False, others=_with_inflected(page, quote, candidates, found, work.exact))
+    best = [candidate for candidate in candidates if candidate.match is Match.EXACT]
+    if len(best) < wanted:
+        best = [candidate for candidate in candidates if candidate.cost <= _SURE]
+    if len(best) >= wanted:
+        if len(exact) < len(found):
+            candidates = _with_inflected(page, quote, candidates, found, work.exact)
+        return Finding(best, False, others=candidates if candidates != best else ())
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or len(quote.letters) > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)
+    work.repairs.begin_quote()
     try:
         repaired = _with_repairs(page, quote, candidates, wanted, work.repairs)
     except WorkSpentError:
@@ -115,7 +118,7 @@ def _with_inflected(
     candidates: list[Candidate],
     found: Sequence[tuple[int, int]],
     work: Work,
-) -> Sequence[Candidate]:
+) -> list[Candidate]:
     try:
         hits = list(ending_hits(page, quote, found, work))
         return _united(candidates, _grounded(page, quote, hits, work)) if hits else candidates
@@ -149,11 +152,14 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
     found: list[Candidate] = []
     steps = _place_steps(quote)
     is_dressed = bool(quote.prefix or quote.suffix)
+    is_acronym = len(quote.letters) <= _ACRONYM and quote.core.isupper()
     for first, last, price in hits:
         work.spend(steps)
         start, end = page.offsets(first, last)
         written = page.text[start:end]
-        if _is_common_word(quote, written) or (quote.has_digits and not _same_value(page, quote, start, end)):
+        if is_acronym and written.islower():
+            continue  # a common word that is spelled like it: US and us
+        if quote.has_digits and not _same_value(page, quote, start, end):
             continue
         if price and not _has_numerals(page, quote, start, end):
             continue
@@ -183,11 +189,6 @@ def _place_steps(quote: PreparedQuote) -> float:
         + letters * letters / _SQUARE_LETTERS_A_STEP
         + affixes / _AFFIXES_A_STEP
     )
-
-
-def _is_common_word(quote: PreparedQuote, written: str) -> bool:
-    """Whether an acronym has met a word that is spelled like it: US and us."""
-    return len(quote.letters) <= _ACRONYM and quote.core.isupper() and written.islower()
 
 
 def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:

@@ -5,8 +5,9 @@ tell them apart better than the letters do: a mention is quoted in one spelling,
 the page.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 from preannotation_assets.extraction.spans import Grounding, GroundingResult, Match, QuoteOutcome, Rejection
 
@@ -28,46 +29,27 @@ def without_doubtful(results: Sequence[GroundingResult], in_order: bool) -> list
         in_order: whether the quotes follow the page.
     """
     kept = list(results)
-    repaired = {index: result for index, result in enumerate(results) if _is_repaired(result)}
+    grounded = [(index, result) for index, result in enumerate(results) if isinstance(result, Grounding)]
+    repaired = {index: result for index, result in grounded if result.match is Match.FUZZY}
     if not repaired:
         return kept
-    spoken_for = {(result.start, result.end) for result in results if _is_unrepaired(result)}
+    spoken_for = {(result.start, result.end) for _, result in grounded if result.match is not Match.FUZZY}
     doubtful = {index for index, result in repaired.items() if (result.start, result.end) in spoken_for}
     unlike = [index for index, result in repaired.items() if result.similarity < _SURE]
     if in_order and unlike:
-        ways = _ways_from_order(results)
-        doubtful.update(index for index in unlike if ways[index] > _STRAY)
+        known = [(index, result.start) for index, result in grounded if result.match is not Match.FUZZY]
+        doubtful.update(index for index in unlike if _way(index, repaired[index].start, known) > _STRAY)
     for index in doubtful:
         kept[index] = Rejection(QuoteOutcome.NOT_FOUND)
     return kept
 
 
-def _is_repaired(result: GroundingResult) -> TypeGuard[Grounding]:
-    return isinstance(result, Grounding) and result.match is Match.FUZZY
-
-
-def _is_unrepaired(result: GroundingResult) -> TypeGuard[Grounding]:
-    return isinstance(result, Grounding) and result.match is not Match.FUZZY
-
-
-def _ways_from_order(results: Sequence[GroundingResult]) -> list[int]:
-    """How far each place is from between those of the unrepaired quotes before and behind its own."""
-    starts = [result.start if _is_unrepaired(result) else None for result in results]
-    befores, behinds = _last_known(starts), _last_known(starts[::-1])[::-1]
-    return [
-        _way(result.start, before, behind) if isinstance(result, Grounding) else 0
-        for result, before, behind in zip(results, befores, behinds, strict=True)
-    ]
-
-
-def _way(start: int, before: int | None, behind: int | None) -> int:
-    return max(0, before - start if before is not None else 0, start - behind if behind is not None else 0)
-
-
-def _last_known(starts: Sequence[int | None]) -> list[int | None]:
-    known: list[int | None] = []
-    last: int | None = None
-    for start in starts:
-        last = start if start is not None else last
-        known.append(last)
-    return known
+def _way(quote: int, start: int, known: Sequence[tuple[int, int]]) -> int:
+    """How far a place is from between those of the quotes before and behind its own that are known."""
+    behind = bisect_left(known, (quote,))
+    ways = [0]
+    if behind > 0:
+        ways.append(known[behind - 1][1] - start)
+    if behind < len(known):
+        ways.append(start - known[behind][1])
+    return max(ways)

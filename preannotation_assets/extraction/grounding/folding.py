@@ -8,6 +8,7 @@ the code point it came from and whether a word starts or ends there.
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,12 +20,13 @@ from preannotation_assets.extraction.invisible import is_invisible
 
 from .glued import glued_pieces
 from .lookalikes import LATIN_CAPITALS
-from .reading import LOST_LETTER
+from .reading import LOST_LETTER, code_points
 
 __all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "has_unspaced"]
 
 SEPARATOR = " "
-_ZERO, _NINE = ord("0"), ord("9")
+_SEPARATOR_CODE = np.uint32(ord(SEPARATOR))
+_ZERO, _DIGITS = np.uint32(ord("0")), np.uint32(10)
 _INVISIBLE = ""
 # Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
 _PLAIN_LETTERS: Mapping[str, str] = {
@@ -53,17 +55,17 @@ _UNSPACED_LETTER = re.compile(
 class FoldedText:
     """The letters of a text.
 
-    ``letters[i]`` was written at code point ``origins[i]``; ``starts[i]`` says that a word starts
-    with it, ``ends[i]`` that a word ends with it; ``codes`` are the letters as code points.
-    ``begins[i]`` and ``closes[i]`` say the same of what may be quoted by itself although it is glued to
-    letters: a number, and a word without a lost letter at its edge.
+    ``letters[i]`` was written at code point ``origins[i]``; ``codes`` are the letters as code points.
+    ``borders[i]`` says that there is a border of words before letter ``i``, the last one that there is one
+    behind all letters: between two borders is one word, and no letter is outside of a word.
+    ``begins[i]`` and ``closes[i]`` say that something may begin or end there that may be quoted by itself: a
+    word, or although it is glued to letters a number, and a word without a lost letter at its edge.
     """
 
     letters: str
     codes: NDArray[np.uint32]
     origins: NDArray[np.int64]
-    starts: NDArray[np.bool_]
-    ends: NDArray[np.bool_]
+    borders: NDArray[np.bool_]
     begins: NDArray[np.bool_]
     closes: NDArray[np.bool_]
 
@@ -83,23 +85,20 @@ class FoldTable(dict[int, str]):
 
 def fold(text: str) -> FoldedText:
     """Folds a text to its letters."""
-    codes, origins = _folded(_code_points(text))
-    is_letter = codes != ord(SEPARATOR)
-    starts = is_letter.copy()
-    starts[1:] &= ~is_letter[:-1]
-    ends = is_letter.copy()
-    ends[:-1] &= ~is_letter[1:]
+    written, places = _folded(code_points(text))
+    at = (written != _SEPARATOR_CODE).nonzero()[0]
+    codes = written.take(at)
+    origins = at if places is None else places.take(at)
+    borders = np.empty(len(at) + 1, dtype=np.bool_)
+    borders[0] = borders[-1] = True
+    borders[1:-1] = at[1:] - at[:-1] > 1
     if codes.max(initial=0) >= _UNSPACED_BLOCKS[0][0]:
         unspaced = _unspaced(codes)
-        starts |= unspaced
-        starts[1:] |= unspaced[:-1] & is_letter[1:]
-        ends |= unspaced
-        ends[:-1] |= unspaced[1:] & is_letter[:-1]
-    at = is_letter.nonzero()[0]
-    codes, origins, starts, ends = codes.take(at), origins.take(at), starts.take(at), ends.take(at)
+        borders[1:] |= unspaced
+        borders[:-1] |= unspaced
     letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
-    begins, closes = _borders_inside_words(text, letters, codes, origins, starts, ends)
-    return FoldedText(letters, codes, origins, starts, ends, begins, closes)
+    begins, closes = _borders_inside_words(text, letters, codes, origins, borders)
+    return FoldedText(letters, codes, origins, borders, begins, closes)
 
 
 def has_unspaced(letters: str) -> bool:
@@ -112,25 +111,25 @@ def _borders_inside_words(
     letters: str,
     codes: NDArray[np.uint32],
     origins: NDArray[np.int64],
-    starts: NDArray[np.bool_],
-    ends: NDArray[np.bool_],
+    borders: NDArray[np.bool_],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The borders of words, and inside them those of a number glued to letters and of lost letters."""
-    is_digit = (codes >= _ZERO) & (codes <= _NINE)
-    changes = ((is_digit[1:] != is_digit[:-1]) & ~starts[1:] & ~ends[:-1]).nonzero()[0]
+    # Below zero is far above nine: the codes are unsigned.
+    is_digit = codes - _ZERO < _DIGITS
+    changes = ((is_digit[1:] != is_digit[:-1]) > borders[1:-1]).nonzero()[0].tolist()
     has_lost = LOST_LETTER in letters
-    if not len(changes) and not has_lost:
-        return starts, ends
-    begins, closes = starts.copy(), ends.copy()
-    word_starts, word_ends = starts.nonzero()[0], ends.nonzero()[0]
-    for word in set((word_starts.searchsorted(changes, side="right") - 1).tolist()):
-        first, last = int(word_starts[word]), int(word_ends[word]) + 1
-        for start, end in glued_pieces(text, letters, origins.data, first, last):
-            begins[start] = closes[end - 1] = True
+    if not changes and not has_lost:
+        return borders, borders
+    begins, closes = borders.copy(), borders.copy()
+    if changes:
+        words: list[int] = borders.nonzero()[0].tolist()
+        for word in {bisect_right(words, change) for change in changes}:
+            for start, end in glued_pieces(text, letters, origins.data, words[word - 1], words[word]):
+                begins[start] = closes[end] = True
     if has_lost:
         lost = codes == ord(LOST_LETTER)
-        begins[1:] |= begins[:-1] & lost[:-1]
-        closes[:-1] |= closes[1:] & lost[1:]
+        begins[1:-1] |= begins[:-2] & lost[:-1]
+        closes[1:-1] |= closes[2:] & lost[1:]
     return begins, closes
 
 
@@ -180,37 +179,45 @@ def _fold_letter(character: str) -> str:
     return "".join(LATIN_CAPITALS.get(part, part) for part in plain if part.isalnum())
 
 
-def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The folded code points of a text, and the place in the text that each of them comes from."""
+def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64] | None]:
+    """The folded code points of a text, and the place in the text that each of them comes from.
+
+    None for the places says that each is its own: every code point folds to one.
+    """
     folds = _COMMON_FOLDS
-    rare = codes >= len(folds.lengths)
-    if rare.any():
+    if codes.max(initial=0) >= len(folds.lengths):
+        rare = codes >= len(folds.lengths)
         others = np.unique(codes[rare])
         codes = codes.copy()
         codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
         folds = folds.extended([fold_character(chr(code)) for code in others.tolist()])
+    singles = folds.singles.take(codes)
+    if singles.all():
+        return singles, None
     lengths = folds.lengths.take(codes)
-    firsts = folds.firsts.take(codes)
-    places = np.arange(len(codes), dtype=np.int64)
-    if (lengths == 1).all():
-        return folds.written.take(firsts), places
-    before = lengths.cumsum() - lengths
-    origins = places.repeat(lengths)
-    return folds.written.take((firsts - before).take(origins) + np.arange(len(origins))), origins
+    before: NDArray[np.int64] = lengths.cumsum() - lengths
+    shifts = folds.firsts.take(codes) - before
+    places = np.arange(len(codes), dtype=np.int64).repeat(lengths)
+    return folds.written.take(shifts.repeat(lengths) + np.arange(len(places))), places
 
 
 @dataclass(frozen=True, slots=True)
 class _Folds:
-    """What many characters fold to, one after the other: where each begins, and how long it is."""
+    """What many characters fold to, one after the other: where each begins, and how long it is.
+
+    ``singles`` are those that fold to one code point, and 0 for the others.
+    """
 
     written: NDArray[np.uint32]
     firsts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    singles: NDArray[np.uint32]
 
     @staticmethod
     def of(folded: Sequence[str]) -> "_Folds":
         lengths = np.array([len(letters) for letters in folded], dtype=np.int64)
-        return _Folds(_code_points("".join(folded)), np.cumsum(lengths) - lengths, lengths)
+        singles = np.array([ord(letters) if len(letters) == 1 else 0 for letters in folded], dtype=np.uint32)
+        return _Folds(code_points("".join(folded)), np.cumsum(lengths) - lengths, lengths, singles)
 
     def extended(self, folded: Sequence[str]) -> "_Folds":
         """These, and behind them those of more characters."""
@@ -219,11 +226,8 @@ class _Folds:
             np.concatenate([self.written, more.written]),
             np.concatenate([self.firsts, more.firsts + len(self.written)]),
             np.concatenate([self.lengths, more.lengths]),
+            np.concatenate([self.singles, more.singles]),
         )
-
-
-def _code_points(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:

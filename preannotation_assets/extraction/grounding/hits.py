@@ -99,22 +99,26 @@ def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
 
 def bordered(page: Page, found: Iterable[tuple[int, int]]) -> list[Hit]:
     """Those of some places that are between the borders of words."""
-    return [Hit(first, last, 0.0) for first, last in found if page.is_bordered(first, last)]
+    return [Hit(first, last, 0.0) for first, last in page.bordered(found)]
 
 
-def letters_found(page: Page, letters: str, work: Work) -> Iterator[tuple[int, int]]:
+def letters_found(page: Page, letters: str, work: Work) -> list[tuple[int, int]]:
     """The places of letters, just so, anywhere on the page.
 
     Raises:
         WorkSpentError: finding them takes more work than there is.
     """
-    work.spend(1 + len(page.letters) / _LETTERS_FOUND_A_STEP)
+    written = page.letters
+    work.spend(1 + len(written) / _LETTERS_FOUND_A_STEP)
     length = len(letters)
-    first = page.letters.find(letters)
+    steps = 0.5 + length / _LETTERS_FOUND_A_STEP
+    found: list[tuple[int, int]] = []
+    first = written.find(letters)
     while first >= 0:
-        work.spend(0.5 + length / _LETTERS_FOUND_A_STEP)
-        yield first, first + length
-        first = page.letters.find(letters, first + 1)
+        work.spend(steps)
+        found.append((first, first + length))
+        first = written.find(letters, first + 1)
+    return found
 
 
 def similar_hits(

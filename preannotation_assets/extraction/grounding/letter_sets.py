@@ -5,6 +5,7 @@ several times as long.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import numpy as np
@@ -20,7 +21,6 @@ Value = TypeVar("Value")
 
 _PLAIN: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 _PLAIN_CODES: Final = np.frombuffer(_PLAIN.encode("latin-1"), dtype=np.uint8)[:, np.newaxis]
-_OTHER_CODE: Final = 0xFF
 _PAIR: Final = 2
 
 
@@ -32,39 +32,57 @@ class LetterSets:
     look like them, how many those are.
 
     Args:
-        codes: the letters of the page as code points.
+        letters: the letters of the page.
+        codes: the same as code points.
         has_lost_letters: whether some of them are lost.
     """
 
-    def __init__(self, codes: NDArray[np.uint32], has_lost_letters: bool) -> None:
+    def __init__(self, letters: str, codes: NDArray[np.uint32], has_lost_letters: bool) -> None:
         self.has_lost_letters = has_lost_letters
+        # None of them refers to this object: what refers to itself is only freed by the garbage collector.
+        places = _Lazy(_Places(letters, codes).find)
+        lost = places[LOST_LETTER] if has_lost_letters else 0
+        self.alike: Mapping[str, int] = _Lazy(partial(_find_alike, places, lost))
+        self.stand_ins: Mapping[str, Sequence[Jump]] = _Lazy(partial(_find_stand_ins, places, lost))
+
+
+class _Places:
+    """The places of single letters."""
+
+    def __init__(self, letters: str, codes: NDArray[np.uint32]) -> None:
         self._codes = codes
-        self._places: _Lazy[int] = _Lazy(self._find_places)
-        self._places.update(zip(_PLAIN, _plain_sets(codes), strict=True))
-        self._lost = self._places[LOST_LETTER] if has_lost_letters else 0
-        self.alike: Mapping[str, int] = _Lazy(self._find_alike)
-        self.stand_ins: Mapping[str, Sequence[Jump]] = _Lazy(self._find_stand_ins)
+        # Letters that are not plain become a sign, which no letter is.
+        narrow = np.frombuffer(letters.encode("latin-1", "replace"), dtype=np.uint8)
+        packed = np.packbits(narrow == _PLAIN_CODES, axis=1, bitorder="little")
+        self._plain, self._width = packed.tobytes(), packed.shape[1]
 
-    def _find_places(self, letter: str) -> int:
-        return bits(self._codes == ord(letter))
+    def find(self, letter: str) -> int:
+        """The set of the places of a letter."""
+        plain = _PLAIN.find(letter)
+        if plain < 0:
+            return bits(self._codes == ord(letter))
+        return int.from_bytes(self._plain[plain * self._width : (plain + 1) * self._width], "little")
 
-    def _find_alike(self, letter: str) -> int:
-        found = self._places[letter]
-        for other in CLOSE.get(letter, ""):
-            found |= self._places[other]
-        return found if letter.isdigit() else found | self._lost
 
-    def _find_stand_ins(self, group: str) -> Sequence[Jump]:
-        others = [(self._find_sequence(other), len(other)) for other in BROKEN_LETTERS.get(group, ())]
-        if self.has_lost_letters and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
-            others.append((self._lost, 1))
-        return tuple((len(group), places, width) for places, width in others if places)
+def _find_alike(places: Mapping[str, int], lost: int, letter: str) -> int:
+    found = places[letter]
+    for other in CLOSE.get(letter, ""):
+        found |= places[other]
+    return found if letter.isdigit() else found | lost
 
-    def _find_sequence(self, letters: str) -> int:
-        found = self._places[letters[0]]
-        for offset, letter in enumerate(letters[1:], start=1):
-            found &= self._places[letter] >> offset
-        return found
+
+def _find_stand_ins(places: Mapping[str, int], lost: int, group: str) -> Sequence[Jump]:
+    others = [(_find_sequence(places, other), len(other)) for other in BROKEN_LETTERS.get(group, ())]
+    if lost and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
+        others.append((lost, 1))
+    return tuple([(len(group), found, width) for found, width in others if found])
+
+
+def _find_sequence(places: Mapping[str, int], letters: str) -> int:
+    found = places[letters[0]]
+    for offset, letter in enumerate(letters[1:], start=1):
+        found &= places[letter] >> offset
+    return found
 
 
 class _Lazy(dict[str, Value]):
@@ -82,10 +100,3 @@ class _Lazy(dict[str, Value]):
 def bits(flags: NDArray[np.bool_]) -> int:
     """The set of the places that are flagged."""
     return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
-
-
-def _plain_sets(codes: NDArray[np.uint32]) -> list[int]:
-    """The sets of the plain letters."""
-    narrow = np.minimum(codes, _OTHER_CODE).astype(np.uint8)
-    packed = np.packbits(narrow == _PLAIN_CODES, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]

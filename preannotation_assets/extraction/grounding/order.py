@@ -55,9 +55,9 @@ class ChainLink(NamedTuple):
     spots: Sequence[Placed]
 
 
-def follow_the_page(links: Sequence[ChainLink]) -> bool:
+def follow_the_page(places: Sequence[Sequence[Placed]]) -> bool:
     """Whether the quotes that stand at one place only go forward on the page, nearly all of them."""
-    starts = [link.spots[0].start for link in links if len(link.spots) == 1]
+    starts = [spots[0].start for spots in places if len(spots) == 1]
     steps = len(starts) - 1
     back = sum(after < before for before, after in pairwise(starts))
     return steps >= _FEWEST_STEPS and back <= _MOST_BACK * steps
@@ -71,73 +71,107 @@ def chain_costs(links: Sequence[ChainLink]) -> list[list[float]]:
     cost the chain.
     """
     costs = [[spot.cost for spot in link.spots] for link in links]
-    chain = [index for index, link in enumerate(links) if link.spots]
+    chain = [index for index, own in enumerate(costs) if own]
     # A quote with one spot parts the chain: what is before it does not change what is best behind it.
     parting = [position for position, index in enumerate(chain) if len(costs[index]) == 1]
     for first, last in pairwise([-1, *parting, len(chain)]):
-        if last - first > 1:
-            part = chain[max(0, first) : last + 1]
-            for index, own in zip(part, _part_costs([links[index] for index in part]), strict=True):
+        between = chain[first + 1 : last]
+        if between:
+            before = _stop(links[chain[first]]) if first >= 0 else None
+            behind = _stop(links[chain[last]]) if last < len(chain) else None
+            stops = [_stop(links[index]) for index in between]
+            for index, own in zip(between, _costs_between(before, stops, behind), strict=True):
                 costs[index] = own
     return costs
 
 
-def _part_costs(chain: Sequence[ChainLink]) -> list[list[float]]:
-    forward = _pass(chain)
-    backward = _pass([_mirrored(link) for link in reversed(chain)])
-    return [_through(*each) for each in zip(chain, forward, reversed(backward), strict=True)]
+class _Stop(NamedTuple):
+    """A quote in the chain with its spots side by side: where they start and end, what each costs."""
+
+    label: str
+    starts: list[int]
+    ends: list[int]
+    costs: list[float]
 
 
-def _mirrored(link: ChainLink) -> ChainLink:
-    return ChainLink(link.label, [Spot(-spot.end, -spot.start, spot.cost) for spot in reversed(link.spots)])
+def _stop(link: ChainLink) -> _Stop:
+    spots = link.spots
+    return _Stop(
+        link.label,
+        [spot.start for spot in spots],
+        [spot.end for spot in spots],
+        [spot.cost for spot in spots],
+    )
 
 
-def _through(link: ChainLink, ahead: Sequence[float], behind: Sequence[float]) -> list[float]:
-    through = [a + b - spot.cost for spot, a, b in zip(link.spots, ahead, reversed(behind), strict=True)]
-    offset = min(spot.cost for spot in link.spots) - min(through)
+def _costs_between(before: _Stop | None, stops: list[_Stop], behind: _Stop | None) -> list[list[float]]:
+    """The costs of the spots of stops between two with one spot each, or the ends of the chain."""
+    forward = _pass(before, stops)
+    backward = _pass(behind and _mirrored(behind), [_mirrored(stop) for stop in reversed(stops)])
+    return [
+        _through(stop.costs, ahead, back)
+        for stop, ahead, back in zip(stops, forward, reversed(backward), strict=True)
+    ]
+
+
+def _mirrored(stop: _Stop) -> _Stop:
+    return _Stop(
+        stop.label,
+        [-end for end in reversed(stop.ends)],
+        [-start for start in reversed(stop.starts)],
+        stop.costs[::-1],
+    )
+
+
+def _through(costs: Sequence[float], ahead: Sequence[float], behind: Sequence[float]) -> list[float]:
+    through = [a + b - cost for cost, a, b in zip(costs, ahead, reversed(behind), strict=True)]
+    offset = min(costs) - min(through)
     return [cost + offset for cost in through]
 
 
-def _pass(chain: Sequence[ChainLink]) -> list[list[float]]:
-    """For every spot the cost of the cheapest chain that ends in it."""
-    result = [[spot.cost for spot in link.spots] for link in chain[:1]]
-    for before, link in pairwise(chain):
-        result.append(_next_totals(before, result[-1], link))
+def _pass(before: _Stop | None, stops: Sequence[_Stop]) -> list[list[float]]:
+    """For every spot of some stops the cost of the cheapest chain that ends in it."""
+    result: list[list[float]] = []
+    totals = before.costs if before else []
+    for stop in stops:
+        totals = _next_totals(before, totals, stop) if before else stop.costs
+        result.append(totals)
+        before = stop
     return result
 
 
-def _next_totals(before: ChainLink, totals: Sequence[float], link: ChainLink) -> list[float]:
-    nested = _NESTED_IN_ITS_LABEL if before.label == link.label else _NESTED
+def _next_totals(before: _Stop, totals: list[float], stop: _Stop) -> list[float]:
+    same_label = before.label == stop.label
+    nested = _NESTED_IN_ITS_LABEL if same_label else _NESTED
     far_back = min(totals) + _STEP_BACK + _WAY_BACK
     near_back: Sequence[float] | None = None
     behind = _INFINITY
     passed = 0
-    left, count = before.spots, len(totals)
+    left_starts, left_ends, count = before.starts, before.ends, len(totals)
     here: list[float] = []
-    for spot in link.spots:
-        start, end = spot.start, spot.end
-        while passed < count and left[passed].end <= start:
+    for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True):
+        while passed < count and left_ends[passed] <= start:
             behind = min(behind, totals[passed])
             passed += 1
         best = min(behind, far_back)
         ahead = passed
-        while ahead < count and left[ahead].start < end:
-            if before.label != link.label or left[ahead].start != start or left[ahead].end != end:
+        while ahead < count and left_starts[ahead] < end:
+            if not same_label or left_starts[ahead] != start or left_ends[ahead] != end:
                 best = min(best, totals[ahead] + nested)
             ahead += 1
         if ahead < count:
-            near_back = near_back or _cheapest_ahead(left, totals)
+            near_back = near_back or _cheapest_ahead(left_starts, totals)
             best = min(best, near_back[ahead] - _WAY_BACK * end / _LONG_WAY)
-        here.append(spot.cost + best)
+        here.append(cost + best)
     return here
 
 
-def _cheapest_ahead(spots: Sequence[Placed], totals: Sequence[float]) -> list[float]:
+def _cheapest_ahead(starts: Sequence[int], totals: Sequence[float]) -> list[float]:
     """For every spot the least cost of going back from it or a later one to the start of the page."""
     cheapest: list[float] = []
     least = _INFINITY
-    for spot, total in zip(reversed(spots), reversed(totals), strict=True):
-        cost = total + _STEP_BACK + _WAY_BACK * spot.start / _LONG_WAY
+    for start, total in zip(reversed(starts), reversed(totals), strict=True):
+        cost = total + _STEP_BACK + _WAY_BACK * start / _LONG_WAY
         least = min(least, cost)
         cheapest.append(least)
     cheapest.reverse()

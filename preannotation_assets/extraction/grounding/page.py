@@ -7,7 +7,7 @@ letters has the boundaries 0 to ``n``. Shifts and bitwise operators then work on
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from .folding import FoldTable, fold
@@ -36,20 +36,19 @@ class Page:
         folded = fold(self.text)
         self.letters = folded.letters
         self.has_lost_letters = LOST_LETTER in folded.letters
-        self.starts = bits(folded.begins)
-        self.ends = bits(folded.closes) << 1
-        self.word_starts: list[int] = folded.starts.nonzero()[0].tolist()
-        self.word_ends: list[int] = (folded.ends.nonzero()[0] + 1).tolist()
-        self._begins = (
-            self.word_starts if folded.begins is folded.starts else folded.begins.nonzero()[0].tolist()
-        )
-        self._closes = (
-            self.word_ends if folded.closes is folded.ends else (folded.closes.nonzero()[0] + 1).tolist()
-        )
-        self._word_start_flags = folded.starts.tobytes()
-        self._word_end_flags = folded.ends.tobytes()
-        self._start_flags = folded.begins.tobytes()
-        self._end_flags = folded.closes.tobytes()
+        borders: list[int] = folded.borders.nonzero()[0].tolist()
+        self.word_starts, self.word_ends = borders[:-1], borders[1:]
+        self._word_flags = self._start_flags = self._end_flags = folded.borders.tobytes()
+        self._begins, self._closes = self.word_starts, self.word_ends
+        begins = closes = bits(folded.borders)
+        if folded.begins is not folded.borders:
+            self._start_flags, self._end_flags = folded.begins.tobytes(), folded.closes.tobytes()
+            self._begins = folded.begins.nonzero()[0].tolist()[:-1]
+            self._closes = folded.closes.nonzero()[0].tolist()[1:]
+            begins, closes = bits(folded.begins), bits(folded.closes)
+        # Nothing starts behind the last letter, or ends before the first.
+        self.starts = begins ^ 1 << len(self.letters)
+        self.ends = closes ^ 1
         self._codes = folded.codes
         # As a view: its items are plain integers.
         self._origins = folded.origins.data
@@ -57,7 +56,7 @@ class Page:
     @cached_property
     def letter_sets(self) -> LetterSets:
         """Where which letters are."""
-        return LetterSets(self._codes, self.has_lost_letters)
+        return LetterSets(self.letters, self._codes, self.has_lost_letters)
 
     def starts_at(self, boundary: int) -> bool:
         """Whether a word starts at a boundary, or a number that is glued to letters."""
@@ -65,15 +64,16 @@ class Page:
 
     def ends_at(self, boundary: int) -> bool:
         """Whether a word ends at a boundary, or a number that is glued to letters."""
-        return self._end_flags[boundary - 1] != 0
+        return self._end_flags[boundary] != 0
 
-    def is_bordered(self, first: int, last: int) -> bool:
-        """Whether a word or number starts at the one boundary and one ends at the other."""
-        return self._start_flags[first] != 0 and self._end_flags[last - 1] != 0
+    def bordered(self, found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those of some places where a word or number starts at one boundary and one ends at the other."""
+        starts, ends = self._start_flags, self._end_flags
+        return [place for place in found if starts[place[0]] and ends[place[1]]]
 
     def is_glued_piece(self, first: int, last: int) -> bool:
         """Whether what starts and ends there is only a part of a word of letters and digits."""
-        return not (self._word_start_flags[first] and self._word_end_flags[last - 1])
+        return not (self._word_flags[first] and self._word_flags[last])
 
     def is_glued(self, boundary: int) -> bool:
         """Whether a word begins inside a run of letters, by its capital or after a number."""
@@ -91,7 +91,7 @@ class Page:
 
     def written_at(self, start: int, end: int) -> tuple[int, int]:
         """Where on the page, as it was given, ``text[start:end]`` is written."""
-        return self._reading.written(start, end)
+        return self._reading.written(start, end) if self._reading.changes else (start, end)
 
     def written(self, first: int, last: int) -> str:
         """The text between two boundaries."""

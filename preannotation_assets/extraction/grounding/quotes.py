@@ -68,14 +68,9 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
     while last > first and table[ord(stripped[last - 1])] == SEPARATOR:
         last -= 1
     letters = "".join(words)
+    core = stripped[first:last]
+    has_digits = not _DIGITS.isdisjoint(letters)
+    # By place: names of arguments take as long as the quote takes to fold.
     return PreparedQuote(
-        verbatim=verbatim,
-        text=stripped,
-        letters=letters,
-        words=words,
-        prefix=stripped[:first],
-        core=stripped[first:last],
-        suffix=stripped[last:],
-        has_digits=not _DIGITS.isdisjoint(letters),
-        table=table,
+        verbatim, stripped, letters, words, stripped[:first], core, stripped[last:], has_digits, table
     )

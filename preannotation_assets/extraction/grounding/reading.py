@@ -5,11 +5,14 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from preannotation_assets.extraction.character_references import REFERENCE, resolve
 
 from .lookalikes import LATIN_CAPITALS
 
-__all__ = ["LOST_LETTER", "Reading", "read"]
+__all__ = ["LOST_LETTER", "Reading", "code_points", "read"]
 
 LOST_LETTER: Final = "\ufffd"
 """Stands for one letter or more that the page has lost."""
@@ -40,6 +43,10 @@ _SCRIPTS: Final = r"\u0370-\u052f\u1f00-\u1fff"
 _MIXED: Final = re.compile(rf"[{_SCRIPTS}](?:(?<=[^\W\d_{_SCRIPTS}].)|(?=[^\W\d_{_SCRIPTS}]))")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _TO_READ: Final = re.compile(rf"[&?!|€$@¢\u00bf\u0370-\u052f{_LOST}]+")
+# A long text is looked up in a table at once: the expression, which looks at one character after the other,
+# takes ten times as long. The last of the table's code points is no sign, nor is any beyond.
+_LAST_CODE: Final = 0xFFFF
+_LONG_TEXT: Final = 200
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _MOSTLY: Final = 2
 _LATIN_SHAPES: Final = str.maketrans("νυηωσγπпгиьшлт", "vunwoynnrubwnt")
@@ -63,8 +70,6 @@ class Reading(NamedTuple):
 
     def written(self, start: int, end: int) -> tuple[int, int]:
         """Where in the text ``reading.text[start:end]`` is written; ``start`` is below ``end``."""
-        if not self.changes:
-            return start, end
         return self._origin(start)[0], self._origin(end - 1)[1]
 
     def _origin(self, position: int) -> tuple[int, int]:
@@ -95,7 +100,15 @@ def read(text: str) -> Reading:
 
 def _signs(text: str) -> str:
     """The characters of a text that may read as others."""
-    return "".join(_TO_READ.findall(text))
+    if len(text) < _LONG_TEXT:
+        return "".join(_TO_READ.findall(text))
+    places: list[int] = _ARE_TO_READ.take(code_points(text), mode="clip").nonzero()[0].tolist()
+    return "".join([text[place] for place in places])
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """The code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def _legible(text: str) -> Reading:
@@ -160,3 +173,14 @@ def _in_latin(word: str) -> str:
         _ONLY_LATIN.search(word) is not None and _ONLY_FOREIGN.search(word) is None
     )
     return word.translate(_LATIN_SHAPES) if is_latin else word
+
+
+def _looked_up(signs: re.Pattern[str]) -> NDArray[np.bool_]:
+    """For every code point up to the last whether an expression of single characters takes it."""
+    taken = np.zeros(_LAST_CODE + 1, dtype=np.bool_)
+    for found in signs.finditer("".join(map(chr, range(_LAST_CODE)))):
+        taken[found.start() : found.end()] = True
+    return taken
+
+
+_ARE_TO_READ: Final = _looked_up(_TO_READ)

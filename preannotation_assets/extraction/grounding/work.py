@@ -42,7 +42,8 @@ class Work:
 
     def begin_quote(self) -> None:
         """Says that what is spent from now on is for another quote."""
-        self._limit = min(self._in_all, self._spent + self._a_quote)
+        limit = self._spent + self._a_quote
+        self._limit = limit if limit < self._in_all else self._in_all
 
     def spend(self, steps: float) -> None:
         """Spends steps on what is about to be done.
@@ -50,9 +51,10 @@ class Work:
         Raises:
             WorkSpentError: there are fewer left, for this quote or in all.
         """
-        if self._spent + steps > self._limit:
+        spent = self._spent + steps
+        if spent > self._limit:
             raise WorkSpentError
-        self._spent += steps
+        self._spent = spent
 
 
 class ChunkWork:
@@ -70,8 +72,3 @@ class ChunkWork:
     def spent(self) -> float:
         """The steps spent so far."""
         return self.exact.spent + self.repairs.spent + self.assignment.spent
-
-    def begin_quote(self) -> None:
-        """Says that what is spent from now on is for another quote."""
-        self.exact.begin_quote()
-        self.repairs.begin_quote()
