@@ -61,16 +61,18 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
         contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
     links = [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
-    places = assign(
-        [
-            {(label, spot.start, spot.end): cost for spot, cost in zip(spots, own, strict=True)}
-            for (label, spots), own in zip(links, chain_costs(links), strict=True)
-        ],
-        work.assignment,
-    )
+    numbers: dict[tuple[str, int, int], int] = {}
+    options = [
+        {
+            numbers.setdefault((label, spot.start, spot.end), len(numbers)): cost
+            for spot, cost in zip(spots, own, strict=True)
+        }
+        for (label, spots), own in zip(links, chain_costs(links), strict=True)
+    ]
+    places = list(numbers)
     results = [
-        _result(prepared[quote.text], findings[quote.text], place)
-        for quote, place in zip(quotes, places, strict=True)
+        _result(prepared[quote.text], findings[quote.text], None if number is None else places[number])
+        for quote, number in zip(quotes, assign(options, work.assignment), strict=True)
     ]
     return without_doubtful(results, in_order)
 

@@ -6,9 +6,8 @@ place, so that as many quotes as possible get one and the costs decide who does 
 alone on their cheapest place: their path has length one.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
-from typing import TypeVar
 
 from .work import Work, WorkSpentError
 
@@ -17,34 +16,27 @@ __all__ = ["REJECTION", "assign"]
 # Above the cost that any change of places can save.
 REJECTION = 1_000.0
 
-Place = TypeVar("Place", bound=Hashable)
 
-
-def assign(options: Sequence[Mapping[Place, float]], work: Work) -> list[Place | None]:
+def assign(options: Sequence[Mapping[int, float]], work: Work) -> list[int | None]:
     """Gives every quote one of its places, or none, so that no place is used twice.
 
     Args:
-        options: for every quote the places it can take and the cost of each.
+        options: for every quote the places it can take, as numbers from 0 on, and the cost of each.
         work: what moving others may cost; beyond it quotes get the cheapest places that are still free.
 
     Returns:
         The place of every quote; None for a quote that others leave no place.
     """
-    numbers: dict[Place, int] = {}
-    costs = [
-        {numbers.setdefault(place, len(numbers)): cost for place, cost in own.items()} for own in options
-    ]
-    solver = _Solver(costs, work)
-    for quote in range(len(costs)):
+    solver = _Solver(options, work)
+    for quote in range(len(options)):
         solver.add(quote)
-    places = list(numbers)
-    return [places[number] if number >= 0 else None for number in solver.chosen]
+    return [place if place >= 0 else None for place in solver.chosen]
 
 
 class _Solver:
     """An optimal assignment of the quotes added so far; place ``-1 - quote`` is that quote's rejection."""
 
-    def __init__(self, costs: Sequence[dict[int, float]], work: Work) -> None:
+    def __init__(self, costs: Sequence[Mapping[int, float]], work: Work) -> None:
         self.chosen = [-1 - quote for quote in range(len(costs))]
         self._costs = costs
         self._work = work
@@ -79,7 +71,7 @@ class _Solver:
                 return
             place = left
 
-    def _cheapest(self, costs: dict[int, float]) -> int:
+    def _cheapest(self, costs: Mapping[int, float]) -> int:
         """The place that costs least with its price, a free one before an owned one."""
         return min(
             costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner)

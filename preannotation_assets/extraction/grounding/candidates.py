@@ -166,8 +166,9 @@ def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work)
         surface = surface_price(quote.core, written)
         if page.is_glued_piece(first, last):
             surface += _GLUED
-        place = dress(page.text, quote, start, end) if is_dressed else (start, end)
-        found.append(_candidate(page, quote, place, price, surface))
+        if is_dressed:
+            start, end = dress(page.text, quote, start, end)
+        found.append(_candidate(page, quote, start, end, price, surface))
     return found
 
 
@@ -199,9 +200,9 @@ def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
 
 
 def _candidate(
-    page: Page, quote: PreparedQuote, place: tuple[int, int], price: float, surface: float
+    page: Page, quote: PreparedQuote, start: int, end: int, price: float, surface: float
 ) -> Candidate:
-    start, end = page.written_at(*place)
+    start, end = page.written_at(start, end)
     if not price and page.as_given[start:end] == quote.verbatim:
         return Candidate(start, end, surface, Match.EXACT, 1.0)
     match = Match.FUZZY if price else Match.FOLDED
@@ -217,7 +218,7 @@ def _parts(
         work.spend(_place_steps(quote))
         start, end = page.offsets(hit.first, hit.last)
         if _has_numerals(page, quote, start, end):
-            yield _candidate(page, quote, dress(page.text, quote, start, end), hit.price, 0.0)
+            yield _candidate(page, quote, *dress(page.text, quote, start, end), hit.price, 0.0)
     for core in core_hits(page, quote, work):
         if _has_numerals(page, quote, *page.offsets(core.hit.first, core.hit.last)):
             yield from _grounded(page, core.quote, [core.hit], work)

@@ -99,7 +99,8 @@ def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
 
 def bordered(page: Page, found: Iterable[tuple[int, int]]) -> list[Hit]:
     """Those of some places that are between the borders of words."""
-    return [Hit(first, last, 0.0) for first, last in page.bordered(found)]
+    starts, ends = page.start_flags, page.end_flags
+    return [Hit(first, last, 0.0) for first, last in found if starts[first] and ends[last]]
 
 
 def letters_found(page: Page, letters: str, work: Work) -> list[tuple[int, int]]:

@@ -141,6 +141,8 @@ def _pass(before: _Stop | None, stops: Sequence[_Stop]) -> list[list[float]]:
 
 
 def _next_totals(before: _Stop, totals: list[float], stop: _Stop) -> list[float]:
+    if len(totals) == 1:
+        return _totals_behind_one(before, totals[0], stop)
     same_label = before.label == stop.label
     nested = _NESTED_IN_ITS_LABEL if same_label else _NESTED
     far_back = min(totals) + _STEP_BACK + _WAY_BACK
@@ -163,6 +165,26 @@ def _next_totals(before: _Stop, totals: list[float], stop: _Stop) -> list[float]
             near_back = near_back or _cheapest_ahead(left_starts, totals)
             best = min(best, near_back[ahead] - _WAY_BACK * end / _LONG_WAY)
         here.append(cost + best)
+    return here
+
+
+def _totals_behind_one(before: _Stop, total: float, stop: _Stop) -> list[float]:
+    """The same behind a stop with one spot, as most are: there is nothing to choose from."""
+    left_start, left_end = before.starts[0], before.ends[0]
+    same_label = before.label == stop.label
+    nested = total + (_NESTED_IN_ITS_LABEL if same_label else _NESTED)
+    far_back = total + _STEP_BACK + _WAY_BACK
+    near_back = total + _STEP_BACK + _WAY_BACK * left_start / _LONG_WAY
+    here: list[float] = []
+    for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True):
+        if left_end <= start:
+            here.append(cost + total)
+        elif left_start >= end:
+            here.append(cost + min(far_back, near_back - _WAY_BACK * end / _LONG_WAY))
+        elif same_label and left_start == start and left_end == end:
+            here.append(cost + far_back)
+        else:
+            here.append(cost + min(far_back, nested))
     return here
 
 

@@ -7,7 +7,7 @@ letters has the boundaries 0 to ``n``. Shifts and bitwise operators then work on
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from .folding import FoldTable, fold
@@ -24,7 +24,8 @@ class Page:
     """A page's text as a reader takes it, its letters, and where they are.
 
     ``starts`` and ``ends`` are the boundary sets where words start and end, and numbers that are glued to
-    letters; ``word_starts`` and ``word_ends`` are ascending lists of those of words.
+    letters; ``start_flags`` and ``end_flags`` have a byte that is not 0 for each of them, and ``word_starts``
+    and ``word_ends`` are ascending lists of those of words.
     Positions are those of ``text``; ``written_at`` says where that is on the page as it was given.
     """
 
@@ -38,11 +39,11 @@ class Page:
         self.has_lost_letters = LOST_LETTER in folded.letters
         borders: list[int] = folded.borders.nonzero()[0].tolist()
         self.word_starts, self.word_ends = borders[:-1], borders[1:]
-        self._word_flags = self._start_flags = self._end_flags = folded.borders.tobytes()
+        self._word_flags = self.start_flags = self.end_flags = folded.borders.tobytes()
         self._begins, self._closes = self.word_starts, self.word_ends
         begins = closes = bits(folded.borders)
         if folded.begins is not folded.borders:
-            self._start_flags, self._end_flags = folded.begins.tobytes(), folded.closes.tobytes()
+            self.start_flags, self.end_flags = folded.begins.tobytes(), folded.closes.tobytes()
             self._begins = folded.begins.nonzero()[0].tolist()[:-1]
             self._closes = folded.closes.nonzero()[0].tolist()[1:]
             begins, closes = bits(folded.begins), bits(folded.closes)
@@ -60,16 +61,11 @@ class Page:
 
     def starts_at(self, boundary: int) -> bool:
         """Whether a word starts at a boundary, or a number that is glued to letters."""
-        return self._start_flags[boundary] != 0
+        return self.start_flags[boundary] != 0
 
     def ends_at(self, boundary: int) -> bool:
         """Whether a word ends at a boundary, or a number that is glued to letters."""
-        return self._end_flags[boundary] != 0
-
-    def bordered(self, found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Those of some places where a word or number starts at one boundary and one ends at the other."""
-        starts, ends = self._start_flags, self._end_flags
-        return [place for place in found if starts[place[0]] and ends[place[1]]]
+        return self.end_flags[boundary] != 0
 
     def is_glued_piece(self, first: int, last: int) -> bool:
         """Whether what starts and ends there is only a part of a word of letters and digits."""

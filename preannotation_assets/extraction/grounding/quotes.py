@@ -69,7 +69,7 @@ def prepare(text: str, table: FoldTable) -> PreparedQuote:
         last -= 1
     letters = "".join(words)
     core = stripped[first:last]
-    has_digits = not _DIGITS.isdisjoint(letters)
+    has_digits = not letters.isalpha() and not _DIGITS.isdisjoint(letters)
     # By place: names of arguments take as long as the quote takes to fold.
     return PreparedQuote(
         verbatim, stripped, letters, words, stripped[:first], core, stripped[last:], has_digits, table

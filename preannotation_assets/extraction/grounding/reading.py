@@ -24,7 +24,11 @@ _LOST_TWICE: Final = "\u00ef\u00bf\u00bd"
 _UNREADABLE: Final = re.compile(
     rf"(?P<reference>{REFERENCE})|(?P<lost>(?:[{_LOST}]|{_LOST_TWICE})+)|(?P<inverted>\u00bf+)|\?+"
 )
-_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?\u00bf{_LOST}]|{_LOST_TWICE}")
+_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?\u00bf{_LOST}]")
+# Where one of them begins: the sign first, then what must stand behind it, since few of these signs do.
+_FIRST_UNREADABLE: Final = re.compile(
+    rf"[&?\u00bf\u00ef{_LOST}](?:(?<![&\u00ef])|(?<=&)(?=[#A-Za-z])|(?<=\u00ef)(?=\u00bf\u00bd))"
+)
 _PAIR: Final = 2
 _INSIDE_A_SENTENCE: Final = frozenset(",;")
 _NEXT: Final = re.compile(r"\s*(\S?)")
@@ -45,6 +49,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 _TO_READ: Final = re.compile(rf"[&?!|€$@¢\u00bf\u0370-\u052f{_LOST}]+")
 # A long text is looked up in a table at once: the expression, which looks at one character after the other,
 # takes ten times as long. The last of the table's code points is no sign, nor is any beyond.
+_CODE_POINT: Final = np.dtype("<u4")
 _LAST_CODE: Final = 0xFFFF
 _LONG_TEXT: Final = 200
 _LATIN: Final = re.compile(r"[A-Za-z\u00c0-\u024f]")
@@ -108,7 +113,7 @@ def _signs(text: str) -> str:
 
 def code_points(text: str) -> NDArray[np.uint32]:
     """The code points of a text."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=_CODE_POINT)
 
 
 def _legible(text: str) -> Reading:
@@ -116,7 +121,7 @@ def _legible(text: str) -> Reading:
     changes: list[tuple[int, int, int, int]] = []
     done = length = seen = 0
     loses_letters = _QUESTION_IN_WORD.search(text) is not None
-    for sign in _MAY_BE_UNREADABLE.finditer(text):
+    for sign in _FIRST_UNREADABLE.finditer(text):
         found = _UNREADABLE.match(text, sign.start()) if sign.start() >= seen else None
         if found is None:
             continue

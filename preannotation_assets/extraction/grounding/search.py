@@ -71,8 +71,9 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
     state = starts
     for places, groups in zip(wanted.places, wanted.jumps, strict=True):
         state = (state & places) << 1
-        for back, group, width in groups:
-            state |= (states[-back] & group) << width
+        if groups:
+            for back, group, width in groups:
+                state |= (states[-back] & group) << width
         states.append(state)
         if not state and not any(states[-_LONGEST_GROUP:]):
             break
@@ -90,9 +91,13 @@ def next_level(wanted: Pattern, swapped: Sequence[int], before: Sequence[int]) -
     states = [state]
     steps = zip(wanted.places, wanted.jumps, swapped, (0, *before), before, before[1:], strict=False)
     for places, groups, swap, two_fewer, fewer, other in steps:
-        state = (((state & places) | fewer | other | ((two_fewer & swap) << 1)) << 1) | fewer
-        for back, group, width in groups:
-            state |= (states[-back] & group) << width
+        state = (state & places) | fewer | other
+        if two_fewer:
+            state |= (two_fewer & swap) << 1
+        state = state << 1 | fewer
+        if groups:
+            for back, group, width in groups:
+                state |= (states[-back] & group) << width
         states.append(state)
         if not state and not any(states[-_LONGEST_GROUP:]):
             break

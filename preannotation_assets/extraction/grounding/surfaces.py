@@ -26,15 +26,16 @@ _NEAR_EDGE = 2
 _LINE_BREAK = re.compile(rf"[{sign_class()}]\s*[{break_class()}]\s*")
 _BREAKS = frozenset(LINE_BREAKS)
 _SPACE = re.compile(r"\s+")
-# One number with its grouping or decimal marks; with more marks it may be a date or a reference.
+# One number with its grouping or decimal marks; with more marks it may be a date or a reference. The digit
+# first, then what must not be before it: an expression that begins with a set is scanned for fast.
 _MARKS = (
     ".,'\u2019\u2009\u202f\u066b\u066c\uff0c\uff0e"  # ASCII ones, thin spaces, those of Arabic, wide ones
 )
 _NUMBER = re.compile(
-    rf"(?<![\d{_MARKS}])\d{{1,3}}(?:[{_MARKS}]\d{{3}})+(?:[{_MARKS}]\d{{1,2}})?(?!\d|[{_MARKS}]\d)"
+    rf"\d(?<![\d{_MARKS}]\d)\d{{0,2}}(?:[{_MARKS}]\d{{3}})+(?:[{_MARKS}]\d{{1,2}})?(?!\d|[{_MARKS}]\d)"
 )
 # One with decimals: of the numbers that are quoted alone, none is a part of it.
-_DECIMAL_NUMBER = re.compile(rf"(?<![\d{_MARKS}])\d{{1,3}}[.,\u066b]\d{{1,2}}(?!\d|[{_MARKS}]\d)")
+_DECIMAL_NUMBER = re.compile(rf"\d(?<![\d{_MARKS}]\d)\d{{0,2}}[.,\u066b]\d{{1,2}}(?!\d|[{_MARKS}]\d)")
 _LONGEST_NUMBER = 24
 
 # A Roman numeral of more than one figure, with what makes it an ordinal: XIXe, XIIth.
