@@ -11,6 +11,7 @@ from typing import Any, Final
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
 from preannotation_assets.asking.attempts import Attempt
+from preannotation_assets.asking.event_loop import Quiet
 from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
 from preannotation_assets.contracts import UNUSABLE_REASONS, AnswerStatus, AttemptOutcome
@@ -59,8 +60,11 @@ async def ask_all(
     client: ChatClient,
     answers: AnswerWriter,
     groups: Iterator[Sequence[WorkItem]],
+    quiet: Quiet,
 ) -> None:
     """Asks about all items; returns when each has a row in the answer store.
+
+    ``quiet`` is of the event loop in which this runs: replies are judged then.
 
     When one asker cannot go on, the others finish the requests they have in flight, because those are
     paid for, and take no more.
@@ -69,7 +73,7 @@ async def ask_all(
         RunStoppedError: the driver hands out no more permits.
         PreannotationError: no request can succeed before somebody acts, or no answer can be kept.
     """
-    asker = Asker(asking, client, answers, WorkQueue(groups, low=2 * asking.askers))
+    asker = Asker(asking, client, answers, WorkQueue(groups, low=2 * asking.askers), quiet)
     errors = await asker.work_together()
     for error in errors:
         if not isinstance(error, RunStoppedError):
@@ -82,6 +86,9 @@ async def ask_all(
 # Every task has as many: whoever has waited longest is next, so more would be a larger share of the permits.
 _MOST_READY: Final = 8
 _ASKERS_TO_A_READY_ONE: Final = 16
+
+# Where replies come without a pause, one is judged as often as this.
+_LONGEST_TO_JUDGING_SECONDS: Final = 0.01
 
 _Tell = Callable[[PermitReport], None]
 
@@ -109,12 +116,14 @@ class Asker:
         client: ChatClient,
         answers: AnswerWriter,
         queue: WorkQueue,
+        quiet: Quiet,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._asking = asking
         self._client = client
         self._answers = answers
         self._queue = queue
+        self._quiet = quiet
         self._clock = clock
         self._random = random.Random()  # noqa: S311
         self._splitter = Splitter(asking.template, asking.overlap_tokens)
@@ -225,11 +234,11 @@ class Asker:
         return self._timeout.total_seconds(prompt_tokens, template.options.answer_tokens)
 
     async def _settle_in_turn(self, asked: _Asked) -> None:
-        """Judges one reply a turn of the event loop: permits and requests do not wait for those behind it."""
+        """Judges one reply after the other, when no more come: permits and requests do not wait for it."""
         template, outcome = self._asking.template, asked.outcome
         warm_up_reply = None
         async with self._judging:
-            await asyncio.sleep(0)
+            await self._quiet(_LONGEST_TO_JUDGING_SECONDS)
             if outcome is None:
                 outcome = self._client.read(asked.exchange, template)
             if asked.warm_up:

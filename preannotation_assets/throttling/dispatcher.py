@@ -17,6 +17,8 @@ __all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 
 _FAILURES_LOOKED_AT: Final = 100
 _FEWEST_FAILURES: Final = 20
+# Tasks whose permits come and go need not have the same number at each moment.
+_MORE_THAN_SHARE: Final = 1.125
 # Where a task names no reason.
 _UNKNOWN: Final = "unknown"
 
@@ -141,6 +143,8 @@ class Dispatcher:
             endpoints, limits.max_in_flight, limits.min_in_flight, limits.first_rest_seconds
         )
         self.waiting: deque[asyncio.Future[Permit]] = deque()
+        # Tasks with a wish among them.
+        self.wishing_tasks = 0
         self.stop_message: str | None = None
         self._limits = limits
         self._semaphores = semaphores or {}
@@ -203,6 +207,34 @@ class Dispatcher:
             self._free(endpoint)
         else:
             asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._free, endpoint)
+
+    def let_pass_on(self, endpoint: str, granted: float) -> float:
+        """Takes note that a permit, out since ``granted``, is another request's; returns since when."""
+        now = time.monotonic()
+        self._totals[endpoint].busy_seconds += now - granted
+        self._granted += now - granted
+        return now
+
+    def may_pass_on(self, endpoint: str, out: int) -> bool:
+        """Whether a task that has ``out`` permits may use those of an endpoint again without asking.
+
+        Not when somebody else should have them: another run or task with less than its share, or nobody,
+        because the endpoint is to be given fewer, or to be left alone. What a task passes on before it hears
+        of that was as good as in flight.
+        """
+        if (
+            self.stop_message
+            or self._warm_ups_left[endpoint]
+            or not self.pool.has_kept_up(endpoint, time.monotonic())
+        ):
+            return False
+        if (
+            self.wishing_tasks > 1
+            and out * self.wishing_tasks > _MORE_THAN_SHARE * self._out + self.wishing_tasks
+        ):
+            return False
+        semaphore = self._semaphores.get(endpoint)
+        return semaphore is None or not semaphore.has_more_than_share()
 
     def record(self, endpoint: str, report: PermitReport) -> None:
         """Takes note of what became of a request."""

@@ -110,6 +110,15 @@ class EndpointPool:
         """One request less is in flight there."""
         self._endpoints[address].in_flight -= 1
 
+    def has_kept_up(self, address: str, now: float) -> bool:
+        """Whether the last request was served there, and no more are in flight than it is given."""
+        endpoint = self._endpoints[address]
+        return (
+            endpoint.rests_until <= now
+            and not endpoint.failures_in_a_row
+            and endpoint.in_flight <= endpoint.limit.value
+        )
+
     def record(self, address: str, feedback: Feedback, now: float) -> None:
         """Takes note of what a request told about the endpoint."""
         endpoint = self._endpoints[address]

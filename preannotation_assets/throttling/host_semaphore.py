@@ -75,9 +75,12 @@ class HostSemaphore:
         """Gives one slot back."""
         self._given_back, descriptor = self._held.popitem()
         _release(descriptor)
-        others = self._others_wanting()
-        if others and len(self._held) + 1 > self._slots / (1 + others):
+        if self._is_more_than_share(len(self._held) + 1):
             self._not_before = self._clock() + _COURTESY_SECONDS
+
+    def has_more_than_share(self) -> bool:
+        """Whether other runs want slots of which this one has more than its share."""
+        return self._is_more_than_share(len(self._held))
 
     def want(self, wanting: bool) -> None:
         """Says whether this run has work for a slot it cannot get."""
@@ -104,6 +107,10 @@ class HostSemaphore:
             return True
         others = self._others_wanting()
         return bool(others) and len(self._held) >= math.ceil(self._slots / (1 + others))
+
+    def _is_more_than_share(self, slots: int) -> bool:
+        others = self._others_wanting()
+        return bool(others) and slots > self._slots / (1 + others)
 
     def _others_wanting(self) -> int:
         return sum(_is_locked(path) for path in self._wishes_of_others() if path != self._wish_path)

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, Final, Self
 
 from preannotation_assets.errors import DriverLostError, RunStoppedError
@@ -37,7 +38,12 @@ class PermitClient:
         self._known: asyncio.Future[bool] | None = None
         # In the order of the wishes, which is that of the permits.
         self._waiting: deque[asyncio.Future[Permit]] = deque()
+        # Wishes that the driver has not answered: a permit passed on leaves one for whoever waits next.
+        self._wanted = 0
         self._out: set[int] = set()
+        # Where permits may be passed on. They get numbers below 0, which are not the driver's.
+        self._passing: set[str] = set()
+        self._own_numbers = count(-1, -1)
         self._holders: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -67,11 +73,15 @@ class PermitClient:
         self._require_driver()
         wish: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.append(wish)
-        self._line.write({"want": True})
+        if self._wanted < len(self._waiting):
+            self._wanted += 1
+            self._line.write({"want": True})
         try:
             return await wish
         except asyncio.CancelledError:
-            if wish.done() and not wish.cancelled() and not wish.exception():
+            if wish in self._waiting:
+                self._waiting.remove(wish)
+            elif not wish.cancelled() and not wish.exception():
                 self.release(wish.result())
             raise
 
@@ -104,20 +114,34 @@ class PermitClient:
     def release(
         self, permit: Permit, *, certain: bool = True, failure_signal: FailureSignal | None = None
     ) -> None:
-        """Gives a permit back.
+        """Gives a permit back, or passes it on to whoever waits here, where the driver lets that be.
 
         With ``certain`` false (a time-out, a broken connection) the server may not have noticed yet that
         the request has ended, and the driver waits a moment before it uses the permit again.
         """
         self._require_driver()
         self._out.discard(permit.number)
-        signal = message_fields(failure_signal) if failure_signal else None
-        self._line.write({"number": permit.number, "ended": certain, "failure_signal": signal})
+        message: dict[str, object] = {"number": permit.number, "ended": certain}
+        if failure_signal:
+            message["failure_signal"] = message_fields(failure_signal)
+        elif certain and self._waiting and permit.endpoint in self._passing:
+            message["next"] = self._pass_on(permit.endpoint)
+        self._line.write(message)
 
     def report(self, permit: Permit, report: PermitReport) -> None:
         """Says what became of the request that a permit was for, which was given back."""
         self._require_driver()
         self._line.write({"number": permit.number, "report": message_fields(report)})
+
+    def _pass_on(self, endpoint: str) -> int:
+        """The number of the permit that the next one who waits has now, without a word from the driver."""
+        permit = Permit(endpoint, number=next(self._own_numbers))
+        self._give(permit, self._waiting.popleft())
+        return permit.number
+
+    def _give(self, permit: Permit, wish: "asyncio.Future[Permit]") -> None:
+        self._out.add(permit.number)
+        wish.set_result(permit)
 
     async def _is_known(self) -> bool:
         """Connects and says the secret; False where the connection ended before there was a reply.
@@ -141,17 +165,28 @@ class PermitClient:
         if self._known and not self._known.done():
             self._hear_of_secret(message)
             return
+        if "pass_on" in message:
+            self._hear_of_passing(str(message.get("endpoint")), message["pass_on"] is True)
+            return
+        self._wanted -= 1
         wish = self._waiting.popleft() if self._waiting else None
         number = message.get("number")
-        if isinstance(number, int):
-            permit = Permit(str(message.get("endpoint")), message.get("warm_up") is True, number)
-            self._out.add(number)
-            if wish and not wish.done():
-                wish.set_result(permit)
-            else:
-                self.release(permit)
-        elif wish and not wish.done():
-            wish.set_exception(RunStoppedError(str(message.get("stop"))))
+        if not isinstance(number, int):
+            self._passing.clear()
+            if wish:
+                wish.set_exception(RunStoppedError(str(message.get("stop"))))
+            return
+        permit = Permit(str(message.get("endpoint")), message.get("warm_up") is True, number)
+        if wish:
+            self._give(permit, wish)
+        else:
+            self.release(permit)
+
+    def _hear_of_passing(self, endpoint: str, may_pass: bool) -> None:
+        if may_pass:
+            self._passing.add(endpoint)
+        else:
+            self._passing.discard(endpoint)
 
     def _hear_of_secret(self, message: dict[str, Any]) -> None:
         if self._known is None:

@@ -60,6 +60,8 @@ class PermitConnection(PermitLine):
         self._numbers = count()
         self._wishes: set[asyncio.Future[Permit]] = set()
         self._out: dict[int, tuple[str, float]] = {}
+        # Where the task was told that it may pass permits on.
+        self._passing: set[str] = set()
         # Of requests that have ended and are not reported yet.
         self._endpoints: dict[int, str] = {}
 
@@ -100,6 +102,8 @@ class PermitConnection(PermitLine):
         dispatcher = self._dispatcher
         wish: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         wish.add_done_callback(self._answer)
+        if not self._wishes:
+            dispatcher.wishing_tasks += 1
         self._wishes.add(wish)
         if dispatcher.stop_message:
             wish.set_exception(RunStoppedError(dispatcher.stop_message))
@@ -110,6 +114,8 @@ class PermitConnection(PermitLine):
     def _answer(self, wish: asyncio.Future[Permit]) -> None:
         """Says what became of a wish, in the order in which they ended."""
         self._wishes.discard(wish)
+        if not self._wishes:
+            self._dispatcher.wishing_tasks -= 1
         if wish.cancelled():
             return
         if stopped := wish.exception():
@@ -123,15 +129,39 @@ class PermitConnection(PermitLine):
             return
         self._out[permit.number] = permit.endpoint, granted
         self.write(message_fields(permit))
+        self._say_whether_to_pass_on(permit.endpoint)
 
     def _take_back(self, number: int, message: dict[str, Any]) -> None:
         if number not in self._out:
             raise _NonsenseError
-        failure_signal = _failure_signal(message)
+        failure_signal, successor = _failure_signal(message), self._successor(message)
         endpoint, granted = self._out.pop(number)
         self._endpoints[number] = endpoint
-        certain = message["ended"] is True
-        self._dispatcher.take_back(endpoint, granted, certain=certain, failure_signal=failure_signal)
+        if successor is None:
+            certain = message["ended"] is True
+            self._dispatcher.take_back(endpoint, granted, certain=certain, failure_signal=failure_signal)
+        else:
+            self._out[successor] = endpoint, self._dispatcher.let_pass_on(endpoint, granted)
+        self._say_whether_to_pass_on(endpoint)
+
+    def _successor(self, message: dict[str, Any]) -> int | None:
+        """The number that the permit has from now on; None where it comes back."""
+        number = message.get("next")
+        if number is None:
+            return None
+        if not isinstance(number, int) or number >= 0 or number in self._out or number in self._endpoints:
+            raise _NonsenseError
+        if message["ended"] is not True or message.get("failure_signal") is not None:
+            raise _NonsenseError
+        return number
+
+    def _say_whether_to_pass_on(self, endpoint: str) -> None:
+        """Tells the task where it is not as it was told before."""
+        may_pass = self._dispatcher.may_pass_on(endpoint, len(self._out))
+        if may_pass == (endpoint in self._passing):
+            return
+        self._passing ^= {endpoint}
+        self.write({"endpoint": endpoint, "pass_on": may_pass})
 
     def _record(self, number: int, report: PermitReport) -> None:
         if number not in self._endpoints:
@@ -140,6 +170,7 @@ class PermitConnection(PermitLine):
         self._dispatcher.record(endpoint, report)
         for observe in self._observers:
             observe(endpoint, report)
+        self._say_whether_to_pass_on(endpoint)
 
     def _come_to_end(self) -> None:
         self._be_no_stranger()

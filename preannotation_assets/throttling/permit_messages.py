@@ -9,6 +9,10 @@ The messages are JSON, one a line, over one connection a task:
   first, under the same permit. Permits of a connection are numbered
 - task: ``{"number": ..., "ended": ..., "failure_signal": ...}`` gives a permit back the moment the request
   has ended; says whether the server is sure to have noticed, and what is wrong with it
+- driver, behind a permit or a report: ``{"endpoint": ..., "pass_on": ...}`` says, where that has changed,
+  whether the task may use permits of the endpoint again without asking. Then ``"next"`` in the message of an
+  end that is certain is the number, below 0, under which the permit is the next request's; the wish that
+  this met stands for another
 - task: ``{"number": ..., "report": {...}}`` says afterwards what became of the request
 """
 

@@ -13,6 +13,7 @@ import pytest
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan, read_answers
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.asker import AskingPlan, ask_all
+from preannotation_assets.asking.event_loop import AskingLoop
 from preannotation_assets.asking.work_queue import WorkItem
 from preannotation_assets.extraction.labels import parse_label_scheme
 from preannotation_assets.extraction.pages import text_sha256
@@ -120,10 +121,12 @@ class Run:
                     ChatClient(self.server, self.timeouts, {}, self.streamed) as client,
                     AnswerWriter(store, "answers/r", 0.02, approve) as journal,
                 ):
-                    await ask_all(asking, client, journal, iter([items]))
+                    await ask_all(asking, client, journal, iter([items]), loop.quiet)
 
+            loop = AskingLoop()
             try:
-                asyncio.run(main())
+                with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                    runner.run(main())
             finally:
                 self.progress = server.progress()
                 self.stop_message = server.stop_message

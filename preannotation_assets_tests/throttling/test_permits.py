@@ -207,7 +207,7 @@ async def _say(address: PermitAddress, messages: Sequence[dict[str, object]]) ->
     reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
         writer.write(encode_line({"secret": address.secret}) + encode_line({"want": True}))
-        granted = [await asyncio.wait_for(reader.readline(), 10) for _ in range(2)]
+        granted = [await asyncio.wait_for(reader.readline(), 10) for _ in range(3)]
         writer.writelines(map(encode_line, messages))
         return granted, await asyncio.wait_for(reader.read(), 10)
     finally:
@@ -234,6 +234,7 @@ def test_a_task_that_says_what_cannot_be_is_hung_up_on_and_counts_nothing(
         assert granted == [
             encode_line({"known": True}),
             encode_line({"endpoint": ENDPOINT, "warm_up": False, "number": 0}),
+            encode_line({"endpoint": ENDPOINT, "pass_on": True}),
         ]
         assert after == b""
         wait_for(lambda: _in_flight(server) == 0)
