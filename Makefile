@@ -1,7 +1,8 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev check test test-unit test-whole test-argilla test-model test-deploy lint bench audit lock clean \
+.PHONY: help demo dev check test test-unit test-whole test-argilla test-model test-deploy spark-archive \
+	lint bench audit lock clean \
 	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit set-up-deploy set-up-linters
 
 BIN := .venv/bin
@@ -39,8 +40,13 @@ test-unit: set-up-dev
 	$(BIN)/pytest -q -m unit --numprocesses auto
 
 # One test after the other to whichever of the two processes is free; groups are those of shared/together.py.
-test-whole: set-up-dev
+test-whole: set-up-dev spark-archive
 	$(BIN)/pytest -q -m "not unit" --numprocesses 2 --dist loadgroup
+
+# Some forty JVMs are started by the tests: each takes half as long with it.
+spark-archive: set-up-dev
+	@$(BIN)/python preannotation_assets_tests/shared/spark_archive.py || \
+		echo 'no archive of the classes of Spark: the tests take longer'
 
 test-argilla: set-up-dev set-up-argilla
 	@requirements/opensearch/set-up.sh || echo 'the tests of the web page will be skipped'

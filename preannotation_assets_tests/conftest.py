@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from shared import spark_archive
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -93,6 +94,8 @@ def pytest_configure() -> None:
     # How long an example takes says how busy the machine is; every test has a time limit of its own.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
+    # For every JVM that a test starts, but for those of whoever takes it away.
+    os.environ.setdefault(spark_archive.VARIABLE, spark_archive.options_of_archive())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -146,8 +149,11 @@ def no_storage_of_an_ended_instance() -> Iterator[None]:
 def spark() -> Iterator["SparkSession"]:
     """The one Spark session of all tests, with two task slots (starting one takes 6 to 8 seconds).
 
-    Resources that are used meanwhile share it and leave it running.
+    Resources that are used meanwhile share it and leave it running. Its workers may speak to the S3 servers
+    of the tests.
     """
+    from s3_servers.rados_gateway import TEST_ENVIRONMENT
+
     from preannotation_assets.defs.resources.spark import SparkResource
 
     # Python workers unpickle functions of test modules, which only pytest has on its path.
@@ -155,6 +161,10 @@ def spark() -> Iterator["SparkSession"]:
     resource = SparkResource(
         master="local[2]", driver_memory="1g", spark_config={"spark.executorEnv.PYTHONPATH": search_path}
     )
-    session = resource.spark_session
+    with pytest.MonkeyPatch.context() as patch:
+        # The workers keep the environment in which the JVM is started.
+        for name, value in TEST_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        session = resource.spark_session
     yield session
     session.stop()

@@ -176,14 +176,14 @@ def test_motherduck_needs_a_token_and_no_answer_repeats_it(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("column", ["page_num", "text"])
 def test_an_error_in_the_middle_never_quotes_a_page(tmp_path: Path, column: str) -> None:
-    rows = [(DATASET, page, f"CONFIDENTIAL{page}", "h") for page in range(3000)]
+    rows = f"INSERT INTO t SELECT '{DATASET}', page, 'CONFIDENTIAL' || page, 'h' FROM range(3000) r(page)"
     broken = {
         "page_num": "SELECT doc_id, CASE WHEN page_num > 2500 THEN text::INTEGER ELSE page_num END"
         " AS page_num, text, text_sha256 FROM t",
         "text": "SELECT doc_id, page_num, CASE WHEN page_num > 2500 THEN error(text) ELSE text END AS text,"
         " text_sha256 FROM t",
     }[column]
-    path = database(tmp_path, [TABLE, f"CREATE VIEW vw_argilla_pages AS {broken}"], rows)
+    path = database(tmp_path, [TABLE, rows, f"CREATE VIEW vw_argilla_pages AS {broken}"])
     with pytest.raises(WarehouseError, match="DuckDB says") as raised:
         read(path)
     assert "CONFIDENTIAL" not in repr(raised.value)

@@ -87,8 +87,8 @@ async def ask_all(
 _MOST_READY: Final = 8
 _ASKERS_TO_A_READY_ONE: Final = 16
 
-# Where replies come without a pause, one is judged as often as this.
-_LONGEST_TO_JUDGING_SECONDS: Final = 0.01
+# Where replies come without a pause, each is judged so long after it came.
+_LONGEST_TO_JUDGING_SECONDS: Final = 0.25
 
 _Tell = Callable[[PermitReport], None]
 
@@ -237,8 +237,9 @@ class Asker:
         """Judges one reply after the other, when no more come: permits and requests do not wait for it."""
         template, outcome = self._asking.template, asked.outcome
         warm_up_reply = None
+        latest = asyncio.get_running_loop().time() + _LONGEST_TO_JUDGING_SECONDS
         async with self._judging:
-            await self._quiet(_LONGEST_TO_JUDGING_SECONDS)
+            await self._quiet(latest)
             if outcome is None:
                 outcome = self._client.read(asked.exchange, template)
             if asked.warm_up:

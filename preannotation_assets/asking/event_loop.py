@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 __all__ = ["AskingLoop", "Quiet"]
 
 Quiet = Callable[[float], Awaitable[None]]
-"""Waits until nothing comes, at most so many seconds."""
+"""Waits until nothing comes, at most until that time of the event loop."""
 
 
 class _OneAtATime(selectors.DefaultSelector):
@@ -45,9 +45,8 @@ class AskingLoop(asyncio.SelectorEventLoop):
         self._events = _OneAtATime()
         super().__init__(self._events)
 
-    async def quiet(self, seconds: float) -> None:
-        """Waits until nothing comes, at most so long: for work that others should not wait for."""
-        last = self.time() + seconds
+    async def quiet(self, latest: float) -> None:
+        """Waits a turn, and until nothing comes, at most until that time: for work that can wait."""
         await asyncio.sleep(0)
-        while not self._events.is_quiet and self.time() < last:
+        while not self._events.is_quiet and self.time() < latest:
             await asyncio.sleep(0)

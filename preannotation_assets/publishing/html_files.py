@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -29,8 +30,12 @@ def _allowed(source: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
+@cache
 def template_environment(package: str) -> Environment:
-    """The templates of a package, with the filter ``shown`` for ids and names from outside."""
+    """The templates of a package, with the filter ``shown`` for ids and names from outside.
+
+    One for the whole process, which keeps what it has compiled.
+    """
     environment = Environment(
         loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

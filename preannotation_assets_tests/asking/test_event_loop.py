@@ -135,7 +135,7 @@ def test_it_is_quiet_when_all_that_came_is_dealt_with() -> None:
             loop.add_reader(near, hear, number)
             far.send(b"reply")
         await asyncio.sleep(0)
-        await loop.quiet(10.0)
+        await loop.quiet(loop.time() + 10.0)
         assert len(heard) == 20
         for near, _ in pairs:
             loop.remove_reader(near)
@@ -149,7 +149,7 @@ def test_where_it_never_is_quiet_nothing_waits_for_ever() -> None:
         ((near, far),) = _pairs(1)
         loop.add_reader(near, int)  # Never read, so there is always something.
         far.send(b"reply")
-        await loop.quiet(0.01)
+        await loop.quiet(loop.time() + 0.01)
         loop.remove_reader(near)
         _close([(near, far)])
 

@@ -12,6 +12,8 @@ from typing import Final
 
 import duckdb
 import httpx
+from shared.duckdb_rows import insert_rows
+from shared.spark_archive import VARIABLE
 
 from canary.echo_server import Reply
 from canary.echoing import (
@@ -112,7 +114,8 @@ class Canary:
 
     def environment(self, metrics_url: str) -> dict[str, str]:
         """Names all servers: Spark's workers keep this environment, and send secrets to no other server."""
-        inherited = {name: os.environ[name] for name in ("PATH", "LANG", "JAVA_HOME") if name in os.environ}
+        names = ("PATH", "LANG", "JAVA_HOME", VARIABLE)
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
         spark = {
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": (self.left_behind / "spark").as_uri(),
@@ -300,4 +303,4 @@ def _write_warehouse(path: Path, columns: str) -> None:
             "CREATE TABLE p(doc_id VARCHAR, page_num BIGINT, text VARCHAR, text_sha256 VARCHAR)"
         )
         connection.execute(f"CREATE VIEW vw_argilla_pages AS SELECT {columns} FROM p")
-        connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", hashed)
+        insert_rows(connection, "p", hashed)

@@ -12,6 +12,7 @@ from dagster import (
     SensorResult,
     SkipReason,
 )
+from shared.duckdb_rows import insert_rows
 from shared.sensor_ticks import Ticks, publication_of, requests_of
 
 from preannotation_assets.defs import sensors
@@ -48,7 +49,7 @@ class Deployment:
             )
             connection.execute("CREATE VIEW vw_argilla_pages AS SELECT * FROM p")
             rows = [(f"{dataset}/1", 1, TEXT, sha256) for dataset in datasets]
-            connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", rows)
+            insert_rows(connection, "p", rows)
 
     def publish(self, dataset: str) -> None:
         """Writes the manifest of a publication of what the warehouse has now."""

@@ -184,6 +184,7 @@ def test_the_demo_batch_comes_out_as_on_one_machine_and_no_secret_is_seen(
     place: Place,
     cluster: RunningCluster,
     servers: tuple[RunningSimulator, ...],
+    preannotate: Callable[..., tuple[int, str, str]],
 ) -> None:
     place.environment["PREANNOTATION_DATABASE"] = "demo.duckdb"
     write_sample_database(place.folder / "demo.duckdb")
@@ -215,8 +216,11 @@ def test_the_demo_batch_comes_out_as_on_one_machine_and_no_secret_is_seen(
         place.lake / "argilla" / "in" / SAMPLE_DATASET / "suggestions" / "suggestions.parquet"
     )
     alone = {"PREANNOTATION_ROOT": "alone", "PREANNOTATION_SPARK_MASTER": "local[2]"}
-    with running(place, SAMPLE_DATASET, **alone) as process:
-        assert process.wait(LONGEST_SECONDS) == 0, said(place)
+    # Its workers have no service token.
+    with RunningSimulator(SimulatorSettings(slots=4)) as open_to_all:
+        alone["PREANNOTATION_OLLAMA_ENDPOINTS"] = open_to_all.url
+        status, _, log = preannotate(place, "run", SAMPLE_DATASET, **alone)
+    assert status == 0, log
     assert on_cluster == published(
         place.folder / "alone" / "argilla" / "in" / SAMPLE_DATASET / "suggestions" / "suggestions.parquet"
     )

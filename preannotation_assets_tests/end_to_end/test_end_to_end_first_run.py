@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from shared.report_files import pages_in
+from shared.spark_archive import VARIABLE
 
 from end_to_end.user_place import (
     BLANK,
@@ -36,6 +37,8 @@ def first_run(
     tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator
 ) -> tuple[Place, subprocess.CompletedProcess[str]]:
     place = make_place(tmp_path_factory.mktemp("end to end") / "user", PAGES | BLANK, simulator.url)
+    # Java starts as it does at a user's.
+    place.environment[VARIABLE] = ""
     return place, place.run("run", DATASET)
 
 

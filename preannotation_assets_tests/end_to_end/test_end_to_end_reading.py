@@ -1,6 +1,7 @@
 """How often a run fetches what is stored: on S3 every fetch is paid for, in time and in money."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,24 +33,26 @@ def place(tmp_path: Path, simulator: RunningSimulator, proxy: FaultProxy, bucket
     return place
 
 
-def _fetches(place: Place, proxy: FaultProxy, *arguments: str) -> dict[str, Counter[str]]:
+def _fetches(proxy: FaultProxy, command: Callable[[], tuple[int, str, str]]) -> dict[str, Counter[str]]:
     """How often each object was fetched, by the stage it is of; all are so small that once is one GET."""
     proxy.requests.clear()
-    done = place.run(*arguments)
-    assert done.returncode == 0, done.stderr
+    status, _, said = command()
+    assert status == 0, said
     counts: dict[str, Counter[str]] = {
         stage: Counter() for stage in ("pages", "chunks", "answers", "raw_model_outputs", "suggestions")
     }
     for request in proxy.requests:
-        command, _, path = request.partition(" ")
+        method, _, path = request.partition(" ")
         stage = path.partition(f"/work/{DATASET}/")[2].partition("/")[0]
-        if command == "GET" and path.endswith(".parquet") and stage in counts:
+        if method == "GET" and path.endswith(".parquet") and stage in counts:
             counts[stage][path] += 1
     return counts
 
 
-def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, proxy: FaultProxy) -> None:
-    first = _fetches(place, proxy, "run", DATASET)
+def test_a_run_fetches_pages_four_times_and_chunks_three_times(
+    place: Place, proxy: FaultProxy, preannotate: Callable[..., tuple[int, str, str]]
+) -> None:
+    first = _fetches(proxy, lambda: preannotate(place, "run", DATASET))
     # Chunking, grounding, verifying; and the preview.
     assert set(first["pages"].values()) == {4}
     # Planning, asking, and learning of the model's tokens from the first parts.
@@ -60,12 +63,12 @@ def test_a_run_fetches_pages_four_times_and_chunks_three_times(place: Place, pro
     once, twice = (sum(each == times for each in first["suggestions"].values()) for times in (1, 2))
     assert (twice, once) == (1, len(first["suggestions"]) - 1)
 
-    again = _fetches(place, proxy, "run", DATASET)
+    again = _fetches(proxy, lambda: preannotate(place, "run", DATASET))
     # Nothing is new, so the preview is not made anew.
     assert not again["pages"]
     for stage in ("chunks", "answers", "raw_model_outputs"):
         assert set(again[stage].values()) == {1}, stage
 
-    verified = _fetches(place, proxy, "verify", DATASET)
+    verified = _fetches(proxy, lambda: preannotate(place, "verify", DATASET))
     assert verified["pages"] == dict.fromkeys(first["pages"], 1)
     assert not any(verified[stage] for stage in verified if stage != "pages")

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from shared.duckdb_rows import insert_rows
 from shared.page_requests import page_requests
+from shared.spark_archive import VARIABLE
 
 from preannotation_assets import cli
 from preannotation_assets.simulator import RunningSimulator
@@ -55,7 +57,7 @@ def write_warehouse(path: Path, pages: Mapping[str, str]) -> None:
             "CREATE TABLE p(doc_id VARCHAR, page_num BIGINT, text VARCHAR, text_sha256 VARCHAR)"
         )
         connection.execute("CREATE VIEW vw_argilla_pages AS SELECT * FROM p")
-        connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", rows)
+        insert_rows(connection, "p", rows)
 
 
 def change_page(path: Path, name: str, text: str) -> None:
@@ -105,7 +107,9 @@ class Place:
         """
         main = "import sys; from preannotation_assets.cli import main; sys.exit(main())"
         environment = {
-            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME") if name in os.environ
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "LANG", "JAVA_HOME", VARIABLE)
+            if name in os.environ
         }
         return [sys.executable, "-c", main, *arguments], environment | self.environment | {
             "PYTHONPATH": str(source)

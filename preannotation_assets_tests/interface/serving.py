@@ -37,9 +37,11 @@ _RUN_SECONDS: Final = 300.0
 _SPEED: Final = 12.0
 _DEV: Final = "import sys; from preannotation_assets.cli import main; sys.exit(main(['dev', '--port', '0']))"
 _LOCATION: Final = {"repositoryLocationName": "preannotation_assets", "repositoryName": "__repository__"}
+_NEW_DATASETS: Final = {**_LOCATION, "sensorName": "new_datasets"}
 _LOADED: Final = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
-_RUNS: Final = """{ runsOrError { ... on Runs { results {
-    runId status parentRunId startTime endTime tags { key value } } } } }"""
+_OF_A_RUN: Final = "runId status parentRunId startTime endTime tags { key value }"
+_RUNS: Final = f"{{ runsOrError {{ ... on Runs {{ results {{ {_OF_A_RUN} }} }} }} }}"
+_RUN: Final = f"query($run: ID!) {{ runOrError(runId: $run) {{ ... on Run {{ {_OF_A_RUN} }} }} }}"
 _MESSAGES: Final = """query($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
     ... on MessageEvent { message } ... on ErrorEvent { error { message } } } } } }"""
 _PARTITIONS: Final = (
@@ -50,6 +52,10 @@ _ADD_PARTITION: Final = """mutation($location: RepositorySelector!, $key: String
     repositorySelector: $location, partitionsDefName: "datasets", partitionKey: $key) { __typename } }"""
 _TICKS: Final = """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
     sensorState { ticks(limit: 20) { tickId status timestamp runIds skipReason cursor } } } } }"""
+_SENSOR: Final = """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
+    sensorState { id } } } }"""
+_STOP_SENSOR: Final = """mutation($id: String!) { stopSensor(id: $id) { __typename
+    ... on StopSensorMutationResult { instigationState { status } } } }"""
 _LAUNCH: Final = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
     __typename ... on LaunchRunSuccess { run { runId } }
     ... on RunConfigValidationInvalid { errors { message } } } }"""
@@ -104,17 +110,7 @@ class Interface:
 
     def runs(self) -> list[Run]:
         """All runs, the latest first."""
-        return [
-            Run(
-                found["runId"],
-                found["status"],
-                found["parentRunId"],
-                found["startTime"],
-                found["endTime"],
-                {tag["key"]: tag["value"] for tag in found["tags"]},
-            )
-            for found in self.graphql(_RUNS)["runsOrError"]["results"]
-        ]
+        return [_run(found) for found in self.graphql(_RUNS)["runsOrError"]["results"]]
 
     def run_ids(self) -> set[str]:
         """The ids of all runs."""
@@ -126,11 +122,12 @@ class Interface:
 
     def wait_for_end(self, run_id: str) -> Run:
         """A run, when it has ended."""
-        return wait_for(
-            lambda: next((run for run in self.runs() if run.run_id == run_id and run.status in ENDED), None),
-            f"the end of run {run_id}",
-            _RUN_SECONDS,
-        )
+
+        def ended() -> Run | None:
+            run = _run(self.graphql(_RUN, run=run_id)["runOrError"])
+            return run if run.status in ENDED else None
+
+        return wait_for(ended, f"the end of run {run_id}", _RUN_SECONDS)
 
     def launch(self, assets: Sequence[str], dataset: str, resources: Mapping[str, object]) -> str:
         """Starts a run with other resources, as the launchpad does; returns its id."""
@@ -188,8 +185,7 @@ class Interface:
 
     def ticks(self) -> list[Tick]:
         """The sensor's evaluations that have ended, the latest first."""
-        sensor = {**_LOCATION, "sensorName": "new_datasets"}
-        found = self.graphql(_TICKS, sensor=sensor)["sensorOrError"]["sensorState"]["ticks"]
+        found = self.graphql(_TICKS, sensor=_NEW_DATASETS)["sensorOrError"]["sensorState"]["ticks"]
         return [
             Tick(
                 tick["tickId"],
@@ -202,6 +198,23 @@ class Interface:
             for tick in found
             if tick["status"] != "STARTED"
         ]
+
+    def stop_sensor(self) -> None:
+        """Switches the sensor off."""
+        state = self.graphql(_SENSOR, sensor=_NEW_DATASETS)["sensorOrError"]["sensorState"]
+        stopped = self.graphql(_STOP_SENSOR, id=state["id"])["stopSensor"]
+        assert stopped["instigationState"]["status"] == "STOPPED", stopped
+
+
+def _run(told: Mapping[str, Any]) -> Run:
+    return Run(
+        told["runId"],
+        told["status"],
+        told["parentRunId"],
+        told["startTime"],
+        told["endTime"],
+        {tag["key"]: tag["value"] for tag in told["tags"]},
+    )
 
 
 @contextmanager
@@ -226,6 +239,7 @@ def serve_dev(
             "PREANNOTATION_ROOT": str(folder / "lake"),
             "PREANNOTATION_STILL_SECONDS": "0",
             "PREANNOTATION_SENSOR_LISTING_SECONDS": "0",
+            "PREANNOTATION_SENSOR_SECONDS": "5",
             "PREANNOTATION_OLLAMA_ENDPOINTS": simulator.url,
             "PYTHONUNBUFFERED": "1",
         }

@@ -8,12 +8,17 @@ from shared.polling import wait_for
 from interface.serving import Interface, Run, Tick
 
 NEW = "vessels_ocr_2"
-# The sensor is evaluated once a minute.
+# The sensor is evaluated every five seconds, or later where all cores are busy.
 TICK_SECONDS = 90
+NO_WAREHOUSE = "there is no DuckDB file"
 
 
-def _tick_after(interface: Interface, timestamp: float) -> Tick | None:
-    return next((tick for tick in interface.ticks() if tick.timestamp > timestamp), None)
+def _first_tick(interface: Interface) -> Tick | None:
+    return next(reversed(interface.ticks()), None)
+
+
+def _tick_without_warehouse(interface: Interface) -> Tick | None:
+    return next((tick for tick in interface.ticks() if NO_WAREHOUSE in (tick.skip_reason or "")), None)
 
 
 def _preview_tick(page: Page) -> Locator:
@@ -32,7 +37,7 @@ def test_the_sensor_follows_the_warehouse(interface: Interface, materialized: Ru
     page.get_by_role("row", name="Running").locator("label").click()
 
     # A new dataset becomes a partition, and what is not published gets a run.
-    first = wait_for(lambda: _tick_after(interface, 0), "the first tick", TICK_SECONDS)
+    first = wait_for(lambda: _first_tick(interface), "the first tick", TICK_SECONDS)
     assert first.status == "SUCCESS"
     assert NEW in interface.partitions()
     requested = [interface.wait_for_end(run_id) for run_id in first.run_ids]
@@ -44,10 +49,10 @@ def test_the_sensor_follows_the_warehouse(interface: Interface, materialized: Ru
 
     # A warehouse that is not there is not an empty one.
     with interface.warehouse.missing():
-        last = interface.ticks()[0].timestamp
-        skipped = wait_for(lambda: _tick_after(interface, last), "a tick", TICK_SECONDS)
+        skipped = wait_for(lambda: _tick_without_warehouse(interface), "a tick", TICK_SECONDS)
     assert skipped.status == "SKIPPED"
-    assert "there is no DuckDB file" in (skipped.skip_reason or "")
+    # What it would do from here on is looked at in its page.
+    interface.stop_sensor()
 
     # It is back as it was: nothing to do.
     expect(_preview_tick(page)).to_contain_text(re.compile(r"(\d+) datasets: \1 published"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.published_dataset import LABELS, LAYOUT, RULES, Dataset, good_rows
 
 from preannotation_assets import cli
-from preannotation_assets.answer_store.compaction import compact_answers
+from preannotation_assets.answer_store import compaction
 from preannotation_assets.answer_store.index import AnswerIndex, RequestSpan, read_answers
 from preannotation_assets.contracts import ANSWERS, SUGGESTIONS
 from preannotation_assets.errors import ObjectNotFoundError, PreannotationError, StorageError
@@ -33,7 +33,7 @@ SCHEME = parse_label_scheme(
 )
 PAGES = part_key(LAYOUT.stage("pages", "v1"), 0)
 FOLDER = LAYOUT.answers
-ANSWERED = 20
+ANSWERED = 3
 
 
 def answer(key: str, **changes: Any) -> dict[str, Any]:
@@ -45,7 +45,8 @@ def answer(key: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def whole(dataset: Dataset) -> Dataset:
+def whole(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    monkeypatch.setattr(compaction, "_FEWEST_FILES", ANSWERED - 1)
     dataset.publish(good_rows())
     for number in range(ANSWERED):
         parts = [{"start": 0, "end": 5, "request_key": "1"}]
@@ -68,7 +69,7 @@ def read_everything(store: ObjectStore) -> None:
         lambda: recall_verification(store, dataset, RULES),
         lambda: write_report(store, dataset, SCHEME),
         lambda: read_all_answers(store),
-        lambda: compact_answers(store, FOLDER),
+        lambda: compaction.compact_answers(store, FOLDER),
     ):
         check_told(reading)
 

@@ -12,6 +12,8 @@ __all__ = ["TOGETHER", "PlaceScheduling"]
 TOGETHER = (
     "preannotation_assets_tests/argilla/",
     "preannotation_assets_tests/canary/test_canary.py",
+    "preannotation_assets_tests/end_to_end/test_end_to_end_cluster.py",
+    "preannotation_assets_tests/end_to_end/test_end_to_end_first_run.py",
     "preannotation_assets_tests/interface/",
     "preannotation_assets_tests/real_model/",
 )

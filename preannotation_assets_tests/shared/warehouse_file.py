@@ -6,6 +6,8 @@ from typing import Any
 
 import duckdb
 
+from shared.duckdb_rows import insert_rows
+
 __all__ = ["write_warehouse"]
 
 _COLUMNS = ("doc_id", "page_num", "text", "text_sha256")
@@ -19,6 +21,4 @@ def write_warehouse(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
             "CREATE TABLE p(doc_id VARCHAR, page_num INTEGER, text VARCHAR, text_sha256 VARCHAR)"
         )
         connection.execute("CREATE VIEW vw_argilla_pages AS SELECT * FROM p")
-        rows = [[page[name] for name in _COLUMNS] for page in pages]
-        if rows:
-            connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", rows)
+        insert_rows(connection, "p", [[page[name] for name in _COLUMNS] for page in pages])

@@ -8,6 +8,7 @@ import duckdb
 
 from preannotation_assets.defs.resources.warehouse import WarehouseResource
 from preannotation_assets.extraction.pages import SourceRow
+from shared.duckdb_rows import insert_rows
 
 __all__ = ["DATASET", "TABLE", "VIEW", "Row", "database", "read"]
 
@@ -25,10 +26,7 @@ def database(folder: Path, statements: Iterable[str], rows: Sequence[Row] = ()) 
     with duckdb.connect(str(path)) as connection:
         for statement in statements:
             connection.execute(statement)
-        if rows:
-            connection.begin()
-            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", list(rows))
-            connection.commit()
+        insert_rows(connection, "t", rows)
     return path
 
 

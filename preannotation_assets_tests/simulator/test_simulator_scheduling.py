@@ -36,7 +36,9 @@ def test_one_slot_serves_in_order_of_arrival(start: Any) -> None:
         async with httpx.AsyncClient(base_url=talk.simulator.url, timeout=20) as client:
             asked = []
             for number in range(1, 5):
-                asked.append(asyncio.create_task(client.post("/api/chat", json=talk.body())))
+                # The first answer takes seconds, so that the others find the slot taken.
+                options = {"num_ctx": 4096, "num_predict": 1000 if number == 1 else 2}
+                asked.append(asyncio.create_task(client.post("/api/chat", json=talk.body(options=options))))
                 await talk.until(lambda summary, number=number: summary.in_flight == number)
             await asyncio.gather(*asked)
 

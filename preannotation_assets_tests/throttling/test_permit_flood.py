@@ -14,7 +14,7 @@ from preannotation_assets.throttling.permit_client import PermitClient
 from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
-files, folder = int(sys.argv[1]), Path(sys.argv[2])
+files, permits, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 REPORT = PermitReport(AttemptOutcome.ANSWERED, available=True)
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
@@ -26,7 +26,7 @@ async def ask(address, times):
             line.report(permit, REPORT)
 
 async def main(address):
-    await asyncio.gather(*(ask(address, 25) for _ in range(4)))
+    await asyncio.gather(*(ask(address, permits // 4) for _ in range(4)))
 
 # Made before the strangers come: without a file it could not be.
 loop = asyncio.new_event_loop()
@@ -34,7 +34,7 @@ with PermitServer(["http://a"], Limits(max_in_flight=4), semaphore_folder=folder
     print(server.address.port, flush=True)
     sys.stdin.readline()
     loop.run_until_complete(asyncio.wait_for(main(server.address), 120))
-    while server.progress().answered < 100:  # The last report may be on its way.
+    while server.progress().answered < permits:  # The last report may be on its way.
         time.sleep(0.01)
     print(server.progress().answered)
 loop.close()
@@ -57,10 +57,10 @@ for number in itertools.count():
 """
 
 
-def run_beside_a_flood(folder: Path, files: int) -> tuple[str, str]:
+def run_beside_a_flood(folder: Path, files: int, permits: int) -> tuple[str, str]:
     """What a driver with that many files prints and logs while strangers are at its door."""
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(files), str(folder)],
+        [sys.executable, "-c", DRIVER, str(files), str(permits), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -81,14 +81,14 @@ def run_beside_a_flood(folder: Path, files: int) -> tuple[str, str]:
 
 
 def test_a_flood_of_strangers_leaves_the_run_its_files(tmp_path: Path) -> None:
-    printed, logged = run_beside_a_flood(tmp_path, 256)
+    printed, logged = run_beside_a_flood(tmp_path, files=256, permits=100)
     assert printed == "100\n", logged
     assert logged == ""
 
 
 def test_without_any_file_left_the_run_goes_on_and_says_so_once(tmp_path: Path) -> None:
-    # Fewer than strangers alone may take.
-    printed, logged = run_beside_a_flood(tmp_path, 48)
-    assert printed == "100\n", logged
+    # Fewer than strangers alone may take. It waits for its turn at the door with every permit.
+    printed, logged = run_beside_a_flood(tmp_path, files=48, permits=24)
+    assert printed == "24\n", logged
     assert logged.count("\n") <= 1
     assert "Traceback" not in logged

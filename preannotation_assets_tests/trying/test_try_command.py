@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from shared.duckdb_rows import insert_rows
 from shared.page_requests import page_requests
 from shared.polling import wait_for
 from shared.signal_handlers import kept_signal_handlers
@@ -73,7 +74,7 @@ def make_user(folder: Path, pages: Mapping[tuple[str, int], str], ollama: str) -
             "CREATE TABLE p(doc_id VARCHAR, page_num INTEGER, text VARCHAR, text_sha256 VARCHAR)"
         )
         connection.execute("CREATE VIEW vw_argilla_pages AS SELECT * FROM p")
-        connection.executemany("INSERT INTO p VALUES (?, ?, ?, ?)", rows)
+        insert_rows(connection, "p", rows)
     return User(folder, ollama)
 
 
@@ -321,9 +322,9 @@ def test_a_server_that_fails_is_told_and_quotes_nothing(
     tmp_path: Path, preannotate_try: Try, rule: FaultRule, out: str, err: str
 ) -> None:
     with RunningSimulator(SimulatorSettings(faults=(rule,))) as faulty:
-        status, said, problem = preannotate_try(
-            make_user(tmp_path, PAGES, faulty.url), DATASET, "--pages", "2"
-        )
+        user = make_user(tmp_path, PAGES, faulty.url)
+        user.more["PREANNOTATION_FIRST_BACKOFF"] = "0.01"
+        status, said, problem = preannotate_try(user, DATASET, "--pages", "2")
     assert status == 1
     assert out in said
     assert err in problem

