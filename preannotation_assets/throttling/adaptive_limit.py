@@ -139,7 +139,8 @@ class AdaptiveLimit:
             return True
         self._quiet += 1
         if self._quiet >= _QUIET_ROUNDS * self._fits:
-            self._fits = None if self._fits >= self.most else round(_MORE_THAN_REFUSED * self._fits + 1)
+            more = min(self.most, round(_MORE_THAN_REFUSED * self._fits + 1))
+            self._fits = None if self._fits >= self.most else more
             self._quiet = 0
             self._search.lift_ceiling(self._fits)
         return False

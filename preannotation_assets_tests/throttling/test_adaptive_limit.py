@@ -206,6 +206,17 @@ def test_refusals_of_requests_sent_together_are_one_sign() -> None:
     assert limit.value == 4
 
 
+@pytest.mark.parametrize("most", [4, 10, 40])
+def test_what_is_tried_after_refusals_is_never_more_than_the_cap(most: int) -> None:
+    limit = AdaptiveLimit(1, most)
+    limit.halve(most - 1, 100.0)
+    values = []
+    for step in range(40 * most):
+        limit.observe(Answer(1.0), limit.value, 101.0 + step)
+        values.append(limit.value)
+    assert max(values) == most
+
+
 EVENTS = st.lists(
     st.one_of(
         st.tuples(
