@@ -103,7 +103,7 @@ class HostSemaphore:
             os.close(self._lingering.popitem()[1][0])
 
     def _is_anothers_turn(self) -> bool:
-        if self._clock() < self._not_before:
+        if self._clock() < self._not_before and self._is_more_than_share(len(self._held) + 1):
             return True
         others = self._others_wanting()
         return bool(others) and len(self._held) >= math.ceil(self._slots / (1 + others))

@@ -78,6 +78,21 @@ def test_one_slot_goes_to_and_fro(tmp_path: Path) -> None:
     assert min(turns) > 20
 
 
+def test_a_run_that_has_left_a_slot_to_another_takes_those_of_its_own_share(tmp_path: Path) -> None:
+    clock = _Clock()
+    ours, theirs = (HostSemaphore(tmp_path, ENDPOINT, 5, clock) for _ in range(2))
+    assert all(ours.take() for _ in range(3))
+    assert all(theirs.take() for _ in range(2))
+    theirs.want(True)
+    ours.give_back()
+    assert not ours.take()
+    # The next request ends before the other run has looked for the slot.
+    ours.give_back()
+    assert ours.take()
+    assert not ours.take()
+    assert theirs.take()
+
+
 def test_the_slot_of_a_killed_run_comes_back_after_a_moment(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(HOLDER), str(tmp_path), ENDPOINT, "1"], stdout=subprocess.PIPE, text=True
