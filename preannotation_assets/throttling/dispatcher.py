@@ -145,7 +145,7 @@ class Dispatcher:
         self.waiting: deque[asyncio.Future[Permit]] = deque()
         # Tasks with a wish among them.
         self.wishing_tasks = 0
-        # Of those that have no permit, the wish that is to be met before the others.
+        # Of those that have few permits, the wish that is to be met before the others.
         self.first_wishes: dict[asyncio.Future[Permit], None] = {}
         self.stop_message: str | None = None
         self._limits = limits
@@ -171,7 +171,7 @@ class Dispatcher:
         return bool(self._semaphores) and bool(self.waiting)
 
     def hand_out(self) -> None:
-        """Gives every free permit to a task that has none, else to whoever has waited longest."""
+        """Gives every free permit to a task that has few, else to whoever has waited longest."""
         while (wish := self._next_wish()) is not None:
             endpoint = self._acquire()
             if endpoint is None:
@@ -222,12 +222,16 @@ class Dispatcher:
         self._granted += now - granted
         return now
 
+    def is_little(self, out: int, tasks: int) -> bool:
+        """Whether a task, one of so many, that has ``out`` permits has none or not half of its share."""
+        return not out or 2 * out * tasks < self._out
+
     def may_pass_on(self, endpoint: str, out: int) -> bool:
         """Whether a task that has ``out`` permits may use those of an endpoint again without asking.
 
-        Not when somebody else should have them: another run or task with less than its share, or with none
-        where there are more tasks than permits, or nobody, because the endpoint is to be given fewer, or to
-        be left alone. What a task passes on before it hears of that was as good as in flight.
+        Not when somebody else should have them: another run with less than its share, a task with few, others
+        where this one has more than its share, or nobody, because the endpoint is to be given fewer, or to be
+        left alone. What a task passes on before it hears of that was as good as in flight.
         """
         if (
             self.stop_message

@@ -147,13 +147,15 @@ class PermitConnection(PermitLine):
         self._say_whether_to_pass_on(permit.endpoint)
 
     def _note_need(self) -> None:
-        """Has the dispatcher know whether this task wishes for permits, and whether it has none."""
+        """Has the dispatcher know whether this task wishes for permits, and whether it has few."""
         dispatcher, is_wishing = self._dispatcher, bool(self._wishes)
         dispatcher.wishing_tasks += is_wishing - self._is_wishing
         self._is_wishing = is_wishing
         # One that is done is a permit on its way.
-        has_none = not self._out and not any(wish.done() for wish in self._wishes)
-        first = next(iter(self._wishes), None) if has_none else None
+        has_few = dispatcher.is_little(len(self._out), len(self._connections)) and not any(
+            wish.done() for wish in self._wishes
+        )
+        first = next(iter(self._wishes), None) if has_few else None
         if first is not self._first_wish:
             if self._first_wish:
                 dispatcher.first_wishes.pop(self._first_wish, None)
