@@ -6,38 +6,42 @@ from pathlib import Path
 
 # Needs a process of its own: a lowered limit of files stays with whoever has it.
 DRIVER = """
-import asyncio, resource, sys, time
+import resource, sys, time
 from pathlib import Path
-from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.throttling.dispatcher import Limits
-from preannotation_assets.throttling.permit_client import PermitClient
-from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
 files, permits, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-REPORT = PermitReport(AttemptOutcome.ANSWERED, available=True)
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+with PermitServer(["http://a"], Limits(max_in_flight=4), semaphore_folder=folder) as server:
+    print(server.address.port, server.address.secret, flush=True)
+    sys.stdin.readline()
+    while server.progress().answered < permits:
+        time.sleep(0.01)
+    print(server.progress().answered)
+"""
+# Has files of its own, as the tasks of a run have.
+TASK = """
+import asyncio, sys
+from preannotation_assets.contracts import AttemptOutcome
+from preannotation_assets.throttling.permit_client import PermitClient
+from preannotation_assets.throttling.permit_messages import PermitAddress, PermitReport
 
-async def ask(address, times):
+address = PermitAddress("127.0.0.1", int(sys.argv[1]), sys.argv[2])
+permits = int(sys.argv[3])
+REPORT = PermitReport(AttemptOutcome.ANSWERED, available=True)
+
+async def ask(times):
     for _ in range(times):
         async with PermitClient(address) as line:
             permit = await line.acquire()
             line.release(permit)
             line.report(permit, REPORT)
 
-async def main(address):
-    await asyncio.gather(*(ask(address, permits // 4) for _ in range(4)))
+async def main():
+    await asyncio.gather(*(ask(permits // 4) for _ in range(4)))
 
-# Made before the strangers come: without a file it could not be.
-loop = asyncio.new_event_loop()
-with PermitServer(["http://a"], Limits(max_in_flight=4), semaphore_folder=folder) as server:
-    print(server.address.port, flush=True)
-    sys.stdin.readline()
-    loop.run_until_complete(asyncio.wait_for(main(server.address), 120))
-    while server.progress().answered < permits:  # The last report may be on its way.
-        time.sleep(0.01)
-    print(server.progress().answered)
-loop.close()
+asyncio.run(main())
 """
 # Holds what it can, and opens again what it is sent away from.
 FLOOD = """
@@ -67,12 +71,14 @@ def run_beside_a_flood(folder: Path, files: int, permits: int) -> tuple[str, str
         text=True,
     )
     assert driver.stdout
-    port = driver.stdout.readline().strip()
+    port, secret = driver.stdout.readline().split()
     flood = subprocess.Popen([sys.executable, "-c", FLOOD, port], stdout=subprocess.PIPE, text=True)
     try:
         assert flood.stdout
         assert flood.stdout.readline() == "full\n"
-        printed, logged = driver.communicate("go\n", timeout=180)
+        task = [sys.executable, "-c", TASK, port, secret, str(permits)]
+        subprocess.run(task, timeout=150, check=True)
+        printed, logged = driver.communicate("go\n", timeout=30)
     finally:
         for process in (flood, driver):
             process.kill()
