@@ -5,7 +5,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Final
 
 from preannotation_assets.contracts import AttemptOutcome
@@ -14,7 +13,7 @@ from preannotation_assets.throttling.endpoint_pool import EndpointPool, Endpoint
 from preannotation_assets.throttling.host_semaphore import HostSemaphore
 from preannotation_assets.throttling.permit_messages import FailureSignal, Permit, PermitReport
 
-__all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress", "TaskNeed"]
+__all__ = ["Dispatcher", "EndpointTotals", "Limits", "Progress"]
 
 _FAILURES_LOOKED_AT: Final = 100
 _FEWEST_FAILURES: Final = 20
@@ -131,14 +130,6 @@ class _Settled:
         return f"{failed} of the last {of} chunks failed ({reasons} in all)"
 
 
-class TaskNeed(Enum):
-    """What a task wishes for: nothing, its first permit or more than it has."""
-
-    NONE = "none"
-    FIRST = "first"
-    MORE = "more"
-
-
 class Dispatcher:
     """Touched only from the event loop of the permit server.
 
@@ -152,7 +143,10 @@ class Dispatcher:
             endpoints, limits.max_in_flight, limits.min_in_flight, limits.first_rest_seconds
         )
         self.waiting: deque[asyncio.Future[Permit]] = deque()
-        self._needs: Counter[TaskNeed] = Counter()
+        # Tasks with a wish among them.
+        self.wishing_tasks = 0
+        # Of those that have few permits, the wish that is to be met before the others.
+        self.first_wishes: dict[asyncio.Future[Permit], None] = {}
         self.stop_message: str | None = None
         self._limits = limits
         self._semaphores = semaphores or {}
@@ -177,17 +171,16 @@ class Dispatcher:
         return bool(self._semaphores) and bool(self.waiting)
 
     def hand_out(self) -> None:
-        """Gives every free permit to whoever has waited longest."""
-        while self.waiting:
-            if self.waiting[0].done():
-                self.waiting.popleft()
-                continue
+        """Gives every free permit to a task that has few, else to whoever has waited longest."""
+        while (wish := self._next_wish()) is not None:
             endpoint = self._acquire()
             if endpoint is None:
                 return
             warm_up = self._warm_ups_left[endpoint] > 0
             self._warm_ups_left[endpoint] -= warm_up
-            self.waiting.popleft().set_result(Permit(endpoint, warm_up))
+            self.waiting.remove(wish)
+            self.first_wishes.pop(wish, None)
+            wish.set_result(Permit(endpoint, warm_up))
         self._want_slots_of(())
 
     def lend(self, granted: float) -> None:
@@ -222,11 +215,6 @@ class Dispatcher:
         self._warm_ups_left[endpoint] += warm_up
         self.take_back(endpoint, granted, certain=True)
 
-    def note_need(self, before: TaskNeed, now: TaskNeed) -> None:
-        """Takes note of what a task wishes for from now on."""
-        self._needs[before] -= 1
-        self._needs[now] += 1
-
     def let_pass_on(self, endpoint: str, granted: float) -> float:
         """Takes note that a permit, out since ``granted``, is another request's; returns since when."""
         now = time.monotonic()
@@ -234,12 +222,16 @@ class Dispatcher:
         self._granted += now - granted
         return now
 
+    def is_little(self, out: int, tasks: int) -> bool:
+        """Whether a task, one of so many, that has ``out`` permits has none or not half of its share."""
+        return not out or 2 * out * tasks < self._out
+
     def may_pass_on(self, endpoint: str, out: int) -> bool:
         """Whether a task that has ``out`` permits may use those of an endpoint again without asking.
 
-        Not when somebody else should have them: another run or task with less than its share, or with none
-        where there are more tasks than permits, or nobody, because the endpoint is to be given fewer, or to
-        be left alone. What a task passes on before it hears of that was as good as in flight.
+        Not when somebody else should have them: another run with less than its share, a task with few, others
+        where this one has more than its share, or nobody, because the endpoint is to be given fewer, or to be
+        left alone. What a task passes on before it hears of that was as good as in flight.
         """
         if (
             self.stop_message
@@ -247,8 +239,8 @@ class Dispatcher:
             or not self.pool.has_kept_up(endpoint, time.monotonic())
         ):
             return False
-        wishing = self._needs[TaskNeed.FIRST] + self._needs[TaskNeed.MORE]
-        if self._needs[TaskNeed.FIRST] or out * wishing > _MORE_THAN_SHARE * self._out + wishing:
+        wishing = self.wishing_tasks
+        if self.first_wishes or out * wishing > _MORE_THAN_SHARE * self._out + wishing:
             return False
         semaphore = self._semaphores.get(endpoint)
         return semaphore is None or not semaphore.has_more_than_share()
@@ -307,6 +299,18 @@ class Dispatcher:
             split_seconds=self._split_seconds,
             open_seconds=max(0.0, self._out * now - self._granted),
         )
+
+    def _next_wish(self) -> asyncio.Future[Permit] | None:
+        while self.first_wishes:
+            wish = next(iter(self.first_wishes))
+            if not wish.done():
+                return wish
+            del self.first_wishes[wish]
+        while self.waiting:
+            if not self.waiting[0].done():
+                return self.waiting[0]
+            self.waiting.popleft()
+        return None
 
     def _acquire(self) -> str | None:
         """A permit that is also within the cap of all runs."""

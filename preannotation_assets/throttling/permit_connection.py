@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from preannotation_assets.contracts import AttemptOutcome
 from preannotation_assets.errors import RunStoppedError
-from preannotation_assets.throttling.dispatcher import Dispatcher, TaskNeed
+from preannotation_assets.throttling.dispatcher import Dispatcher
 from preannotation_assets.throttling.permit_line import PermitLine
 from preannotation_assets.throttling.permit_listener import Strangers
 from preannotation_assets.throttling.permit_messages import (
@@ -67,9 +67,11 @@ class PermitConnection(PermitLine):
         self.over: asyncio.Future[None] = loop.create_future()
         self._hello_timer = loop.call_later(_HELLO_SECONDS, self.close)
         self._numbers = count()
-        self._wishes: set[asyncio.Future[Permit]] = set()
+        # In the order in which they came.
+        self._wishes: dict[asyncio.Future[Permit], None] = {}
+        self._is_wishing = False
+        self._first_wish: asyncio.Future[Permit] | None = None
         self._out: dict[int, _Loan] = {}
-        self._need = TaskNeed.NONE
         # Where the task was told that it may pass permits on.
         self._passing: set[str] = set()
         # Of requests that have ended and are not reported yet.
@@ -114,17 +116,17 @@ class PermitConnection(PermitLine):
         dispatcher = self._dispatcher
         wish: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         wish.add_done_callback(self._answer)
-        self._wishes.add(wish)
-        self._note_need()
+        self._wishes[wish] = None
         if dispatcher.stop_message:
             wish.set_exception(RunStoppedError(dispatcher.stop_message))
         else:
             dispatcher.waiting.append(wish)
+            self._note_need()
             dispatcher.hand_out()
 
     def _answer(self, wish: asyncio.Future[Permit]) -> None:
         """Says what became of a wish, in the order in which they ended."""
-        self._wishes.discard(wish)
+        del self._wishes[wish]
         if not wish.cancelled():
             if stopped := wish.exception():
                 self.write({"stop": str(stopped)})
@@ -145,13 +147,21 @@ class PermitConnection(PermitLine):
         self._say_whether_to_pass_on(permit.endpoint)
 
     def _note_need(self) -> None:
-        """Has the dispatcher know whether this task wishes for permits, and whether it has any."""
-        need = TaskNeed.NONE
-        if self._wishes:
-            need = TaskNeed.MORE if self._out else TaskNeed.FIRST
-        if need != self._need:
-            self._dispatcher.note_need(self._need, need)
-            self._need = need
+        """Has the dispatcher know whether this task wishes for permits, and whether it has few."""
+        dispatcher, is_wishing = self._dispatcher, bool(self._wishes)
+        dispatcher.wishing_tasks += is_wishing - self._is_wishing
+        self._is_wishing = is_wishing
+        # One that is done is a permit on its way.
+        has_few = dispatcher.is_little(len(self._out), len(self._connections)) and not any(
+            wish.done() for wish in self._wishes
+        )
+        first = next(iter(self._wishes), None) if has_few else None
+        if first is not self._first_wish:
+            if self._first_wish:
+                dispatcher.first_wishes.pop(self._first_wish, None)
+            if first:
+                dispatcher.first_wishes[first] = None
+            self._first_wish = first
 
     def _take_back(self, number: int, message: dict[str, Any]) -> None:
         if number not in self._out:
@@ -160,19 +170,19 @@ class PermitConnection(PermitLine):
         loan = self._out.pop(number)
         endpoint = self._endpoints[number] = loan.endpoint
         if successor is None:
+            self._note_need()
             certain = message["ended"] is True
             self._dispatcher.take_back(endpoint, loan.granted, certain=certain, failure_signal=failure_signal)
         else:
             self._out[successor] = _Loan(endpoint, self._dispatcher.let_pass_on(endpoint, loan.granted))
-        self._note_need()
         self._say_whether_to_pass_on(endpoint)
 
     def _take_back_unused(self, number: int) -> None:
         if number not in self._out:
             raise _NonsenseError
         loan = self._out.pop(number)
-        self._dispatcher.take_back_unused(loan.endpoint, loan.granted, warm_up=loan.warm_up)
         self._note_need()
+        self._dispatcher.take_back_unused(loan.endpoint, loan.granted, warm_up=loan.warm_up)
         self._say_whether_to_pass_on(loan.endpoint)
 
     def _successor(self, message: dict[str, Any]) -> int | None:

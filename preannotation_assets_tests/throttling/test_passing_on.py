@@ -307,6 +307,58 @@ def test_with_fewer_permits_than_tasks_each_task_has_one_in_its_turn() -> None:
         asyncio.run(asyncio.wait_for(main(server.address), 20))
 
 
+def test_a_task_with_less_than_half_of_its_share_is_next_though_others_wait_longer() -> None:
+    async def main(server: PermitServer) -> None:
+        async with PermitClient(server.address) as client, PermitClient(server.address) as late:
+            permits = [await client.acquire() for _ in range(7)]
+            await late.acquire()
+            mine = await _waiting(client, 4)
+            while len(server._dispatcher.waiting) < 4:
+                await asyncio.sleep(0.001)
+            others = await _waiting(late, 2)
+            while len(server._dispatcher.waiting) < 6:
+                await asyncio.sleep(0.001)
+            for permit in permits[:2]:
+                client.release(permit)
+                client.report(permit, ANSWERED)
+                await asyncio.to_thread(server.progress)
+                while client._passing:
+                    await asyncio.sleep(0.001)
+            await asyncio.wait([others[0]])
+            assert sum(task.done() for task in mine) <= 1
+            await _end([*mine, *others])
+
+    with PermitServer([ENDPOINT], Limits(8, min_in_flight=8)) as server:
+        asyncio.run(asyncio.wait_for(main(server), 20))
+
+
+def test_a_free_permit_goes_to_a_task_that_has_few_before_others() -> None:
+    async def main() -> None:
+        dispatcher = Dispatcher([ENDPOINT], Limits(2))
+        before, first = (asyncio.get_running_loop().create_future() for _ in range(2))
+        dispatcher.waiting.extend([before, first])
+        dispatcher.first_wishes[first] = None
+        # One of the two permits is out already.
+        assert dispatcher.pool.acquire(0.0) == ENDPOINT
+        dispatcher.lend(0.0)
+        dispatcher.hand_out()
+        assert (before.done(), first.done()) == (False, True)
+        assert list(dispatcher.waiting) == [before]
+        assert not dispatcher.first_wishes
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("out", "tasks", "is_little"), [(0, 9, True), (1, 4, False), (3, 2, False), (1, 2, True), (2, 1, True)]
+)
+def test_a_task_has_little_with_less_than_half_of_its_share(out: int, tasks: int, is_little: bool) -> None:
+    dispatcher = Dispatcher([ENDPOINT], Limits(8))
+    for _ in range(8):
+        dispatcher.lend(0.0)
+    assert dispatcher.is_little(out, tasks) is is_little
+
+
 def test_a_warm_up_whose_permit_nobody_took_comes_with_the_next() -> None:
     async def main(server: PermitServer) -> list[Permit]:
         async with PermitClient(server.address) as client:
