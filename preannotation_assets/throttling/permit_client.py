@@ -61,6 +61,9 @@ class PermitClient:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        if not self._out:
+            # A permit may be on its way to a wish that nobody has any more.
+            self._line.write({"leaving": True})
         self._line.close()
 
     async def acquire(self) -> Permit:

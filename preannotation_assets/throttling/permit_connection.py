@@ -72,6 +72,7 @@ class PermitConnection(PermitLine):
         self._is_wishing = False
         self._first_wish: asyncio.Future[Permit] | None = None
         self._out: dict[int, _Loan] = {}
+        self._is_leaving = False
         # Where the task was told that it may pass permits on.
         self._passing: set[str] = set()
         # Of requests that have ended and are not reported yet.
@@ -105,6 +106,8 @@ class PermitConnection(PermitLine):
                 self._wish()
             elif "ended" in message:
                 self._take_back(_number(message), message)
+            elif "leaving" in message:
+                self._let_leave()
             elif "unused" in message:
                 self._take_back_unused(_number(message))
             else:
@@ -139,7 +142,7 @@ class PermitConnection(PermitLine):
         self._dispatcher.lend(now)
         self._out[permit.number] = _Loan(permit.endpoint, now, permit.warm_up)
         self._note_need()
-        if self.is_lost:
+        if self.is_lost or self._is_leaving:
             # Nobody has had it.
             self._take_back_unused(permit.number)
             return
@@ -184,6 +187,14 @@ class PermitConnection(PermitLine):
         self._note_need()
         self._dispatcher.take_back_unused(loan.endpoint, loan.granted, warm_up=loan.warm_up)
         self._say_whether_to_pass_on(loan.endpoint)
+
+    def _let_leave(self) -> None:
+        """Ends the wishes of a task that sends nothing more; what it was given since is unused."""
+        self._is_leaving = True
+        for wish in list(self._wishes):
+            wish.cancel()
+        for number in list(self._out):
+            self._take_back_unused(number)
 
     def _successor(self, message: dict[str, Any]) -> int | None:
         """The number that the permit has from now on; None where it comes back."""

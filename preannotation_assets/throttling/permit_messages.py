@@ -13,6 +13,7 @@ The messages are JSON, one a line, over one connection a task:
   whether the task may use permits of the endpoint again without asking. Then ``"next"`` in the message of an
   end that is certain is the number, below 0, under which the permit is the next request's; the wish that
   this met stands for another
+- task: ``{"leaving": true}``, where it has no permit and wants none any more; one on its way to it is unused
 - task: ``{"number": ..., "unused": true}`` gives a permit back under which nothing was sent, so that there is
   no report: nobody waited for it any more
 - task: ``{"number": ..., "report": {...}}`` says afterwards what became of the request

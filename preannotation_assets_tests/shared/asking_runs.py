@@ -1,6 +1,7 @@
 """A stand-in server, a run's worth of plumbing, and short pages to ask about."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from preannotation_assets.model_servers.retry_policy import RetryPolicy
 from preannotation_assets.model_servers.server import ModelServer
 from preannotation_assets.model_servers.template import ModelOptions, RequestTemplate, request_key
 from preannotation_assets.simulator import HabitRates, RunningSimulator, SimulatedModel, SimulatorSettings
-from preannotation_assets.throttling.dispatcher import Limits
+from preannotation_assets.throttling.dispatcher import Limits, Progress
 from preannotation_assets.throttling.permit_messages import PermitReport
 from preannotation_assets.throttling.permit_server import PermitServer
 
@@ -81,6 +82,17 @@ def _template(scheme: str) -> RequestTemplate:
     )
 
 
+def _last_progress(server: PermitServer) -> Progress:
+    """The progress when the last messages of a task have arrived, which may be on their way at its end."""
+    progress = server.progress()
+    for _ in range(200):
+        if not progress.in_flight:
+            break
+        time.sleep(0.01)
+        progress = server.progress()
+    return progress
+
+
 @dataclass
 class Run:
     """Asks over HTTP what a task would ask, in this process."""
@@ -128,7 +140,7 @@ class Run:
                 with asyncio.Runner(loop_factory=lambda: loop) as runner:
                     runner.run(main())
             finally:
-                self.progress = server.progress()
+                self.progress = _last_progress(server)
                 self.stop_message = server.stop_message
                 index = AnswerIndex.read(store, "answers")
                 whole = [RequestSpan(item.start, item.end, item.request_key) for item in items]

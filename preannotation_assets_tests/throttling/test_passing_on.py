@@ -195,6 +195,27 @@ def test_nothing_is_passed_on_when_it_is_over() -> None:
         asyncio.run(asyncio.wait_for(main(server), 20))
 
 
+def test_a_task_that_leaves_takes_no_permit_with_it_that_came_for_a_wish_of_before() -> None:
+    async def main(server: PermitServer) -> None:
+        for _ in range(20):
+            async with PermitClient(server.address) as client, PermitClient(server.address) as other:
+                first, second = await client.acquire(), await other.acquire()
+                await _heard(client)
+                waiting = await _waiting(client, 1)
+                client.release(first)
+                third = await waiting[0]
+                # The wish that was met here is at the driver still, and gets one of these.
+                other.release(second)
+                client.release(third)
+        # A permit whose end is not certain would rest for as long as the run.
+        async with PermitClient(server.address) as last:
+            await last.acquire()
+            await last.acquire()
+
+    with PermitServer([ENDPOINT], Limits(2, min_in_flight=2, linger_seconds=600.0)) as server:
+        asyncio.run(asyncio.wait_for(main(server), 20))
+
+
 def test_what_is_passed_on_by_a_task_that_dies_comes_back() -> None:
     async def main(server: PermitServer) -> None:
         async with PermitClient(server.address) as client:
