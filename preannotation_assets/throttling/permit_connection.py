@@ -154,8 +154,9 @@ class PermitConnection(PermitLine):
         dispatcher, is_wishing = self._dispatcher, bool(self._wishes)
         dispatcher.wishing_tasks += is_wishing - self._is_wishing
         self._is_wishing = is_wishing
-        # One that is done is a permit on its way.
-        has_few = dispatcher.is_little(len(self._out), len(self._connections)) and not any(
+        tasks = len(self._connections) - len(self._strangers)
+        # A wish that is done is a permit on its way.
+        has_few = dispatcher.is_little(len(self._out), tasks) and not any(
             wish.done() for wish in self._wishes
         )
         first = next(iter(self._wishes), None) if has_few else None

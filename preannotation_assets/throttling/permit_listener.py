@@ -35,6 +35,10 @@ class Strangers:
     def __init__(self) -> None:
         self._transports: dict[asyncio.Transport, None] = {}
 
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._transports)
+
     def take_in(self, transport: asyncio.Transport) -> None:
         """Counts a new connection, and cuts the oldest one where there are too many."""
         if len(self._transports) >= MOST_STRANGERS:

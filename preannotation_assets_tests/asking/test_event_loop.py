@@ -31,6 +31,17 @@ def _close(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
             each.close()
 
 
+async def _send_to_both(
+    loop: AskingLoop, pairs: list[tuple[socket.socket, socket.socket]], hear: Callable[[int], None]
+) -> None:
+    """Something comes over both of two connections at once; returns many turns later."""
+    for number, (near, far) in enumerate(pairs):
+        loop.add_reader(near, hear, number)
+        far.send(b"reply")
+    for _ in range(40):
+        await asyncio.sleep(0)
+
+
 def test_what_waits_for_one_of_many_goes_on_before_the_others_are_read() -> None:
     told: list[str] = []
 
@@ -73,13 +84,7 @@ def test_an_event_of_a_socket_that_nobody_waits_for_any_more_is_not_told() -> No
             pairs[number][0].recv(10)
             loop.remove_reader(pairs[1 - number][0])
 
-        for number in (0, 1):
-            loop.add_reader(pairs[number][0], hear, number)
-            pairs[number][1].send(b"reply")
-        while not heard:
-            await asyncio.sleep(0)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await _send_to_both(loop, pairs, hear)
         assert len(heard) == 1
         loop.remove_reader(pairs[heard[0]][0])
         _close(pairs)
@@ -105,13 +110,7 @@ def test_a_socket_that_has_another_s_number_is_not_told_of_what_came_for_that() 
             successor = next(each for each in again if each.fileno() == was)
             loop.add_reader(successor, heard.append, 7)
 
-        for number in (0, 1):
-            loop.add_reader(pairs[number][0], hear, number)
-            pairs[number][1].send(b"reply")
-        while not heard:
-            await asyncio.sleep(0)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await _send_to_both(loop, pairs, hear)
         assert len(heard) == 1
         for each in (pairs[heard[0]][0], *again):
             loop.remove_reader(each)
