@@ -230,10 +230,6 @@ class AnswerIndex:
         found = self._database.rows(_FIND, (json.dumps(request_keys),))
         return {request_key: _indexed(*answer) for request_key, *answer in found}
 
-    def unasked(self, request: RequestSpan) -> list[RequestSpan]:
-        """The requests for a request that the store knows nothing of, not even a failure."""
-        return [leaf for leaf, answer in self.leaves(request) if answer is None]
-
     def unanswered(self, request: RequestSpan) -> list[RequestSpan]:
         """The requests that must still be made for a request; failures are made again."""
         return unanswered(self.leaves(request))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from preannotation_assets.answer_store.writer import AnswerWriter
 from preannotation_assets.asking.adaptive_timeout import AdaptiveTimeout
 from preannotation_assets.asking.attempts import Attempt
-from preannotation_assets.asking.event_loop import Quiet
+from preannotation_assets.asking.event_loop import LONGEST_WAIT_SECONDS, Quiet
 from preannotation_assets.asking.splitting import PartlyAnswered, Splitter
 from preannotation_assets.asking.work_queue import WorkItem, WorkQueue
 from preannotation_assets.contracts import UNUSABLE_REASONS, AnswerStatus, AttemptOutcome
@@ -73,7 +73,7 @@ async def ask_all(
         RunStoppedError: the driver hands out no more permits.
         PreannotationError: no request can succeed before somebody acts, or no answer can be kept.
     """
-    asker = Asker(asking, client, answers, WorkQueue(groups, low=2 * asking.askers), quiet)
+    asker = Asker(asking, client, answers, WorkQueue(groups, 2 * asking.askers, quiet), quiet)
     errors = await asker.work_together()
     for error in errors:
         if not isinstance(error, RunStoppedError):
@@ -86,9 +86,6 @@ async def ask_all(
 # Every task has as many: whoever has waited longest is next, so more would be a larger share of the permits.
 _MOST_READY: Final = 8
 _ASKERS_TO_A_READY_ONE: Final = 16
-
-# Where replies come without a pause, each is judged so long after it came.
-_LONGEST_TO_JUDGING_SECONDS: Final = 0.25
 
 _Tell = Callable[[PermitReport], None]
 
@@ -237,7 +234,7 @@ class Asker:
         """Judges one reply after the other, when no more come: permits and requests do not wait for it."""
         template, outcome = self._asking.template, asked.outcome
         warm_up_reply = None
-        latest = asyncio.get_running_loop().time() + _LONGEST_TO_JUDGING_SECONDS
+        latest = asyncio.get_running_loop().time() + LONGEST_WAIT_SECONDS
         async with self._judging:
             await self._quiet(latest)
             if outcome is None:

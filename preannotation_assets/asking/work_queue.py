@@ -9,6 +9,8 @@ from typing import Final
 
 import regex
 
+from preannotation_assets.asking.event_loop import LONGEST_WAIT_SECONDS, Quiet
+
 __all__ = ["WorkItem", "WorkQueue", "expected_length"]
 
 _CAPITALISED: Final = regex.compile(r"\b\p{Lu}\p{L}{2,}")
@@ -60,13 +62,15 @@ class WorkQueue:
     The longest is the one whose answer will take longest (``expected_length``): what is left for the end
     is short, so that no slot is busy long after the others.
 
-    ``groups`` is an iterator that may block (it reads from the lake), so it is advanced in a thread, as
-    soon as fewer than ``low`` items are ready: nobody waits for it.
+    ``groups`` is an iterator that may block (it reads from the lake), so it is advanced in a thread, until
+    ``low`` items are ready: nobody waits for it. While half as many are, it is advanced when the event loop
+    is ``quiet``: a thread that works takes the interpreter from the replies that come meanwhile.
     """
 
-    def __init__(self, groups: Iterator[Sequence[WorkItem]], low: int) -> None:
+    def __init__(self, groups: Iterator[Sequence[WorkItem]], low: int, quiet: Quiet) -> None:
         self._groups = groups
         self._low = max(1, low)
+        self._quiet = quiet
         self._ready: list[_Rank] = []
         self._order = itertools.count()
         self._unfinished = 0
@@ -130,7 +134,7 @@ class WorkQueue:
         return item.attempts == 0, -expected_length(item), next(self._order), item
 
     def _next_group(self) -> list[_Rank] | None:
-        """Called in a thread: to rank 2,000 items takes the event loop longer than replies may wait."""
+        """Called in a thread, because it may wait for the lake."""
         group = next(self._groups, None)
         return None if group is None else list(map(self._rank, group))
 
@@ -143,14 +147,20 @@ class WorkQueue:
 
     async def _load(self) -> None:
         try:
-            group = await asyncio.to_thread(self._next_group)
-            async with self._changed:
-                if group is None:
-                    self._exhausted = True
-                else:
-                    for rank in group:
-                        heapq.heappush(self._ready, rank)
-                    self._unfinished += len(group)
+            while len(self._ready) < self._low and not (self._exhausted or self._closed):
+                if 2 * len(self._ready) >= self._low:
+                    await self._quiet(asyncio.get_running_loop().time() + LONGEST_WAIT_SECONDS)
+                self._add(await asyncio.to_thread(self._next_group))
+                async with self._changed:
+                    self._changed.notify_all()
         finally:
             async with self._changed:
                 self._changed.notify_all()
+
+    def _add(self, group: Sequence[_Rank] | None) -> None:
+        if group is None:
+            self._exhausted = True
+            return
+        for rank in group:
+            heapq.heappush(self._ready, rank)
+        self._unfinished += len(group)

@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,7 @@ from preannotation_assets.throttling.open_files import allow_open_files
 __all__ = ["AskModel", "ask_model", "require_same_digest"]
 
 _TEXT_COLUMNS: Final = ("start", "text", "estimated_tokens")
+_CHUNKS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +119,28 @@ async def require_same_digest(
 
 
 def _groups(store: ObjectStore, task: AskModel, done: AnswerIndex) -> Iterator[list[WorkItem]]:
-    """The requests of one part at a time, without those that are done."""
+    """The requests for some chunks at a time, without those that are done."""
     for part, asked in read_asking_share(store, task.share):
-        wanted = {
-            row: [leaf for request in requests for leaf in done.unasked(request)]
-            for row, requests in asked.items()
-        }
-        rows = [row for row, requests in wanted.items() if requests]
-        chunks = read_table_as(store, part_key(task.chunks_folder, part), CHUNKS, _TEXT_COLUMNS).take(
-            pa.array(rows, pa.int64())
-        )
-        yield [
-            _work_item(request, chunk["start"], chunk["text"], chunk["estimated_tokens"])
-            for row, chunk in zip(rows, chunks.to_pylist(), strict=True)
-            for request in wanted[row]
-        ]
+        chunks = read_table_as(store, part_key(task.chunks_folder, part), CHUNKS, _TEXT_COLUMNS)
+        waiting = iter(asked.items())
+        while rows := dict(itertools.islice(waiting, _CHUNKS_AT_ONCE)):
+            yield list(_work_items(chunks.take(pa.array(rows, pa.int64())), rows.values(), done))
+
+
+def _work_items(
+    chunks: pa.Table, asked: Iterable[Sequence[RequestSpan]], done: AnswerIndex
+) -> Iterator[WorkItem]:
+    """What is asked about each of the chunks, as far as nothing is known of it, not even a failure."""
+    wanted = [
+        (chunk, request)
+        for chunk, requests in zip(chunks.to_pylist(), asked, strict=True)
+        for request in requests
+    ]
+    all_leaves = done.leaves_of_each(request for _, request in wanted)
+    for (chunk, _), leaves in zip(wanted, all_leaves, strict=True):
+        for request, answer in leaves:
+            if answer is None:
+                yield _work_item(request, chunk["start"], chunk["text"], chunk["estimated_tokens"])
 
 
 def _work_item(request: RequestSpan, chunk_start: int, chunk_text: str, chunk_tokens: int) -> WorkItem:

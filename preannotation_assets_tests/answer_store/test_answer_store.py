@@ -137,12 +137,10 @@ def test_a_request_whose_parts_are_none_of_its_text_was_not_asked(
     _write(store, "run/2", row("l"))
     whole = RequestSpan(7, 107, "whole")
     wrong = RequestSpan(57, 107, "r") if "r" in rows else whole
-    assert AnswerIndex.read(store, FOLDER).unasked(whole) == [wrong]
+    assert AnswerIndex.read(store, FOLDER).unanswered(whole) == [wrong]
     # It is asked again, and the answer is the better row.
     _write(store, "run/3", row(wrong.request_key, at=2))
-    index = AnswerIndex.read(store, FOLDER)
-    assert index.unanswered(whole) == []
-    assert index.unasked(whole) == []
+    assert AnswerIndex.read(store, FOLDER).unanswered(whole) == []
 
 
 def test_a_text_may_be_split_as_often_as_it_has_characters(store: ObjectStore) -> None:

@@ -12,13 +12,17 @@ from preannotation_assets.asking.work_queue import WorkItem, WorkQueue, expected
 from preannotation_assets.errors import StorageError
 
 
+async def at_once(latest: float) -> None:
+    """Nothing else comes, ever."""
+
+
 def _item(key: str, tokens: int = 1, attempts: int = 0) -> WorkItem:
     return WorkItem(key, 0, 1, "x", tokens, attempts)
 
 
 def test_retries_come_first_then_the_longest() -> None:
     async def work() -> list[str]:
-        backlog = WorkQueue(iter([[_item("short", 1), _item("long", 9), _item("middle", 5)]]), low=4)
+        backlog = WorkQueue(iter([[_item("short", 1), _item("long", 9), _item("middle", 5)]]), 4, at_once)
         first = await backlog.take()
         assert first is not None
         await backlog.put_back(_item("again", 1, attempts=1), 0.0)
@@ -45,7 +49,7 @@ def test_the_longest_is_what_has_most_to_quote_and_not_the_longest_text() -> Non
     ]
 
     async def work() -> list[str]:
-        backlog = WorkQueue(iter([items]), low=4)
+        backlog = WorkQueue(iter([items]), 4, at_once)
         taken = [await backlog.take() for _ in items]
         return [item.request_key for item in taken if item]
 
@@ -86,7 +90,7 @@ def test_all_items_of_all_groups_are_finished_by_any_number_of_askers(
 
     async def main() -> None:
         content = [[_item(f"{group}.{n}") for n in range(size)] for group, size in enumerate(groups)]
-        backlog = WorkQueue(iter(content), low)
+        backlog = WorkQueue(iter(content), low, at_once)
         await asyncio.wait_for(asyncio.gather(*(ask(backlog) for _ in range(askers))), 10)
 
     asyncio.run(main())
@@ -107,10 +111,56 @@ def test_the_next_group_is_read_while_there_is_still_work() -> None:
         yield [_item("c")]
 
     async def work() -> None:
-        backlog = WorkQueue(groups(), low=2)
+        backlog = WorkQueue(groups(), 2, at_once)
         assert await backlog.take()
         assert await backlog.take()
         assert await asyncio.to_thread(read.wait, 5)
+
+    asyncio.run(work())
+
+
+def test_groups_are_read_until_enough_is_ready_though_nobody_takes_anything() -> None:
+    async def work() -> None:
+        enough = threading.Event()
+
+        def groups() -> Iterator[Sequence[WorkItem]]:
+            for number in range(10):
+                yield [_item(f"{number}.a"), _item(f"{number}.b")]
+                if number == 4:
+                    enough.set()
+            pytest.fail("more was read than was wanted")
+
+        backlog = WorkQueue(groups(), 10, at_once)
+        assert await backlog.take()
+        assert await asyncio.to_thread(enough.wait, 5)
+        # The sixth group is begun, for want of the item that was taken.
+        for _ in range(3):
+            assert await backlog.take()
+
+    asyncio.run(work())
+
+
+def test_while_much_is_ready_the_next_group_is_read_when_nothing_comes() -> None:
+    async def work() -> None:
+        is_quiet = asyncio.Event()
+        read: list[int] = []
+
+        def groups() -> Iterator[Sequence[WorkItem]]:
+            for number in range(2):
+                read.append(number)
+                yield [_item(f"{number}.{place}") for place in range(10)]
+
+        async def quiet(latest: float) -> None:
+            await is_quiet.wait()
+
+        backlog = WorkQueue(groups(), 10, quiet)
+        for _ in range(10):
+            assert await asyncio.wait_for(backlog.take(), 5)
+        assert read == [0]
+        is_quiet.set()
+        for _ in range(10):
+            assert await asyncio.wait_for(backlog.take(), 5)
+        assert read == [0, 1]
 
     asyncio.run(work())
 
@@ -121,7 +171,7 @@ def test_a_group_that_cannot_be_read_is_an_error_and_not_an_end() -> None:
         raise StorageError("the chunks cannot be read")
 
     async def work() -> None:
-        backlog = WorkQueue(groups(), low=0)
+        backlog = WorkQueue(groups(), 0, at_once)
         assert await backlog.take()
         await backlog.finish()
         with pytest.raises(StorageError):
@@ -132,7 +182,7 @@ def test_a_group_that_cannot_be_read_is_an_error_and_not_an_end() -> None:
 
 def test_a_closed_backlog_hands_out_nothing_and_lets_those_who_wait_go() -> None:
     async def work() -> None:
-        backlog = WorkQueue(iter([[_item("a"), _item("b")]]), low=0)
+        backlog = WorkQueue(iter([[_item("a"), _item("b")]]), 0, at_once)
         assert await backlog.take()
         await backlog.close()
         assert await asyncio.wait_for(backlog.take(), 5) is None
