@@ -26,20 +26,31 @@ class _OneAtATime(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self._untold: deque[tuple[selectors.SelectorKey, int]] = deque()
-        self.is_quiet = True
+        self._until_quiet: list[asyncio.Future[None]] = []
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """An event that is still waited for; waits only where none is left of those before."""
         if not self._untold:
-            self._untold.extend(super().select(timeout))
+            self._untold.extend(super().select(0.0 if self._until_quiet else timeout))
         while self._untold:
             key, event = self._untold.popleft()
             # Another socket may have the number by now, or other events of this one may be waited for.
             if self.get_map().get(key.fd) is key:
-                self.is_quiet = False
                 return [(key, event)]
-        self.is_quiet = True
+        waiting, self._until_quiet = self._until_quiet, []
+        for future in waiting:
+            _end_wait(future)
         return []
+
+    def wait(self, future: asyncio.Future[None]) -> None:
+        """Has a future end with the next turn in which nothing came."""
+        self._until_quiet.append(future)
+
+
+def _end_wait(future: asyncio.Future[None]) -> None:
+    """Ends it where it has not ended."""
+    if not future.done():
+        future.set_result(None)
 
 
 class AskingLoop(asyncio.SelectorEventLoop):
@@ -50,7 +61,11 @@ class AskingLoop(asyncio.SelectorEventLoop):
         super().__init__(self._events)
 
     async def quiet(self, latest: float) -> None:
-        """Waits a turn, and until nothing comes, at most until that time: for work that can wait."""
-        await asyncio.sleep(0)
-        while not self._events.is_quiet and self.time() < latest:
-            await asyncio.sleep(0)
+        """Waits until nothing comes, at most until that time: for work that can wait."""
+        future = self.create_future()
+        self._events.wait(future)
+        at_latest = self.call_at(latest, _end_wait, future)
+        try:
+            await future
+        finally:
+            at_latest.cancel()
