@@ -1,7 +1,7 @@
 # Works with GNU make 3.81, which macOS has.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo dev check test test-unit test-whole test-argilla test-model test-deploy spark-archive \
+.PHONY: help demo dev check test test-unit test-whole test-argilla test-model test-deploy spark-archive compiled-tests \
 	lint bench audit lock clean \
 	set-up-runtime set-up-dev set-up-argilla set-up-opensearch set-up-model set-up-audit set-up-deploy set-up-linters
 
@@ -47,6 +47,10 @@ test-whole: set-up-dev spark-archive
 spark-archive: set-up-dev
 	@$(BIN)/python preannotation_assets_tests/shared/spark_archive.py || \
 		echo 'no archive of the classes of Spark: the tests take longer'
+
+# What each process of the tests would compile by itself, of the tests and of what they import.
+compiled-tests: set-up-dev
+	@$(BIN)/pytest -q --collect-only >/dev/null || echo 'tests cannot be collected'
 
 test-argilla: set-up-dev set-up-argilla
 	@requirements/opensearch/set-up.sh || echo 'the tests of the web page will be skipped'

@@ -6,7 +6,7 @@ minutes over the texts here, one whose work grows as the text does takes millise
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -45,14 +45,31 @@ class Used(NamedTuple):
     methods: frozenset[str]
 
 
+def places_of_patterns() -> list[str]:
+    """The modules that name ``re`` or ``regex``. Every process that collects tests pays for this."""
+    files = {file.relative_to(PACKAGE.parent): file for file in sorted(PACKAGE.rglob("*.py"))}
+    return [
+        place.as_posix()
+        for place, file in files.items()
+        if _is_looked_at(place) and re.search(r"\bre(gex)?\.", file.read_text("utf-8"))
+    ]
+
+
+def _is_looked_at(place: Path) -> bool:
+    return place.parts[1] not in PARTS_OF_TESTS and place.name != "__main__.py"
+
+
+PLACES = places_of_patterns()
+
+
 @cache
 def modules() -> Mapping[str, ast.Module]:
-    """Each module's tree by its place; parsed once, since every process that collects tests pays for it."""
+    """Each module's tree by its place."""
     places = {file.relative_to(PACKAGE.parent): file for file in sorted(PACKAGE.rglob("*.py"))}
     return {
         place.as_posix(): ast.parse(file.read_text("utf-8"))
         for place, file in places.items()
-        if place.parts[1] not in PARTS_OF_TESTS and file.name != "__main__.py"
+        if _is_looked_at(place)
     }
 
 
@@ -77,7 +94,7 @@ def methods_of_names(trees: Iterable[ast.Module]) -> dict[str, set[str]]:
 def compiled() -> Iterator[Used]:
     """Those that modules hold under a name, alone or in a row."""
     of_names = methods_of_names(modules().values())
-    for place in modules():
+    for place in PLACES:
         for name, value in vars(imported(place)).items():
             row = value if type(value) in (tuple, list) else [value]
             for each in row:
@@ -105,12 +122,14 @@ def written_in_place() -> Iterator[Used]:
                     assert place in MADE_FROM_SETTINGS, f"{place}:{node.lineno} matches what it is given"
 
 
-def used() -> list[Used]:
+@cache
+def used() -> Sequence[Used]:
     distinct = {(each.pattern, each.methods): each for each in (*compiled(), *written_in_place())}
     return [each for each in distinct.values() if each.place.rpartition(":")[2] not in SHORT]
 
 
-USED = used()
+def of_module(place: str) -> list[Used]:
+    return [each for each in used() if each.place.rpartition(":")[0] == place]
 
 
 def hostile_texts(pattern: str) -> Iterator[str]:
@@ -135,14 +154,15 @@ def apply(pattern: re.Pattern[str] | re.Pattern[bytes], method: str, text: str |
 
 
 # Not a measure of time: a pattern that needs it is one that does not come to an end.
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("each", USED, ids=lambda each: each.place)
-def test_the_work_grows_as_the_text_does(each: Used) -> None:
-    source = each.pattern.pattern
-    is_bytes = isinstance(source, bytes)
-    for text in hostile_texts(source.decode() if isinstance(source, bytes) else source):
-        for method in each.methods:
-            apply(each.pattern, method, text.encode() if is_bytes else text)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("place", PLACES)
+def test_the_work_grows_as_the_text_does(place: str) -> None:
+    for each in of_module(place):
+        source = each.pattern.pattern
+        is_bytes = isinstance(source, bytes)
+        for text in hostile_texts(source.decode() if isinstance(source, bytes) else source):
+            for method in each.methods:
+                apply(each.pattern, method, text.encode() if is_bytes else text)
 
 
 def test_every_pattern_is_looked_at_or_has_a_reason() -> None:
@@ -158,5 +178,6 @@ def test_every_pattern_is_looked_at_or_has_a_reason() -> None:
         and node.value.id in {"re", "regex"}
     }
     assert inside <= MADE_FROM_SETTINGS.keys()
-    assert len(USED) > 50
+    assert {each.place.rpartition(":")[0] for each in used()} <= set(PLACES)
+    assert len(used()) > 50
     assert {each.pattern.pattern for each in compiled()} >= {r"\s+"}

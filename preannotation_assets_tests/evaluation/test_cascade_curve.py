@@ -89,7 +89,8 @@ def test_each_half_is_told_at_the_threshold_that_was_picked_on_the_other() -> No
     right = spent = 0.0
     one, other = halves(every)
     for told, fitted in ((one, other), (other, one)):
-        found = [each.at(picked_on(fitted)) for each in told]
+        threshold = picked_on(fitted)
+        found = [each.at(threshold) for each in told]
         right += sum(each.right for each in found)
         spent += sum(each.large_seconds for each in found) + len(told)
     assert choice.held_out.f1.value == pytest.approx(right / 2000)

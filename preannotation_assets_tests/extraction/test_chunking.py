@@ -63,7 +63,7 @@ def _borders(chunks: list[Chunk], text: str) -> list[int]:
 
 
 @given(page_text, chunk_limits())
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_pieces_cover_the_page_in_order(text: str, limits: ChunkLimits) -> None:
     chunks = chunk_page(text, limits)
     assume(text.strip())
@@ -75,7 +75,7 @@ def test_pieces_cover_the_page_in_order(text: str, limits: ChunkLimits) -> None:
 
 
 @given(page_text, chunk_limits())
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_pieces_keep_the_limit_and_say_their_estimate(text: str, limits: ChunkLimits) -> None:
     for chunk in chunk_page(text, limits):
         estimate = estimate_tokens(text[chunk.start : chunk.end], limits.kind_factors)
@@ -90,7 +90,7 @@ def test_pieces_keep_the_limit_and_say_their_estimate(text: str, limits: ChunkLi
 @example(
     "0A\u200d\U0001f191\u200d\U0001f201\u200d\U0001f201\U00010000\u200d\U0001f201", ChunkLimits(100, 1, 3.0)
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_border_is_inside_a_grapheme(text: str, limits: ChunkLimits) -> None:
     assume("\ud800" not in text)
     assume(all(len(grapheme) < 8 for grapheme in regex.findall(r"\X", text)))
@@ -253,7 +253,7 @@ def test_impossible_limits_are_refused(max_tokens: int, overlap_tokens: int, cal
 
 
 @given(page_text, st.integers(0, 200), st.floats(MIN_CALIBRATION, MAX_CALIBRATION), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_split_covers_the_piece_with_two_smaller_ones(
     text: str, overlap: int, calibration: float, data: st.DataObject
 ) -> None:

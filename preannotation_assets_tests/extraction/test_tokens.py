@@ -175,7 +175,7 @@ any_factors = st.builds(
 @example(None, "....", LLAMA_3).via("a run cut in the middle")
 @example(None, ".." + "$" * 4, DEAREST_RUNS).via("a run that costs more than its first two")
 @example(None, "a" * 60 + " b", LLAMA_3).via("a fused word cut in the middle")
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_pieces_are_estimated_as_if_alone(
     data: st.DataObject | None, text: str, factors: KindFactors
 ) -> None:
@@ -221,7 +221,7 @@ def test_a_factor_that_is_none_is_refused(factor: float) -> None:
 
 
 @given(st.data(), any_text.filter(bool), any_factors, st.integers(0, 40))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_the_furthest_end_is_the_last_that_fits(
     data: st.DataObject, text: str, factors: KindFactors, tokens: int
 ) -> None:

@@ -67,7 +67,7 @@ def _delta(line: bytes) -> str:
 
 @given(st.lists(st.integers(1, 2000), max_size=30))
 def test_where_the_stream_is_cut_into_parts_does_not_matter(cuts: list[int]) -> None:
-    stream = b"".join(map(_event, _answer(["Cowes"] * 500)))
+    stream = b"".join(map(_event, _answer(["Cowes"] * 150)))
     watch = EndlessWatch(_delta, "Cowes")
     parts, place = [], 0
     for cut in cuts:

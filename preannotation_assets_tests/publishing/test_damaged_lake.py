@@ -124,7 +124,7 @@ FILES = [
 ]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), st.lists(mutations(), min_size=1, max_size=2))
 def test_a_damaged_file_is_told_in_one_line(
     whole: Dataset, key: str, changes: list[Callable[[bytes], bytes]]
