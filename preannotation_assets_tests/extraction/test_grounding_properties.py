@@ -25,7 +25,6 @@ from preannotation_assets.extraction.grounding.search import (
     next_level,
     pattern,
     suffix_starts,
-    swapped_places,
 )
 from preannotation_assets.extraction.grounding.stems import ending_hits
 from preannotation_assets.extraction.grounding.surfaces import numerals
@@ -227,7 +226,7 @@ def test_the_search_agrees_with_dynamic_programming(text: str, word: str, errors
     wanted = pattern(page, word)
     states = first_level(wanted, page.starts)
     for _ in range(errors):
-        states = next_level(wanted, swapped_places(wanted), states)
+        states = next_level(wanted, states)
 
     expected = {
         start + length
@@ -258,7 +257,7 @@ BREAKING = "mnrifl\ufffd"
 
 def _level_to_its_end(wanted: Pattern, before: Sequence[int]) -> list[int]:
     """The recurrence of Wu and Manber for every prefix, however long none has had a place."""
-    swapped = swapped_places(wanted)
+    swapped = [0, *(after & before >> 1 for before, after in itertools.pairwise(wanted.places))]
     states = [before[0] | before[0] << 1]
     for i, places in enumerate(wanted.places):
         swap = (before[i - 1] & swapped[i]) << 1 if i else 0
@@ -293,7 +292,7 @@ def test_a_search_that_ends_early_has_missed_nothing(text: str, word: str) -> No
 
     assert len(states) == len(word) + 1
     for _ in range(3):
-        following = next_level(wanted, swapped_places(wanted), states)
+        following = next_level(wanted, states)
         assert following == _level_to_its_end(wanted, states)
         states = following
     assert suffix_starts(wanted, page.ends) == _suffixes_to_their_end(wanted, page.ends)
@@ -306,7 +305,7 @@ def test_no_place_between_the_borders_of_words_has_another_ending_behind_it(text
     quote = prepare(quoted, page.table)
     found = list(letters_found(page, quote.letters, Work(1_000_000))) if quote.letters else []
 
-    whole = [(hit.first, hit.last) for hit in bordered(page, found)]
+    whole = [hit.first for hit in bordered(page, found, len(quote.letters))]
 
     assert not list(ending_hits(page, quote, whole, Work(1_000_000)))
 

@@ -71,8 +71,10 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     ]
     places = list(numbers)
     results = [
-        _result(prepared[quote.text], findings[quote.text], None if number is None else places[number])
-        for quote, number in zip(quotes, assign(options, work.assignment), strict=True)
+        _rejection(prepared[quote.text], findings[quote.text])
+        if number is None
+        else _grounding(spots, places[number])
+        for quote, spots, number in zip(quotes, contenders, assign(options, work.assignment), strict=True)
     ]
     return without_doubtful(results, in_order)
 
@@ -81,13 +83,12 @@ def _findings(
     page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote], work: ChunkWork
 ) -> dict[str, Finding]:
     """The places of every text: as many as its letters are quoted under one label, if there are."""
-    copies: dict[tuple[str, str], int] = {}
-    for label, written in quotes:
-        asked = label, prepared[written].letters
-        copies[asked] = copies.get(asked, 0) + 1
-    wanted: dict[str, int] = {}
-    for label, written in quotes:
-        wanted[written] = max(wanted.get(written, 0), copies[label, prepared[written].letters])
+    asked = [(label, prepared[written].letters) for label, written in quotes]
+    copies = Counter(asked)
+    wanted = dict.fromkeys(prepared, 1)
+    if len(copies) < len(asked):
+        for (_, written), letters in zip(quotes, asked, strict=True):
+            wanted[written] = max(wanted[written], copies[letters])
     return {
         written: find(page, quote, wanted[written], work) if quote.letters else _NOWHERE
         for written, quote in prepared.items()
@@ -131,10 +132,17 @@ def _thinned(
     return thinned
 
 
-def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
-    if place is not None:
-        found = finding.at(*place[1:])
-        return Grounding(found.start, found.end, found.match, found.similarity)
+def _grounding(spots: Sequence[Candidate], place: tuple[str, int, int]) -> Grounding:
+    """The first of the candidates of a quote that is at its place."""
+    _, start, end = place
+    for spot in spots:
+        if spot.start == start and spot.end == end:
+            return Grounding(start, end, spot.match, spot.similarity)
+    raise LookupError(start, end)
+
+
+def _rejection(quote: PreparedQuote, finding: Finding) -> Rejection:
+    """Why a quote has no place."""
     if not quote.verbatim:
         return Rejection(QuoteOutcome.EMPTY)
     if finding.candidates:

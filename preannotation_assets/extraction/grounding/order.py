@@ -75,14 +75,39 @@ def chain_costs(links: Sequence[ChainLink]) -> list[list[float]]:
     # A quote with one spot parts the chain: what is before it does not change what is best behind it.
     parting = [position for position, index in enumerate(chain) if len(costs[index]) == 1]
     for first, last in pairwise([-1, *parting, len(chain)]):
+        if last == first + 1:
+            continue
+        before = links[chain[first]] if first >= 0 else None
+        behind = links[chain[last]] if last < len(chain) else None
+        if last == first + 2:
+            index = chain[first + 1]
+            costs[index] = _costs_of_one(before, links[index], behind)
+            continue
         between = chain[first + 1 : last]
-        if between:
-            before = _stop(links[chain[first]]) if first >= 0 else None
-            behind = _stop(links[chain[last]]) if last < len(chain) else None
-            stops = [_stop(links[index]) for index in between]
-            for index, own in zip(between, _costs_between(before, stops, behind), strict=True):
-                costs[index] = own
+        stops = [_stop(links[index]) for index in between]
+        own_costs = _costs_between(before and _stop(before), stops, behind and _stop(behind))
+        for index, own in zip(between, own_costs, strict=True):
+            costs[index] = own
     return costs
+
+
+def _costs_of_one(before: ChainLink | None, link: ChainLink, behind: ChainLink | None) -> list[float]:
+    """The costs of the spots of a quote between two with one spot each, or the ends of the chain."""
+    costs: list[float] = []
+    through: list[float] = []
+    left, right = before and before.spots[0], behind and behind.spots[0]
+    is_left_label = before is not None and before.label == link.label
+    is_right_label = behind is not None and behind.label == link.label
+    for spot in link.spots:
+        start, end, cost = spot.start, spot.end, spot.cost
+        ahead = back = cost
+        if left:
+            ahead += _step(left.start, left.end, left.cost, is_left_label, start, end)
+        if right:
+            back += _step(-right.end, -right.start, right.cost, is_right_label, -end, -start)
+        costs.append(cost)
+        through.append(ahead + back - cost)
+    return _shifted(costs, through)
 
 
 class _Stop(NamedTuple):
@@ -124,7 +149,11 @@ def _mirrored(stop: _Stop) -> _Stop:
 
 
 def _through(costs: Sequence[float], ahead: Sequence[float], behind: Sequence[float]) -> list[float]:
-    through = [a + b - cost for cost, a, b in zip(costs, ahead, reversed(behind), strict=True)]
+    return _shifted(costs, [a + b - cost for cost, a, b in zip(costs, ahead, reversed(behind), strict=True)])
+
+
+def _shifted(costs: Sequence[float], through: Sequence[float]) -> list[float]:
+    """The costs of the chains through some spots, such that the cheapest keeps its own cost."""
     offset = min(costs) - min(through)
     return [cost + offset for cost in through]
 
@@ -172,20 +201,25 @@ def _totals_behind_one(before: _Stop, total: float, stop: _Stop) -> list[float]:
     """The same behind a stop with one spot, as most are: there is nothing to choose from."""
     left_start, left_end = before.starts[0], before.ends[0]
     same_label = before.label == stop.label
-    nested = total + (_NESTED_IN_ITS_LABEL if same_label else _NESTED)
+    return [
+        cost + _step(left_start, left_end, total, same_label, start, end)
+        for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True)
+    ]
+
+
+def _step(left_start: int, left_end: int, total: float, same_label: bool, start: int, end: int) -> float:
+    """The total of a chain behind the step from its last spot, with that total, to another."""
+    if left_end <= start:
+        return total
     far_back = total + _STEP_BACK + _WAY_BACK
-    near_back = total + _STEP_BACK + _WAY_BACK * left_start / _LONG_WAY
-    here: list[float] = []
-    for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True):
-        if left_end <= start:
-            here.append(cost + total)
-        elif left_start >= end:
-            here.append(cost + min(far_back, near_back - _WAY_BACK * end / _LONG_WAY))
-        elif same_label and left_start == start and left_end == end:
-            here.append(cost + far_back)
-        else:
-            here.append(cost + min(far_back, nested))
-    return here
+    if left_start >= end:
+        near_back = total + _STEP_BACK + _WAY_BACK * left_start / _LONG_WAY - _WAY_BACK * end / _LONG_WAY
+        return min(far_back, near_back)
+    if not same_label:
+        return min(far_back, total + _NESTED)
+    if left_start == start and left_end == end:
+        return far_back
+    return min(far_back, total + _NESTED_IN_ITS_LABEL)
 
 
 def _cheapest_ahead(starts: Sequence[int], totals: Sequence[float]) -> list[float]:
