@@ -139,10 +139,11 @@ def _with_repairs(
     if similar.hits:
         candidates = _united(candidates, _grounded(page, quote, similar.hits, work))
     if len(candidates) < wanted:
-        inner = inner_hits(page, quote, similar.prefixes[-1], work)
-        candidates = _united(candidates, _grounded(page, quote, inner, work))
+        inner = list(inner_hits(page, quote, similar.prefixes[-1], work))
+        candidates = _united(candidates, _grounded(page, quote, inner, work)) if inner else candidates
     if not candidates:
-        candidates = _united(candidates, _grounded(page, quote, stem_hits(page, quote, work), work))
+        inflected = list(stem_hits(page, quote, work))
+        candidates = _united((), _grounded(page, quote, inflected, work)) if inflected else candidates
     if not candidates or price >= _DOUBTFUL:
         candidates = _near_best(_united(candidates, _parts(page, quote, searched, similar.prefixes, work)))
     return Finding(candidates, similar.value_changed)
@@ -168,7 +169,7 @@ def _grounded(
         if price and not _has_numerals(page, quote, start, end):
             continue
         surface = 0.0 if written == core else surface_price(core, written)
-        if page.has_glued and page.is_glued_piece(first, last):
+        if (price or page.has_glued) and page.is_glued_piece(first, last):
             surface += _GLUED
         if is_dressed:
             start, end = dress(text, quote, start, end)

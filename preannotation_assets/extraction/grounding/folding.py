@@ -190,10 +190,10 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
     folds = _COMMON_FOLDS
     if _highest(codes) >= len(folds.lengths):
         rare = codes >= len(folds.lengths)
-        others = np.unique(codes[rare])
+        others = sorted(set(codes[rare].tolist()))
         codes = codes.copy()
         codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
-        folds = folds.extended([fold_character(chr(code)) for code in others.tolist()])
+        folds = folds.extended([fold_character(chr(code)) for code in others])
     written = folds.singles.take(codes)
     if written.all():
         return written, None
@@ -254,6 +254,6 @@ def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return unspaced
 
 
-# Folded once: Latin letters to be copied into every table, and the first blocks up to the symbols.
+# Folded once: Latin letters to be copied into every table, and the first blocks with the symbols.
 _COMMON: Mapping[int, str] = {code: fold_character(chr(code)) for code in range(0x250)}
-_COMMON_FOLDS = _Folds.of([fold_character(chr(code)) for code in range(0x2500)])
+_COMMON_FOLDS = _Folds.of([fold_character(chr(code)) for code in range(0x3000)])

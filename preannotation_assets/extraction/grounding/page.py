@@ -146,8 +146,8 @@ def members(places: int) -> Iterator[int]:
     """The members of a set of places, in ascending order."""
     if not places:
         return
-    digits = bin(places)[:1:-1]
-    position = digits.find("1")
-    while position >= 0:
-        yield position
-        position = digits.find("1", position + 1)
+    digits = bin(places)
+    last = position = len(digits) - 1
+    while (position := digits.rfind("1", 0, position + 1)) >= 0:
+        yield last - position
+        position -= 1
