@@ -5,6 +5,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,7 +16,7 @@ from preannotation_assets.extraction.grounding.assignment import REJECTION, assi
 from preannotation_assets.extraction.grounding.folding import FoldTable, fold
 from preannotation_assets.extraction.grounding.hits import bordered, letters_found
 from preannotation_assets.extraction.grounding.lookalikes import CLOSE
-from preannotation_assets.extraction.grounding.order import ChainLink, Spot, chain_costs
+from preannotation_assets.extraction.grounding.order import Spot, chain_costs
 from preannotation_assets.extraction.grounding.page import Page, members
 from preannotation_assets.extraction.grounding.quotes import prepare
 from preannotation_assets.extraction.grounding.reading import LOST_LETTER, read
@@ -305,7 +306,7 @@ def test_no_place_between_the_borders_of_words_has_another_ending_behind_it(text
     quote = prepare(quoted, page.table)
     found = list(letters_found(page, quote.letters, Work(1_000_000))) if quote.letters else []
 
-    whole = [hit.first for hit in bordered(page, found, len(quote.letters))]
+    whole = bordered(page, found, len(quote.letters))
 
     assert not list(ending_hits(page, quote, whole, Work(1_000_000)))
 
@@ -361,20 +362,27 @@ def _step(before: tuple[str, Spot], after: tuple[str, Spot]) -> float:
     return 0.3
 
 
+class Stop(NamedTuple):
+    """A quote in the chain."""
+
+    label: str
+    spots: list[Spot]
+
+
 @st.composite
-def stops(draw: st.DrawFn) -> ChainLink:
+def stops(draw: st.DrawFn) -> Stop:
     cuts = sorted(draw(st.lists(st.integers(0, 900), min_size=2, max_size=6, unique=True)))
     spots = [
         Spot(start, end, draw(st.integers(0, 3)) / 2)
         for start, end in zip(cuts[::2], cuts[1::2], strict=False)
     ]
-    return ChainLink(draw(LABELS), spots if draw(st.integers(0, 5)) else [])
+    return Stop(draw(LABELS), spots if draw(st.integers(0, 5)) else [])
 
 
 @unhurried
 @given(st.lists(stops(), max_size=5))
-def test_the_chain_agrees_with_brute_force(answers: list[ChainLink]) -> None:
-    costs = chain_costs(answers)
+def test_the_chain_agrees_with_brute_force(answers: list[Stop]) -> None:
+    costs = chain_costs([stop.label for stop in answers], [stop.spots for stop in answers])
 
     chain = [stop for stop in answers if stop.spots]
     paths = [

@@ -14,7 +14,7 @@ from preannotation_assets.extraction.spans import (
 from .assignment import assign
 from .candidates import Candidate, Finding, find
 from .doubts import without_doubtful
-from .order import ChainLink, chain_costs, follow_the_page
+from .order import chain_costs, follow_the_page
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .work import ChunkWork
@@ -25,6 +25,17 @@ _NOWHERE = Finding((), False)
 # How many pairs of a quote and a place are weighed in all; more are thinned out.
 _MOST_PAIRS = 50_000
 _FEWEST_PLACES = 16
+# One of each reason: it takes longer to make one than to look most quotes up.
+_EMPTY, _ALREADY_TAKEN, _SEARCH_CUT_OFF, _VALUE_CHANGED, _NOT_FOUND = map(
+    Rejection,
+    (
+        QuoteOutcome.EMPTY,
+        QuoteOutcome.ALREADY_TAKEN,
+        QuoteOutcome.SEARCH_CUT_OFF,
+        QuoteOutcome.VALUE_CHANGED,
+        QuoteOutcome.NOT_FOUND,
+    ),
+)
 
 
 def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) -> list[GroundingResult]:
@@ -60,14 +71,14 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     if in_order and any(found.others for found in findings.values()):
         contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
-    links = [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
+    labels = [label for label, _ in quotes]
     numbers: dict[tuple[str, int, int], int] = {}
     options = [
         {
             numbers.setdefault((label, spot.start, spot.end), len(numbers)): cost
             for spot, cost in zip(spots, own, strict=True)
         }
-        for (label, spots), own in zip(links, chain_costs(links), strict=True)
+        for label, spots, own in zip(labels, contenders, chain_costs(labels, contenders), strict=True)
     ]
     places = list(numbers)
     results = [
@@ -144,9 +155,9 @@ def _grounding(spots: Sequence[Candidate], place: tuple[str, int, int]) -> Groun
 def _rejection(quote: PreparedQuote, finding: Finding) -> Rejection:
     """Why a quote has no place."""
     if not quote.verbatim:
-        return Rejection(QuoteOutcome.EMPTY)
+        return _EMPTY
     if finding.candidates:
-        return Rejection(QuoteOutcome.ALREADY_TAKEN)
+        return _ALREADY_TAKEN
     if finding.cut_off:
-        return Rejection(QuoteOutcome.SEARCH_CUT_OFF)
-    return Rejection(QuoteOutcome.VALUE_CHANGED if finding.value_changed else QuoteOutcome.NOT_FOUND)
+        return _SEARCH_CUT_OFF
+    return _VALUE_CHANGED if finding.value_changed else _NOT_FOUND

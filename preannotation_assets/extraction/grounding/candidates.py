@@ -101,7 +101,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     if len(best) >= wanted:
         if len(exact) < len(found):
             candidates = _with_inflected(page, quote, candidates, found, work.exact)
-        return Finding(best, False, others=candidates if candidates != best else ())
+        return Finding(best, False, False, candidates if candidates != best else ())
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or length > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)

@@ -12,7 +12,7 @@ from preannotation_assets.extraction.character_references import REFERENCE, reso
 
 from .lookalikes import LATIN_CAPITALS
 
-__all__ = ["LOST_LETTER", "Reading", "code_points", "read"]
+__all__ = ["LOST_LETTER", "Reading", "code_points", "may_read_otherwise", "read"]
 
 LOST_LETTER: Final = "\ufffd"
 """Stands for one letter or more that the page has lost."""
@@ -100,6 +100,11 @@ def read(text: str) -> Reading:
     if len(signs) < len(places) and _MIXED.search(text):
         text = _without_mixed_words(text, places)
     return Reading(text, changes)
+
+
+def may_read_otherwise(text: str) -> bool:
+    """Whether a short text has a sign that may read as another."""
+    return _TO_READ.search(text) is not None
 
 
 def _to_read(text: str) -> list[int]:
