@@ -153,14 +153,16 @@ def similar_hits(
     hits: list[Hit] = []
     seen = 0
     value_changed = False
+    page_ends = page.ends
     for errors in range(_most_errors(quote, limit) + 1):
         if errors == 1:
             work.spend(steps)
         if errors:
             work.spend(steps)
             states = next_level(searched, states)
-        ends = states[-1] & page.ends & ~seen
-        seen |= ends
+        reached = states[-1] & page_ends
+        ends = reached & ~seen if seen else reached
+        seen = reached | seen
         for end in members(ends):
             first, fixed = _best_start(page, quote, end, errors, work)
             if fixed is None:

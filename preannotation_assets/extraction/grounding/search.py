@@ -46,16 +46,17 @@ class Pattern(NamedTuple):
 def pattern(page: Page, letters: str) -> Pattern:
     """Looks up the places of the letters and of their look-alikes."""
     sets = page.letter_sets
-    places = [sets.alike[letter] for letter in letters]
-    jumps = [sets.stand_ins[letter] if letter in _BREAKING else () for letter in letters]
+    alike, stand_ins, loses_letters = sets.alike, sets.stand_ins, sets.has_lost_letters
+    places = [alike[letter] for letter in letters]
+    jumps = [stand_ins[letter] if letter in _BREAKING else () for letter in letters]
     for position, pair in enumerate(pairwise(letters), start=1):
-        if sets.has_lost_letters or pair in _BROKEN_PAIRS:
-            jumps[position] = (*jumps[position], *sets.stand_ins["".join(pair)])
-    if sets.has_lost_letters:
+        if loses_letters or pair in _BROKEN_PAIRS:
+            jumps[position] = (*jumps[position], *stand_ins["".join(pair)])
+    if loses_letters:
         for position in range(2, len(letters)):
             triple = letters[position - 2 : position + 1]
             if triple in LIGATURES:
-                jumps[position] = (*jumps[position], *sets.stand_ins[triple])
+                jumps[position] = (*jumps[position], *stand_ins[triple])
     return Pattern(places, jumps)
 
 
@@ -90,8 +91,9 @@ def next_level(wanted: Pattern, before: Sequence[int]) -> list[int]:
         state &= places
         if other:
             state |= other
-        if two_fewer:
-            state |= (two_fewer & places & preceding >> 1) << 1
+        swapped = two_fewer & places
+        if swapped:
+            state |= (swapped & preceding >> 1) << 1
         state = (state | fewer) << 1 | fewer if fewer else state << 1
         if groups:
             for back, group, width in groups:
