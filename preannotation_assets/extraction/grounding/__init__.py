@@ -71,16 +71,7 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     if in_order and any(found.others for found in findings.values()):
         contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
-    labels = [label for label, _ in quotes]
-    numbers: dict[tuple[str, int, int], int] = {}
-    options = [
-        {
-            numbers.setdefault((label, spot.start, spot.end), len(numbers)): cost
-            for spot, cost in zip(spots, own, strict=True)
-        }
-        for label, spots, own in zip(labels, contenders, chain_costs(labels, contenders), strict=True)
-    ]
-    places = list(numbers)
+    options, places = _options([label for label, _ in quotes], contenders)
     results = [
         _rejection(prepared[quote.text], findings[quote.text])
         if number is None
@@ -118,6 +109,21 @@ def _contenders(
         contenders.append(candidates if before < len(candidates) else ())
         copies[quote] = before + 1
     return contenders
+
+
+def _options(
+    labels: Sequence[str], contenders: Sequence[Sequence[Candidate]]
+) -> tuple[list[dict[int, float]], list[tuple[str, int, int]]]:
+    """What every quote may take, as numbers of places, with the cost of each in the chain; and the places."""
+    numbers: dict[tuple[str, int, int], int] = {}
+    options = [
+        {
+            numbers.setdefault((label, spot.start, spot.end), len(numbers)): cost
+            for spot, cost in zip(spots, own, strict=True)
+        }
+        for label, spots, own in zip(labels, contenders, chain_costs(labels, contenders), strict=True)
+    ]
+    return options, list(numbers)
 
 
 def _thinned(
