@@ -1,6 +1,7 @@
 """A lake on a machine of its own: moto's S3 server in a process there."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -18,9 +19,12 @@ from benchmarks.cluster.batches import DATASET
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["CREDENTIALS", "lake_on", "published_there"]
+__all__ = ["CREDENTIALS", "has_answers_beside_chunks", "lake_on", "published_there", "puts"]
 
 _PORT: Final = "5000"
+_LOG: Final = "lake.txt"
+# As the server writes them, with seconds of local time.
+_PUT: Final = re.compile(r"\[(?P<time>[^][]+)\] \"PUT (?P<path>\S+) HTTP/1\.1\" 200")
 _START_SECONDS: Final = 120.0
 CREDENTIALS: Final = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -37,7 +41,7 @@ def lake_on(machine: Machine, folder: Path) -> Iterator[str]:
     command = [*machine.before, sys.executable, "-c", main, "-H", machine.host, "-p", _PORT]
     address = f"http://{machine.host}:{_PORT}"
     with (
-        (folder / "lake.txt").open("wb") as log,
+        (folder / _LOG).open("wb") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         try:
@@ -53,6 +57,23 @@ def published_there(address: str) -> dict[str, Any]:
     body = _client(address).get_object(Bucket="lake", Key=key)["Body"].read()
     manifest: dict[str, Any] = json.loads(body)
     return manifest
+
+
+def has_answers_beside_chunks(address: str) -> bool:
+    """Whether all is asked: grounding is next."""
+    key = f"here/argilla/work/{DATASET}/raw_model_outputs/manifest.json"
+    listed = _client(address).list_objects_v2(Bucket="lake", Prefix=key)
+    return listed["KeyCount"] > 0
+
+
+def puts(folder: Path, word: str) -> list[float]:
+    """When objects with a word in their key were written, in seconds since the Unix epoch, to a second."""
+    log = (folder / _LOG).read_text("utf-8", "replace")
+    return [
+        time.mktime(time.strptime(found["time"], "%d/%b/%Y %H:%M:%S"))
+        for found in _PUT.finditer(log)
+        if word in found["path"]
+    ]
 
 
 def _make_bucket(address: str) -> None:

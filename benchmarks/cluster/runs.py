@@ -15,7 +15,7 @@ from shared.network_namespaces import HERE, Machine
 
 from benchmarks.cluster.batches import DATASET
 
-__all__ = ["SOURCE", "Place", "account", "at_work", "wait"]
+__all__ = ["SOURCE", "Place", "account", "at_work", "outcome", "wait"]
 
 SOURCE: Final = Path(__file__).parents[2]
 _MAIN: Final = "import sys; from preannotation_assets.cli import main; sys.exit(main())"
@@ -90,6 +90,14 @@ def account(place: Place) -> dict[str, Any]:
     path = place.folder / "lake" / "argilla" / "in" / DATASET / "suggestions" / "_manifest.json"
     manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return manifest
+
+
+def outcome(manifest: Mapping[str, Any]) -> str:
+    """What a manifest says of the whole."""
+    return (
+        f"{manifest['pages_processed']:,} pages done, {len(manifest['failed_pages'])} failed, "
+        f"{manifest['rows']:,} rows"
+    )
 
 
 def wait(process: subprocess.Popen[bytes], place: Place, seconds: float) -> float:

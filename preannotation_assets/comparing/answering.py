@@ -32,7 +32,7 @@ from preannotation_assets.extraction.pages import text_sha256
 from preannotation_assets.extraction.spans import QuoteOutcome
 from preannotation_assets.lake import ObjectStore, Row, read_table_as, write_table
 from preannotation_assets.lake.layout import DatasetLayout, part_key
-from preannotation_assets.lake.lease import DatasetLease
+from preannotation_assets.lake.lease import LEASE_LIMITS, DatasetLease
 from preannotation_assets.manifests import ChunksManifest
 from preannotation_assets.publishing.evaluation.reading import (
     confidence_parts,
@@ -68,7 +68,7 @@ def answer_reviewed_pages(
     run_id, switch = str(uuid4()), StopSwitch()
     ordered = sorted(pages, key=lambda page: (page.doc_id, page.page_num))
     with (
-        DatasetLease(store, layout.lease, run_id, switch.stop),
+        DatasetLease(storage.open(LEASE_LIMITS), layout.lease, run_id, switch.stop),
         _removed_at_the_end(store, layout, run_id) as folders,
     ):
         batch = _cut(prepared, store, layout, ordered, run_id)

@@ -31,6 +31,7 @@ from preannotation_assets.lake.tables import (
 )
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "FetchedBytes",
     "ObjectEntry",
     "ObjectReader",

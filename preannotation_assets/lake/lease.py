@@ -11,15 +11,25 @@ from collections.abc import Callable
 from typing import Final, Self
 
 from preannotation_assets.errors import BatchError, ConflictError, ObjectNotFoundError, StorageError
-from preannotation_assets.lake import ObjectStore, read_json
+from preannotation_assets.lake import ObjectStore, RequestLimits, read_json
 from preannotation_assets.lake.owner import is_gone, this_process
 from preannotation_assets.temporary_folders import temporary_file
 
-__all__ = ["DatasetLease"]
+__all__ = ["LEASE_LIMITS", "DatasetLease"]
+
+LEASE_LIMITS: Final = RequestLimits(connect_timeout=5.0, read_timeout=10.0, max_attempts=3)
+"""Those of the store of a lease: a network that was away for 30 s is back in time for the next renewal.
+
+What TCP sends into a network that is away for so long may arrive 20 s after it is back; another try is there
+at once.
+"""
 
 _FILE: Final = "lease.json"
 _LIFETIME_SECONDS: Final = 60.0
 _RENEWALS: Final = 4
+_TRIES_A_RENEWAL: Final = 5
+# Of a lifetime, from the last renewal on; the rest is for clocks that go unequally fast.
+_SHARE_HELD: Final = 0.9
 _POLL_SECONDS: Final = 0.5
 _STOP_SECONDS: Final = 30.0
 
@@ -27,8 +37,9 @@ _STOP_SECONDS: Final = 30.0
 class DatasetLease:
     """Held for the time of a ``with`` block.
 
-    ``key`` is the object that stands for the lease, ``on_lost`` is called from a thread with a message
-    when another run has taken it, or it could not be renewed for its lifetime.
+    ``key`` is the object that stands for the lease, in a store that was opened with ``LEASE_LIMITS``.
+    ``on_lost`` is called from a thread, once, with a message when another run has taken it, or it was not
+    renewed for nine tenths of its lifetime, be it that the store does not answer.
     """
 
     def __init__(
@@ -46,8 +57,12 @@ class DatasetLease:
         self._lifetime = lifetime_seconds
         self._renewals = 0
         self._etag = ""
-        self._released = threading.Event()
+        # When the last renewal that was done was sent.
+        self._renewed = 0.0
+        self._ended = threading.Event()
+        self._losing = threading.Lock()
         self._renewer = threading.Thread(target=self._renew_regularly, name="dataset-lease", daemon=True)
+        self._watch = threading.Thread(target=self._watch_the_time, name="lease-watch", daemon=True)
 
     def __enter__(self) -> Self:
         """Takes the lease; waits for one lifetime at most.
@@ -60,15 +75,17 @@ class DatasetLease:
         expected = stat.etag if stat else None
         if expected is not None and not self._is_abandoned():
             self._wait_until_it_is_stale(expected)
+        self._renewed = time.monotonic()
         try:
             self._etag = self._write(expected, held=True)
         except ConflictError:
             raise self._refusal() from None
         self._renewer.start()
+        self._watch.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._released.set()
+        self._ended.set()
         self._renewer.join(_STOP_SECONDS)
         try:
             self._replace(held=False)
@@ -98,19 +115,36 @@ class DatasetLease:
         )
 
     def _renew_regularly(self) -> None:
-        renewed = time.monotonic()
-        while not self._released.wait(self._lifetime / _RENEWALS):
+        interval = self._lifetime / _RENEWALS
+        pause = interval
+        while not self._ended.wait(pause):
+            sent = time.monotonic()
             try:
                 self._etag = self._replace(held=True)
             except ConflictError:
-                self._on_lost("another run has taken over this dataset")
-                return
+                self._lose("another run has taken over this dataset")
             except StorageError:
-                if time.monotonic() - renewed > self._lifetime * (1 - 1 / _RENEWALS):
-                    self._on_lost("the lake was out of reach for as long as this run may hold the dataset")
-                    return
+                pause = interval / _TRIES_A_RENEWAL
             else:
-                renewed = time.monotonic()
+                self._renewed = sent
+                pause = interval
+
+    def _watch_the_time(self) -> None:
+        """Beside the renewals, of which one may wait for a store that does not answer."""
+        while not self._ended.wait(self._seconds_held()):
+            if not self._seconds_held():
+                self._lose("the lake was out of reach for as long as this run may hold the dataset")
+
+    def _seconds_held(self) -> float:
+        """For how long nobody can have taken the lease."""
+        return max(0.0, self._renewed + self._lifetime * _SHARE_HELD - time.monotonic())
+
+    def _lose(self, message: str) -> None:
+        with self._losing:
+            if self._ended.is_set():
+                return
+            self._ended.set()
+        self._on_lost(message)
 
     def _replace(self, *, held: bool) -> str:
         """Writes over this run's own lease, also over a write of it that seemed to fail but was done late.

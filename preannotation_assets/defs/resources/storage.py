@@ -4,7 +4,14 @@ from typing import Any
 
 from dagster import ConfigurableResource
 
-from preannotation_assets.lake import ObjectStore, StoreLocation, open_for_publishing, open_store
+from preannotation_assets.lake import (
+    DEFAULT_LIMITS,
+    ObjectStore,
+    RequestLimits,
+    StoreLocation,
+    open_for_publishing,
+    open_store,
+)
 from preannotation_assets.settings.groups import StorageSettings
 
 __all__ = ["StorageResource"]
@@ -21,13 +28,13 @@ class StorageResource(StorageSettings, ConfigurableResource[Any]):
         """Plain values from which a Spark task can open the same store."""
         return StoreLocation(*self.place())
 
-    def open(self) -> ObjectStore:
-        """The store.
+    def open(self, limits: RequestLimits = DEFAULT_LIMITS) -> ObjectStore:
+        """The store, of which one request is tried within the limits.
 
         Raises:
             SettingsError: the root is neither a folder nor an S3 address.
         """
-        return open_store(self.location())
+        return open_store(self.location(), limits)
 
     def open_for_publishing(self) -> ObjectStore:
         """The store, known to be fit for a run: it can be written, and heeds the conditions of writes.

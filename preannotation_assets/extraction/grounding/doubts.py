@@ -16,7 +16,6 @@ __all__ = ["without_doubtful"]
 # Less like the quote than that, a place must be within so many code points of where the order wants it.
 _SURE: Final = 0.94
 _STRAY: Final = 100
-_NOT_FOUND: Final = Rejection(QuoteOutcome.NOT_FOUND)
 
 
 def without_doubtful(results: Sequence[GroundingResult], in_order: bool) -> list[GroundingResult]:
@@ -30,19 +29,18 @@ def without_doubtful(results: Sequence[GroundingResult], in_order: bool) -> list
         in_order: whether the quotes follow the page.
     """
     kept = list(results)
-    fuzzy = Match.FUZZY
     grounded = [(index, result) for index, result in enumerate(results) if isinstance(result, Grounding)]
-    repaired = {index: result for index, result in grounded if result.match is fuzzy}
+    repaired = {index: result for index, result in grounded if result.match is Match.FUZZY}
     if not repaired:
         return kept
-    spoken_for = {(result.start, result.end) for _, result in grounded if result.match is not fuzzy}
+    spoken_for = {(result.start, result.end) for _, result in grounded if result.match is not Match.FUZZY}
     doubtful = {index for index, result in repaired.items() if (result.start, result.end) in spoken_for}
     unlike = [index for index, result in repaired.items() if result.similarity < _SURE]
     if in_order and unlike:
-        known = [(index, result.start) for index, result in grounded if result.match is not fuzzy]
+        known = [(index, result.start) for index, result in grounded if result.match is not Match.FUZZY]
         doubtful.update(index for index in unlike if _way(index, repaired[index].start, known) > _STRAY)
     for index in doubtful:
-        kept[index] = _NOT_FOUND
+        kept[index] = Rejection(QuoteOutcome.NOT_FOUND)
     return kept
 
 

@@ -42,7 +42,7 @@ from preannotation_assets.extraction.empty_answers import answers_doubt
 from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import require_manifest
 from preannotation_assets.lake.layout import DatasetLayout
-from preannotation_assets.lake.lease import DatasetLease
+from preannotation_assets.lake.lease import LEASE_LIMITS, DatasetLease
 from preannotation_assets.manifests import CascadeAccount, ChunksManifest, RawModelOutputsManifest
 from preannotation_assets.model_servers.model_access import ModelAccess
 from preannotation_assets.model_servers.preflight import notes_of
@@ -106,7 +106,7 @@ def raw_model_outputs(
         context.log.info(note)
     since = _started_at(context) if config.refresh else 0
     run = _asking_run(context, spark, model_server, access.for_identity(identity), progress)
-    with DatasetLease(store, layout.lease, context.run.run_id, run.switch.stop):
+    with DatasetLease(storage.open(LEASE_LIMITS), layout.lease, context.run.run_id, run.switch.stop):
         batch = OutputsBatch.read(store, storage, layout, cut, template, context.run.run_id)
         choice = ask_small_model(run, batch, small, since) if small else None
         asked = answer_batch(run, batch, since, choice)
