@@ -37,13 +37,22 @@ class Numbers:
         "pages and answers", 1, "coefficient of variation", f"{_ASSUMED}: exponentially distributed"
     )
     driver: Number = Number(
-        "permit server, CPU a request", 0.0007, "s", f"{_INFERENCE}: 0.6 to 0.8 ms, one event loop"
+        "driver, CPU a request",
+        0.0005,
+        "s",
+        f"{_INFERENCE}: 0.26 to 0.53 ms, one event loop; on 2026-11-30 0.41, and 0.58 streamed",
     )
     task: Number = Number(
-        "task, CPU a streamed request", 0.0036, "s", f"{_INFERENCE}: 4.3 ms less the permit server's"
+        "task, CPU a streamed request",
+        0.0117,
+        "s",
+        f"{_INFERENCE}: 11.2 ms with 100 events an answer and log-probabilities; 11.7 on 2026-11-30, and 2.2 "
+        "not streamed",
     )
     cores: Number = Number("cores and Spark tasks", 16, "", f"{_ASSUMED}; a task uses one core")
-    gap: Number = Number("from an answer to the next request", 0.02, "s", f"{_INFERENCE}: 18 to 24 ms")
+    gap: Number = Number(
+        "from an answer to the next request", 0.02, "s", f"{_INFERENCE}: 15 to 41 ms, the CPU above in it"
+    )
     cap: Number = Number("in flight at a server, at most", 256, "", "the default of `openai`")
     flush: Number = Number("answers kept after", 3, "s", "`PREANNOTATION_FLUSH_SECONDS`, default")
     part: Number = Number("pages a part", 2_000, "", "`PREANNOTATION_PAGES_A_PART`, default")
