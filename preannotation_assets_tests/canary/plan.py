@@ -114,7 +114,7 @@ class Canary:
 
     def environment(self, metrics_url: str) -> dict[str, str]:
         """Names all servers: Spark's workers keep this environment, and send secrets to no other server."""
-        names = ("PATH", "LANG", "JAVA_HOME", VARIABLE)
+        names = ("PATH", "LANG", "JAVA_HOME", "PYTHONPYCACHEPREFIX", "LD_PRELOAD", VARIABLE)
         inherited = {name: os.environ[name] for name in names if name in os.environ}
         spark = {
             "spark.eventLog.enabled": "true",

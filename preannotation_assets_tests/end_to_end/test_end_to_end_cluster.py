@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from shared.network_namespaces import HERE
 from shared.page_requests import page_requests
+from shared.polling import wait_for
 from shared.process_table import descendants
 from shared.spark_cluster import RunningCluster, running_cluster
 
@@ -23,6 +23,8 @@ from preannotation_assets.demo.sample import SAMPLE_DATASET, write_sample_databa
 from preannotation_assets.simulator import AccessCredentials, RunningSimulator, SimulatorSettings
 
 LONGEST_SECONDS = 300.0
+# So many that a worker is lost while they are asked about.
+PAGES = 72
 SECRETS = {
     "PREANNOTATION_SERVER_API_KEY": "HIDDENserverkey",
     "CF_ACCESS_CLIENT_ID": "HIDDENclientid",
@@ -92,7 +94,7 @@ def place(
     """A user's folder, whose runs are on the cluster."""
     for server in servers:
         server.reset()
-    pages = {f"page {index}": f"Page {index}.\n{REPORT * 3}" for index in range(120)}
+    pages = {f"page {index}": f"Page {index}.\n{REPORT * 3}" for index in range(PAGES)}
     found = make_place(tmp_path / "user", pages, "")
     found.environment.update(
         environment,
@@ -127,11 +129,12 @@ def said(place: Place) -> str:
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes], place: Place) -> None:
     """Polls while the run is at work."""
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while not condition():
-        assert process.poll() is None, said(place)
-        assert time.monotonic() < deadline, said(place)
-        time.sleep(0.02)
+
+    def ended_or_met() -> bool:
+        return condition() or process.poll() is not None
+
+    wait_for(ended_or_met, "what the run is to do", LONGEST_SECONDS)
+    assert process.poll() is None, said(place)
 
 
 def work_area(place: Place, dataset: str = DATASET) -> Path:
@@ -252,11 +255,11 @@ def test_a_run_that_loses_a_worker_in_every_stage_is_complete_and_asks_again_onl
         assert not place.parquet.exists()
         third.kill()
         assert process.wait(LONGEST_SECONDS) == 0, said(place)
-    assert durable < 120
-    assert asked() <= 120 + sent - durable
+    assert durable < PAGES
+    assert asked() <= PAGES + sent - durable
     assert [server.summary().peak_in_flight for server in servers] == [2, 2]
     manifest = place.manifest()
-    assert manifest["pages_with_spans"] == 120
+    assert manifest["pages_with_spans"] == PAGES
     assert manifest["failed_pages"] == [
         {"doc_id": f"{DATASET}/broken", "page_num": 1, "reason": "hash_mismatch"}
     ]

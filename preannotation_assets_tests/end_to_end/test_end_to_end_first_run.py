@@ -37,8 +37,8 @@ def first_run(
     tmp_path_factory: pytest.TempPathFactory, simulator: RunningSimulator
 ) -> tuple[Place, subprocess.CompletedProcess[str]]:
     place = make_place(tmp_path_factory.mktemp("end to end") / "user", PAGES | BLANK, simulator.url)
-    # Java starts as it does at a user's.
-    place.environment[VARIABLE] = ""
+    # Java starts as it does at a user's, and a task for each core.
+    place.environment.update({VARIABLE: "", "PREANNOTATION_SPARK_MASTER": "local[2]"})
     return place, place.run("run", DATASET)
 
 

@@ -18,6 +18,8 @@ from shared.spark_archive import VARIABLE
 from preannotation_assets import cli
 from preannotation_assets.simulator import RunningSimulator
 
+# Where bytecode is, and what keeps SQLite from waiting for the disk (.ci/run).
+OF_THE_TESTS = ("PYTHONPYCACHEPREFIX", "LD_PRELOAD")
 SOURCE = Path(cli.__file__).parents[2]
 DATASET = "vessels_ocr_7"
 # Nobody else writes this word: wherever it is found, page text has leaked.
@@ -108,7 +110,7 @@ class Place:
         main = "import sys; from preannotation_assets.cli import main; sys.exit(main())"
         environment = {
             name: os.environ[name]
-            for name in ("PATH", "HOME", "LANG", "JAVA_HOME", VARIABLE)
+            for name in (*OF_THE_TESTS, "PATH", "HOME", "LANG", "JAVA_HOME", VARIABLE)
             if name in os.environ
         }
         return [sys.executable, "-c", main, *arguments], environment | self.environment | {
@@ -123,7 +125,7 @@ class Place:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
@@ -136,7 +138,8 @@ def make_place(folder: Path, pages: Mapping[str, str], ollama: str) -> Place:
             "OLLAMA_HOST": ollama,
             "PREANNOTATION_DATABASE": "warehouse.duckdb",
             "PREANNOTATION_ROOT": "lake",
-            "PREANNOTATION_SPARK_MASTER": "local[2]",
+            # A process of its own has one Python worker to start; the session of the tests has two.
+            "PREANNOTATION_SPARK_MASTER": "local[1]",
             "DAGSTER_HOME": str(folder / "dagster home"),
         },
     )

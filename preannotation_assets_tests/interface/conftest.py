@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from shared.chromium import WAIT_MILLISECONDS, open_chromium
 from shared.polling import wait_for
 
@@ -33,11 +33,18 @@ def browser() -> Iterator[Browser]:
         yield chromium
 
 
+@pytest.fixture(scope="package")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all windows: Dagster's scripts are fetched and compiled once."""
+    with browser.new_context(viewport={"width": 1900, "height": 1100}, reduced_motion="reduce") as context:
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        yield context
+
+
 @contextmanager
-def _window(browser: Browser, folder: Path) -> Iterator[Page]:
+def _window(profile: BrowserContext, folder: Path) -> Iterator[Page]:
     """A window; how it looked last is kept in ``folder``."""
-    window = browser.new_page(viewport={"width": 1900, "height": 1100})
-    window.set_default_timeout(WAIT_MILLISECONDS)
+    window = profile.new_page()
     try:
         yield window
     finally:
@@ -46,16 +53,18 @@ def _window(browser: Browser, folder: Path) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+def page(profile: BrowserContext, tmp_path: Path) -> Iterator[Page]:
     """A window of the test's own."""
-    with _window(browser, tmp_path) as window:
+    with _window(profile, tmp_path) as window:
         yield window
 
 
 @pytest.fixture(scope="package")
-def materialized(interface: Interface, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def materialized(
+    interface: Interface, profile: BrowserContext, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
     """vessels_ocr_1, added as a partition and materialized by clicking."""
-    with _window(browser, tmp_path_factory.mktemp("materialized")) as window:
+    with _window(profile, tmp_path_factory.mktemp("materialized")) as window:
         window.goto(f"{interface.url}/asset-groups")
         window.get_by_role("button", name="Materialize all").click()
         window.get_by_role("button", name="Add a partition").click()

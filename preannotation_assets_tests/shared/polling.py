@@ -10,12 +10,14 @@ T = TypeVar("T")
 
 _SHORTEST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.5
+_PAUSES_A_LOOK: Final = 19
 
 
 def wait_for(probe: Callable[[], T | None], what: str = "what is awaited", seconds: float = 60.0) -> T:
     """The first result of ``probe`` that is neither None nor False nor empty.
 
-    A pause is four times as long as the look before it, so that looking takes no more than a fifth of a core.
+    A pause is so much longer than the look before it that looking takes a twentieth of a core, but half a
+    second at most.
 
     Raises:
         AssertionError: there is none within so many seconds.
@@ -29,4 +31,4 @@ def wait_for(probe: Callable[[], T | None], what: str = "what is awaited", secon
         ended = time.monotonic()
         if ended > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(min(max(_SHORTEST_PAUSE, 4 * (ended - began)), _LONGEST_PAUSE))
+        time.sleep(min(max(_SHORTEST_PAUSE, _PAUSES_A_LOOK * (ended - began)), _LONGEST_PAUSE))

@@ -88,7 +88,7 @@ def start() -> Iterator[Start]:
         def begin(settings: SimulatorSettings | None = None) -> Talk:
             chosen = settings or SimulatorSettings(habits=HabitRates.NONE)
             simulator = stack.enter_context(RunningSimulator(chosen))
-            client = stack.enter_context(httpx.Client(base_url=simulator.url, timeout=10))
+            client = stack.enter_context(httpx.Client(base_url=simulator.url, timeout=10, verify=False))
             return Talk(simulator, client)
 
         yield begin

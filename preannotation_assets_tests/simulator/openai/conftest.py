@@ -109,7 +109,7 @@ def start() -> Iterator[Callable[..., Talk]]:
             kinds = {"flavour": Flavour(flavour), "backend": GrammarBackend(backend)}
             chosen = OpenAiSettings(**{"habits": HabitRates.NONE, **kinds, **settings})
             simulator = stack.enter_context(RunningOpenAiSimulator(chosen))
-            client = stack.enter_context(httpx.Client(base_url=simulator.url, timeout=10))
+            client = stack.enter_context(httpx.Client(base_url=simulator.url, timeout=10, verify=False))
             return Talk(simulator, client)
 
         yield begin
