@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Final
 
 import httpcore
@@ -29,7 +31,6 @@ class Connections:
     def __init__(self, environment: Mapping[str, str]) -> None:
         _silence_libraries()
         self._environment = environment
-        self._tls = httpx.create_ssl_context()
         self._backend = AsyncioBackend()
         self._ways: dict[str, httpcore.AsyncConnectionPool] = {}
         self._all: set[httpcore.AsyncConnectionInterface] = set()
@@ -74,7 +75,8 @@ class Connections:
                 return connection
             await self._drop(connection)
         if (way := self._ways.get(endpoint)) is None:
-            way = self._ways[endpoint] = self._way(proxy_for(endpoint, self._environment))
+            tls = self._tls if origin.scheme == b"https" else None
+            way = self._ways[endpoint] = self._way(proxy_for(endpoint, self._environment), tls)
         connection = way.create_connection(origin)
         self._all.add(connection)
         return connection
@@ -83,18 +85,23 @@ class Connections:
         self._all.discard(connection)
         await connection.aclose()
 
-    def _way(self, proxy: str | None) -> httpcore.AsyncConnectionPool:
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Whose certificates are taken; they are read when they are needed, which takes some 30 ms."""
+        return httpx.create_ssl_context()
+
+    def _way(self, proxy: str | None, tls: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
         """What makes connections; it keeps none itself."""
         if proxy is None:
             return httpcore.AsyncConnectionPool(
-                self._tls, keepalive_expiry=_IDLE_SECONDS, network_backend=self._backend
+                tls, keepalive_expiry=_IDLE_SECONDS, network_backend=self._backend
             )
         # Which takes name and password out of the address.
         read = httpx.Proxy(proxy)
         return httpcore.AsyncHTTPProxy(
             str(read.url),
             proxy_auth=read.raw_auth,
-            ssl_context=self._tls,
+            ssl_context=tls,
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=self._backend,
         )
