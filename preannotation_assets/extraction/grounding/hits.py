@@ -164,8 +164,8 @@ def similar_hits(
                 continue
             if fixed.digits:
                 value_changed |= fixed.total <= _CHANGED_VALUE_LIMIT and 2 * fixed.digits <= length
-            elif _is_acceptable(page, quote, Hit(first, end, fixed.total), fixed, limit):
-                hits.append(Hit(first, end, fixed.total))
+            elif _is_acceptable(page, quote, hit := Hit(first, end, fixed.total), fixed, limit):
+                hits.append(hit)
         hits = _apart(hits)
         if len(hits) >= wanted:
             break
