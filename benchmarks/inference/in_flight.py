@@ -63,7 +63,7 @@ class _Scenario:
 
 _SCENARIOS: Final = tuple(
     _Scenario(in_flight, rounds, streamed, finds_limit)
-    for in_flight, rounds in ((256, 40), (1_024, 40))
+    for in_flight, rounds in ((256, 40), (1_024, 100))
     for streamed in (False, True)
     for finds_limit in (False, True)
     # 1,024 streams of 100 events in 2 s are more than two cores can send and read.
