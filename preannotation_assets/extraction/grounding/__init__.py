@@ -14,7 +14,7 @@ from preannotation_assets.extraction.spans import (
 from .assignment import assign
 from .candidates import Candidate, Finding, find
 from .doubts import without_doubtful
-from .order import ChainLink, chain_costs, follow_the_page
+from .order import chain_costs, follow_the_page
 from .page import Page
 from .quotes import PreparedQuote, prepare
 from .work import ChunkWork
@@ -25,6 +25,17 @@ _NOWHERE = Finding((), False)
 # How many pairs of a quote and a place are weighed in all; more are thinned out.
 _MOST_PAIRS = 50_000
 _FEWEST_PLACES = 16
+# One of each reason: it takes longer to make one than to look most quotes up.
+_EMPTY, _ALREADY_TAKEN, _SEARCH_CUT_OFF, _VALUE_CHANGED, _NOT_FOUND = map(
+    Rejection,
+    (
+        QuoteOutcome.EMPTY,
+        QuoteOutcome.ALREADY_TAKEN,
+        QuoteOutcome.SEARCH_CUT_OFF,
+        QuoteOutcome.VALUE_CHANGED,
+        QuoteOutcome.NOT_FOUND,
+    ),
+)
 
 
 def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) -> list[GroundingResult]:
@@ -60,19 +71,12 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     if in_order and any(found.others for found in findings.values()):
         contenders = _contenders(quotes, {quoted: found.all for quoted, found in findings.items()})
     contenders = _thinned(quotes, contenders)
-    links = [ChainLink(quote.label, candidates) for quote, candidates in zip(quotes, contenders, strict=True)]
-    numbers: dict[tuple[str, int, int], int] = {}
-    options = [
-        {
-            numbers.setdefault((label, spot.start, spot.end), len(numbers)): cost
-            for spot, cost in zip(spots, own, strict=True)
-        }
-        for (label, spots), own in zip(links, chain_costs(links), strict=True)
-    ]
-    places = list(numbers)
+    options, places = _options([label for label, _ in quotes], contenders)
     results = [
-        _result(prepared[quote.text], findings[quote.text], None if number is None else places[number])
-        for quote, number in zip(quotes, assign(options, work.assignment), strict=True)
+        _rejection(prepared[quote.text], findings[quote.text])
+        if number is None
+        else _grounding(spots, places[number])
+        for quote, spots, number in zip(quotes, contenders, assign(options, work.assignment), strict=True)
     ]
     return without_doubtful(results, in_order)
 
@@ -81,13 +85,12 @@ def _findings(
     page: Page, quotes: Sequence[Quote], prepared: Mapping[str, PreparedQuote], work: ChunkWork
 ) -> dict[str, Finding]:
     """The places of every text: as many as its letters are quoted under one label, if there are."""
-    copies: dict[tuple[str, str], int] = {}
-    for label, written in quotes:
-        asked = label, prepared[written].letters
-        copies[asked] = copies.get(asked, 0) + 1
-    wanted: dict[str, int] = {}
-    for label, written in quotes:
-        wanted[written] = max(wanted.get(written, 0), copies[label, prepared[written].letters])
+    asked = [(label, prepared[written].letters) for label, written in quotes]
+    copies = Counter(asked)
+    wanted = dict.fromkeys(prepared, 1)
+    if len(copies) < len(asked):
+        for (_, written), letters in zip(quotes, asked, strict=True):
+            wanted[written] = max(wanted[written], copies[letters])
     return {
         written: find(page, quote, wanted[written], work) if quote.letters else _NOWHERE
         for written, quote in prepared.items()
@@ -106,6 +109,21 @@ def _contenders(
         contenders.append(candidates if before < len(candidates) else ())
         copies[quote] = before + 1
     return contenders
+
+
+def _options(
+    labels: Sequence[str], contenders: Sequence[Sequence[Candidate]]
+) -> tuple[list[dict[int, float]], list[tuple[str, int, int]]]:
+    """What every quote may take, as numbers of places, with the cost of each in the chain; and the places."""
+    numbers: dict[tuple[str, int, int], int] = {}
+    options = [
+        {
+            numbers.setdefault((label, spot.start, spot.end), len(numbers)): cost
+            for spot, cost in zip(spots, own, strict=True)
+        }
+        for label, spots, own in zip(labels, contenders, chain_costs(labels, contenders), strict=True)
+    ]
+    return options, list(numbers)
 
 
 def _thinned(
@@ -131,14 +149,21 @@ def _thinned(
     return thinned
 
 
-def _result(quote: PreparedQuote, finding: Finding, place: tuple[str, int, int] | None) -> GroundingResult:
-    if place is not None:
-        found = finding.at(*place[1:])
-        return Grounding(found.start, found.end, found.match, found.similarity)
+def _grounding(spots: Sequence[Candidate], place: tuple[str, int, int]) -> Grounding:
+    """The first of the candidates of a quote that is at its place."""
+    _, start, end = place
+    for spot in spots:
+        if spot.start == start and spot.end == end:
+            return Grounding(start, end, spot.match, spot.similarity)
+    raise LookupError(start, end)
+
+
+def _rejection(quote: PreparedQuote, finding: Finding) -> Rejection:
+    """Why a quote has no place."""
     if not quote.verbatim:
-        return Rejection(QuoteOutcome.EMPTY)
+        return _EMPTY
     if finding.candidates:
-        return Rejection(QuoteOutcome.ALREADY_TAKEN)
+        return _ALREADY_TAKEN
     if finding.cut_off:
-        return Rejection(QuoteOutcome.SEARCH_CUT_OFF)
-    return Rejection(QuoteOutcome.VALUE_CHANGED if finding.value_changed else QuoteOutcome.NOT_FOUND)
+        return _SEARCH_CUT_OFF
+    return _VALUE_CHANGED if finding.value_changed else _NOT_FOUND

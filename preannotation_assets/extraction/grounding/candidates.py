@@ -7,7 +7,7 @@ from preannotation_assets.extraction.spans import Match
 
 from .cores import core_hits
 from .gaps import gap_hits
-from .hits import Hit, bordered, inner_hits, letters_found, similar_hits
+from .hits import bordered, inner_hits, letters_found, similar_hits
 from .intervals import FEWEST_OVERLAPPING, Intervals
 from .page import Page
 from .quotes import PreparedQuote
@@ -32,6 +32,8 @@ _COPY_PER_LETTER = 0.07
 # What stands alone is sooner meant than what is glued, a number to letters or a word to a number.
 _GLUED = 0.05
 _UNLIMITED = float("inf")
+# Looked up once: members of an enumeration are slow to come by, and every place has one.
+_EXACT, _FOLDED, _FUZZY = Match.EXACT, Match.FOLDED, Match.FUZZY
 _ACRONYM = 3
 _AROUND = 2
 _SHORT_PAGE = 40
@@ -73,13 +75,6 @@ class Finding(NamedTuple):
         """The others, or the candidates where they are all."""
         return self.others or self.candidates
 
-    def at(self, start: int, end: int) -> Candidate:
-        """The candidate at one of the places."""
-        for candidate in self.all:
-            if candidate.start == start and candidate.end == end:
-                return candidate
-        raise LookupError(start, end)
-
 
 def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Finding:
     """Finds the places of a quote: verbatim, folded, with repairs, inside words, in parts.
@@ -88,21 +83,27 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     Where repairs take more work than there is, the places without repairs are all that is offered.
     """
     work.exact.begin_quote()
+    letters = quote.letters
+    length = len(letters)
     try:
-        found = letters_found(page, quote.letters, work.exact)
-        exact = bordered(page, found)
-        candidates = _grounded(page, quote, exact, work.exact) if exact else []
+        found = letters_found(page, letters, work.exact)
+        exact = bordered(page, found, length) if found else found
+        candidates = (
+            _grounded(page, quote, [(first, first + length, 0.0) for first in exact], work.exact)
+            if exact
+            else []
+        )
     except WorkSpentError:
         return Finding((), False, cut_off=True)
-    best = [candidate for candidate in candidates if candidate.match is Match.EXACT]
+    best = [candidate for candidate in candidates if candidate.match is _EXACT]
     if len(best) < wanted:
         best = [candidate for candidate in candidates if candidate.cost <= _SURE]
     if len(best) >= wanted:
         if len(exact) < len(found):
             candidates = _with_inflected(page, quote, candidates, found, work.exact)
-        return Finding(best, False, others=candidates if candidates != best else ())
+        return Finding(best, False, False, candidates if candidates != best else ())
     value_changed = bool(exact) and not candidates and quote.has_digits
-    if len(candidates) >= wanted or len(quote.letters) > 2 * len(page.letters) + _SHORT_PAGE:
+    if len(candidates) >= wanted or length > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)
     work.repairs.begin_quote()
     try:
@@ -116,7 +117,7 @@ def _with_inflected(
     page: Page,
     quote: PreparedQuote,
     candidates: list[Candidate],
-    found: Sequence[tuple[int, int]],
+    found: Sequence[int],
     work: Work,
 ) -> list[Candidate]:
     try:
@@ -138,36 +139,40 @@ def _with_repairs(
     if similar.hits:
         candidates = _united(candidates, _grounded(page, quote, similar.hits, work))
     if len(candidates) < wanted:
-        inner = inner_hits(page, quote, similar.prefixes[-1], work)
-        candidates = _united(candidates, _grounded(page, quote, inner, work))
+        inner = list(inner_hits(page, quote, similar.prefixes[-1], work))
+        candidates = _united(candidates, _grounded(page, quote, inner, work)) if inner else candidates
     if not candidates:
-        candidates = _united(candidates, _grounded(page, quote, stem_hits(page, quote, work), work))
+        inflected = list(stem_hits(page, quote, work))
+        candidates = _united((), _grounded(page, quote, inflected, work)) if inflected else candidates
     if not candidates or price >= _DOUBTFUL:
         candidates = _near_best(_united(candidates, _parts(page, quote, searched, similar.prefixes, work)))
     return Finding(candidates, similar.value_changed)
 
 
-def _grounded(page: Page, quote: PreparedQuote, hits: Iterable[Hit], work: Work) -> list[Candidate]:
+def _grounded(
+    page: Page, quote: PreparedQuote, hits: Iterable[tuple[int, int, float]], work: Work
+) -> list[Candidate]:
     """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
     steps = _place_steps(quote)
+    text, core = page.text, quote.core
     is_dressed = bool(quote.prefix or quote.suffix)
-    is_acronym = len(quote.letters) <= _ACRONYM and quote.core.isupper()
+    is_acronym = len(quote.letters) <= _ACRONYM and core.isupper()
     for first, last, price in hits:
         work.spend(steps)
         start, end = page.offsets(first, last)
-        written = page.text[start:end]
+        written = text[start:end]
         if is_acronym and written.islower():
             continue  # a common word that is spelled like it: US and us
         if quote.has_digits and not _same_value(page, quote, start, end):
             continue
         if price and not _has_numerals(page, quote, start, end):
             continue
-        surface = surface_price(quote.core, written)
-        if page.is_glued_piece(first, last):
+        surface = 0.0 if written == core else surface_price(core, written)
+        if (price or page.has_glued) and page.is_glued_piece(first, last):
             surface += _GLUED
         if is_dressed:
-            start, end = dress(page.text, quote, start, end)
+            start, end = dress(text, quote, start, end)
         found.append(_candidate(page, quote, start, end, price, surface))
     return found
 
@@ -202,13 +207,14 @@ def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
 def _candidate(
     page: Page, quote: PreparedQuote, start: int, end: int, price: float, surface: float
 ) -> Candidate:
-    start, end = page.written_at(start, end)
+    if page.is_read_otherwise:
+        start, end = page.written_at(start, end)
     if not price and page.as_given[start:end] == quote.verbatim:
-        return Candidate(start, end, surface, Match.EXACT, 1.0)
-    match = Match.FUZZY if price else Match.FOLDED
+        return Candidate(start, end, surface, _EXACT, 1.0)
     length = len(quote.letters)
     similarity = length / (length + price + _SURFACE_SIMILARITY * (surface + _NOT_VERBATIM))
-    return Candidate(start, end, _REPAIR_WEIGHT * price + surface, match, similarity)
+    cost = _REPAIR_WEIGHT * price + surface
+    return Candidate(start, end, cost, _FUZZY if price else _FOLDED, similarity)
 
 
 def _parts(

@@ -56,9 +56,8 @@ class Core(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """One way to take words from the edges of a quote: what is left, its letters, and what is not."""
+    """One way to take words from the edges of a quote: the letters of what is left, and what is not."""
 
-    text: str
     letters: str
     before: Sequence[Word]
     after: Sequence[Word]
@@ -83,7 +82,7 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
         hits = exact_hits(page, cut.letters, work)
         if not hits and cut.is_sure:
             continue
-        core = prepare(cut.text, page.table)
+        core = prepare(_core_text(quote, len(cut.before), len(cut.after)), page.table)
         if len(cut.letters) <= _SHORT_CORE:
             hits = [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
         elif not hits:
@@ -98,21 +97,21 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
 
 
 def _cuts(quote: PreparedQuote) -> Iterator[_Cut]:
-    words = quote.priced_words
-    count = len(words)
+    count = len(quote.words)
     if not 1 < count <= _MOST_WORDS:
         return
+    words = quote.priced_words
     most_before, most_after = _most_added(words), _most_added(words[::-1])
     for before in range(min(count, most_before + 1)):
-        for after in range(min(count - before, most_after + 1)):
+        for after in range(0 if before else 1, min(count - before, most_after + 1)):
             kept = words[before : count - after]
+            letters = "".join([word.letters for word in kept])
             cut = words[:before], words[count - after :]
-            if all(word.letters.isdigit() for word in kept):
+            if letters.isdigit():
                 # A number is not the quote without its unit or month, unless these stand there abbreviated.
                 cut = _not_left_out(cut[0]), _not_left_out(cut[1])
-            if (before or after) and _may_carry(kept) and _may_be_added(*cut):
-                letters = "".join(word.letters for word in kept)
-                yield _Cut(_core_text(quote.text, words, before, after), letters, *cut)
+            if len(letters) >= _FEWEST_LETTERS and _may_be_added(*cut) and not _are_common(kept):
+                yield _Cut(letters, *cut)
 
 
 def _most_added(words: Sequence[Word]) -> int:
@@ -125,9 +124,8 @@ def _most_added(words: Sequence[Word]) -> int:
     return priced or 1
 
 
-def _may_carry(words: Sequence[Word]) -> bool:
-    letters = sum(len(word.letters) for word in words)
-    return letters >= _FEWEST_LETTERS and not all(is_common(word.letters) for word in words)
+def _are_common(words: Sequence[Word]) -> bool:
+    return all(is_common(word.letters) for word in words)
 
 
 def _not_left_out(words: Sequence[Word]) -> list[Word]:
@@ -142,8 +140,9 @@ def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
     return sum(word.price or 0.0 for word in added) <= _MOST_PRICE
 
 
-def _core_text(text: str, words: Sequence[Word], before: int, after: int) -> str:
+def _core_text(quote: PreparedQuote, before: int, after: int) -> str:
     """The quote without its added words, but with the symbols that belong to what is left."""
+    text, words = quote.text, quote.priced_words
     start = 0
     end = len(text)
     if before:

@@ -16,6 +16,7 @@ __all__ = ["without_doubtful"]
 # Less like the quote than that, a place must be within so many code points of where the order wants it.
 _SURE: Final = 0.94
 _STRAY: Final = 100
+_NOT_FOUND: Final = Rejection(QuoteOutcome.NOT_FOUND)
 
 
 def without_doubtful(results: Sequence[GroundingResult], in_order: bool) -> list[GroundingResult]:
@@ -29,18 +30,19 @@ def without_doubtful(results: Sequence[GroundingResult], in_order: bool) -> list
         in_order: whether the quotes follow the page.
     """
     kept = list(results)
+    fuzzy = Match.FUZZY
     grounded = [(index, result) for index, result in enumerate(results) if isinstance(result, Grounding)]
-    repaired = {index: result for index, result in grounded if result.match is Match.FUZZY}
+    repaired = {index: result for index, result in grounded if result.match is fuzzy}
     if not repaired:
         return kept
-    spoken_for = {(result.start, result.end) for _, result in grounded if result.match is not Match.FUZZY}
+    spoken_for = {(result.start, result.end) for _, result in grounded if result.match is not fuzzy}
     doubtful = {index for index, result in repaired.items() if (result.start, result.end) in spoken_for}
     unlike = [index for index, result in repaired.items() if result.similarity < _SURE]
     if in_order and unlike:
-        known = [(index, result.start) for index, result in grounded if result.match is not Match.FUZZY]
+        known = [(index, result.start) for index, result in grounded if result.match is not fuzzy]
         doubtful.update(index for index in unlike if _way(index, repaired[index].start, known) > _STRAY)
     for index in doubtful:
-        kept[index] = Rejection(QuoteOutcome.NOT_FOUND)
+        kept[index] = _NOT_FOUND
     return kept
 
 

@@ -57,7 +57,8 @@ class FoldedText(NamedTuple):
 
     ``letters[i]`` was written at code point ``origins[i]``; ``codes`` are the letters as code points.
     ``borders[i]`` says that there is a border of words before letter ``i``, the last one that there is one
-    behind all letters: between two borders is one word, and no letter is outside of a word.
+    behind all letters: between two borders is one word, and no letter is outside of a word. ``words`` has
+    the places of the borders, ascending.
     ``begins[i]`` and ``closes[i]`` say that something may begin or end there that may be quoted by itself: a
     word, or although it is glued to letters a number, and a word without a lost letter at its edge.
     """
@@ -66,6 +67,7 @@ class FoldedText(NamedTuple):
     codes: NDArray[np.uint32]
     origins: NDArray[np.int64]
     borders: NDArray[np.bool_]
+    words: Sequence[int]
     begins: NDArray[np.bool_]
     closes: NDArray[np.bool_]
 
@@ -91,14 +93,15 @@ def fold(text: str) -> FoldedText:
     origins = at if places is None else places.take(at)
     borders = np.empty(len(at) + 1, dtype=np.bool_)
     borders[0] = borders[-1] = True
-    borders[1:-1] = at[1:] - at[:-1] > 1
-    if codes.max(initial=0) >= _UNSPACED_BLOCKS[0][0]:
+    np.greater(at[1:] - at[:-1], 1, out=borders[1:-1])
+    letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
+    if not letters.isascii() and _highest(codes) >= _UNSPACED_BLOCKS[0][0]:
         unspaced = _unspaced(codes)
         borders[1:] |= unspaced
         borders[:-1] |= unspaced
-    letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
-    begins, closes = _borders_inside_words(text, letters, codes, origins, borders)
-    return FoldedText(letters, codes, origins, borders, begins, closes)
+    words: list[int] = borders.nonzero()[0].tolist()
+    begins, closes = _borders_inside_words(text, letters, codes, origins, borders, words)
+    return FoldedText(letters, codes, origins, borders, words, begins, closes)
 
 
 def has_unspaced(letters: str) -> bool:
@@ -112,6 +115,7 @@ def _borders_inside_words(
     codes: NDArray[np.uint32],
     origins: NDArray[np.int64],
     borders: NDArray[np.bool_],
+    words: Sequence[int],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The borders of words, and inside them those of a number glued to letters and of lost letters."""
     # Below zero is far above nine: the codes are unsigned.
@@ -122,7 +126,6 @@ def _borders_inside_words(
         return borders, borders
     begins, closes = borders.copy(), borders.copy()
     if changes:
-        words: list[int] = borders.nonzero()[0].tolist()
         for word in {bisect_right(words, change) for change in changes}:
             for start, end in glued_pieces(text, letters, origins.data, words[word - 1], words[word]):
                 begins[start] = closes[end] = True
@@ -185,20 +188,34 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
     None for the places says that each is its own: every code point folds to one.
     """
     folds = _COMMON_FOLDS
-    if codes.max(initial=0) >= len(folds.lengths):
+    if _highest(codes) >= len(folds.lengths):
         rare = codes >= len(folds.lengths)
-        others = np.unique(codes[rare])
+        others = sorted(set(codes[rare].tolist()))
         codes = codes.copy()
         codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
-        folds = folds.extended([fold_character(chr(code)) for code in others.tolist()])
-    singles = folds.singles.take(codes)
-    if singles.all():
-        return singles, None
-    lengths = folds.lengths.take(codes)
-    before: NDArray[np.int64] = lengths.cumsum() - lengths
-    shifts = folds.firsts.take(codes) - before
-    places = np.arange(len(codes), dtype=np.int64).repeat(lengths)
-    return folds.written.take(shifts.repeat(lengths) + np.arange(len(places))), places
+        folds = folds.extended([fold_character(chr(code)) for code in others])
+    written = folds.singles.take(codes)
+    if written.all():
+        return written, None
+    # Few fold to nothing or to several: what the others fold to is kept, and those are written between.
+    odd = (written == 0).nonzero()[0]
+    odd_codes = codes.take(odd)
+    lengths = folds.lengths.take(odd_codes)
+    widths = np.ones(len(codes), dtype=np.int64)
+    widths[odd] = lengths
+    places = np.arange(len(codes), dtype=np.int64).repeat(widths)
+    written = written.take(places)
+    starts = odd + (lengths - 1).cumsum() - (lengths - 1)
+    for start, first, length in zip(
+        starts.tolist(), folds.firsts.take(odd_codes).tolist(), lengths.tolist(), strict=True
+    ):
+        written[start : start + length] = folds.written[first : first + length]
+    return written, places
+
+
+def _highest(codes: NDArray[np.uint32]) -> int:
+    """The highest of some code points, 0 if there are none."""
+    return int(np.maximum.reduce(codes, initial=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +254,6 @@ def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return unspaced
 
 
-# Folded once: Latin letters to be copied into every table, and the first blocks up to the symbols.
+# Folded once: Latin letters to be copied into every table, and the first blocks with the symbols.
 _COMMON: Mapping[int, str] = {code: fold_character(chr(code)) for code in range(0x250)}
-_COMMON_FOLDS = _Folds.of([fold_character(chr(code)) for code in range(0x2500)])
+_COMMON_FOLDS = _Folds.of([fold_character(chr(code)) for code in range(0x3000)])

@@ -11,7 +11,7 @@ from .intervals import FEWEST_OVERLAPPING, Intervals
 from .page import Page, members
 from .quotes import PreparedQuote
 from .repairs import Repair, repair
-from .search import Pattern, first_level, level_steps, next_level, swapped_places
+from .search import Pattern, first_level, level_steps, next_level
 from .words import is_roman_numeral
 from .work import Work
 
@@ -94,30 +94,35 @@ def exact_hits(page: Page, letters: str, work: Work) -> list[Hit]:
     Raises:
         WorkSpentError: finding them takes more work than there is.
     """
-    return bordered(page, letters_found(page, letters, work))
+    length = len(letters)
+    return [
+        Hit(first, first + length, 0.0)
+        for first in bordered(page, letters_found(page, letters, work), length)
+    ]
 
 
-def bordered(page: Page, found: Iterable[tuple[int, int]]) -> list[Hit]:
-    """Those of some places that are between the borders of words."""
+def bordered(page: Page, found: Iterable[int], length: int) -> list[int]:
+    """Those of some places of so many letters that are between the borders of words."""
     starts, ends = page.start_flags, page.end_flags
-    return [Hit(first, last, 0.0) for first, last in found if starts[first] and ends[last]]
+    return [first for first in found if starts[first] and ends[first + length]]
 
 
-def letters_found(page: Page, letters: str, work: Work) -> list[tuple[int, int]]:
-    """The places of letters, just so, anywhere on the page.
+def letters_found(page: Page, letters: str, work: Work) -> list[int]:
+    """Where letters begin, just so, anywhere on the page.
 
     Raises:
         WorkSpentError: finding them takes more work than there is.
     """
     written = page.letters
     work.spend(1 + len(written) / _LETTERS_FOUND_A_STEP)
-    length = len(letters)
-    steps = 0.5 + length / _LETTERS_FOUND_A_STEP
-    found: list[tuple[int, int]] = []
     first = written.find(letters)
+    if first < 0:
+        return []
+    found: list[int] = []
+    steps = 0.5 + len(letters) / _LETTERS_FOUND_A_STEP
     while first >= 0:
         work.spend(steps)
-        found.append((first, first + length))
+        found.append(first)
         first = written.find(letters, first + 1)
     return found
 
@@ -148,16 +153,16 @@ def similar_hits(
     hits: list[Hit] = []
     seen = 0
     value_changed = False
-    swapped: Sequence[int] = ()
+    page_ends = page.ends
     for errors in range(_most_errors(quote, limit) + 1):
         if errors == 1:
             work.spend(steps)
-            swapped = swapped_places(searched)
         if errors:
             work.spend(steps)
-            states = next_level(searched, swapped, states)
-        ends = states[-1] & page.ends & ~seen
-        seen |= ends
+            states = next_level(searched, states)
+        reached = states[-1] & page_ends
+        ends = reached & ~seen if seen else reached
+        seen = reached | seen
         for end in members(ends):
             first, fixed = _best_start(page, quote, end, errors, work)
             if fixed is None:
@@ -194,8 +199,9 @@ def inner_hits(page: Page, quote: PreparedQuote, begun: int, work: Work) -> Iter
                     page, quote, hit, fixed, limit
                 ):
                     yield hit
-    for first, last in letters_found(page, quote.letters, work):
+    for first in letters_found(page, quote.letters, work):
         if page.is_glued(first) and not page.starts_at(first):
+            last = first + length
             tail = _tail(page, quote, last)
             if tail is not None and not _is_split(page, quote, first, last):
                 yield Hit(first, last, _GLUED + _INNER_LETTER * tail)

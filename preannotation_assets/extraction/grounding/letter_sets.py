@@ -4,9 +4,8 @@ Made at the first search with repairs, for all plain letters and digits in one c
 several times as long.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,10 @@ from .reading import LOST_LETTER
 __all__ = ["LetterSets", "bits"]
 
 Jump = tuple[int, int, int]
-Value = TypeVar("Value")
 
 _PLAIN: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 _PLAIN_CODES: Final = np.frombuffer(_PLAIN.encode("latin-1"), dtype=np.uint8)[:, np.newaxis]
+_BITS: Final = 8
 _PAIR: Final = 2
 
 
@@ -40,61 +39,76 @@ class LetterSets:
     def __init__(self, letters: str, codes: NDArray[np.uint32], has_lost_letters: bool) -> None:
         self.has_lost_letters = has_lost_letters
         # None of them refers to this object: what refers to itself is only freed by the garbage collector.
-        places = _Lazy(_Places(letters, codes).find)
+        places = _Places(letters, codes)
         lost = places[LOST_LETTER] if has_lost_letters else 0
-        self.alike: Mapping[str, int] = _Lazy(partial(_find_alike, places, lost))
-        self.stand_ins: Mapping[str, Sequence[Jump]] = _Lazy(partial(_find_stand_ins, places, lost))
+        self.alike: Mapping[str, int] = _Alike(places, lost)
+        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(places, lost)
 
 
-class _Places:
-    """The places of single letters."""
+class _Places(dict[str, int]):
+    """The places of single letters, worked out when they are first asked for."""
 
     def __init__(self, letters: str, codes: NDArray[np.uint32]) -> None:
+        super().__init__()
         self._codes = codes
-        # Letters that are not plain become a sign, which no letter is.
-        narrow = np.frombuffer(letters.encode("latin-1", "replace"), dtype=np.uint8)
-        packed = np.packbits(narrow == _PLAIN_CODES, axis=1, bitorder="little")
-        self._plain, self._width = packed.tobytes(), packed.shape[1]
+        # Letters that are not plain become a sign, which no letter is. With whole bytes a letter, filled up
+        # with blanks, all letters are packed as one.
+        self._width = -(-len(letters) // _BITS)
+        narrow = np.frombuffer(letters.encode("latin-1", "replace").ljust(self._width * _BITS), np.uint8)
+        self._plain = np.packbits(narrow == _PLAIN_CODES, bitorder="little").tobytes()
 
-    def find(self, letter: str) -> int:
-        """The set of the places of a letter."""
+    def __missing__(self, letter: str) -> int:
+        """Looks a letter up."""
         plain = _PLAIN.find(letter)
         if plain < 0:
-            return bits(self._codes == ord(letter))
-        return int.from_bytes(self._plain[plain * self._width : (plain + 1) * self._width], "little")
+            found = bits(self._codes == ord(letter))
+        else:
+            found = int.from_bytes(self._plain[plain * self._width : (plain + 1) * self._width], "little")
+        self[letter] = found
+        return found
 
 
-def _find_alike(places: Mapping[str, int], lost: int, letter: str) -> int:
-    found = places[letter]
-    for other in CLOSE.get(letter, ""):
-        found |= places[other]
-    return found if letter.isdigit() else found | lost
+class _Alike(dict[str, int]):
+    """The places of letters and of those that look much like them, worked out when first asked for."""
 
-
-def _find_stand_ins(places: Mapping[str, int], lost: int, group: str) -> Sequence[Jump]:
-    others = [(_find_sequence(places, other), len(other)) for other in BROKEN_LETTERS.get(group, ())]
-    if lost and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
-        others.append((lost, 1))
-    return tuple([(len(group), found, width) for found, width in others if found])
-
-
-def _find_sequence(places: Mapping[str, int], letters: str) -> int:
-    found = places[letters[0]]
-    for offset, letter in enumerate(letters[1:], start=1):
-        found &= places[letter] >> offset
-    return found
-
-
-class _Lazy(dict[str, Value]):
-    """Values that are worked out when they are first asked for."""
-
-    def __init__(self, work_out: Callable[[str], Value]) -> None:
+    def __init__(self, places: Mapping[str, int], lost: int) -> None:
         super().__init__()
-        self._work_out = work_out
+        self._places = places
+        self._lost = lost
 
-    def __missing__(self, key: str) -> Value:
-        value = self[key] = self._work_out(key)
-        return value
+    def __missing__(self, letter: str) -> int:
+        """Looks a letter up."""
+        places = self._places
+        found = places[letter]
+        for other in CLOSE.get(letter, ""):
+            found |= places[other]
+        if self._lost and not letter.isdigit():
+            found |= self._lost
+        self[letter] = found
+        return found
+
+
+class _StandIns(dict[str, Sequence[Jump]]):
+    """What stands for groups of letters, worked out when first asked for."""
+
+    def __init__(self, places: Mapping[str, int], lost: int) -> None:
+        super().__init__()
+        self._places = places
+        self._lost = lost
+
+    def __missing__(self, group: str) -> Sequence[Jump]:
+        """Looks a group up."""
+        jumps: list[Jump] = []
+        for other in BROKEN_LETTERS.get(group, ()):
+            found = self._places[other[0]]
+            for offset, letter in enumerate(other[1:], start=1):
+                found &= self._places[letter] >> offset
+            if found:
+                jumps.append((len(group), found, len(other)))
+        if self._lost and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
+            jumps.append((len(group), self._lost, 1))
+        self[group] = jumps
+        return jumps
 
 
 def bits(flags: NDArray[np.bool_]) -> int:

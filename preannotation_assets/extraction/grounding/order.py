@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-__all__ = ["ChainLink", "Placed", "Spot", "chain_costs", "follow_the_page"]
+__all__ = ["Placed", "Spot", "chain_costs", "follow_the_page"]
 
 _STEP_BACK = 0.4
 _WAY_BACK = 1.0
@@ -48,13 +48,6 @@ class Spot(NamedTuple):
     cost: float
 
 
-class ChainLink(NamedTuple):
-    """A quote in the chain: its label, and its spots in ascending order."""
-
-    label: str
-    spots: Sequence[Placed]
-
-
 def follow_the_page(places: Sequence[Sequence[Placed]]) -> bool:
     """Whether the quotes that stand at one place only go forward on the page, nearly all of them."""
     starts = [spots[0].start for spots in places if len(spots) == 1]
@@ -63,25 +56,33 @@ def follow_the_page(places: Sequence[Sequence[Placed]]) -> bool:
     return steps >= _FEWEST_STEPS and back <= _MOST_BACK * steps
 
 
-def chain_costs(links: Sequence[ChainLink]) -> list[list[float]]:
+def chain_costs(labels: Sequence[str], places: Sequence[Sequence[Placed]]) -> list[list[float]]:
     """The cost of every spot of every quote, in the chain of all quotes.
 
-    The spots of a quote must be in ascending order and must not overlap; a quote without spots is
-    skipped. The cheapest spot of a quote keeps its own cost, the others cost more by what they would
-    cost the chain.
+    The cheapest spot of a quote keeps its own cost, the others cost more by what they would cost the chain.
+
+    Args:
+        labels: the label of every quote, in the order of the quotes.
+        places: the spots of every quote, in ascending order, without overlaps; one without any is skipped.
     """
-    costs = [[spot.cost for spot in link.spots] for link in links]
+    costs = [[spot.cost for spot in spots] for spots in places]
     chain = [index for index, own in enumerate(costs) if own]
     # A quote with one spot parts the chain: what is before it does not change what is best behind it.
     parting = [position for position, index in enumerate(chain) if len(costs[index]) == 1]
     for first, last in pairwise([-1, *parting, len(chain)]):
-        between = chain[first + 1 : last]
-        if between:
-            before = _stop(links[chain[first]]) if first >= 0 else None
-            behind = _stop(links[chain[last]]) if last < len(chain) else None
-            stops = [_stop(links[index]) for index in between]
-            for index, own in zip(between, _costs_between(before, stops, behind), strict=True):
-                costs[index] = own
+        if last == first + 1:
+            continue
+        stops = [_stop(labels[index], places[index]) for index in chain[max(first, 0) : last + 1]]
+        before = stops.pop(0) if first >= 0 else None
+        behind = stops.pop() if last < len(chain) else None
+        own_costs = (
+            [_costs_of_one(before, stops[0], behind)]
+            if len(stops) == 1
+            else _costs_between(before, stops, behind)
+        )
+        costs_of = zip(chain[first + 1 : last], own_costs, strict=True)
+        for index, own in costs_of:
+            costs[index] = own
     return costs
 
 
@@ -94,14 +95,27 @@ class _Stop(NamedTuple):
     costs: list[float]
 
 
-def _stop(link: ChainLink) -> _Stop:
-    spots = link.spots
+def _stop(label: str, spots: Sequence[Placed]) -> _Stop:
     return _Stop(
-        link.label,
+        label,
         [spot.start for spot in spots],
         [spot.end for spot in spots],
         [spot.cost for spot in spots],
     )
+
+
+def _costs_of_one(before: _Stop | None, stop: _Stop, behind: _Stop | None) -> list[float]:
+    """The costs of the spots of one stop between two with one spot each, or the ends of the chain."""
+    ahead = _totals_behind_one(before, before.costs[0], stop) if before else stop.costs
+    back = stop.costs
+    if behind:
+        start, end, total = -behind.ends[0], -behind.starts[0], behind.costs[0]
+        same_label = behind.label == stop.label
+        back = [
+            cost + _step(start, end, total, same_label, -own_end, -own_start)
+            for own_start, own_end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True)
+        ]
+    return _through(stop.costs, ahead, back)
 
 
 def _costs_between(before: _Stop | None, stops: list[_Stop], behind: _Stop | None) -> list[list[float]]:
@@ -109,7 +123,7 @@ def _costs_between(before: _Stop | None, stops: list[_Stop], behind: _Stop | Non
     forward = _pass(before, stops)
     backward = _pass(behind and _mirrored(behind), [_mirrored(stop) for stop in reversed(stops)])
     return [
-        _through(stop.costs, ahead, back)
+        _through(stop.costs, ahead, back[::-1])
         for stop, ahead, back in zip(stops, forward, reversed(backward), strict=True)
     ]
 
@@ -123,8 +137,9 @@ def _mirrored(stop: _Stop) -> _Stop:
     )
 
 
-def _through(costs: Sequence[float], ahead: Sequence[float], behind: Sequence[float]) -> list[float]:
-    through = [a + b - cost for cost, a, b in zip(costs, ahead, reversed(behind), strict=True)]
+def _through(costs: Sequence[float], ahead: Sequence[float], back: Sequence[float]) -> list[float]:
+    """What the cheapest chains through some spots cost, shifted so that the cheapest keeps its own cost."""
+    through = [a + b - cost for cost, a, b in zip(costs, ahead, back, strict=True)]
     offset = min(costs) - min(through)
     return [cost + offset for cost in through]
 
@@ -172,20 +187,25 @@ def _totals_behind_one(before: _Stop, total: float, stop: _Stop) -> list[float]:
     """The same behind a stop with one spot, as most are: there is nothing to choose from."""
     left_start, left_end = before.starts[0], before.ends[0]
     same_label = before.label == stop.label
-    nested = total + (_NESTED_IN_ITS_LABEL if same_label else _NESTED)
+    return [
+        cost + _step(left_start, left_end, total, same_label, start, end)
+        for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True)
+    ]
+
+
+def _step(left_start: int, left_end: int, total: float, same_label: bool, start: int, end: int) -> float:
+    """The total of a chain behind the step from its last spot, with that total, to another."""
+    if left_end <= start:
+        return total
     far_back = total + _STEP_BACK + _WAY_BACK
-    near_back = total + _STEP_BACK + _WAY_BACK * left_start / _LONG_WAY
-    here: list[float] = []
-    for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True):
-        if left_end <= start:
-            here.append(cost + total)
-        elif left_start >= end:
-            here.append(cost + min(far_back, near_back - _WAY_BACK * end / _LONG_WAY))
-        elif same_label and left_start == start and left_end == end:
-            here.append(cost + far_back)
-        else:
-            here.append(cost + min(far_back, nested))
-    return here
+    if left_start >= end:
+        near_back = total + _STEP_BACK + _WAY_BACK * left_start / _LONG_WAY - _WAY_BACK * end / _LONG_WAY
+        return min(far_back, near_back)
+    if not same_label:
+        return min(far_back, total + _NESTED)
+    if left_start == start and left_end == end:
+        return far_back
+    return min(far_back, total + _NESTED_IN_ITS_LABEL)
 
 
 def _cheapest_ahead(starts: Sequence[int], totals: Sequence[float]) -> list[float]:

@@ -24,8 +24,8 @@ class Page:
     """A page's text as a reader takes it, its letters, and where they are.
 
     ``starts`` and ``ends`` are the boundary sets where words start and end, and numbers that are glued to
-    letters; ``start_flags`` and ``end_flags`` have a byte that is not 0 for each of them, and ``word_starts``
-    and ``word_ends`` are ascending lists of those of words.
+    letters, if it ``has_glued`` ones; ``start_flags`` and ``end_flags`` have a byte that is not 0 for each of
+    them, and ``word_starts`` and ``word_ends`` are ascending lists of those of words.
     Positions are those of ``text``; ``written_at`` says where that is on the page as it was given.
     """
 
@@ -33,19 +33,20 @@ class Page:
         self.as_given = text
         self._reading = read(text)
         self.text = self._reading.text
+        self.is_read_otherwise = bool(self._reading.changes)
         self.table = FoldTable()
         folded = fold(self.text)
         self.letters = folded.letters
         self.has_lost_letters = LOST_LETTER in folded.letters
-        borders: list[int] = folded.borders.nonzero()[0].tolist()
-        self.word_starts, self.word_ends = borders[:-1], borders[1:]
+        self.word_starts, self.word_ends = folded.words[:-1], folded.words[1:]
         self._word_flags = self.start_flags = self.end_flags = folded.borders.tobytes()
-        self._begins, self._closes = self.word_starts, self.word_ends
+        self._begins = self.word_starts
+        self._close_flags = folded.closes
         begins = closes = bits(folded.borders)
-        if folded.begins is not folded.borders:
+        self.has_glued = folded.begins is not folded.borders
+        if self.has_glued:
             self.start_flags, self.end_flags = folded.begins.tobytes(), folded.closes.tobytes()
             self._begins = folded.begins.nonzero()[0].tolist()[:-1]
-            self._closes = folded.closes.nonzero()[0].tolist()[1:]
             begins, closes = bits(folded.begins), bits(folded.closes)
         # Nothing starts behind the last letter, or ends before the first.
         self.starts = begins ^ 1 << len(self.letters)
@@ -58,6 +59,12 @@ class Page:
     def letter_sets(self) -> LetterSets:
         """Where which letters are."""
         return LetterSets(self.letters, self._codes, self.has_lost_letters)
+
+    @cached_property
+    def _closes(self) -> Sequence[int]:
+        """Where words end, and numbers that are glued to letters; few pages are asked for it."""
+        closes: list[int] = self._close_flags.nonzero()[0].tolist()
+        return closes[1:]
 
     def starts_at(self, boundary: int) -> bool:
         """Whether a word starts at a boundary, or a number that is glued to letters."""
@@ -87,7 +94,7 @@ class Page:
 
     def written_at(self, start: int, end: int) -> tuple[int, int]:
         """Where on the page, as it was given, ``text[start:end]`` is written."""
-        return self._reading.written(start, end) if self._reading.changes else (start, end)
+        return self._reading.written(start, end) if self.is_read_otherwise else (start, end)
 
     def written(self, first: int, last: int) -> str:
         """The text between two boundaries."""
@@ -139,8 +146,8 @@ def members(places: int) -> Iterator[int]:
     """The members of a set of places, in ascending order."""
     if not places:
         return
-    digits = bin(places)[:1:-1]
-    position = digits.find("1")
-    while position >= 0:
-        yield position
-        position = digits.find("1", position + 1)
+    digits = bin(places)
+    last = position = len(digits) - 1
+    while (position := digits.rfind("1", 0, position + 1)) >= 0:
+        yield last - position
+        position -= 1

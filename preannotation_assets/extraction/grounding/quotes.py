@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from .folding import SEPARATOR, FoldTable, has_unspaced
-from .reading import read
+from .reading import may_read_otherwise, read
 from .words import Word, split_words
 
 __all__ = ["PreparedQuote", "prepare"]
@@ -60,7 +60,7 @@ class PreparedQuote:
 def prepare(text: str, table: FoldTable) -> PreparedQuote:
     """Folds a quote."""
     verbatim = text.strip()
-    stripped = read(verbatim).text.strip()
+    stripped = read(verbatim).text.strip() if may_read_otherwise(verbatim) else verbatim
     words = stripped.translate(table).split()
     first, last = 0, len(stripped)
     while first < last and table[ord(stripped[first])] in ("", SEPARATOR):

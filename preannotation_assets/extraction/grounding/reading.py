@@ -12,7 +12,7 @@ from preannotation_assets.extraction.character_references import REFERENCE, reso
 
 from .lookalikes import LATIN_CAPITALS
 
-__all__ = ["LOST_LETTER", "Reading", "code_points", "read"]
+__all__ = ["LOST_LETTER", "Reading", "code_points", "may_read_otherwise", "read"]
 
 LOST_LETTER: Final = "\ufffd"
 """Stands for one letter or more that the page has lost."""
@@ -24,11 +24,6 @@ _LOST_TWICE: Final = "\u00ef\u00bf\u00bd"
 _UNREADABLE: Final = re.compile(
     rf"(?P<reference>{REFERENCE})|(?P<lost>(?:[{_LOST}]|{_LOST_TWICE})+)|(?P<inverted>\u00bf+)|\?+"
 )
-_MAY_BE_UNREADABLE: Final = re.compile(rf"[&?\u00bf{_LOST}]")
-# Where one of them begins: the sign first, then what must stand behind it, since few of these signs do.
-_FIRST_UNREADABLE: Final = re.compile(
-    rf"[&?\u00bf\u00ef{_LOST}](?:(?<![&\u00ef])|(?<=&)(?=[#A-Za-z])|(?<=\u00ef)(?=\u00bf\u00bd))"
-)
 _PAIR: Final = 2
 _INSIDE_A_SENTENCE: Final = frozenset(",;")
 _NEXT: Final = re.compile(r"\s*(\S?)")
@@ -36,17 +31,18 @@ _QUESTION_IN_WORD: Final = re.compile(r"\?(?<=[^\W\d_]\?)(?=[^\W\d_])")
 
 # Symbols that are a broken letter when letters stand on both sides of them.
 _SYMBOLS: Final[Mapping[str, str]] = {"!": "i", "|": "l", "€": "e", "$": "s", "@": "a", "¢": "c"}
-_SYMBOL: Final = re.compile(r"[!|€$@¢]")
 # The symbol first, then what is before it: an expression that begins with a set is scanned for fast.
 _SYMBOL_IN_WORD: Final = re.compile(r"[!|€$@¢](?<=[^\W\d_].)(?=[^\W\d_])")
 
 # Small letters of other scripts that look like Latin ones, although their capitals do not.
-_FOREIGN: Final = re.compile(r"[\u0370-\u052f]")
+_FIRST_FOREIGN: Final = "\u0370"
+_LAST_FOREIGN: Final = "\u052f"
+_FOREIGN: Final = re.compile(rf"[{_FIRST_FOREIGN}-{_LAST_FOREIGN}]")
 # Such a letter, or an ancient Greek one, beside a letter that is none: few pages have a word like that.
 _SCRIPTS: Final = r"\u0370-\u052f\u1f00-\u1fff"
 _MIXED: Final = re.compile(rf"[{_SCRIPTS}](?:(?<=[^\W\d_{_SCRIPTS}].)|(?=[^\W\d_{_SCRIPTS}]))")
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u00bf\u0370-\u052f{_LOST}]+")
+_TO_READ: Final = re.compile(rf"[&?!|€$@¢\u00bf\u0370-\u052f{_LOST}]")
 # A long text is looked up in a table at once: the expression, which looks at one character after the other,
 # takes ten times as long. The last of the table's code points is no sign, nor is any beyond.
 _CODE_POINT: Final = np.dtype("<u4")
@@ -89,26 +85,39 @@ class Reading(NamedTuple):
 
 def read(text: str) -> Reading:
     """Reads a text: every letter that stands for others, or for a lost one, becomes what it stands for."""
-    signs = _signs(text)
-    if not signs:
+    places = _to_read(text)
+    if not places:
         return Reading(text, ())
     changes: Sequence[tuple[int, int, int, int]] = ()
-    if _MAY_BE_UNREADABLE.search(signs):
-        text, changes = _legible(text)
-        signs = _signs(text) if changes else signs
-    if _SYMBOL.search(signs):
-        text = _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
-    if _FOREIGN.search(signs) and _MIXED.search(text):
-        text = _WORD.sub(lambda word: _in_latin(word.group()), text)
+    signs = _signs(text, places)
+    if signs:
+        text, changes = _legible(text, signs)
+        if changes:
+            places = _to_read(text)
+            signs = _signs(text, places)
+        if any(_SYMBOL_IN_WORD.match(text, place) for place in signs):
+            text = _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
+    if len(signs) < len(places) and _MIXED.search(text):
+        text = _without_mixed_words(text, places)
     return Reading(text, changes)
 
 
-def _signs(text: str) -> str:
-    """The characters of a text that may read as others."""
+def may_read_otherwise(text: str) -> bool:
+    """Whether a short text has a sign that may read as another."""
+    return _TO_READ.search(text) is not None
+
+
+def _to_read(text: str) -> list[int]:
+    """Where in a text the characters are that may read as others."""
     if len(text) < _LONG_TEXT:
-        return "".join(_TO_READ.findall(text))
+        return [found.start() for found in _TO_READ.finditer(text)] if _TO_READ.search(text) else []
     places: list[int] = _ARE_TO_READ.take(code_points(text), mode="clip").nonzero()[0].tolist()
-    return "".join([text[place] for place in places])
+    return places
+
+
+def _signs(text: str, places: Sequence[int]) -> Sequence[int]:
+    """Those of the places of what is to be read that have no letter of another script."""
+    return [place for place in places if not _FIRST_FOREIGN <= text[place] <= _LAST_FOREIGN]
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -116,13 +125,14 @@ def code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=_CODE_POINT)
 
 
-def _legible(text: str) -> Reading:
+def _legible(text: str, places: Sequence[int]) -> Reading:
+    """The text with what its references and lost letters mean, of which all begin at some of the places."""
     pieces: list[str] = []
     changes: list[tuple[int, int, int, int]] = []
     done = length = seen = 0
-    loses_letters = _QUESTION_IN_WORD.search(text) is not None
-    for sign in _FIRST_UNREADABLE.finditer(text):
-        found = _UNREADABLE.match(text, sign.start()) if sign.start() >= seen else None
+    loses_letters = any(_QUESTION_IN_WORD.match(text, place) for place in places)
+    for place in places:
+        found = _UNREADABLE.match(text, _begin(text, place)) if place >= seen else None
         if found is None:
             continue
         start, seen = found.span()
@@ -137,6 +147,11 @@ def _legible(text: str) -> Reading:
         done = seen
     pieces.append(text[done:])
     return Reading("".join(pieces), changes)
+
+
+def _begin(text: str, place: int) -> int:
+    """Where what a sign belongs to begins: a lost letter in Latin-1 has its sign in the middle."""
+    return place - 1 if text[place - 1 : place + 2] == _LOST_TWICE else place
 
 
 def _meaning(found: re.Match[str], loses_letters: bool) -> str | None:
@@ -169,6 +184,22 @@ def _is_lost(before: str, after: str, found: re.Match[str], loses_letters: bool)
         sign = following[1] if following else ""
         return loses_letters or sign.islower() or sign.isdigit() or sign in _INSIDE_A_SENTENCE
     return not before[-1:].strip() and len(after) == _PAIR and after.isalpha() and not after.istitle()
+
+
+def _without_mixed_words(text: str, places: Sequence[int]) -> str:
+    """The text with its mixed words in Latin, which have letters at some of the places."""
+    pieces: list[str] = []
+    done = 0
+    for place in places:
+        if place < done:
+            continue
+        start = max(done, text.rfind(" ", done, place) + 1)
+        end = text.find(" ", place)
+        end = end if end >= 0 else len(text)
+        pieces += text[done:start], _WORD.sub(lambda word: _in_latin(word.group()), text[start:end])
+        done = end
+    pieces.append(text[done:])
+    return "".join(pieces)
 
 
 def _in_latin(word: str) -> str:

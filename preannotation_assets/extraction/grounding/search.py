@@ -21,7 +21,6 @@ __all__ = [
     "next_level",
     "pattern",
     "suffix_starts",
-    "swapped_places",
 ]
 
 
@@ -47,16 +46,17 @@ class Pattern(NamedTuple):
 def pattern(page: Page, letters: str) -> Pattern:
     """Looks up the places of the letters and of their look-alikes."""
     sets = page.letter_sets
-    places = [sets.alike[letter] for letter in letters]
-    jumps = [sets.stand_ins[letter] if letter in _BREAKING else () for letter in letters]
+    alike, stand_ins, loses_letters = sets.alike, sets.stand_ins, sets.has_lost_letters
+    places = [alike[letter] for letter in letters]
+    jumps = [stand_ins[letter] if letter in _BREAKING else () for letter in letters]
     for position, pair in enumerate(pairwise(letters), start=1):
-        if sets.has_lost_letters or pair in _BROKEN_PAIRS:
-            jumps[position] = (*jumps[position], *sets.stand_ins["".join(pair)])
-    if sets.has_lost_letters:
+        if loses_letters or pair in _BROKEN_PAIRS:
+            jumps[position] = (*jumps[position], *stand_ins["".join(pair)])
+    if loses_letters:
         for position in range(2, len(letters)):
             triple = letters[position - 2 : position + 1]
             if triple in LIGATURES:
-                jumps[position] = (*jumps[position], *sets.stand_ins[triple])
+                jumps[position] = (*jumps[position], *stand_ins[triple])
     return Pattern(places, jumps)
 
 
@@ -80,27 +80,28 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
     return _padded(states, wanted)
 
 
-def swapped_places(wanted: Pattern) -> list[int]:
-    """For every letter the places where it stands before the one that it follows; none for the first."""
-    return [0, *(after & (before >> 1) for before, after in pairwise(wanted.places))]
-
-
-def next_level(wanted: Pattern, swapped: Sequence[int], before: Sequence[int]) -> list[int]:
-    """The states with one error more than those given; ``swapped`` are the pattern's swapped places."""
+def next_level(wanted: Pattern, before: Sequence[int]) -> list[int]:
+    """The states with one error more than those given."""
     state = before[0] | before[0] << 1
     states = [state]
-    steps = zip(wanted.places, wanted.jumps, swapped, (0, *before), before, before[1:], strict=False)
-    for places, groups, swap, two_fewer, fewer, other in steps:
-        state = (state & places) | fewer | other
-        if two_fewer:
-            state |= (two_fewer & swap) << 1
-        state = state << 1 | fewer
+    preceding = two_fewer = 0
+    steps = zip(wanted.places, wanted.jumps, before, before[1:], strict=False)
+    for places, groups, fewer, other in steps:
+        # In most rounds there are none with fewer errors: a question costs less than a step for nothing.
+        state &= places
+        if other:
+            state |= other
+        swapped = two_fewer & places
+        if swapped:
+            state |= (swapped & preceding >> 1) << 1
+        state = (state | fewer) << 1 | fewer if fewer else state << 1
         if groups:
             for back, group, width in groups:
                 state |= (states[-back] & group) << width
         states.append(state)
         if not state and not any(states[-_LONGEST_GROUP:]):
             break
+        preceding, two_fewer = places, fewer
     return _padded(states, wanted)
 
 

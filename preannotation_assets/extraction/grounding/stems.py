@@ -24,9 +24,7 @@ _WORD_STEPS = 3
 _LETTERS_PASSED_A_STEP = 500
 
 
-def ending_hits(
-    page: Page, quote: PreparedQuote, found: Sequence[tuple[int, int]], work: Work
-) -> Iterator[Hit]:
+def ending_hits(page: Page, quote: PreparedQuote, found: Sequence[int], work: Work) -> Iterator[Hit]:
     """Those of the places of a quote's letters that have one more ending behind them.
 
     Raises:
@@ -35,7 +33,9 @@ def ending_hits(
     if not quote.words or len(quote.words[-1]) < _FEWEST_LETTERS or quote.letters[-1].isdigit():
         return
     work.spend(len(found))
-    for first, last in found:
+    length = len(quote.letters)
+    for first in found:
+        last = first + length
         if page.starts_at(first) and not page.ends_at(last):
             tail = page.tail(last)
             if tail <= _LONGEST_ENDING and page.letters[last : last + tail] in ENDINGS:
@@ -51,41 +51,43 @@ def stem_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Hit]:
     if quote.has_digits or not 0 < len(quote.words) <= _MOST_WORDS:
         return
     alone = len(quote.words) == 1
-    stems = [word[: _stem(word, alone)] for word in quote.words]
-    if len(stems[0]) < _STEM:
+    stems = [_stem(word, alone) for word in quote.words]
+    beginnings = [word[:stem] for word, stem in zip(quote.words, stems, strict=True)]
+    if len(beginnings[0]) < _STEM:
         return
     work.spend(len(stems) * (1 + len(page.letters) / _LETTERS_PASSED_A_STEP))
-    if not all(stem in page.letters for stem in reversed(stems)):
+    if not all(beginning in page.letters for beginning in reversed(beginnings)):
         return
-    for first, _ in letters_found(page, stems[0], work):
+    for first in letters_found(page, beginnings[0], work):
         if page.starts_at(first) and not has_lost_capital(page, quote, first):
-            work.spend(_WORD_STEPS * len(quote.words))
-            hit = _inflected(page, quote, first)
+            work.spend(_WORD_STEPS * len(stems))
+            hit = _inflected(page, quote, stems, first)
             if hit is not None:
                 yield hit
 
 
-def _inflected(page: Page, quote: PreparedQuote, first: int) -> Hit | None:
-    alone = len(quote.words) == 1
+def _inflected(page: Page, quote: PreparedQuote, stems: Sequence[int], first: int) -> Hit | None:
     boundary, changed = first, 0
-    for word in quote.words:
+    for word, stem in zip(quote.words, stems, strict=True):
         start, end = page.word_after(boundary)
-        if not _is_form(word, page.letters[start:end], alone):
-            return None
-        changed += page.letters[start:end] != word
+        written = page.letters[start:end]
+        if written != word:
+            if not _is_other_form(word, stem, written):
+                return None
+            changed += 1
         boundary = end
-    return Hit(first, boundary, _LONE if alone else _WORD * (1 + changed))
+    return Hit(first, boundary, _LONE if len(stems) == 1 else _WORD * (1 + changed))
 
 
-def _is_form(quoted: str, written: str, alone: bool) -> bool:
-    if quoted == written:
-        return True
-    if quoted in FUNCTION_WORDS or is_roman_numeral(quoted.upper()):
+def _is_other_form(quoted: str, stem: int, written: str) -> bool:
+    """Whether two words begin alike, with so many letters at least, and go on with other endings."""
+    longest, shortest = max(len(quoted), len(written)), min(len(quoted), len(written))
+    fewest = max(stem, longest - _LONGEST_ENDING)
+    if quoted[:fewest] != written[:fewest] or quoted in FUNCTION_WORDS or is_roman_numeral(quoted.upper()):
         return False
-    least = _stem(quoted, alone)
     return any(
         quoted[:cut] == written[:cut] and _is_ending(quoted[cut:]) and _is_ending(written[cut:])
-        for cut in range(min(len(quoted), len(written)), least - 1, -1)
+        for cut in range(shortest, fewest - 1, -1)
     )
 
 

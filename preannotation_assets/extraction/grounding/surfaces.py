@@ -128,12 +128,19 @@ def cuts_number(text: str, start: int, end: int) -> bool:
     """Whether ``text[start:end]`` is part of a number: 219 of 219,079, 12 of 12.5, not 1889 of 12.3.1889."""
     if not text[end - 1].isdigit() and not text[start].isdigit():
         return False
+    # Of most quotes the sign before and the one behind are in no number.
+    if not (_is_of_number(text[max(0, start - 1) : start]) or _is_of_number(text[end : end + 1])):
+        return False
     around = max(0, start - _LONGEST_NUMBER), end + _LONGEST_NUMBER
     decimals = _DECIMAL_NUMBER.finditer(text, *around) if text[start:end].isdecimal() else ()
     return any(
         number.start() < start < number.end() or number.start() < end < number.end()
         for number in chain(_NUMBER.finditer(text, *around), decimals)
     )
+
+
+def _is_of_number(sign: str) -> bool:
+    return sign.isdecimal() or (sign != "" and sign in _MARKS)
 
 
 def numerals(text: str) -> list[str]:
