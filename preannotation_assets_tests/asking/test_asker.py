@@ -221,7 +221,7 @@ def test_a_model_that_is_gone_stops_the_run(simulator: Any, new_run: Any) -> Non
 
 def test_a_stall_is_given_up_after_its_time_and_asked_again(simulator: Any, new_run: Any) -> None:
     server = simulator(faults=(FaultRule(Fault.STALL, requests=(3,), seconds=60.0),))
-    run = new_run(server, timeouts=Timeouts(first_token=0.4))
+    run = new_run(server, timeouts=Timeouts(first_token=3.0))
     began = time.monotonic()
     run.ask(TEXTS)
     assert time.monotonic() - began < 20
@@ -232,7 +232,7 @@ def test_a_stall_is_given_up_after_its_time_and_asked_again(simulator: Any, new_
 def test_silence_inside_a_stream_is_bounded_by_itself(simulator: Any, new_run: Any) -> None:
     server = simulator(faults=(FaultRule(Fault.STALL_MID_STREAM, requests=(3,), seconds=60.0),))
     run = new_run(
-        server, streamed=frozenset({server.url}), timeouts=Timeouts(first_token=50.0, between_tokens=0.4)
+        server, streamed=frozenset({server.url}), timeouts=Timeouts(first_token=50.0, between_tokens=2.0)
     )
     run.ask(TEXTS)
     assert run.statuses() == {"answered": len(TEXTS)}
