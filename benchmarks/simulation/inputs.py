@@ -51,7 +51,7 @@ class Numbers:
     )
     cores: Number = Number("cores and Spark tasks", 16, "", f"{_ASSUMED}; a task uses one core")
     gap: Number = Number(
-        "from an answer to the next request", 0.02, "s", f"{_INFERENCE}: 15 to 41 ms, the CPU above in it"
+        "from an answer to the next request", 0.02, "s", f"{_INFERENCE}: 5 to 41 ms, the CPU above in it"
     )
     cap: Number = Number("in flight at a server, at most", 256, "", "the default of `openai`")
     flush: Number = Number("answers kept after", 3, "s", "`PREANNOTATION_FLUSH_SECONDS`, default")

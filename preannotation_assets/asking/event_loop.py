@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["LONGEST_WAIT_SECONDS", "AskingLoop", "Quiet"]
 
 LONGEST_WAIT_SECONDS: Final = 0.25
-"""What can wait is done so long after it was begun where replies come without a pause."""
+"""How long what can wait does wait where replies come without a pause."""
 
 Quiet = Callable[[float], Awaitable[None]]
 """Waits until nothing comes, at most until that time of the event loop."""

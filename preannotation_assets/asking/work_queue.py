@@ -63,8 +63,8 @@ class WorkQueue:
     is short, so that no slot is busy long after the others.
 
     ``groups`` is an iterator that may block (it reads from the lake), so it is advanced in a thread, until
-    ``low`` items are ready: nobody waits for it. While half as many are, it is advanced when the event loop
-    is ``quiet``: a thread that works takes the interpreter from the replies that come meanwhile.
+    ``low`` items are ready: nobody waits for it. While at least half as many are, it is advanced when the
+    event loop is ``quiet``: a thread that works takes the interpreter from the replies that come meanwhile.
     """
 
     def __init__(self, groups: Iterator[Sequence[WorkItem]], low: int, quiet: Quiet) -> None:

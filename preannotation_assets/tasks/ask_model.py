@@ -124,7 +124,7 @@ def _groups(store: ObjectStore, task: AskModel, done: AnswerIndex) -> Iterator[l
         chunks = read_table_as(store, part_key(task.chunks_folder, part), CHUNKS, _TEXT_COLUMNS)
         waiting = iter(asked.items())
         while rows := dict(itertools.islice(waiting, _CHUNKS_AT_ONCE)):
-            yield list(_work_items(chunks.take(pa.array(rows, pa.int64())), rows.values(), done))
+            yield list(_work_items(chunks.take(pa.array(list(rows), pa.int64())), rows.values(), done))
 
 
 def _work_items(

@@ -80,8 +80,7 @@ def chain_costs(labels: Sequence[str], places: Sequence[Sequence[Placed]]) -> li
             if len(stops) == 1
             else _costs_between(before, stops, behind)
         )
-        costs_of = zip(chain[first + 1 : last], own_costs, strict=True)
-        for index, own in costs_of:
+        for index, own in zip(chain[first + 1 : last], own_costs, strict=True):
             costs[index] = own
     return costs
 
@@ -109,6 +108,7 @@ def _costs_of_one(before: _Stop | None, stop: _Stop, behind: _Stop | None) -> li
     ahead = _totals_behind_one(before, before.costs[0], stop) if before else stop.costs
     back = stop.costs
     if behind:
+        # The step to it, walked from behind: every place is mirrored.
         start, end, total = -behind.ends[0], -behind.starts[0], behind.costs[0]
         same_label = behind.label == stop.label
         back = [
