@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,7 @@ CUTS: Final = {
         Cut(("driver",), 30.0),
         Cut(("driver", "one", "two"), 30.0),
         Cut(("fast",), 30.0),
+        Cut(("fast",), 120.0),
         Cut(("lake",), 30.0),
         Cut(("lake",), 30.0, grounds=True),
         Cut(("driver", "lake"), 30.0),
@@ -121,6 +122,9 @@ def _print_asking(place: Place, began: float, ended: float) -> None:
     for requests in by_server:
         _print_arrivals(requests, began, ended)
     every = [request for requests in by_server for request in requests]
+    asked_last = max(request.arrived for request in every)
+    for requests in by_server:
+        _print_idle(requests, began, min(ended, asked_last))
     _print_repeated(every, began, ended)
     print(f"  {sum(stage.failed for stage in read_stages(place.events))} tasks of Spark were begun again")
     asked_until = max(request.ended for request in every)
@@ -150,6 +154,27 @@ def _print_arrivals(requests: Sequence[PageRequest], began: float, ended: float)
     last = f", the last {max(during):.1f} s after it began" if during else ""
     first = f", the first {min(after):.1f} s after it" if after else ""
     print(f"  {len(during)} requests came in the cut{last}; {len(after)} later{first}")
+
+
+def _print_idle(requests: Sequence[PageRequest], began: float, ended: float) -> None:
+    """How much of what a server may have at once it had not, while there was something to ask."""
+    seconds = ended - began
+    if seconds <= 0:
+        return
+    met = [
+        (max(began, request.arrived), min(ended, request.ended))
+        for request in requests
+        if request.arrived < ended and request.ended > began
+    ]
+    idle = CAP * seconds - sum(left - came for came, left in met)
+    until = [began, *accumulate((left for _, left in met), max)]
+    longest = max(
+        came - before for came, before in zip([*(came for came, _ in met), ended], until, strict=True)
+    )
+    print(
+        f"  slots idle in {seconds:.0f} s of the cut: {idle / CAP:.1f} s each, {idle / CAP / seconds:.0%}; "
+        f"longest time with nothing in flight {max(0.0, longest):.1f} s"
+    )
 
 
 def _print_repeated(requests: Sequence[PageRequest], began: float, ended: float) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Self
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
@@ -17,6 +18,8 @@ __all__ = ["AnswerWriter"]
 
 _ATTEMPTS: Final = 5
 _RETRY_SECONDS: Final = 2.0
+# What is approved within that shares a file; a digest takes milliseconds, or half a second from far away.
+_SHARED_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 # What this package says of a request, whatever came back.
 _OWN_COLUMNS: Final = (
@@ -33,11 +36,11 @@ _OWN_COLUMNS: Final = (
 class AnswerWriter:
     """Writes rows of ANSWERS within ``flush_seconds``, several to a file. An asynchronous context manager.
 
-    ``approve`` is awaited before each file with the endpoints that answered in it, and may refuse by
-    raising: then the rows are dropped, because they cannot be trusted. A row with a value that no column
-    holds is written without all that a server said, as a failure or as the split that it is, and the others
-    as they are; a warning has the counts. Leaving the block writes what is left, also when the work around
-    it failed.
+    ``approve`` is awaited with each endpoint before rows that it gave are written, and may refuse by
+    raising: then they are dropped, because they cannot be trusted. Where it takes long, these rows wait and
+    no others. A row with a value that no column holds is written without all that a server said, as a
+    failure or as the split that it is, and the others as they are; a warning has the counts. Leaving the
+    block writes what is left, also when the work around it failed.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class AnswerWriter:
         store: ObjectStore,
         folder: str,
         flush_seconds: float,
-        approve: Callable[[Sequence[str]], Awaitable[None]],
+        approve: Callable[[str], Coroutine[Any, Any, None]],
     ) -> None:
         self._store = store
         self._folder = folder
@@ -56,7 +59,10 @@ class AnswerWriter:
         self._closing = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
+        self._writing = asyncio.Lock()
         self._flusher: asyncio.Task[None] | None = None
+        # What writes rows that were approved late, and whose they are; those that failed stay here.
+        self._late: dict[asyncio.Task[None], str] = {}
 
     async def __aenter__(self) -> Self:
         self._flusher = asyncio.create_task(self._flush_regularly())
@@ -66,30 +72,34 @@ class AnswerWriter:
         self._closing.set()
         self._pending.set()
         if self._flusher:
-            await self._flusher
+            await asyncio.wait({self._flusher})
+        if self._late:
+            await asyncio.wait(self._late)
+        self._raise_failure()
 
     async def room(self) -> None:
         """Waits while the store takes nothing, so that no answer is bought that could not be kept.
 
         Raises:
-            PreannotationError: writing has been given up, for what the last flush raised.
+            PreannotationError: writing has been given up, for what a flush raised.
         """
         await self._writable.wait()
         self._raise_failure()
 
     def add(self, row: Row) -> None:
-        """Takes a row; it is durable within the flush interval.
+        """Takes a row; it is durable within the flush interval, once its endpoint is approved.
 
         Raises:
-            PreannotationError: writing has been given up, for what the last flush raised.
+            PreannotationError: writing has been given up, for what a flush raised.
         """
         self._raise_failure()
         self._rows.append(row)
         self._pending.set()
 
     def _raise_failure(self) -> None:
-        if self._flusher and self._flusher.done():
-            self._flusher.result()
+        for task in (self._flusher, *self._late):
+            if task and task.done():
+                task.result()
 
     async def _flush_regularly(self) -> None:
         try:
@@ -106,11 +116,51 @@ class AnswerWriter:
             self._writable.set()
 
     async def _flush(self, rows: list[Row]) -> None:
+        """Writes one file of what is approved soon, and has another one written of what is approved late."""
+        by_endpoint = _by_endpoint(rows)
+        slow = set(self._late.values())
+        approvals = {endpoint: asyncio.create_task(self._approve(endpoint)) for endpoint in by_endpoint}
+        if usual := [approval for endpoint, approval in approvals.items() if endpoint not in slow]:
+            await asyncio.wait(usual, timeout=_SHARED_SECONDS)
+        approved: list[Row] = []
+        refusals: list[BaseException] = []
+        for endpoint, approval in approvals.items():
+            if not approval.done():
+                self._write_later(endpoint, approval, by_endpoint[endpoint])
+            elif refusal := approval.exception():
+                refusals.append(refusal)
+            else:
+                approved += by_endpoint[endpoint]
+        if approved:
+            await self._write(approved)
+        for refusal in refusals:
+            raise refusal
+
+    def _write_later(self, endpoint: str, approval: asyncio.Task[None], rows: list[Row]) -> None:
+        async def write() -> None:
+            await approval
+            await self._write(rows)
+
+        task = asyncio.create_task(write())
+        self._late[task] = endpoint
+        task.add_done_callback(self._end_late)
+
+    def _end_late(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception():
+            # Whoever waits for room hears of it.
+            self._writable.set()
+        else:
+            del self._late[task]
+
+    async def _write(self, rows: list[Row]) -> None:
         """Writes one file; tries for some seconds.
 
         Nobody asks anything new while the store refuses it, or takes longer over it than the interval.
         """
-        await self._approve(sorted({str(row["endpoint"]) for row in rows if row["endpoint"]}))
+        async with self._writing:
+            await self._write_file(rows)
+
+    async def _write_file(self, rows: list[Row]) -> None:
         # One name for all attempts: one whose reply was lost is not written twice.
         key = f"{self._folder}/{uuid.uuid4()}.parquet"
         table = await asyncio.to_thread(_as_table, rows)
@@ -130,6 +180,14 @@ class AnswerWriter:
                 return
             finally:
                 late.cancel()
+
+
+def _by_endpoint(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
+    """The rows of each endpoint."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[str(row["endpoint"])].append(row)
+    return found
 
 
 def _as_table(rows: list[Row]) -> pa.Table:

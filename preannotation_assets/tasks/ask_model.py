@@ -89,33 +89,30 @@ async def _ask(task: AskModel, quiet: Quiet) -> FetchedBytes:
     done = await asyncio.to_thread(AnswerIndex.read, store, task.answers_folder)
     async with ChatClient(task.server, asking.timeouts, os.environ, task.streamed) as client:
 
-        async def approve(endpoints: Sequence[str]) -> None:
-            await require_same_digest(client, asking.template, endpoints)
+        async def approve(endpoint: str) -> None:
+            await require_same_digest(client, asking.template, endpoint)
 
         async with AnswerWriter(store, task.answers_folder, task.flush_seconds, approve) as answers:
             await ask_all(asking, client, answers, _groups(store, task, done), quiet)
     return store.fetched
 
 
-async def require_same_digest(
-    client: ChatClient, template: RequestTemplate, endpoints: Sequence[str]
-) -> None:
-    """Makes sure that the endpoints still have the model the run began with.
+async def require_same_digest(client: ChatClient, template: RequestTemplate, endpoint: str) -> None:
+    """Makes sure that an endpoint still has the model the run began with.
 
     Called after answers came and before they are kept, so that none is kept under a wrong digest. An
     endpoint that cannot be asked now has not been seen to change.
 
     Raises:
-        ModelError: one has another model under the name now.
+        ModelError: it has another model under the name now.
     """
-    digests = await asyncio.gather(*(client.digest(endpoint, template) for endpoint in endpoints))
-    for endpoint, digest in zip(endpoints, digests, strict=True):
-        if digest is not None and digest != template.digest:
-            raise ModelError(
-                f"{template.model} changed on {endpoint} during the run, in weights, template or parameters"
-                f" ({template.digest[:12]} is now {digest[:12]})",
-                "restore it to go on with the answers so far, or run again to ask all anew",
-            )
+    digest = await client.digest(endpoint, template)
+    if digest is not None and digest != template.digest:
+        raise ModelError(
+            f"{template.model} changed on {endpoint} during the run, in weights, template or parameters"
+            f" ({template.digest[:12]} is now {digest[:12]})",
+            "restore it to go on with the answers so far, or run again to ask all anew",
+        )
 
 
 def _groups(store: ObjectStore, task: AskModel, done: AnswerIndex) -> Iterator[list[WorkItem]]:

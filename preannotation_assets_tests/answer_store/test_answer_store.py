@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,7 @@ def _writer(store: Any, approve: Any, flush_seconds: float = 0.02) -> AnswerWrit
     return AnswerWriter(store, f"{FOLDER}/run", flush_seconds, approve)
 
 
-async def _approve(_: Sequence[str]) -> None:
+async def _approve(_: str) -> None:
     return
 
 
@@ -311,10 +311,10 @@ def test_a_store_that_stays_away_ends_the_asking(store: ObjectStore, monkeypatch
 
 
 def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store: ObjectStore) -> None:
-    asked: list[Sequence[str]] = []
+    asked: list[str] = []
 
-    async def refuse(endpoints: Sequence[str]) -> None:
-        asked.append(endpoints)
+    async def refuse(endpoint: str) -> None:
+        asked.append(endpoint)
         raise ModelError("the model changed")
 
     async def work() -> None:
@@ -323,7 +323,7 @@ def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store:
 
     with pytest.raises(ModelError):
         asyncio.run(work())
-    assert asked == [["http://gpu"]]
+    assert asked == ["http://gpu"]
     assert not list(store.list(FOLDER))
 
 

@@ -125,7 +125,7 @@ class Run:
                 self.template, self.policy, self.timeouts, server.address, 6, overlap_tokens=5, run_id="r"
             )
 
-            async def approve(_: Sequence[str]) -> None:
+            async def approve(_: str) -> None:
                 return
 
             async def main() -> None:
