@@ -36,10 +36,11 @@ FLUSH_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class AskingLake:
-    """The folder of a lake, and the server that is asked."""
+    """The folder of a lake, and the servers that are asked."""
 
     folder: Path
     url: str
+    other_urls: tuple[str, ...] = ()
 
     @property
     def store(self) -> ObjectStore:
@@ -104,7 +105,7 @@ class AskingLake:
                 "cascade": cascade or CascadeResource(),
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
                 "model_server": OllamaResource(
-                    endpoints=[self.url],
+                    endpoints=[self.url, *self.other_urls],
                     model="llama3.3:70b",
                     max_in_flight=CAP,
                     num_ctx=4096,

@@ -19,7 +19,9 @@ from shared.page_requests import page_requests
 from shared.polling import wait_for
 from shared.short_pages import texts
 
+from preannotation_assets.defs.assets.raw_model_outputs import answering as answering_module
 from preannotation_assets.defs.assets.raw_model_outputs import asset as asset_module
+from preannotation_assets.defs.assets.raw_model_outputs.second_pass import second_pass
 from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.extraction.tokens import calibrated_tokens, estimate_tokens
 from preannotation_assets.lake.batch import read_manifest, require_manifest
@@ -108,6 +110,25 @@ def test_stored_answers_that_fit_no_label_are_asked_for_again_and_once(
     assert not [row for row in _rows(lake) if "label" in row["answer"]]
     assert lake.materialize(instance).success
     assert len(_asked(server)) == 12 + unfit
+
+
+def test_a_server_that_goes_away_between_the_passes_is_not_waited_for(
+    new_lake: NewLake, instance: DagsterInstance, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, server = new_lake(12)
+    with ExitStack() as other_stands:
+        other = other_stands.enter_context(RunningSimulator(SimulatorSettings(habits=HabitRates.NONE)))
+
+        def choose(*arguments: Any) -> Any:
+            found = second_pass(*arguments)
+            other_stands.close()
+            return found
+
+        monkeypatch.setattr(answering_module, "second_pass", choose)
+        both = AskingLake(lake.folder, server.url, (other.url,))
+        figures = _metadata(both.materialize(instance, second_pass_below=1.0))
+    assert figures["second_pass"]["answered_by_endpoint"] == {server.url: 12, other.url: 0}
+    assert figures["answered"] == 12
 
 
 def test_a_retry_of_a_refresh_asks_only_what_the_first_attempt_had_not(

@@ -91,7 +91,7 @@ def ask_what_is_open(
     """Asks about the chunks without an answer in the index; None where there are none.
 
     ``survey`` is of these chunks and that index. ``is_warm`` says that this run has asked with the same
-    prompt before, so that the servers have read it.
+    prompt before, so that the servers have read it, and none is waited for before the others are asked.
 
     Raises:
         InferenceError: the run was stopped; what was answered is kept.
@@ -106,6 +106,8 @@ def ask_what_is_open(
         shares = write_asking_shares(
             batch.store, batch.new_plan(), wanted, work.tokens, run.engine.parallelism()
         )
+        if not is_warm:
+            run.access.preload(batch.template, os.environ)
         account = _ask(run, batch, shares, work, limits)
     if run.switch.message:
         raise _ended_early(run.switch.message)
@@ -125,7 +127,6 @@ def _ask(
 ) -> AskingAccount:
     """Asks the model about everything that is wanted; what was answered is kept whatever happens."""
     allow_open_files(_most_at_once(run, work))
-    run.access.preload(batch.template, os.environ)
     prefix = PrefixWatch(batch.template.prompt.constant_tokens)
     with _permit_server(run, batch, limits, prefix) as permit_server:
         run.switch.permit_server = permit_server
