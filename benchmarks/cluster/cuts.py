@@ -42,18 +42,29 @@ class Cut:
     """Which machines lose their network for how many seconds.
 
     With more than one they lose each other and reach all else. ``grounds`` says that it happens when all is
-    asked, otherwise a quarter is.
+    asked, otherwise a quarter is. ``lost_after`` is Spark's ``spark.worker.timeout`` in seconds, None for its
+    own 60.
     """
 
     machines: tuple[str, ...]
     seconds: float
     grounds: bool = False
+    lost_after: int | None = None
 
     @property
     def name(self) -> str:
         """For the command line."""
         when = ", grounding" if self.grounds else ""
-        return f"{'-'.join(self.machines)} {self.seconds:.0f} s{when}"
+        lost = f", lost after {self.lost_after} s" if self.lost_after else ""
+        return f"{'-'.join(self.machines)} {self.seconds:.0f} s{when}{lost}"
+
+    @property
+    def spark_options(self) -> dict[str, str]:
+        """What master and workers find in their environment."""
+        if self.lost_after is None:
+            return {}
+        option = f"-Dspark.worker.timeout={self.lost_after}"
+        return {"SPARK_MASTER_OPTS": option, "SPARK_WORKER_OPTS": option}
 
 
 CUTS: Final = {
@@ -61,6 +72,7 @@ CUTS: Final = {
     for cut in (
         Cut(("one",), 30.0),
         Cut(("one",), 200.0),
+        Cut(("one",), 200.0, lost_after=20),
         Cut(("driver",), 30.0),
         Cut(("driver", "one", "two"), 30.0),
         Cut(("fast",), 30.0),
@@ -91,7 +103,8 @@ def _measure(cut: Cut, hosts: Mapping[str, Machine], pages: int) -> None:
         folder = Path(name)
         environment = environment_of(urls) | CREDENTIALS | {"AWS_ENDPOINT_URL": address}
         workers = [hosts["one"], hosts["two"]]
-        with running_cluster(folder / "cluster", environment, workers, hosts["driver"]) as cluster:
+        spark = environment | cut.spark_options
+        with running_cluster(folder / "cluster", spark, workers, hosts["driver"]) as cluster:
             own = {"PREANNOTATION_ROOT": "s3://lake/here", "PREANNOTATION_MAX_IN_FLIGHT": str(CAP)}
             place = Place(folder, cluster.url, urls, hosts["driver"], environment | own)
             write_batch(folder / "pages.duckdb", "even", pages)

@@ -327,6 +327,22 @@ def test_rows_of_a_model_that_has_changed_are_dropped_and_the_asking_ends(store:
     assert not list(store.list(FOLDER))
 
 
+def test_rows_of_others_are_kept_beside_those_of_a_model_that_has_changed(store: ObjectStore) -> None:
+    async def refuse_one(endpoint: str) -> None:
+        if endpoint == "http://changed":
+            raise ModelError("the model changed")
+
+    async def work() -> None:
+        async with _writer(store, refuse_one, flush_seconds=60.0) as writer:
+            writer.add(row("a", endpoint="http://changed"))
+            writer.add(row("b"))
+
+    with pytest.raises(ModelError):
+        asyncio.run(work())
+    index = AnswerIndex.read(store, FOLDER)
+    assert (index.get("a"), index.get("b") is not None) == (None, True)
+
+
 def test_a_missing_file_is_said(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFoundError):
         read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", 0, ())})
