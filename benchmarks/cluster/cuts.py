@@ -143,7 +143,11 @@ def _print_asking(place: Place, began: float, ended: float) -> None:
     asked_until = max(request.ended for request in every)
     for what, word in (("files of answers", "/answers/"), ("renewals of the lease", "/lease.json")):
         moments = [moment for moment in puts(place.folder, word) if moment <= asked_until]
-        print(f"  {what} while it asks: longest pause {_longest_pause(moments):.0f} s")
+        met = [moment for moment in moments if began <= moment <= ended]
+        print(
+            f"  {what} while it asks: longest pause {_longest_pause(moments):.0f} s, "
+            f"in the cut {_longest_pause([began, *met, min(ended, asked_until)]):.0f} s"
+        )
     _print_warnings(place)
 
 
