@@ -4,10 +4,14 @@ A stage writes its parts under new names and then replaces its manifest, so whoe
 finds every part it names, whole. Manifests hold ids, numbers and hashes, never page text.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
+
+from preannotation_assets.page_lists import PACKED
 
 __all__ = [
     "Calibration",
@@ -28,7 +32,6 @@ class _Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-# Slotted: a large batch has many of the next two, and a model of pydantic takes three times as much memory.
 @dataclass(frozen=True, slots=True)
 class FailedPage:
     """A page without suggestions because something went wrong.
@@ -52,6 +55,10 @@ class PageVersion:
     text_sha256: str
 
 
+PageVersions: TypeAlias = Annotated[Sequence[PageVersion], PACKED]
+FailedPages: TypeAlias = Annotated[Sequence[FailedPage], PACKED]
+
+
 class PagesManifest(_Manifest):
     """The snapshot of a batch. ``part_rows`` counts the pages of each part, in order.
 
@@ -67,7 +74,7 @@ class PagesManifest(_Manifest):
     empty_pages: int
     characters: int
     collapsed_duplicates: int
-    failed_pages: list[FailedPage]
+    failed_pages: FailedPages
     narrowed_to_doc_ids: int | None = None
     doc_ids_not_found: int
     source_fingerprint: str | None = None
@@ -201,8 +208,8 @@ class SuggestionsManifest(_Manifest):
     bytes: int
     pages_processed: int
     pages_with_spans: int
-    pages_without_spans: list[PageVersion]
-    failed_pages: list[FailedPage]
+    pages_without_spans: PageVersions
+    failed_pages: FailedPages
     spans_by_label: dict[str, int]
     quotes_by_outcome: dict[str, int]
     groundings_by_match: dict[str, int]

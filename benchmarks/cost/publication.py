@@ -2,16 +2,19 @@
 
 Made-up short pages, their requests and groundings in a temporary lake: of a hundred pages 89 have two spans,
 10 none, one failed. The driver's own steps, one after the other, in a process for each size; no task is
-done. As in ``driver.py``, of each step the most resident memory over what was there before the first.
+done. As in ``driver.py``, of each step the most resident memory: what it is over that before the first, and
+in all.
 """
 
+import pickle
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from itertools import chain
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
@@ -30,6 +33,7 @@ from preannotation_assets.manifests import (
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
+from preannotation_assets.page_lists import PageList
 from preannotation_assets.publishing.publisher import Publication, publish, verify_dataset
 from preannotation_assets.publishing.report import write_report
 from preannotation_assets.publishing.request_account import read_requests
@@ -47,6 +51,7 @@ _SPANS: Final = ((12, 16), (21, 25))
 _HUNDRED: Final = 100
 _WITHOUT_SPANS: Final = range(10)
 _FAILED: Final = range(10, 11)
+_Sent: TypeAlias = tuple[PageList[PageVersion], PageList[FailedPage]]
 _MOMENT: Final = datetime(2026, 1, 2, tzinfo=UTC)
 _CALIBRATION: Final = Calibration(
     isotonic=IsotonicMap((0.0, 1.0), (0.0, 0.9)),
@@ -87,7 +92,9 @@ def _read(store: ObjectStore) -> SuggestionsManifest | None:
 def _publish(store: ObjectStore, pages: int, version: str) -> Publication:
     parts = range(len(part_rows(pages)))
     keys = [part_key(_LAYOUT.suggestion_rows(version), part) for part in parts]
-    return publish(store, _LAYOUT, keys, _snapshot(pages), _draft(pages, version), _RULES, 1.0)
+    # As the asset does, this holds what the tasks have sent until it is published.
+    sent = [_sent(part, rows) for part, rows in enumerate(part_rows(pages))]
+    return publish(store, _LAYOUT, keys, _snapshot(pages), _draft(pages, sent, version), _RULES, 1.0)
 
 
 def _fill(store: ObjectStore, pages: int) -> None:
@@ -226,17 +233,23 @@ def _outputs(pages: int) -> RawModelOutputsManifest:
     )
 
 
-def _draft(pages: int, version: str) -> SuggestionsManifest:
-    made = [_page(number) for number in range(pages) if number % _HUNDRED <= _FAILED[0]]
-    empty = [
-        PageVersion(doc_id=page.doc_id, page_num=1, text_sha256=page.text_sha256)
-        for page in made
-        if page.is_empty
-    ]
-    failed = [
-        FailedPage(doc_id=page.doc_id, page_num=1, reason="timed_out") for page in made if page.has_failed
-    ]
-    marked = pages - len(made)
+def _sent(part: int, rows: int) -> _Sent:
+    """What the task of a part sends to the driver of its pages."""
+    empty, failed = PageList(PageVersion), PageList(FailedPage)
+    for number in range(part * PART_ROWS, part * PART_ROWS + rows):
+        page = _page(number)
+        if page.is_empty:
+            empty.append(PageVersion(page.doc_id, 1, page.text_sha256))
+        elif page.has_failed:
+            failed.append(FailedPage(page.doc_id, 1, "timed_out"))
+    sent: _Sent = pickle.loads(pickle.dumps((empty, failed)))
+    return sent
+
+
+def _draft(pages: int, sent: Sequence[_Sent], version: str) -> SuggestionsManifest:
+    empty = PageList(PageVersion, chain.from_iterable(of_part for of_part, _ in sent))
+    failed = PageList(FailedPage, chain.from_iterable(of_part for _, of_part in sent))
+    marked = pages - len(empty) - len(failed)
     return SuggestionsManifest(
         dataset=_LAYOUT.dataset,
         rows=0,

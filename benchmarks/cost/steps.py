@@ -30,7 +30,7 @@ def measure_sizes(module: str, what: str, sizes: Sequence[int], measure: Callabl
 
 
 class Steps:
-    """Prints of each step its most resident memory (VmHWM) over what was there before the first."""
+    """Prints of each step its most resident memory (VmHWM): over what was there before the first, and all."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -41,8 +41,12 @@ class Steps:
         _reset()
         began = time.process_time()
         result = work()
-        grown, seconds = _resident("VmHWM") - self._base, time.process_time() - began
-        print(f"{self._size:10} {name:20} {grown / 1e6:8.1f} MB {seconds:8.1f} s CPU", flush=True)
+        most, seconds = _resident("VmHWM"), time.process_time() - began
+        grown = most - self._base
+        print(
+            f"{self._size:10} {name:20} {grown / 1e6:8.1f} MB of {most / 1e6:8.1f} {seconds:8.1f} s CPU",
+            flush=True,
+        )
         return result
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -11,7 +12,8 @@ from preannotation_assets.errors import BatchError, DamagedObjectError
 from preannotation_assets.lake.layout import DatasetLayout, cure_of_damage, part_key
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.owner import is_held_by_another
-from preannotation_assets.lake.tables import read_json, read_table_as, write_json
+from preannotation_assets.lake.tables import read_json_lists, read_table_as, write_json
+from preannotation_assets.page_lists import pack_pages, page_lists, page_rows
 
 __all__ = [
     "iterate_rows",
@@ -38,7 +40,8 @@ def read_manifest(store: ObjectStore, key: str, kind: type[Manifest]) -> Manifes
         DamagedObjectError: it is not a manifest of that kind.
         StorageError: the store fails.
     """
-    document = read_json(store, key)
+    gathered = {name: partial(pack_pages, page) for name, page in page_lists(kind).items()}
+    document = read_json_lists(store, key, gathered)
     if document is None:
         return None
     try:
@@ -71,7 +74,8 @@ def not_materialized(stage: str, dataset: str) -> BatchError:
 
 def write_manifest(store: ObjectStore, key: str, manifest: BaseModel) -> None:
     """Replaces a manifest."""
-    write_json(store, key, manifest.model_dump(mode="json"))
+    lists = {name: page_rows(getattr(manifest, name)) for name in page_lists(type(manifest))}
+    write_json(store, key, manifest.model_dump(mode="json", exclude=set(lists)) | lists)
 
 
 def iterate_rows(

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import io
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -64,7 +65,7 @@ class LocalObjectStore:
 
     @property
     def fetched(self) -> FetchedBytes:
-        """What was fetched of objects so far: by ``read``, ``open`` and ``download``."""
+        """What was fetched of objects so far: by ``read``, ``read_into``, ``open`` and ``download``."""
         return self._counter.fetched
 
     @property
@@ -90,6 +91,12 @@ class LocalObjectStore:
         """Open the object for reading in pieces; it stays the same whatever becomes of the key."""
         source = self._open(key)
         return ObjectReader(FileRanges(source, self.uri(key), self._counter))
+
+    def read_into(self, key: str, target: BinaryIO) -> None:
+        """Write the whole object into an empty file; raises ObjectNotFoundError."""
+        with self._source(key) as source:
+            shutil.copyfileobj(source, target, _COPY_BYTES)
+        self._count(target.tell())
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""

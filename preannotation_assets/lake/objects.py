@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote
 
 from preannotation_assets.errors import SettingsError, StorageError
@@ -140,7 +140,7 @@ class ObjectStore(Protocol):
 
     @property
     def fetched(self) -> FetchedBytes:
-        """What was fetched of objects so far: by ``read``, ``open`` and ``download``."""
+        """What was fetched of objects so far: by ``read``, ``read_into``, ``open`` and ``download``."""
 
     def uri(self, key: str) -> str:
         """Return the absolute path or the ``s3://`` address of a key."""
@@ -158,6 +158,9 @@ class ObjectStore(Protocol):
         any more (S3), its ``read`` raises ConflictError for an object that was replaced meanwhile, and
         ObjectNotFoundError for one that was deleted.
         """
+
+    def read_into(self, key: str, target: BinaryIO) -> None:
+        """Write the whole object into an empty file; raises ObjectNotFoundError."""
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""

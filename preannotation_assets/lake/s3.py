@@ -154,7 +154,7 @@ class S3ObjectStore:
 
     @property
     def fetched(self) -> FetchedBytes:
-        """What was fetched of objects so far: by ``read``, ``open`` and ``download``."""
+        """What was fetched of objects so far: by ``read``, ``read_into``, ``open`` and ``download``."""
         return self._counter.fetched
 
     @property
@@ -179,6 +179,10 @@ class S3ObjectStore:
             ObjectNotFoundError: There is none.
         """
         return ObjectReader(S3Ranges(self._object(key)))
+
+    def read_into(self, key: str, target: BinaryIO) -> None:
+        """Write the whole object into an empty file; raises ObjectNotFoundError."""
+        fetch_whole(self._object(key), target, None)
 
     def download(self, key: str, path: Path) -> ObjectStat:
         """Copy the object to ``path``, whole or not at all; raises ObjectNotFoundError."""

@@ -4,7 +4,6 @@ pyarrow commits what was written so far when an exception leaves an open Parquet
 first written to a local temporary file (in ``TMPDIR``) and only then uploaded.
 """
 
-import io
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,15 +23,17 @@ from preannotation_assets.errors import (
 )
 from preannotation_assets.lake.column_ranges import column_ranges
 from preannotation_assets.lake.evolution import conform
+from preannotation_assets.lake.json_documents import Gather, json_pieces, read_document
 from preannotation_assets.lake.layout import cure_of_damage, cure_of_loss
 from preannotation_assets.lake.objects import ObjectEntry, ObjectStore
 from preannotation_assets.lake.reading import ObjectReader
-from preannotation_assets.temporary_folders import temporary_file
+from preannotation_assets.temporary_folders import nameless_file, temporary_file
 
 __all__ = [
     "Row",
     "TableStat",
     "read_json",
+    "read_json_lists",
     "read_listed_table",
     "read_rows_as",
     "read_table",
@@ -46,6 +47,7 @@ Row: TypeAlias = Mapping[str, Any]
 """A row of a table: its values by the names of the columns."""
 
 _FILE = "table.parquet"
+_DOCUMENT = "document.json"
 _COMPRESSION = "zstd"
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 64 * 1024**2
@@ -274,29 +276,53 @@ def read_json(store: ObjectStore, key: str) -> dict[str, object] | None:
         content = store.read(key)
     except ObjectNotFoundError:
         return None
+    return _json_object(_place(store, key), lambda: json.loads(content))
+
+
+def read_json_lists(store: ObjectStore, key: str, lists: Mapping[str, Gather]) -> dict[str, object] | None:
+    """The same, where each of ``lists`` that is one is what its function makes of the items.
+
+    The document is read from a temporary file a piece at a time, and is never whole in memory.
+
+    Raises:
+        DamagedObjectError: It is not a JSON object.
+        StorageError: There is no room for temporary files.
+    """
+    with nameless_file() as file:
+        try:
+            store.read_into(key, file)
+        except ObjectNotFoundError:
+            return None
+        file.seek(0)
+        return _json_object(_place(store, key), lambda: read_document(file, lists))
+
+
+def _json_object(place: _Place, read: Callable[[], object]) -> dict[str, object]:
     try:
-        value = json.loads(content)
+        value = read()
     except (ValueError, RecursionError):
         # The decoder's exception holds the document.
-        DamagedObjectError(f"{store.uri(key)} is not JSON", cure_of_damage(key)).raise_alone()
+        DamagedObjectError(f"{place.uri} is not JSON", place.cure).raise_alone()
     if not isinstance(value, dict):
-        raise DamagedObjectError(f"{store.uri(key)} is not a JSON object", cure_of_damage(key))
+        raise DamagedObjectError(f"{place.uri} is not a JSON object", place.cure)
     return value
 
 
 def write_json(store: ObjectStore, key: str, value: Mapping[str, object]) -> None:
     """Write a JSON object: UTF-8, keys sorted, indented by 2, with a newline at the end.
 
+    Members that are iterators are written as lists, piece by piece.
+
     Raises:
         TypeError: A value has no form in JSON.
         ValueError: A number is infinite or not a number.
+        StorageError: The upload failed, or there is no room for temporary files; the object is as it was.
     """
-    encoder = json.JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    # Piece by piece: a manifest may name many pages, and would be here three times.
-    content = io.BytesIO()
-    content.writelines(piece.encode() for piece in encoder.iterencode(dict(value)))
-    content.write(b"\n")
-    store.write(key, content.getvalue())
+    with temporary_file(_DOCUMENT) as path:
+        with path.open("wb") as file:
+            file.writelines(piece.encode() for piece in json_pieces(value))
+            file.write(b"\n")
+        store.upload(key, path)
 
 
 def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema, uri: str) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from preannotation_assets.lake import Row
 from preannotation_assets.manifests import FailedPage, PageVersion, SuggestionsManifest
+from preannotation_assets.page_lists import in_order, page_rows
 from preannotation_assets.publishing.aligned_pages import PageKey, aligned
 
 __all__ = ["PageWalk", "WalkedPage", "listed_rows", "walk_pages"]
@@ -49,6 +50,4 @@ def listed_rows(pages: Sequence[PageVersion] | Sequence[FailedPage]) -> Iterator
 
     Those without a number are left out: the snapshot has none.
     """
-    numbered = (page for page in pages if page.page_num is not None)
-    for page in sorted(numbered, key=lambda page: (page.doc_id, page.page_num)):
-        yield {name: getattr(page, name) for name in page.__slots__}
+    return page_rows(page for page in in_order(pages) if page.page_num is not None)

@@ -22,6 +22,7 @@ from preannotation_assets.lake import ObjectStat, ObjectStore, Row, read_table
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.manifests import PagesManifest, SuggestionsManifest, Verification
+from preannotation_assets.page_lists import page_lists
 from preannotation_assets.publishing.losses import RowComparison, asks_the_same, require_rows_kept
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.page_walk import walk_pages
@@ -45,7 +46,6 @@ Passing: TypeAlias = Callable[[Iterator[Row]], Iterator[Row]]
 """Passes the pages of the snapshot on, one after the other."""
 
 _VOLATILE: Final = {"run_id", "published_at"}
-_PAGE_LISTS: Final = {"pages_without_spans", "failed_pages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _subject(pages: PagesManifest, manifest: SuggestionsManifest, rules: SpanRul
 
     What was published before there was a rule has not been held against it.
     """
-    excluded = _VOLATILE | _PAGE_LISTS | {"parquet_etag", "verification"}
+    excluded = _VOLATILE | page_lists(SuggestionsManifest).keys() | {"parquet_etag", "verification"}
     # Sorted: counts come back from the lake in another order than they were made in.
     said = json.dumps(manifest.model_dump(mode="json", exclude=excluded), sort_keys=True)
     content = repr((pages.version, pages.content_hash, rules, said, [rule.value for rule in Rule]))

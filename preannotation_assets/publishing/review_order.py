@@ -5,7 +5,6 @@ Their decisions there change most of what is published, and tell the next calibr
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
 from enum import StrEnum
 from itertools import chain, groupby, islice
 from math import fsum
@@ -19,6 +18,7 @@ from preannotation_assets.lake import ObjectStore, Row, write_batches
 from preannotation_assets.lake.layout import DatasetLayout
 from preannotation_assets.lake.local_database import LocalDatabase, Value
 from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.page_lists import page_rows
 from preannotation_assets.publishing.aligned_pages import page_key
 from preannotation_assets.publishing.published_file import downloaded, rows_of
 
@@ -129,8 +129,8 @@ def _reason(expected: float | None) -> ReviewReason:
 
 def _unmarked(published: SuggestionsManifest) -> Iterator[Row]:
     """Nobody knows how much is to be added to them."""
-    for page in published.pages_without_spans:
-        yield asdict(page) | {"suggestions": 0, "reason": ReviewReason.NOTHING_SUGGESTED.value}
+    for page in page_rows(published.pages_without_spans):
+        yield page | {"suggestions": 0, "reason": ReviewReason.NOTHING_SUGGESTED.value}
     for failed in published.failed_pages:
         # Without a number there is no such page.
         if failed.page_num is not None:

@@ -27,6 +27,7 @@ from preannotation_assets.extraction.suggesting import ChunkAnswer, JudgedQuote,
 from preannotation_assets.extraction.values import ValueRule
 from preannotation_assets.lake import FetchedBytes, Row, StoreLocation, open_store, read_table_as, write_table
 from preannotation_assets.manifests import FailedPage, PageVersion
+from preannotation_assets.page_lists import PageList
 
 __all__ = ["GroundAnswers", "GroundedPart", "ground_answers", "shares_of_parts"]
 
@@ -117,8 +118,7 @@ def ground_answers(task: GroundAnswers) -> GroundedPart:
     outputs = _by_page(read_table_as(store, task.outputs_key, RAW_MODEL_OUTPUTS))
     suggestions: list[dict[str, Any]] = []
     groundings: list[dict[str, Any]] = []
-    without_spans: list[PageVersion] = []
-    failed: list[FailedPage] = []
+    without_spans, failed = PageList(PageVersion), PageList(FailedPage)
     sources, models, page_answers = Counter[str](), Counter[str](), Counter[str]()
     for page in _own_pages(task, read_table_as(store, task.pages_key, PAGES).to_pylist(), outputs):
         rows = outputs.get((page["doc_id"], page["page_num"]), [])

@@ -13,6 +13,7 @@ from preannotation_assets.extraction.pages import PageFault, PageRow
 from preannotation_assets.lake import ObjectStore, write_batches
 from preannotation_assets.lake.layout import part_key
 from preannotation_assets.manifests import FailedPage
+from preannotation_assets.page_lists import PageList
 
 __all__ = ["Snapshot", "part_sizes", "write_snapshot"]
 
@@ -26,7 +27,7 @@ class Snapshot:
     """What was written. ``content_hash`` is over the ids and text hashes of all pages, in order."""
 
     part_rows: list[int] = field(default_factory=list)
-    failed_pages: list[FailedPage] = field(default_factory=list)
+    failed_pages: PageList[FailedPage] = field(default_factory=lambda: PageList(FailedPage))
     empty_pages: int = 0
     characters: int = 0
     collapsed_duplicates: int = 0

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,7 +21,7 @@ from preannotation_assets.lake.batch import (
 )
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.lake.owner import this_process
-from preannotation_assets.manifests import Calibration
+from preannotation_assets.manifests import Calibration, FailedPage, PagesManifest
 
 LAYOUT = DatasetLayout("vessels_ocr_1")
 CALIBRATION = Calibration(model="llama3.3:70b", factor=1.25, requests=3)
@@ -31,6 +32,49 @@ def test_a_manifest_comes_back_as_it_was(store: ObjectStore) -> None:
     write_manifest(store, "m.json", CALIBRATION)
     assert read_manifest(store, "m.json", Calibration) == CALIBRATION
     assert require_manifest(store, "m.json", Calibration, "d", "pages") == CALIBRATION
+
+
+SNAPSHOT: dict[str, Any] = {
+    "dataset": "vessels_ocr_1", "version": "v", "content_hash": "h", "part_rows": [3], "pages": 3,
+    "empty_pages": 0, "characters": 9, "collapsed_duplicates": 0, "doc_ids_not_found": 0,
+    "failed_pages": [{"doc_id": f"d/{n // 2}", "page_num": n, "reason": "odd"} for n in range(2_500)],
+}  # fmt: skip
+
+
+def test_a_long_list_of_pages_is_written_as_one_list_of_json(store: ObjectStore) -> None:
+    write_manifest(store, "m.json", PagesManifest.model_validate(SNAPSHOT))
+    content = store.read("m.json").decode()
+    document = {**SNAPSHOT, "narrowed_to_doc_ids": None, "source_fingerprint": None}
+    assert content == json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize("layout", [{}, {"indent": 1}, {"separators": (",", ":")}, {"sort_keys": True}])
+def test_a_manifest_in_any_layout_is_read(store: ObjectStore, layout: dict[str, Any]) -> None:
+    store.write("m.json", json.dumps({"later": [{"a": 1}], **SNAPSHOT}, **layout).encode())
+    manifest = read_manifest(store, "m.json", PagesManifest)
+    assert manifest == PagesManifest.model_validate(SNAPSHOT)
+    assert manifest is not None
+    assert manifest.failed_pages[-1] == FailedPage("d/1249", 2_499, "odd")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"failed_pages": [*SNAPSHOT["failed_pages"], {"doc_id": "CONFIDENTIAL"}]}, "failed_pages"),
+        ({"failed_pages": [{"doc_id": 7}], "pages": "many"}, "pages"),
+        ({"failed_pages": [None, *SNAPSHOT["failed_pages"]], "doc_ids_not_found": None}, "failed_pages"),
+        ({"failed_pages": {"CONFIDENTIAL": 1}}, "failed_pages"),
+        ({"failed_pages": "CONFIDENTIAL"}, "failed_pages"),
+        ({"part_rows": [3, "CONFIDENTIAL"]}, "part_rows"),
+    ],
+)
+def test_a_damaged_list_is_told_by_its_field_and_the_first_field_first(
+    store: ObjectStore, changes: dict[str, Any], field: str
+) -> None:
+    store.write("m.json", json.dumps({**SNAPSHOT, **changes}).encode())
+    with pytest.raises(DamagedObjectError, match=f"is not a PagesManifest, by its {field}: ") as raised:
+        read_manifest(store, "m.json", PagesManifest)
+    assert "CONFIDENTIAL" not in str(raised.value)
 
 
 def test_a_stage_that_is_missing_is_named(store: ObjectStore) -> None:

@@ -17,6 +17,9 @@ from shared.raw_outputs import write_raw_outputs
 
 from preannotation_assets.contracts import SUGGESTIONS, span_id
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
+from preannotation_assets.lake.batch import read_manifest, write_manifest
+from preannotation_assets.manifests import PageVersion, SuggestionsManifest
+from preannotation_assets.page_lists import PageList
 from preannotation_assets.publishing.losses import RowComparison
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.page_walk import walk_pages
@@ -27,7 +30,7 @@ from preannotation_assets.publishing.verification import VerificationReport, ver
 
 _PAGES = 1_000
 _ROWS_AT_ONCE = 250
-# It was more than 200 of each of the three. What is uploaded is copied by at most 1 MiB, here all of it: 42.
+# It was more than 200 of each of the four. A page that a manifest names takes some 50.
 _BYTES_A_PAGE = 80
 
 
@@ -96,7 +99,20 @@ def _order(store: ObjectStore, count: int) -> Callable[[], None]:
     return lambda: update_review_order(store, LAYOUT, manifest, halving())
 
 
-@pytest.mark.parametrize("prepare", [_verification, _account, _order])
+def _listed(store: ObjectStore, count: int) -> Callable[[], None]:
+    """A manifest that names all pages is written, read, compared and walked through."""
+    listed = (PageVersion(page["doc_id"], 1, page["text_sha256"]) for page in _pages(count))
+    manifest = report_files.manifest(pages_without_spans=PageList(PageVersion, listed), pages_processed=count)
+
+    def write_and_read() -> None:
+        write_manifest(store, "manifest.json", manifest)
+        assert read_manifest(store, "manifest.json", SuggestionsManifest) == manifest
+        assert sum(len(walked.without_spans) for walked in walk_pages(_pages(count), (), manifest)) == count
+
+    return write_and_read
+
+
+@pytest.mark.parametrize("prepare", [_verification, _account, _order, _listed])
 def test_what_is_held_does_not_grow_with_the_pages(
     prepare: Callable[[ObjectStore, int], Callable[[], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +120,9 @@ def test_what_is_held_does_not_grow_with_the_pages(
         "publishing.published_file._BATCH_ROWS",
         "publishing.review_order._BATCH_ROWS",
         "lake.local_database._ROWS_AT_ONCE",
+        "lake.json_documents._ITEMS_AT_ONCE",
+        "lake.local._COPY_BYTES",
+        "page_lists._PAGES_AT_ONCE",
     ):
         monkeypatch.setattr(f"preannotation_assets.{name}", _ROWS_AT_ONCE)
 

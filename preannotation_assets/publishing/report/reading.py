@@ -1,8 +1,8 @@
 """What a report shows, read from the lake page by page: one part of each table is held at a time."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,12 @@ from preannotation_assets.lake import ObjectStore, Row, read_table_as
 from preannotation_assets.lake.batch import iterate_rows, read_manifest, require_manifest
 from preannotation_assets.lake.layout import DatasetLayout, part_key
 from preannotation_assets.manifests import (
-    FailedPage,
     PagesManifest,
     RawModelOutputsManifest,
     SuggestionsManifest,
 )
-from preannotation_assets.publishing.aligned_pages import PageKey, aligned
+from preannotation_assets.page_lists import in_order, page_place
+from preannotation_assets.publishing.aligned_pages import aligned
 from preannotation_assets.publishing.page_walk import listed_rows
 from preannotation_assets.publishing.published_file import rows_of
 from preannotation_assets.publishing.report.data import PageState, RejectedQuote, ReportedPage, ReportedSpan
@@ -70,6 +70,13 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
         StorageError: the lake cannot be read.
         VerificationError: the Parquet has other columns than the contract, or cannot be read.
     """
+    listed = in_order(batch.published.failed_pages)
+    unnumbered = (_unread(page.doc_id, None, page.reason) for page in listed if page.page_num is None)
+    return merge(_numbered(store, batch, published), unnumbered, key=page_place)
+
+
+def _numbered(store: ObjectStore, batch: Batch, published: Path) -> Iterator[ReportedPage]:
+    """All but those without a number."""
     snapshot = iterate_rows(
         store,
         batch.layout.stage("pages", batch.pages.version),
@@ -80,15 +87,14 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
     spans = rows_of(published, batch.layout.dataset, _SPAN_COLUMNS)
     quotes = _rejected_rows(store, batch)
     without_spans = listed_rows(batch.published.pages_without_spans)
-    failed = deque(sorted(batch.published.failed_pages, key=_failed_key))
-    for key, (of_snapshot, of_page, rejected, without) in aligned(snapshot, spans, quotes, without_spans):
+    failed_pages = listed_rows(batch.published.failed_pages)
+    for key, (of_snapshot, of_page, rejected, without, failed) in aligned(
+        snapshot, spans, quotes, without_spans, failed_pages
+    ):
         if not of_snapshot:
+            yield from (_unread(*key, row["reason"]) for row in failed)
             continue
-        page, reason = of_snapshot[0], None
-        while failed and _failed_key(failed[0]) < key:
-            yield _unread(failed.popleft())
-        while failed and _failed_key(failed[0]) == key:
-            reason = failed.popleft().reason
+        page, reason = of_snapshot[0], failed[-1]["reason"] if failed else None
         marked = [row for row in of_page if row["text_sha256"] == page["text_sha256"]]
         yield ReportedPage(
             page["doc_id"],
@@ -99,7 +105,6 @@ def read_pages(store: ObjectStore, batch: Batch, published: Path) -> Iterator[Re
             [RejectedQuote(row["label"], row["quote"], row["outcome"]) for row in rejected],
             reason,
         )
-    yield from map(_unread, failed)
 
 
 def _state(page: Row, reason: str | None, marked: list[Row], without: list[Row]) -> PageState:
@@ -111,13 +116,8 @@ def _state(page: Row, reason: str | None, marked: list[Row], without: list[Row])
     return PageState.WITHOUT_SPANS if same else PageState.CHANGED
 
 
-def _unread(page: FailedPage) -> ReportedPage:
-    return ReportedPage(page.doc_id, page.page_num, PageState.FAILED, "", (), (), page.reason)
-
-
-def _failed_key(page: FailedPage) -> PageKey:
-    # Before all others of its document.
-    return page.doc_id, -(2**31) if page.page_num is None else page.page_num
+def _unread(doc_id: str, page_num: int | None, reason: str) -> ReportedPage:
+    return ReportedPage(doc_id, page_num, PageState.FAILED, "", (), (), reason)
 
 
 def _rejected_rows(store: ObjectStore, batch: Batch) -> Iterator[Row]:

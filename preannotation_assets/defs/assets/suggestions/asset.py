@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import merge
+from itertools import chain
 
 from dagster import (
     AssetExecutionContext,
@@ -31,7 +33,8 @@ from preannotation_assets.errors import PreannotationError
 from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, sweep_stage
 from preannotation_assets.lake.layout import DatasetLayout, part_key
-from preannotation_assets.manifests import SuggestionsManifest
+from preannotation_assets.manifests import FailedPage, PageVersion, SuggestionsManifest
+from preannotation_assets.page_lists import PageList, page_place
 from preannotation_assets.publishing.calibrations import (
     calibration_doubt,
     version_of_answers,
@@ -221,8 +224,8 @@ def _draft(
     inputs: SuggestionInputs, parts: Sequence[GroundedPart], requests: RequestAccount, run_id: str
 ) -> SuggestionsManifest:
     """The manifest, but for what only the merged Parquet can tell."""
-    without_spans = [page for part in parts for page in part.pages_without_spans]
-    failed = [page for part in parts for page in part.failed_pages]
+    without_spans = PageList(PageVersion, chain.from_iterable(part.pages_without_spans for part in parts))
+    failed = chain.from_iterable(part.failed_pages for part in parts)
     with_spans = sum(part.pages_with_spans for part in parts)
     confidences = sum(part.known_confidences for part in parts)
     return SuggestionsManifest(
@@ -232,7 +235,7 @@ def _draft(
         pages_processed=with_spans + len(without_spans),
         pages_with_spans=with_spans,
         pages_without_spans=without_spans,
-        failed_pages=[*inputs.pages.failed_pages, *failed],
+        failed_pages=PageList(FailedPage, merge(inputs.pages.failed_pages, failed, key=page_place)),
         spans_by_label=_total(part.spans_by_label for part in parts),
         quotes_by_outcome=_total(part.outcomes for part in parts),
         groundings_by_match=_total(part.matches for part in parts),
