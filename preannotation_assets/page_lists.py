@@ -104,7 +104,11 @@ class PageList(Sequence[P]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
             return NotImplemented
-        if isinstance(other, PageList) and self.__getstate__() == other.__getstate__():
+        if isinstance(other, PageList) and (self._kind, self._packed, self._loose) == (
+            other._kind,
+            other._packed,
+            other._loose,
+        ):
             return True
         return len(self) == len(other) and all(map(eq, self, other))
 

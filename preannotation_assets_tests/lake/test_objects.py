@@ -1,6 +1,7 @@
 """What both stores promise, asked of both."""
 
 import hashlib
+import io
 import pickle
 import threading
 from collections.abc import Callable
@@ -65,6 +66,7 @@ def test_invalid_keys_are_refused_and_touch_nothing(store: ObjectStore, tmp_path
         store.uri,
         store.read,
         store.stat,
+        lambda key: store.read_into(key, io.BytesIO()),
         lambda key: store.download(key, tmp_path / "target"),
         lambda key: store.write(key, b"x"),
         lambda key: store.upload(key, source),
@@ -102,6 +104,8 @@ def test_missing_objects(store: ObjectStore, tmp_path: Path) -> None:
         assert store.uri(key) in str(caught.value)
         with pytest.raises(ObjectNotFoundError):
             store.download(key, target)
+        with pytest.raises(ObjectNotFoundError):
+            store.read_into(key, io.BytesIO())
         assert store.stat(key) is None
         store.delete([key])
     assert target.read_bytes() == b"kept"
@@ -117,6 +121,9 @@ def test_download_is_the_object_and_leaves_no_temporary_file(store: ObjectStore,
     assert target.read_bytes() == content
     assert (stat.etag, stat.size) == (etag, len(content))
     assert list(target.parent.iterdir()) == [target]
+    copied = io.BytesIO()
+    store.read_into("big", copied)
+    assert copied.getvalue() == content
 
 
 def test_a_download_that_has_no_place_to_go_names_the_place(store: ObjectStore, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """No word of a store's reply reaches an exception, its chain, its pickle, Dagster's record or a log."""
 
+import io
 import logging
 import pickle
 import traceback
@@ -122,6 +123,7 @@ ACTIONS: Final[dict[str, Callable[[Place], object]]] = {
     "create": lambda place: place.store.upload_if("k", place.source, None),
     "replace": lambda place: place.store.upload_if("k", place.source, "0" * 32),
     "read": lambda place: place.store.read("large"),
+    "read into": lambda place: place.store.read_into("large", io.BytesIO()),
     "pieces": lambda place: _read_in_pieces(place.store),
     "download": lambda place: place.store.download("large", place.target),
     "stat": lambda place: place.store.stat("large"),
