@@ -22,8 +22,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
     max_leaves=12,
 )
-DOCUMENTS = VALUES | st.dictionaries(st.sampled_from("abc") | st.text(max_size=2), VALUES)
-PIECES = st.integers(4, 60)
+ROWS = st.lists(st.dictionaries(st.sampled_from("xy"), SCALARS | VALUES, max_size=3), max_size=8)
+DOCUMENTS = (
+    VALUES
+    | st.dictionaries(st.sampled_from("abc") | st.text(max_size=2), VALUES)
+    | st.dictionaries(st.sampled_from("abc"), ROWS, min_size=1)
+)
+PIECES = st.integers(4, 60) | st.integers(4, 400)
 UNHURRIED = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -76,6 +81,9 @@ def expected(content: bytes) -> str:
 @example(b'{"a": [1, 2.5e-1, -0]}', 9)
 @example(b'{"a": 12, "a": [3]}', 4)
 @example(b'{"a": [1,]}', 4)
+@example(b'{"a": [{"x": 1}, {"y": "}"}, 3], "b": [{}, {}]}', 20)
+@example(b'{"a": [{}, ], "b": {}}', 60)
+@example(b'{"a": [], "b": [{}]}, {"c": [{}]}', 60)
 @example(b'{"a" 1}', 4)
 @example(b"{a: 1}", 4)
 @example(b'{"a": 1} {', 4)
