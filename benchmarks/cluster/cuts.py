@@ -23,7 +23,7 @@ from benchmarks.cluster.servers import (
     print_servers,
     two_servers,
 )
-from benchmarks.cluster.stages import read_stages
+from benchmarks.cluster.stages import read_happenings, read_stages
 from benchmarks.inference.servers import count_requests
 
 __all__ = ["CUTS", "measure_cut"]
@@ -140,6 +140,9 @@ def _print_asking(place: Place, began: float, ended: float) -> None:
         _print_idle(requests, began, min(ended, asked_last))
     _print_repeated(every, began, ended)
     print(f"  {sum(stage.failed for stage in read_stages(place.events))} tasks of Spark were begun again")
+    for happening in read_happenings(place.events):
+        if began <= happening.moment <= ended:
+            print(f"  {happening.moment - began:.1f} s: {happening.what}")
     asked_until = max(request.ended for request in every)
     for what, word in (("files of answers", "/answers/"), ("renewals of the lease", "/lease.json")):
         moments = [moment for moment in puts(place.folder, word) if moment <= asked_until]

@@ -4,9 +4,19 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Stage", "read_stages"]
+__all__ = ["Happening", "Stage", "read_happenings", "read_stages"]
+
+
+@dataclass(frozen=True)
+class Happening:
+    """What Spark did at a moment, in seconds since the Unix epoch."""
+
+    moment: float
+    what: str
 
 
 @dataclass(frozen=True)
@@ -26,16 +36,39 @@ class Stage:
     failed: int
 
 
+def read_happenings(folder: Path) -> Iterator[Happening]:
+    """When Spark began each task, and when it took an executor for lost and why."""
+    for event in chain.from_iterable(map(_events, _event_logs(folder))):
+        match event["Event"]:
+            case "SparkListenerTaskStart":
+                task = event["Task Info"]
+                what = (
+                    f"attempt {task['Attempt']} at task {task['Index']} of stage {event['Stage ID']} begins"
+                )
+                yield Happening(_seconds(task["Launch Time"]), f"{what} on executor {task['Executor ID']}")
+            case "SparkListenerExecutorRemoved":
+                what = f"executor {event['Executor ID']} is lost: {event['Removed Reason']}"
+                yield Happening(_seconds(event["Timestamp"]), what)
+
+
 def read_stages(folder: Path) -> Iterator[Stage]:
     """The stages of every application in a folder of event logs, in order."""
-    for path in sorted(folder.rglob("events_*")):
-        tasks: dict[int, list[dict[str, object]]] = defaultdict(list)
-        with path.open(encoding="utf-8") as lines:
-            for event in map(json.loads, lines):
-                if event["Event"] == "SparkListenerTaskEnd":
-                    tasks[event["Stage ID"]].append(event["Task Info"])
-        for number, ended in sorted(tasks.items()):
-            yield _stage(number, ended)
+    tasks: dict[tuple[Path, int], list[dict[str, object]]] = defaultdict(list)
+    for path in _event_logs(folder):
+        for event in _events(path):
+            if event["Event"] == "SparkListenerTaskEnd":
+                tasks[path, event["Stage ID"]].append(event["Task Info"])
+    for (_, number), ended in sorted(tasks.items()):
+        yield _stage(number, ended)
+
+
+def _event_logs(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("events_*"))
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 def _stage(number: int, tasks: list[dict[str, object]]) -> Stage:
