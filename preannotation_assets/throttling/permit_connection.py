@@ -21,6 +21,7 @@ from preannotation_assets.throttling.permit_messages import (
     PermitReport,
     message_fields,
 )
+from preannotation_assets.throttling.silence import is_silent
 
 __all__ = ["Observer", "PermitConnection"]
 
@@ -73,6 +74,8 @@ class PermitConnection(PermitLine):
         self._first_wish: asyncio.Future[Permit] | None = None
         self._out: dict[int, _Loan] = {}
         self._is_leaving = False
+        # Wishes that had their turn while the task was silent.
+        self._put_off = 0
         # Where the task was told that it may pass permits on.
         self._passing: set[str] = set()
         # Of requests that have ended and are not reported yet.
@@ -146,8 +149,23 @@ class PermitConnection(PermitLine):
             # Nobody has had it.
             self._take_back_unused(permit.number)
             return
+        if self._is_silent():
+            # A machine that is cut off would hold it, unused, until it is taken for lost.
+            self._put_off += 1
+            self._take_back_unused(permit.number)
+            return
         self.write(message_fields(permit))
         self._say_whether_to_pass_on(permit.endpoint)
+
+    def wish_again(self) -> None:
+        """Puts wishes in line again that were put off, where the task is heard again."""
+        if self._put_off and not self._is_silent():
+            again, self._put_off = self._put_off, 0
+            for _ in range(again):
+                self._wish()
+
+    def _is_silent(self) -> bool:
+        return self.transport is not None and is_silent(self.transport.get_extra_info("socket"))
 
     def _note_need(self) -> None:
         """Has the dispatcher know whether this task wishes for permits, and whether it has few."""
@@ -191,7 +209,7 @@ class PermitConnection(PermitLine):
 
     def _let_leave(self) -> None:
         """Ends the wishes of a task that sends nothing more; what it was given since is unused."""
-        self._is_leaving = True
+        self._is_leaving, self._put_off = True, 0
         for wish in list(self._wishes):
             wish.cancel()
         for number in list(self._out):

@@ -139,8 +139,13 @@ class PermitServer:
         )
 
     async def _wake(self) -> None:
-        """Looks again whenever a resting endpoint may be probed, or another run may have freed a slot."""
+        """Looks again whenever a resting endpoint may be probed, or another run may have freed a slot.
+
+        And whether a task that was silent is heard again.
+        """
         while True:
+            for connection in list(self._connections):
+                connection.wish_again()
             self._dispatcher.hand_out()
             longest = POLL_SECONDS if self._dispatcher.is_short_of_slots else _IDLE_SECONDS
             resting = self._dispatcher.pool.next_return(time.monotonic())

@@ -5,9 +5,10 @@ So the kernel asks the other side for a sign of life, and ends the connection wi
 """
 
 import socket
+import sys
 from typing import Final, Protocol
 
-__all__ = ["DRIVER_SECONDS", "TASK_SECONDS", "end_when_silent"]
+__all__ = ["DRIVER_SECONDS", "TASK_SECONDS", "end_when_silent", "is_silent"]
 
 TASK_SECONDS: Final = 75
 """After so long a task takes its driver for lost, and gives up the request it has in flight.
@@ -27,8 +28,18 @@ _FIRST_QUESTION_SECONDS: Final = 10
 _NEXT_QUESTION_SECONDS: Final = 5
 
 
+# After 0.2 and 0.4 s without an acknowledgement, or after two questions for a sign of life.
+_REPEATED: Final = 2
+# Places in Linux's tcp_info: what was sent again, and questions, since the other side was heard.
+_RETRANSMITS: Final = 2
+_PROBES: Final = 3
+
+
 class _Connection(Protocol):
     """A socket, or asyncio's view of one."""
+
+    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
+        """Bytes of an option."""
 
     def setsockopt(self, level: int, optname: int, value: int, /) -> None:
         """Sets an option."""
@@ -50,3 +61,15 @@ def end_when_silent(connection: _Connection, seconds: int) -> None:
     for name, value in options.items():
         if (option := getattr(socket, name, None)) is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def is_silent(connection: _Connection) -> bool:
+    """Whether the other side has not acknowledged what was sent to it again and again; False where unknown.
+
+    Only Linux tells.
+    """
+    option = getattr(socket, "TCP_INFO", None)
+    if sys.platform != "linux" or option is None:
+        return False
+    told = connection.getsockopt(socket.IPPROTO_TCP, option, _PROBES + 1)
+    return max(told[_RETRANSMITS], told[_PROBES]) >= _REPEATED

@@ -5,17 +5,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from shared.network_namespaces import Machine, NoNamespacesError, machines
+from shared.polling import wait_for
 
 from preannotation_assets.throttling import permit_listener
 from preannotation_assets.throttling.dispatcher import Limits
 from preannotation_assets.throttling.permit_client import PermitClient
 from preannotation_assets.throttling.permit_server import PermitServer
-from preannotation_assets.throttling.silence import DRIVER_SECONDS, TASK_SECONDS, end_when_silent
+from preannotation_assets.throttling.silence import DRIVER_SECONDS, TASK_SECONDS, end_when_silent, is_silent
 
 ENDPOINT = "http://gpu:11434"
 HOLDER = Path(__file__).with_name("permit_holder.py")
@@ -95,3 +96,43 @@ def test_the_permits_of_a_machine_that_is_cut_off_come_back(
             finally:
                 holder.kill()
     assert caplog.text == ""
+
+
+def _hears_nobody(server: PermitServer) -> bool:
+    sockets = [each.transport.get_extra_info("socket") for each in server._connections if each.transport]
+    return any(map(is_silent, sockets))
+
+
+@LINUX
+@pytest.mark.server
+def test_a_permit_goes_to_who_can_be_reached_and_to_a_machine_that_was_cut_off_when_it_is_back(
+    other_machine: Machine,
+) -> None:
+    here = other_machine.host.rpartition(".")[0] + ".254"
+    limits = Limits(max_in_flight=4, linger_seconds=0.05)
+    with PermitServer([ENDPOINT], limits, bind_host=here, advertised_host=here) as server:
+        address = server.address
+        command = [*other_machine.before, sys.executable, str(HOLDER)]
+        arguments = [address.host, str(address.port), address.secret, "2"]
+
+        async def share(lines: Callable[[], str]) -> list[str]:
+            async with PermitClient(address) as client:
+                held = [await client.acquire() for _ in range(4)]
+                await asyncio.to_thread(wait_for, lambda: len(server._dispatcher.waiting) == 2, "two wishes")
+                other_machine.cut()
+                # Nothing tells yet that it does not come there.
+                client.release(held.pop())
+                await asyncio.to_thread(wait_for, lambda: _hears_nobody(server), "silence")
+                client.release(held.pop())
+                held.append(await asyncio.wait_for(client.acquire(), 60))
+                other_machine.mend()
+                first = await asyncio.to_thread(lines)
+                client.release(held.pop())
+                return [first, await asyncio.to_thread(lines)]
+
+        with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as holder:
+            try:
+                assert holder.stdout is not None
+                assert asyncio.run(share(holder.stdout.readline)) == [f"{ENDPOINT}\n"] * 2
+            finally:
+                holder.kill()
