@@ -37,10 +37,10 @@ class Stage:
 
 
 def read_happenings(folder: Path) -> Iterator[Happening]:
-    """When Spark began each task, and when it took an executor for lost and why."""
+    """When Spark took an executor for lost and why, and when it began a task again."""
     for event in chain.from_iterable(map(_events, _event_logs(folder))):
         match event["Event"]:
-            case "SparkListenerTaskStart":
+            case "SparkListenerTaskStart" if event["Task Info"]["Attempt"]:
                 task = event["Task Info"]
                 what = (
                     f"attempt {task['Attempt']} at task {task['Index']} of stage {event['Stage ID']} begins"
