@@ -61,7 +61,7 @@ class AnswerWriter:
         self._writable.set()
         self._writing = asyncio.Lock()
         self._flusher: asyncio.Task[None] | None = None
-        # What writes rows that were approved late, and whose they are; those that failed stay here.
+        # What writes rows that were not approved soon, and whose they are; those that failed stay here.
         self._late: dict[asyncio.Task[None], str] = {}
 
     async def __aenter__(self) -> Self:
@@ -116,25 +116,21 @@ class AnswerWriter:
             self._writable.set()
 
     async def _flush(self, rows: list[Row]) -> None:
-        """Writes one file of what is approved soon, and has another one written of what is approved late."""
+        """Writes one file of what is approved soon, and has others written of what is approved late."""
         by_endpoint = _by_endpoint(rows)
         slow = set(self._late.values())
         approvals = {endpoint: asyncio.create_task(self._approve(endpoint)) for endpoint in by_endpoint}
         if usual := [approval for endpoint, approval in approvals.items() if endpoint not in slow]:
             await asyncio.wait(usual, timeout=_SHARED_SECONDS)
         approved: list[Row] = []
-        refusals: list[BaseException] = []
         for endpoint, approval in approvals.items():
-            if not approval.done():
-                self._write_later(endpoint, approval, by_endpoint[endpoint])
-            elif refusal := approval.exception():
-                refusals.append(refusal)
-            else:
+            if approval.done() and not approval.exception():
                 approved += by_endpoint[endpoint]
+            else:
+                # A refusal too: it ends the asking, and not the writing of what others gave meanwhile.
+                self._write_later(endpoint, approval, by_endpoint[endpoint])
         if approved:
             await self._write(approved)
-        for refusal in refusals:
-            raise refusal
 
     def _write_later(self, endpoint: str, approval: asyncio.Task[None], rows: list[Row]) -> None:
         async def write() -> None:

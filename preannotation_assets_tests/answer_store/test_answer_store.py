@@ -343,6 +343,31 @@ def test_rows_of_others_are_kept_beside_those_of_a_model_that_has_changed(store:
     assert (index.get("a"), index.get("b") is not None) == (None, True)
 
 
+def test_what_others_give_while_a_model_is_found_changed_is_kept(store: ObjectStore) -> None:
+    async def work() -> None:
+        asked, let_go = asyncio.Event(), asyncio.Event()
+
+        async def refuse_one(endpoint: str) -> None:
+            if endpoint == "http://changed":
+                asked.set()
+                await let_go.wait()
+                raise ModelError("the model changed")
+
+        async with _writer(store, refuse_one) as writer:
+            writer.add(row("a", endpoint="http://changed"))
+            await asked.wait()
+            writer.add(row("b"))
+            let_go.set()
+            while True:
+                await writer.room()
+                await asyncio.sleep(0.005)
+
+    with pytest.raises(ModelError):
+        asyncio.run(asyncio.wait_for(work(), 30))
+    index = AnswerIndex.read(store, FOLDER)
+    assert (index.get("a"), index.get("b") is not None) == (None, True)
+
+
 def test_a_missing_file_is_said(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFoundError):
         read_answers(store, {"a": IndexedAnswer(AnswerStatus.ANSWERED, 1, f"{FOLDER}/gone.parquet", 0, ())})
