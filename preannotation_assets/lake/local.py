@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import io
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -24,7 +23,7 @@ from uuid import uuid4
 
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, StorageError
 from preannotation_assets.lake.fetched import FetchCounter, FetchedBytes
-from preannotation_assets.lake.local_errors import describe, local_errors
+from preannotation_assets.lake.local_errors import describe, local_errors, read_block
 from preannotation_assets.lake.local_ranges import FileRanges
 from preannotation_assets.lake.local_rights import OPEN_TO_OTHERS, OWN, close_work_area
 from preannotation_assets.lake.objects import (
@@ -94,8 +93,9 @@ class LocalObjectStore:
 
     def read_into(self, key: str, target: BinaryIO) -> None:
         """Write the whole object into an empty file; raises ObjectNotFoundError."""
-        with self._source(key) as source:
-            shutil.copyfileobj(source, target, _COPY_BYTES)
+        with self._open(key) as source:
+            while block := read_block(source, self.uri(key), _COPY_BYTES):
+                target.write(block)
         self._count(target.tell())
 
     def download(self, key: str, path: Path) -> ObjectStat:

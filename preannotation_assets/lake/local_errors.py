@@ -3,10 +3,11 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from preannotation_assets.errors import StorageError
 
-__all__ = ["describe", "local_errors"]
+__all__ = ["describe", "local_errors", "read_block"]
 
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
@@ -20,6 +21,15 @@ def local_errors(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise describe(place, error) from None
+
+
+def read_block(source: BinaryIO, place: str, size: int) -> bytes:
+    """Read so many bytes at most; raises a StorageError about ``place`` for an OSError.
+
+    What becomes of the bytes is not about ``place``: the disk that they are copied to may be full.
+    """
+    with local_errors(place):
+        return source.read(size)
 
 
 def describe(place: str, error: OSError) -> StorageError:

@@ -1,5 +1,6 @@
 """What both stores promise, asked of both."""
 
+import errno
 import hashlib
 import io
 import pickle
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from preannotation_assets.errors import ConflictError, ObjectNotFoundError, SettingsError, StorageError
 from preannotation_assets.lake import ObjectEntry, ObjectStore, StoreLocation, open_store, parse_root
 from preannotation_assets.lake.objects import LocalRoot, S3Root, is_key
+from preannotation_assets.temporary_folders import temporary_folder
 
 segments = st.text(
     st.characters(codec="utf-8", exclude_characters="/\x7f", min_codepoint=32), min_size=1, max_size=60
@@ -124,6 +126,20 @@ def test_download_is_the_object_and_leaves_no_temporary_file(store: ObjectStore,
     copied = io.BytesIO()
     store.read_into("big", copied)
     assert copied.getvalue() == content
+
+
+class _Full(io.BytesIO):
+    """A file on a disk without room."""
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+
+def test_a_file_that_cannot_be_filled_is_not_taken_for_the_object(store: ObjectStore) -> None:
+    store.write("k", b"x")
+    with pytest.raises(StorageError, match="no room for temporary files") as caught, temporary_folder():
+        store.read_into("k", _Full())
+    assert store.uri("k") not in str(caught.value)
 
 
 def test_a_download_that_has_no_place_to_go_names_the_place(store: ObjectStore, tmp_path: Path) -> None:
