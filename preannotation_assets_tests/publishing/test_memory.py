@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,19 +19,21 @@ from shared.raw_outputs import write_raw_outputs
 from preannotation_assets.contracts import SUGGESTIONS, span_id
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.lake.batch import read_manifest, write_manifest
-from preannotation_assets.manifests import PageVersion, SuggestionsManifest
+from preannotation_assets.manifests import PagesManifest, PageVersion, SuggestionsManifest
 from preannotation_assets.page_lists import PageList
 from preannotation_assets.publishing.losses import RowComparison
 from preannotation_assets.publishing.page_states import PageStates
 from preannotation_assets.publishing.page_walk import walk_pages
 from preannotation_assets.publishing.published_file import rows_of
+from preannotation_assets.publishing.report.reading import Batch
+from preannotation_assets.publishing.report.writing import report_subject
 from preannotation_assets.publishing.request_account import read_requests
 from preannotation_assets.publishing.review_order import update_review_order
 from preannotation_assets.publishing.verification import VerificationReport, verify_rows
 
 _PAGES = 1_000
 _ROWS_AT_ONCE = 250
-# It was more than 200 of each of the four. A page that a manifest names takes some 50.
+# It was more than 200 of each of the five. A page that a manifest names takes some 50.
 _BYTES_A_PAGE = 80
 
 
@@ -112,7 +115,24 @@ def _listed(store: ObjectStore, count: int) -> Callable[[], None]:
     return write_and_read
 
 
-@pytest.mark.parametrize("prepare", [_verification, _account, _order, _listed])
+def _preview(_: ObjectStore, count: int) -> Callable[[], None]:
+    """Whether a report is still that of a manifest that names all pages."""
+    listed = PageList(PageVersion, (PageVersion(page["doc_id"], 1, "h") for page in _pages(count)))
+    published = report_files.manifest(pages_without_spans=listed, pages_processed=count)
+    snapshot = PagesManifest(
+        dataset=LAYOUT.dataset, version="v", content_hash="h", part_rows=[count], pages=count, empty_pages=0,
+        characters=0, collapsed_duplicates=0, failed_pages=[], doc_ids_not_found=0,
+    )  # fmt: skip
+    batch = Batch(LAYOUT, snapshot, published, None)
+    other = replace(batch, published=report_files.manifest(pages_processed=count))
+
+    def compare() -> None:
+        assert report_subject(batch, report_files.SCHEME) != report_subject(other, report_files.SCHEME)
+
+    return compare
+
+
+@pytest.mark.parametrize("prepare", [_verification, _account, _order, _listed, _preview])
 def test_what_is_held_does_not_grow_with_the_pages(
     prepare: Callable[[ObjectStore, int], Callable[[], None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

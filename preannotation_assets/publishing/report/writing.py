@@ -11,6 +11,7 @@ from preannotation_assets.errors import ObjectNotFoundError, SettingsError
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.page_lists import page_lists
 from preannotation_assets.publishing.private_files import replaced
 from preannotation_assets.publishing.published_file import downloaded
 from preannotation_assets.publishing.report.data import Counts, ReportedPage, packed
@@ -27,7 +28,7 @@ from preannotation_assets.publishing.request_account import RequestAccount, read
 from preannotation_assets.publishing.shown_ids import shown_id, shown_page
 from preannotation_assets.temporary_folders import temporary_folder
 
-__all__ = ["MOST_BYTES", "MOST_PAGES", "save_report", "write_report"]
+__all__ = ["MOST_BYTES", "MOST_PAGES", "report_subject", "save_report", "write_report"]
 
 MOST_PAGES: Final = 6_000
 """Pages of one file; more are in the next."""
@@ -52,7 +53,7 @@ def write_report(
         VerificationError: the published Parquet breaks the contract, or is another than its manifest names.
     """
     layout, batch = DatasetLayout(dataset), read_batch(store, dataset)
-    subject = _subject(batch, scheme)
+    subject = report_subject(batch, scheme)
     if subject.encode() not in _head(store, layout.preview):
         overview = Overview(batch.published, scheme, requests or _requests(store, batch), subject)
         with temporary_folder() as folder:
@@ -81,7 +82,7 @@ def save_report(store: ObjectStore, dataset: str, scheme: LabelScheme, target: P
         raise SettingsError(f"the preview cannot be written to {target}", "give the name of a file")
     batch = read_batch(store, dataset)
     with temporary_folder() as folder:
-        overview = Overview(batch.published, scheme, _requests(store, batch), _subject(batch, scheme))
+        overview = Overview(batch.published, scheme, _requests(store, batch), report_subject(batch, scheme))
         made = _make(store, batch, overview, folder, target.name)
         try:
             for path in made:
@@ -94,12 +95,16 @@ def save_report(store: ObjectStore, dataset: str, scheme: LabelScheme, target: P
     return [target.with_name(path.name) for path in made]
 
 
-def _subject(batch: Batch, scheme: LabelScheme) -> str:
+def report_subject(batch: Batch, scheme: LabelScheme) -> str:
     """Names all that a report is made of: pages, publication, how labels look, and its HTML's sources."""
     looks = [(label.name, label.title, label.color) for label in scheme.labels]
     said = (batch.pages.version, looks, sources(), MOST_PAGES, MOST_BYTES)
     digest = hashlib.sha256(repr(said).encode())
-    digest.update(batch.published.model_dump_json().encode())
+    lists = page_lists(type(batch.published))
+    digest.update(batch.published.model_dump_json(exclude=set(lists)).encode())
+    for name in lists:
+        for page in getattr(batch.published, name):
+            digest.update(repr(page).encode())
     return digest.hexdigest()
 
 
