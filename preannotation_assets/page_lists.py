@@ -119,7 +119,8 @@ class PageList(Sequence[P]):
 
     def __getstate__(self) -> tuple[type[P], list[bytes], list[int]]:
         self._pack()
-        return self._kind, self._packed, self._ends
+        # Copies, for a copy that is appended to.
+        return self._kind, [*self._packed], [*self._ends]
 
     def __setstate__(self, state: tuple[type[P], list[bytes], list[int]]) -> None:
         self._kind, self._packed, self._ends = state

@@ -5,6 +5,7 @@ import json
 import pickle
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from copy import copy
 from hashlib import sha256
 from random import Random
 
@@ -56,6 +57,18 @@ def test_what_comes_from_another_process_goes_on_as_the_same_list(
     assert sent == PageList(FailedPage, [*pages, *more])
     assert [sent[place] for place in range(len(sent))] == [*pages, *more]
     assert (sent == PageList(FailedPage, [*more, *pages])) is ([*pages, *more] == [*more, *pages])
+
+
+@given(PAGES, PAGES)
+@property_of_lists(50)
+def test_a_copy_that_is_appended_to_leaves_the_list_as_it_was(
+    pages: list[FailedPage], more: list[FailedPage]
+) -> None:
+    packed = PageList(FailedPage, pages)
+    copied = copy(packed)
+    copied.extend(more)
+    assert packed == pages
+    assert copied == [*pages, *more]
 
 
 @given(PAGES)
