@@ -1,6 +1,7 @@
 """A machine that is switched off or cut off says nothing: its permits come back all the same."""
 
 import asyncio
+import errno
 import socket
 import subprocess
 import sys
@@ -56,6 +57,21 @@ def test_a_short_silence_is_asked_about_in_its_time() -> None:
     with socket.socket() as connection:
         end_when_silent(connection, 2)
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+class _Untold:
+    """A socket of a system that calls itself Linux and does not tell."""
+
+    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    def setsockopt(self, level: int, optname: int, value: int, /) -> None:
+        return
+
+
+@LINUX
+def test_where_nothing_is_told_nobody_is_silent() -> None:
+    assert not is_silent(_Untold())
 
 
 @pytest.fixture
