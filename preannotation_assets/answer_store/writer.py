@@ -5,7 +5,7 @@ import contextlib
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Self
 
 import pyarrow as pa
@@ -37,10 +37,10 @@ class AnswerWriter:
     """Writes rows of ANSWERS within ``flush_seconds``, several to a file. An asynchronous context manager.
 
     ``approve`` is awaited with each endpoint before rows that it gave are written, and may refuse by
-    raising: then they are dropped, because they cannot be trusted. Where it takes long, these rows wait and
-    no others. A row with a value that no column holds is written without all that a server said, as a
-    failure or as the split that it is, and the others as they are; a warning has the counts. Leaving the
-    block writes what is left, also when the work around it failed.
+    raising: then they are dropped, and so is what it gives later, because they cannot be trusted. Where it
+    takes long, these rows wait and no others. A row with a value that no column holds is written without all
+    that a server said, as a failure or as the split that it is, and the others as they are; a warning has the
+    counts. Leaving the block writes what is left, also when the work around it failed.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class AnswerWriter:
         self._flusher: asyncio.Task[None] | None = None
         # What writes rows that were not approved soon, and whose they are; those that failed stay here.
         self._late: dict[asyncio.Task[None], str] = {}
+        # Nothing of theirs is written any more: they may have given it before they were put right again.
+        self._refused: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._flusher = asyncio.create_task(self._flush_regularly())
@@ -81,7 +83,7 @@ class AnswerWriter:
         """Waits while the store takes nothing, so that no answer is bought that could not be kept.
 
         Raises:
-            PreannotationError: writing has been given up, for what a flush raised.
+            PreannotationError: the asking is to end, for what writing some of the rows raised.
         """
         await self._writable.wait()
         self._raise_failure()
@@ -89,16 +91,23 @@ class AnswerWriter:
     def add(self, row: Row) -> None:
         """Takes a row; it is durable within the flush interval, once its endpoint is approved.
 
+        Also where another endpoint was refused: what was in flight elsewhere has been paid for.
+
         Raises:
             PreannotationError: writing has been given up, for what a flush raised.
         """
-        self._raise_failure()
+        self._raise_given_up()
         self._rows.append(row)
         self._pending.set()
 
+    def _raise_given_up(self) -> None:
+        if self._flusher and self._flusher.done():
+            self._flusher.result()
+
     def _raise_failure(self) -> None:
-        for task in (self._flusher, *self._late):
-            if task and task.done():
+        self._raise_given_up()
+        for task in self._late:
+            if task.done():
                 task.result()
 
     async def _flush_regularly(self) -> None:
@@ -117,25 +126,29 @@ class AnswerWriter:
 
     async def _flush(self, rows: list[Row]) -> None:
         """Writes one file of what is approved soon, and has others written of what is approved late."""
-        by_endpoint = _by_endpoint(rows)
+        by_endpoint = _by_endpoint(row for row in rows if row["endpoint"] not in self._refused)
         slow = set(self._late.values())
         approvals = {endpoint: asyncio.create_task(self._approve(endpoint)) for endpoint in by_endpoint}
         if usual := [approval for endpoint, approval in approvals.items() if endpoint not in slow]:
             await asyncio.wait(usual, timeout=_SHARED_SECONDS)
         approved: list[Row] = []
         for endpoint, approval in approvals.items():
-            if approval.done() and not approval.exception():
+            if approval.done() and not approval.exception() and endpoint not in self._refused:
                 approved += by_endpoint[endpoint]
             else:
-                # A refusal too: it ends the asking, and not the writing of what others gave meanwhile.
+                # Where it is a refusal, that ends the asking, and not the writing of what others gave.
                 self._write_later(endpoint, approval, by_endpoint[endpoint])
         if approved:
             await self._write(approved)
 
     def _write_later(self, endpoint: str, approval: asyncio.Task[None], rows: list[Row]) -> None:
         async def write() -> None:
+            await asyncio.wait({approval})
+            if approval.exception():
+                self._refused.add(endpoint)
             await approval
-            await self._write(rows)
+            if endpoint not in self._refused:
+                await self._write(rows)
 
         task = asyncio.create_task(write())
         self._late[task] = endpoint
@@ -178,7 +191,7 @@ class AnswerWriter:
                 late.cancel()
 
 
-def _by_endpoint(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
+def _by_endpoint(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
     """The rows of each endpoint."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

@@ -343,6 +343,13 @@ def test_rows_of_others_are_kept_beside_those_of_a_model_that_has_changed(store:
     assert (index.get("a"), index.get("b") is not None) == (None, True)
 
 
+async def _has_ended(writer: AnswerWriter) -> None:
+    """Asks until there is no room any more."""
+    while True:
+        await writer.room()
+        await asyncio.sleep(0.005)
+
+
 def test_what_others_give_while_a_model_is_found_changed_is_kept(store: ObjectStore) -> None:
     async def work() -> None:
         asked, let_go = asyncio.Event(), asyncio.Event()
@@ -358,14 +365,34 @@ def test_what_others_give_while_a_model_is_found_changed_is_kept(store: ObjectSt
             await asked.wait()
             writer.add(row("b"))
             let_go.set()
-            while True:
-                await writer.room()
-                await asyncio.sleep(0.005)
+            with pytest.raises(ModelError):
+                await _has_ended(writer)
+            # Was in flight when the asking was ended.
+            writer.add(row("c"))
 
     with pytest.raises(ModelError):
         asyncio.run(asyncio.wait_for(work(), 30))
     index = AnswerIndex.read(store, FOLDER)
-    assert (index.get("a"), index.get("b") is not None) == (None, True)
+    assert [index.get(key) is not None for key in "abc"] == [False, True, True]
+
+
+def test_what_a_changed_model_gave_is_not_kept_when_the_right_one_is_back(store: ObjectStore) -> None:
+    refusals = [ModelError("the model changed")]
+
+    async def refuse_once(_: str) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    async def work() -> None:
+        async with _writer(store, refuse_once) as writer:
+            writer.add(row("a"))
+            with pytest.raises(ModelError):
+                await _has_ended(writer)
+            writer.add(row("b"))
+
+    with pytest.raises(ModelError):
+        asyncio.run(asyncio.wait_for(work(), 30))
+    assert not list(store.list(FOLDER))
 
 
 def test_a_missing_file_is_said(store: ObjectStore) -> None:
