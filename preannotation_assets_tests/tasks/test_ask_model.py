@@ -126,6 +126,20 @@ def test_a_digest_that_changes_ends_the_run_and_no_answer_is_kept_under_the_wron
     assert work.simulator.summary().requests < 60
 
 
+def test_what_another_server_has_in_flight_when_a_model_is_found_changed_is_kept(
+    new_work: NewWork,
+) -> None:
+    changed = new_work(60, FaultRule(Fault.DIGEST_CHANGE, requests=(1,)))
+    work = new_work(60, seconds=1.0)
+    with PermitServer([changed.simulator.url, work.simulator.url], LIMITS) as server:
+        task = work.task(server, "run")
+        with pytest.raises(ModelError, match="changed on"):
+            ask_model(replace(task, asking=replace(task.asking, askers=2 * CAP)))
+    asked = work.simulator.summary().requests
+    kept = [request for request in work.requests() if work.index().get(request.request_key)]
+    assert 0 < len(kept) == asked
+
+
 def _run_and_kill(work: Work, run_id: str, after: float) -> float | None:
     """Asks in a process of its own and kills it; returns when, or None if it had ended before."""
     path = work.folder / f"{run_id}.pickle"
