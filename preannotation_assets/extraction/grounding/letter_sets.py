@@ -42,7 +42,7 @@ class LetterSets:
         places = _Places(letters, codes)
         lost = places[LOST_LETTER] if has_lost_letters else 0
         self.alike: Mapping[str, int] = _Alike(places, lost)
-        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(places, lost)
+        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(letters, places, lost)
 
 
 class _Places(dict[str, int]):
@@ -91,24 +91,32 @@ class _Alike(dict[str, int]):
 class _StandIns(dict[str, Sequence[Jump]]):
     """What stands for groups of letters, worked out when first asked for."""
 
-    def __init__(self, places: Mapping[str, int], lost: int) -> None:
+    def __init__(self, letters: str, places: Mapping[str, int], lost: int) -> None:
         super().__init__()
+        self._letters = letters
         self._places = places
         self._lost = lost
 
     def __missing__(self, group: str) -> Sequence[Jump]:
         """Looks a group up."""
-        jumps: list[Jump] = []
+        # As one set for each length: the search takes them together.
+        widths: dict[int, int] = {}
         for other in BROKEN_LETTERS.get(group, ()):
-            found = self._places[other[0]]
-            for offset, letter in enumerate(other[1:], start=1):
-                found &= self._places[letter] >> offset
-            if found:
-                jumps.append((len(group), found, len(other)))
+            # Most are on no page: to read it through takes less than to make their sets.
+            if other in self._letters:
+                widths[len(other)] = widths.get(len(other), 0) | self._begun(other)
+        jumps = [(len(group), found, width) for width, found in widths.items()]
         if self._lost and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
             jumps.append((len(group), self._lost, 1))
         self[group] = jumps
         return jumps
+
+    def _begun(self, letters: str) -> int:
+        """The places where some letters begin."""
+        found = self._places[letters[0]]
+        for offset, letter in enumerate(letters[1:], start=1):
+            found &= self._places[letter] >> offset
+        return found
 
 
 def bits(flags: NDArray[np.bool_]) -> int:

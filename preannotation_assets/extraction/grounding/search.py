@@ -73,7 +73,8 @@ def first_level(wanted: Pattern, starts: int) -> list[int]:
         state = (state & places) << 1
         if groups:
             for back, group, width in groups:
-                state |= (states[-back] & group) << width
+                if reached := states[-back] & group:
+                    state |= reached << width
         states.append(state)
         if not state and not any(states[-_LONGEST_GROUP:]):
             break
@@ -97,7 +98,8 @@ def next_level(wanted: Pattern, before: Sequence[int]) -> list[int]:
         state = (state | fewer) << 1 | fewer if fewer else state << 1
         if groups:
             for back, group, width in groups:
-                state |= (states[-back] & group) << width
+                if reached := states[-back] & group:
+                    state |= reached << width
         states.append(state)
         if not state and not any(states[-_LONGEST_GROUP:]):
             break
