@@ -40,7 +40,7 @@ test-unit: set-up-dev
 	$(BIN)/pytest -q -m unit --numprocesses auto
 
 # One test after the other to whichever process is free; groups are those of shared/together.py. Three for two cores,
-# because half of the time is waiting: 727 s, and 920 with two.
+# because half of the time is waiting.
 test-whole: set-up-dev spark-archive
 	$(BIN)/pytest -q -m "not unit" --numprocesses 3 --dist loadgroup
 
