@@ -112,6 +112,7 @@ class PageList(Sequence[P]):
             return True
         return len(self) == len(other) and all(map(eq, self, other))
 
+    # As Python does by itself for what compares, said because the linter wants it said.
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:

@@ -137,22 +137,20 @@ class AnswerWriter:
                 approved += by_endpoint[endpoint]
             else:
                 # Where it is a refusal, that ends the asking, and not the writing of what others gave.
-                self._write_later(endpoint, approval, by_endpoint[endpoint])
+                task = asyncio.create_task(self._write_late(endpoint, approval, by_endpoint[endpoint]))
+                self._late[task] = endpoint
+                task.add_done_callback(self._end_late)
         if approved:
             await self._write(approved)
 
-    def _write_later(self, endpoint: str, approval: asyncio.Task[None], rows: list[Row]) -> None:
-        async def write() -> None:
-            await asyncio.wait({approval})
-            if approval.exception():
-                self._refused.add(endpoint)
-            await approval
-            if endpoint not in self._refused:
-                await self._write(rows)
-
-        task = asyncio.create_task(write())
-        self._late[task] = endpoint
-        task.add_done_callback(self._end_late)
+    async def _write_late(self, endpoint: str, approval: asyncio.Task[None], rows: list[Row]) -> None:
+        """Writes a file of the rows of one endpoint once it is approved; raises what refuses it."""
+        await asyncio.wait({approval})
+        if approval.exception():
+            self._refused.add(endpoint)
+        await approval
+        if endpoint not in self._refused:
+            await self._write(rows)
 
     def _end_late(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception():
