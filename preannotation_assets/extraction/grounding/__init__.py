@@ -1,4 +1,7 @@
-"""Grounding: from what the model quotes to where it stands on the page."""
+"""Grounding: from what the model quotes to where it stands on the page.
+
+What is made for every quote, hit or place is no frozen dataclass: one takes four times as long to make.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -101,6 +104,8 @@ def _contenders(
     quotes: Sequence[Quote], places: Mapping[str, Sequence[Candidate]]
 ) -> Sequence[Sequence[Candidate]]:
     """The candidates of every quote; none for the copies of a quote that are more than its places."""
+    if len(set(quotes)) == len(quotes):
+        return [places[quote.text] for quote in quotes]
     copies: dict[Quote, int] = {}
     contenders: list[Sequence[Candidate]] = []
     for quote in quotes:
@@ -134,7 +139,7 @@ def _thinned(
     Thousands of copies of one quote on thousands of places would cost their product; each of them needs
     only the places near the one it would get if all were in order.
     """
-    total = sum(len(candidates) for candidates in contenders)
+    total = sum(map(len, contenders))
     if total <= _MOST_PAIRS:
         return contenders
     copies = Counter(quotes)

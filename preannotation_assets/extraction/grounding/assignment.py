@@ -73,9 +73,13 @@ class _Solver:
 
     def _cheapest(self, costs: Mapping[int, float]) -> int:
         """The place that costs least with its price, a free one before an owned one."""
-        return min(
-            costs, key=lambda place: (costs[place] + self._price.get(place, 0.0), place in self._owner)
-        )
+        price, owner = self._price, self._owner
+        cheapest, least = -1, (float("inf"), True)
+        for place, cost in costs.items():
+            total = (cost + price.get(place, 0.0), place in owner)
+            if total < least:
+                cheapest, least = place, total
+        return cheapest
 
     def _take_free_place(self, quote: int) -> None:
         costs = self._costs[quote]

@@ -1,7 +1,8 @@
 """Where on the page a quote may stand, and what each place costs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from operator import attrgetter
 
 from preannotation_assets.extraction.spans import Match
 
@@ -35,6 +36,8 @@ _UNLIMITED = float("inf")
 # Looked up once: members of an enumeration are slow to come by, and every place has one.
 _EXACT, _FOLDED, _FUZZY = Match.EXACT, Match.FOLDED, Match.FUZZY
 _ACRONYM = 3
+_CHEAPEST = attrgetter("cost", "start", "end", "match", "similarity")
+_PLACE = attrgetter("start")
 _AROUND = 2
 _SHORT_PAGE = 40
 # What it takes to look at a place: the least, a letter, a symbol at an edge.
@@ -44,7 +47,8 @@ _SQUARE_LETTERS_A_STEP = 30_000
 _AFFIXES_A_STEP = 5
 
 
-class Candidate(NamedTuple):
+@dataclass(slots=True)
+class Candidate:
     """A place for a quote: ``as_given[start:end]`` of the page, what taking it costs, how it matches.
 
     ``similarity`` is 1.0 for an exact match and less for every repair.
@@ -57,7 +61,8 @@ class Candidate(NamedTuple):
     similarity: float
 
 
-class Finding(NamedTuple):
+@dataclass(slots=True)
+class Finding:
     """All places of one quote in ascending order.
 
     ``others`` are all of them and those that are less like the quote, where ``candidates`` are enough.
@@ -101,7 +106,7 @@ def find(page: Page, quote: PreparedQuote, wanted: int, work: ChunkWork) -> Find
     if len(best) >= wanted:
         if len(exact) < len(found):
             candidates = _with_inflected(page, quote, candidates, found, work.exact)
-        return Finding(best, False, False, candidates if candidates != best else ())
+        return Finding(best, False, False, candidates if len(candidates) > len(best) else ())
     value_changed = bool(exact) and not candidates and quote.has_digits
     if len(candidates) >= wanted or length > 2 * len(page.letters) + _SHORT_PAGE:
         return Finding(candidates, value_changed)
@@ -155,8 +160,8 @@ def _grounded(
     """The candidates of the hits whose written form is that of the quote too."""
     found: list[Candidate] = []
     steps = _place_steps(quote)
-    text, core = page.text, quote.core
-    is_dressed = bool(quote.prefix or quote.suffix)
+    text, core, has_digits, has_glued = page.text, quote.core, quote.has_digits, page.has_glued
+    is_dressed = len(core) < len(quote.text)
     is_acronym = len(quote.letters) <= _ACRONYM and core.isupper()
     for first, last, price in hits:
         work.spend(steps)
@@ -164,12 +169,12 @@ def _grounded(
         written = text[start:end]
         if is_acronym and written.islower():
             continue  # a common word that is spelled like it: US and us
-        if quote.has_digits and not _same_value(page, quote, start, end):
+        if has_digits and not _same_value(page, quote, start, end):
             continue
         if price and not _has_numerals(page, quote, start, end):
             continue
         surface = 0.0 if written == core else surface_price(core, written)
-        if (price or page.has_glued) and page.is_glued_piece(first, last):
+        if (price or has_glued) and page.is_glued_piece(first, last):
             surface += _GLUED
         if is_dressed:
             start, end = dress(text, quote, start, end)
@@ -241,5 +246,5 @@ def _united(candidates: Iterable[Candidate], more: Iterable[Candidate]) -> list[
     if len(both) < FEWEST_OVERLAPPING:
         return both
     taken = Intervals()
-    both.sort(key=lambda candidate: (candidate.cost, candidate))
-    return sorted(candidate for candidate in both if taken.add(candidate.start, candidate.end))
+    both.sort(key=_CHEAPEST)
+    return sorted((candidate for candidate in both if taken.add(candidate.start, candidate.end)), key=_PLACE)

@@ -4,6 +4,7 @@ What is left without them, the core, must stand on the page, and it must carry t
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -55,7 +56,8 @@ class Core(NamedTuple):
     hit: Hit
 
 
-class _Cut(NamedTuple):
+@dataclass(slots=True)
+class _Cut:
     """One way to take words from the edges of a quote: the letters of what is left, and what is not."""
 
     letters: str
@@ -129,15 +131,18 @@ def _are_common(words: Sequence[Word]) -> bool:
 
 
 def _not_left_out(words: Sequence[Word]) -> list[Word]:
-    return [word if word.letters in FUNCTION_WORDS else word._replace(price=None) for word in words]
+    return [word if word.letters in FUNCTION_WORDS else replace(word, price=None) for word in words]
 
 
 def _may_be_added(before: Sequence[Word], after: Sequence[Word]) -> bool:
     """Whether words may be left out; one without a price only by itself: it may stand abbreviated."""
     added = (*before, *after)
-    if any(word.price is None for word in added):
-        return len(added) == 1
-    return sum(word.price or 0.0 for word in added) <= _MOST_PRICE
+    price = 0.0
+    for word in added:
+        if word.price is None:
+            return len(added) == 1
+        price += word.price
+    return price <= _MOST_PRICE
 
 
 def _core_text(quote: PreparedQuote, before: int, after: int) -> str:

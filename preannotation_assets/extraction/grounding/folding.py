@@ -9,6 +9,7 @@ the code point it came from and whether a word starts or ends there.
 import re
 import unicodedata
 from bisect import bisect_right
+from codecs import utf_32_le_decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,7 +95,7 @@ def fold(text: str) -> FoldedText:
     borders = np.empty(len(at) + 1, dtype=np.bool_)
     borders[0] = borders[-1] = True
     np.greater(at[1:] - at[:-1], 1, out=borders[1:-1])
-    letters = codes.tobytes().decode("utf-32-le", "surrogatepass")
+    letters = utf_32_le_decode(codes.data, "surrogatepass")[0]
     if not letters.isascii() and _highest(codes) >= _UNSPACED_BLOCKS[0][0]:
         unspaced = _unspaced(codes)
         borders[1:] |= unspaced
@@ -195,10 +196,10 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
         codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
         folds = folds.extended([fold_character(chr(code)) for code in others])
     written = folds.singles.take(codes)
-    if written.all():
+    odd = (written == 0).nonzero()[0]
+    if not len(odd):
         return written, None
     # Few fold to nothing or to several: what the others fold to is kept, and those are written between.
-    odd = (written == 0).nonzero()[0]
     odd_codes = codes.take(odd)
     lengths = folds.lengths.take(odd_codes)
     widths = np.ones(len(codes), dtype=np.int64)

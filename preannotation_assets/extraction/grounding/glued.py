@@ -60,7 +60,8 @@ def _numbers(text: str, letters: str, origins: Sequence[int], first: int, last: 
         numbers = [found.span() for found in _DIGITS.finditer(letters, first, last)]
     else:
         return []
-    if any(_is_raised(text[at]) for start, end in numbers for at in origins[start:end]):
+    is_plain = text[origins[first] : origins[last - 1] + 1].isascii()
+    if not is_plain and any(_is_raised(text[at]) for start, end in numbers for at in origins[start:end]):
         return []
     between = ((end, start) for (_, end), (start, _) in pairwise(numbers))
     is_code = any(

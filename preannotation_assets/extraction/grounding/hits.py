@@ -1,6 +1,7 @@
 """Stretches of the page that match a whole quote: exactly, after repairs, or inside longer words."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -75,7 +76,8 @@ class Hit(NamedTuple):
     price: float
 
 
-class SimilarHits(NamedTuple):
+@dataclass(slots=True)
+class SimilarHits:
     """The hits of a search with repairs.
 
     ``value_changed`` says that a place was refused for its digits only; ``prefixes`` are the boundaries
@@ -224,10 +226,8 @@ def _loses_a_capital(page: Page, quote: PreparedQuote, hit: Hit) -> bool:
         return stretch.islower()
     if len(written) != len(quote.words):
         return False
-    return any(
-        quote.text[word.start].isupper() and page.text[page.origin(start)].islower()
-        for word, start in zip(quote.priced_words, written, strict=True)
-    )
+    small = [number for number, start in enumerate(written) if page.text[page.origin(start)].islower()]
+    return any(quote.text[quote.priced_words[number].start].isupper() for number in small)
 
 
 def _is_split(page: Page, quote: PreparedQuote, first: int, end: int) -> bool:
@@ -297,12 +297,11 @@ def _is_acceptable(page: Page, quote: PreparedQuote, hit: Hit, fixed: Repair, li
     misread = fixed.places - page.lost_letters_between(hit.first, hit.last)
     if alone and fixed.places > 1 and misread > 0 and not quote.has_digits:
         limit = min(limit, _LONE_MANY_LIMIT_PER_LETTER * len(quote.letters))
-    if total > limit or any(
-        price > _word_limit(quote, word)
-        for word, price in zip(quote.words, fixed.prices, strict=True)
-        if price
-    ):
+    if total > limit:
         return False
+    for word, price in zip(quote.words, fixed.prices, strict=True):
+        if price and price > _word_limit(quote, word):
+            return False
     if has_lost_capital(page, quote, hit.first) or _loses_a_capital(page, quote, hit):
         total += _LONE_LOWER_CASE if alone else _LOWER_CASE
     return total <= limit

@@ -1,10 +1,10 @@
 """Where on a page which letters are: for every letter the set of its places, as one integer.
 
-Made at the first search with repairs, for all plain letters and digits in one comparison: one by one takes
-several times as long.
+Made at the first search with repairs, for all plain letters and digits in a few operations on a matrix, with
+one row a letter and one bit a place: one letter after the other takes several times as long.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,8 +19,14 @@ Jump = tuple[int, int, int]
 
 _PLAIN: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 _PLAIN_CODES: Final = np.frombuffer(_PLAIN.encode("latin-1"), dtype=np.uint8)[:, np.newaxis]
-_BITS: Final = 8
+_WORD: Final = 64
+_WORDS: Final = np.dtype("<u8")
+_BYTES: Final = 8
+_ONE: Final = np.uint64(1)
+_LAST: Final = np.uint64(_WORD - 1)
 _PAIR: Final = 2
+_SINGLES: Final = [group for group in BROKEN_LETTERS if len(group) == 1]
+_PAIRS: Final = [group for group in BROKEN_LETTERS if len(group) == _PAIR]
 
 
 class LetterSets:
@@ -38,85 +44,132 @@ class LetterSets:
 
     def __init__(self, letters: str, codes: NDArray[np.uint32], has_lost_letters: bool) -> None:
         self.has_lost_letters = has_lost_letters
+        lost = bits(codes == ord(LOST_LETTER)) if has_lost_letters else 0
+        plain = _plain_rows(letters)
         # None of them refers to this object: what refers to itself is only freed by the garbage collector.
-        places = _Places(letters, codes)
-        lost = places[LOST_LETTER] if has_lost_letters else 0
-        self.alike: Mapping[str, int] = _Alike(places, lost)
-        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(letters, places, lost)
+        alike = _Sets(_united(plain, _ALIKE_ROWS))
+        broken = _Sets(_united(_pairs(plain), _BROKEN_ROWS))
+        self.alike: Mapping[str, int] = _Alike(alike, codes, lost)
+        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(alike, broken, lost)
 
 
-class _Places(dict[str, int]):
-    """The places of single letters, worked out when they are first asked for."""
+def _union_table(members: Sequence[list[int]]) -> NDArray[np.intp]:
+    """Rows to unite, one column a union; as all have as many, the first of a union comes again."""
+    most = max(map(len, members))
+    return np.array([rows + rows[:1] * (most - len(rows)) for rows in members], dtype=np.intp).T.copy()
 
-    def __init__(self, letters: str, codes: NDArray[np.uint32]) -> None:
-        super().__init__()
-        self._codes = codes
-        # Letters that are not plain become a sign, which no letter is. With whole bytes a letter, filled up
-        # with blanks, all letters are packed as one.
-        self._width = -(-len(letters) // _BITS)
-        narrow = np.frombuffer(letters.encode("latin-1", "replace").ljust(self._width * _BITS), np.uint8)
-        self._plain = np.packbits(narrow == _PLAIN_CODES, bitorder="little").tobytes()
 
-    def __missing__(self, letter: str) -> int:
-        """Looks a letter up."""
-        plain = _PLAIN.find(letter)
-        if plain < 0:
-            found = bits(self._codes == ord(letter))
-        else:
-            found = int.from_bytes(self._plain[plain * self._width : (plain + 1) * self._width], "little")
-        self[letter] = found
-        return found
+def _rows_of(letters: Iterable[str]) -> list[int]:
+    return [_PLAIN.index(letter) for letter in letters if letter in _PLAIN]
+
+
+# For each plain letter those that look much like it too, for each pair the letters that it is taken for.
+_ALIKE_ROWS: Final = _union_table(
+    [_rows_of(letter + CLOSE.get(letter, "")) for letter in _PLAIN]
+    + [_rows_of(BROKEN_LETTERS[pair]) for pair in _PAIRS]
+)
+_ALIKE_KEYS: Final = {key: number for number, key in enumerate((*_PLAIN, *_PAIRS))}
+# For each letter that breaks into pairs those pairs, and the rows of the letters of all pairs.
+_BROKEN_ROWS: Final = _union_table(
+    [[_PAIRS.index(pair) for pair in BROKEN_LETTERS[letter]] for letter in _SINGLES]
+)
+_BROKEN_KEYS: Final = {key: number for number, key in enumerate(_SINGLES)}
+_FIRSTS: Final = np.array(_rows_of(pair[0] for pair in _PAIRS), dtype=np.intp)
+_SECONDS: Final = np.array(_rows_of(pair[1] for pair in _PAIRS), dtype=np.intp)
+
+
+def _plain_rows(letters: str) -> NDArray[np.uint64]:
+    """The places of the plain letters, 64 in a number, one row a letter."""
+    # Letters that are not plain become a sign, which no letter is; what fills the last number is none either.
+    width = -(-len(letters) // _WORD)
+    narrow = np.frombuffer(letters.encode("latin-1", "replace").ljust(width * _WORD), np.uint8)
+    packed = np.packbits(narrow == _PLAIN_CODES, bitorder="little")
+    return packed.view(_WORDS).reshape(len(_PLAIN), width)
+
+
+def _united(rows: NDArray[np.uint64], members: NDArray[np.intp]) -> NDArray[np.uint64]:
+    """The unions of rows."""
+    united: NDArray[np.uint64] = np.bitwise_or.reduce(rows.take(members, axis=0), axis=0)
+    return united
+
+
+def _pairs(plain: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The places where the pairs of letters begin that some letter breaks into."""
+    seconds = plain.take(_SECONDS, axis=0)
+    # One place towards the start: the first bit of each number becomes the last one of the number before.
+    begun = seconds >> _ONE
+    begun[:, :-1] |= seconds[:, 1:] << _LAST
+    begun &= plain.take(_FIRSTS, axis=0)
+    return begun
+
+
+class _Sets:
+    """Some rows as sets, each made when it is asked for."""
+
+    __slots__ = ("_rows", "_width")
+
+    def __init__(self, rows: NDArray[np.uint64]) -> None:
+        self._width = rows.shape[1] * _BYTES
+        self._rows = rows.tobytes()
+
+    def row(self, number: int) -> int:
+        """The set of a row."""
+        begin = number * self._width
+        return int.from_bytes(self._rows[begin : begin + self._width], "little")
 
 
 class _Alike(dict[str, int]):
     """The places of letters and of those that look much like them, worked out when first asked for."""
 
-    def __init__(self, places: Mapping[str, int], lost: int) -> None:
+    def __init__(self, plain: _Sets, codes: NDArray[np.uint32], lost: int) -> None:
         super().__init__()
-        self._places = places
+        self._plain = plain
+        self._codes = codes
         self._lost = lost
 
     def __missing__(self, letter: str) -> int:
         """Looks a letter up."""
-        places = self._places
-        found = places[letter]
-        for other in CLOSE.get(letter, ""):
-            found |= places[other]
+        number = _ALIKE_KEYS.get(letter)
+        found = self._plain.row(number) if number is not None else bits(self._codes == ord(letter))
+        if letter in _CLOSE_TO_OTHERS:
+            for other in CLOSE[letter]:
+                found |= bits(self._codes == ord(other))
         if self._lost and not letter.isdigit():
             found |= self._lost
         self[letter] = found
         return found
 
 
+# Letters of which one looks much like a letter that is not plain, or that are not plain themselves.
+_CLOSE_TO_OTHERS: Final = frozenset(
+    letter for letter, others in CLOSE.items() if not set(letter + others) <= set(_PLAIN)
+)
+
+
 class _StandIns(dict[str, Sequence[Jump]]):
     """What stands for groups of letters, worked out when first asked for."""
 
-    def __init__(self, letters: str, places: Mapping[str, int], lost: int) -> None:
+    def __init__(self, alike: _Sets, broken: _Sets, lost: int) -> None:
         super().__init__()
-        self._letters = letters
-        self._places = places
+        self._alike = alike
+        self._broken = broken
         self._lost = lost
 
     def __missing__(self, group: str) -> Sequence[Jump]:
         """Looks a group up."""
-        # As one set for each length: the search takes them together.
-        widths: dict[int, int] = {}
-        for other in BROKEN_LETTERS.get(group, ()):
-            # Most are on no page: to read it through takes less than to make their sets.
-            if other in self._letters:
-                widths[len(other)] = widths.get(len(other), 0) | self._begun(other)
-        jumps = [(len(group), found, width) for width, found in widths.items()]
-        if self._lost and (group in LIGATURES or (len(group) == _PAIR and group.isalpha())):
-            jumps.append((len(group), self._lost, 1))
+        length = len(group)
+        jumps: list[Jump] = []
+        if group in BROKEN_LETTERS:
+            if length == 1:
+                found, width = self._broken.row(_BROKEN_KEYS[group]), _PAIR
+            else:
+                found, width = self._alike.row(_ALIKE_KEYS[group]), 1
+            if found:
+                jumps.append((length, found, width))
+        if self._lost and (group in LIGATURES or (length == _PAIR and group.isalpha())):
+            jumps.append((length, self._lost, 1))
         self[group] = jumps
         return jumps
-
-    def _begun(self, letters: str) -> int:
-        """The places where some letters begin."""
-        found = self._places[letters[0]]
-        for offset, letter in enumerate(letters[1:], start=1):
-            found &= self._places[letter] >> offset
-        return found
 
 
 def bits(flags: NDArray[np.bool_]) -> int:

@@ -8,7 +8,7 @@ is none (shuffled quotes) costs every place about the same, and a quote with one
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol
 
 __all__ = ["Placed", "Spot", "chain_costs", "follow_the_page"]
@@ -69,19 +69,21 @@ def chain_costs(labels: Sequence[str], places: Sequence[Sequence[Placed]]) -> li
     chain = [index for index, own in enumerate(costs) if own]
     # A quote with one spot parts the chain: what is before it does not change what is best behind it.
     parting = [position for position, index in enumerate(chain) if len(costs[index]) == 1]
-    for first, last in pairwise([-1, *parting, len(chain)]):
-        if last == first + 1:
-            continue
-        stops = [_stop(labels[index], places[index]) for index in chain[max(first, 0) : last + 1]]
-        before = stops.pop(0) if first >= 0 else None
-        behind = stops.pop() if last < len(chain) else None
-        own_costs = (
-            [_costs_of_one(before, stops[0], behind)]
-            if len(stops) == 1
-            else _costs_between(before, stops, behind)
-        )
-        for index, own in zip(chain[first + 1 : last], own_costs, strict=True):
-            costs[index] = own
+    first = -1
+    for last in (*parting, len(chain)):
+        between, count = first + 1, last - first - 1
+        if count == 1:
+            index = chain[between]
+            before = (labels[chain[first]], places[chain[first]][0]) if first >= 0 else None
+            behind = (labels[chain[last]], places[chain[last]][0]) if last < len(chain) else None
+            costs[index] = _costs_of_one(before, labels[index], places[index], behind)
+        elif count > 1:
+            stops = [_stop(labels[index], places[index]) for index in chain[max(first, 0) : last + 1]]
+            ahead = stops.pop(0) if first >= 0 else None
+            rear = stops.pop() if last < len(chain) else None
+            for index, own in zip(chain[between:last], _costs_between(ahead, stops, rear), strict=True):
+                costs[index] = own
+        first = last
     return costs
 
 
@@ -103,19 +105,21 @@ def _stop(label: str, spots: Sequence[Placed]) -> _Stop:
     )
 
 
-def _costs_of_one(before: _Stop | None, stop: _Stop, behind: _Stop | None) -> list[float]:
-    """The costs of the spots of one stop between two with one spot each, or the ends of the chain."""
-    ahead = _totals_behind_one(before, before.costs[0], stop) if before else stop.costs
-    back = stop.costs
+def _costs_of_one(
+    before: tuple[str, Placed] | None, label: str, spots: Sequence[Placed], behind: tuple[str, Placed] | None
+) -> list[float]:
+    """The costs of the spots of one quote between two with one spot each, or the ends of the chain."""
+    own = ahead = back = [spot.cost for spot in spots]
+    if before:
+        there, same_label = before[1], before[0] == label
+        start, end, total = there.start, there.end, there.cost
+        ahead = [spot.cost + _step(start, end, total, same_label, spot.start, spot.end) for spot in spots]
     if behind:
         # The step to it, walked from behind: every place is mirrored.
-        start, end, total = -behind.ends[0], -behind.starts[0], behind.costs[0]
-        same_label = behind.label == stop.label
-        back = [
-            cost + _step(start, end, total, same_label, -own_end, -own_start)
-            for own_start, own_end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True)
-        ]
-    return _through(stop.costs, ahead, back)
+        there, same_label = behind[1], behind[0] == label
+        start, end, total = -there.end, -there.start, there.cost
+        back = [spot.cost + _step(start, end, total, same_label, -spot.end, -spot.start) for spot in spots]
+    return _through(own, ahead, back)
 
 
 def _costs_between(before: _Stop | None, stops: list[_Stop], behind: _Stop | None) -> list[list[float]]:
@@ -161,24 +165,28 @@ def _next_totals(before: _Stop, totals: list[float], stop: _Stop) -> list[float]
     same_label = before.label == stop.label
     nested = _NESTED_IN_ITS_LABEL if same_label else _NESTED
     far_back = min(totals) + _STEP_BACK + _WAY_BACK
-    near_back: Sequence[float] | None = None
+    near_back: Sequence[float] = ()
     behind = _INFINITY
     passed = 0
     left_starts, left_ends, count = before.starts, before.ends, len(totals)
     here: list[float] = []
+    # Compared without `min`, which takes several times as long: every pair of neighbours comes by here.
     for start, end, cost in zip(stop.starts, stop.ends, stop.costs, strict=True):
         while passed < count and left_ends[passed] <= start:
-            behind = min(behind, totals[passed])
+            total = totals[passed]
+            behind = total if total < behind else behind
             passed += 1
-        best = min(behind, far_back)
+        best = behind if behind < far_back else far_back
         ahead = passed
         while ahead < count and left_starts[ahead] < end:
             if not same_label or left_starts[ahead] != start or left_ends[ahead] != end:
-                best = min(best, totals[ahead] + nested)
+                total = totals[ahead] + nested
+                best = total if total < best else best
             ahead += 1
         if ahead < count:
             near_back = near_back or _cheapest_ahead(left_starts, totals)
-            best = min(best, near_back[ahead] - _WAY_BACK * end / _LONG_WAY)
+            total = near_back[ahead] - _WAY_BACK * end / _LONG_WAY
+            best = total if total < best else best
         here.append(cost + best)
     return here
 
@@ -210,11 +218,8 @@ def _step(left_start: int, left_end: int, total: float, same_label: bool, start:
 
 def _cheapest_ahead(starts: Sequence[int], totals: Sequence[float]) -> list[float]:
     """For every spot the least cost of going back from it or a later one to the start of the page."""
-    cheapest: list[float] = []
-    least = _INFINITY
-    for start, total in zip(reversed(starts), reversed(totals), strict=True):
-        cost = total + _STEP_BACK + _WAY_BACK * start / _LONG_WAY
-        least = min(least, cost)
-        cheapest.append(least)
-    cheapest.reverse()
-    return cheapest
+    costs = [
+        total + _STEP_BACK + _WAY_BACK * start / _LONG_WAY
+        for start, total in zip(reversed(starts), reversed(totals), strict=True)
+    ]
+    return [*accumulate(costs, min)][::-1]

@@ -8,7 +8,6 @@ letters has the boundaries 0 to ``n``. Shifts and bitwise operators then work on
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 from .folding import FoldTable, fold
 from .letter_sets import LetterSets, bits
@@ -16,6 +15,8 @@ from .reading import LOST_LETTER, read
 
 __all__ = ["Page", "members"]
 
+# So many members are taken from a set one by one; of a long page's set that takes longer for each.
+_FEW = 8
 # No character before it combines with another.
 _FIRST_ACCENT = "\u0300"
 
@@ -42,29 +43,27 @@ class Page:
         self._word_flags = self.start_flags = self.end_flags = folded.borders.tobytes()
         self._begins = self.word_starts
         self._close_flags = folded.closes
-        begins = closes = bits(folded.borders)
         self.has_glued = folded.begins is not folded.borders
+        begins = closes = bits(folded.begins)
         if self.has_glued:
             self.start_flags, self.end_flags = folded.begins.tobytes(), folded.closes.tobytes()
             self._begins = folded.begins.nonzero()[0].tolist()[:-1]
-            begins, closes = bits(folded.begins), bits(folded.closes)
+            closes = bits(folded.closes)
         # Nothing starts behind the last letter, or ends before the first.
         self.starts = begins ^ 1 << len(self.letters)
         self.ends = closes ^ 1
         self._codes = folded.codes
+        self._letter_sets: LetterSets | None = None
+        self._closes: Sequence[int] = ()
         # As a view: its items are plain integers.
         self._origins = folded.origins.data
 
-    @cached_property
+    @property
     def letter_sets(self) -> LetterSets:
         """Where which letters are."""
-        return LetterSets(self.letters, self._codes, self.has_lost_letters)
-
-    @cached_property
-    def _closes(self) -> Sequence[int]:
-        """Where words end, and numbers that are glued to letters; few pages are asked for it."""
-        closes: list[int] = self._close_flags.nonzero()[0].tolist()
-        return closes[1:]
+        if self._letter_sets is None:
+            self._letter_sets = LetterSets(self.letters, self._codes, self.has_lost_letters)
+        return self._letter_sets
 
     def starts_at(self, boundary: int) -> bool:
         """Whether a word starts at a boundary, or a number that is glued to letters."""
@@ -111,6 +110,8 @@ class Page:
 
     def ends_between(self, low: int, high: int) -> Sequence[int]:
         """The boundaries from ``low`` to ``high``, both included, where a word or number ends."""
+        if not self._closes:
+            self._closes = self._close_flags.nonzero()[0].tolist()[1:]
         return self._closes[bisect_left(self._closes, low) : bisect_right(self._closes, high)]
 
     def lost_letters_between(self, low: int, high: int) -> int:
@@ -144,7 +145,11 @@ class Page:
 
 def members(places: int) -> Iterator[int]:
     """The members of a set of places, in ascending order."""
-    if not places:
+    if places.bit_count() <= _FEW:
+        while places:
+            others = places & places - 1
+            yield (places ^ others).bit_length() - 1
+            places = others
         return
     digits = bin(places)
     last = position = len(digits) - 1

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from codecs import utf_32_le_encode
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -97,8 +98,8 @@ def read(text: str) -> Reading:
             signs = _signs(text, places)
         if any(_SYMBOL_IN_WORD.match(text, place) for place in signs):
             text = _SYMBOL_IN_WORD.sub(lambda match: _SYMBOLS[match.group()], text)
-    if len(signs) < len(places) and _MIXED.search(text):
-        text = _without_mixed_words(text, places)
+    if len(signs) < len(places):
+        text = _without_mixed_words(text)
     return Reading(text, changes)
 
 
@@ -122,7 +123,7 @@ def _signs(text: str, places: Sequence[int]) -> Sequence[int]:
 
 def code_points(text: str) -> NDArray[np.uint32]:
     """The code points of a text."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=_CODE_POINT)
+    return np.frombuffer(utf_32_le_encode(text, "surrogatepass")[0], dtype=_CODE_POINT)
 
 
 def _legible(text: str, places: Sequence[int]) -> Reading:
@@ -186,11 +187,12 @@ def _is_lost(before: str, after: str, found: re.Match[str], loses_letters: bool)
     return not before[-1:].strip() and len(after) == _PAIR and after.isalpha() and not after.istitle()
 
 
-def _without_mixed_words(text: str, places: Sequence[int]) -> str:
-    """The text with its mixed words in Latin, which have letters at some of the places."""
+def _without_mixed_words(text: str) -> str:
+    """The text with its mixed words in Latin."""
     pieces: list[str] = []
     done = 0
-    for place in places:
+    for found in _MIXED.finditer(text):
+        place = found.start()
         if place < done:
             continue
         start = max(done, text.rfind(" ", done, place) + 1)

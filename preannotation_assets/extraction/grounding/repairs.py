@@ -6,8 +6,9 @@ digit that becomes another digit, appears or vanishes has no price: it makes ano
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import cast
 
 from rapidfuzz.distance import Levenshtein
 
@@ -56,7 +57,8 @@ _CELL_STEPS = 1.5
 _CODE = re.compile(r"(?=\D*\d)(?:\d|[^\W\d_]{1,3}(?![^\W\d_]))+")
 
 
-class Repair(NamedTuple):
+@dataclass(slots=True)
+class Repair:
     """What turning a quote's letters into the page's costs, for each word of the quote and in total.
 
     ``letters`` counts the letters that differ, ``places`` the places where some do, and ``digits`` the
@@ -104,8 +106,9 @@ def repair(quote: str, written: str, word_ends: Sequence[int], work: Work) -> Re
         word = _word_at(first + len(quoted) // 2, word, word_ends)
         if price >= _LETTER and _CODE.fullmatch(quote, word_ends[word - 1] if word else 0, word_ends[word]):
             digits += 1
-        letters += max(len(quoted), len(found))
-        places += 1 if price <= _ONE_PLACE or max(len(quoted), len(found)) == 1 else 2
+        widest = max(len(quoted), len(found))
+        letters += widest
+        places += 1 if price <= _ONE_PLACE or widest == 1 else 2
         prices[word] += price
     return Repair(prices, sum(prices), letters, places, digits)
 

@@ -8,8 +8,8 @@ another, or two swapped. What a match is worth is decided by its price in ``repa
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 from .lookalikes import BROKEN_LETTERS, LIGATURES
 from .page import Page
@@ -32,7 +32,8 @@ _BREAKING = frozenset(group for group in BROKEN_LETTERS if len(group) == 1)
 _BROKEN_PAIRS = frozenset((group[0], group[1]) for group in BROKEN_LETTERS if len(group) > 1)
 
 
-class Pattern(NamedTuple):
+@dataclass(slots=True)
+class Pattern:
     """Letters to search: for each the places that match it, and the groups that end with it.
 
     A group is a jump: how many letters of the pattern it takes, the places where other letters stand for

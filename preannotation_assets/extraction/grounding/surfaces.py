@@ -116,8 +116,7 @@ def same_values(quote: PreparedQuote, written: str, around: str, table: FoldTabl
         table: the fold table of the page.
     """
     currencies = _currencies(quote.text)
-    others = _currencies(around)
-    if currencies and others and not currencies & others:
+    if currencies and (others := _currencies(around)) and currencies.isdisjoint(others):
         return False
     return quote.core == written or _same_grouping(
         _separators(quote.core, table), _separators(written, table)

@@ -6,8 +6,8 @@ quotes. A word with a digit can never be left out.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
@@ -139,7 +139,8 @@ _ARTICLE = 3
 _ABBREVIATION = 5
 
 
-class Word(NamedTuple):
+@dataclass(slots=True)
+class Word:
     """A word of a quote.
 
     ``quote.text[start:end]`` is the word, ``letters`` what it folds to; ``price`` is that of leaving it
