@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from benchmarks.grounding.predicting import real_pages, scorer
 from benchmarks.grounding.spellings import Spellings
 from preannotation_assets.extraction.grounding import ground
-from preannotation_assets.extraction.grounding.folding import FoldTable
 from preannotation_assets.extraction.grounding.page import Page
 from preannotation_assets.extraction.grounding.quotes import prepare
 from preannotation_assets.extraction.spans import Grounding, Quote
@@ -40,7 +39,6 @@ class Judged(NamedTuple):
 
 def made_up(pages: Sequence[Mapping[str, Any]], draw: random.Random) -> Iterator[list[str]]:
     """For every page the names of other pages that are not on it."""
-    table = FoldTable()
     names: dict[str, list[str]] = defaultdict(list)
     for page in pages:
         names[page["lang"]] += [page["text"][t["start"] : t["end"]] for t in page["truth"] if t]
@@ -49,7 +47,7 @@ def made_up(pages: Sequence[Mapping[str, Any]], draw: random.Random) -> Iterator
         chosen: list[str] = []
         for written in draw.sample(names[page["lang"]], 40):
             quote = " ".join(written.split())
-            folded = prepare(quote, table).letters
+            folded = prepare(quote).letters
             if len(folded) >= FEWEST_LETTERS and folded not in letters and len(chosen) < MADE_UP:
                 chosen.append(quote)
         yield chosen

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rapidfuzz.distance import Levenshtein
 
-from preannotation_assets.extraction.grounding.folding import FoldTable
+from preannotation_assets.extraction.grounding.folding import FOLD_TABLE
 
 __all__ = ["Spellings"]
 
@@ -27,7 +27,6 @@ class Spellings:
     """On how many pages of a language each of its words is."""
 
     def __init__(self, pages: Sequence[Mapping[str, Any]]) -> None:
-        self._table = FoldTable()
         self._pages: dict[tuple[str, str], int] = defaultdict(int)
         for page in pages:
             for word in set(self._words(page["text"])):
@@ -42,7 +41,7 @@ class Spellings:
         )
 
     def _words(self, text: str) -> list[str]:
-        return text.translate(self._table).split()
+        return text.translate(FOLD_TABLE).split()
 
     def _meanings(self, language: str, word: str) -> set[str]:
         if len(word) < FEWEST_LETTERS or self._pages.get((language, word), 0) > 1:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.grounding.assignment import REJECTION, assign
-from preannotation_assets.extraction.grounding.folding import FoldTable, fold
+from preannotation_assets.extraction.grounding.folding import FOLD_TABLE, fold
 from preannotation_assets.extraction.grounding.hits import bordered, letters_found
 from preannotation_assets.extraction.grounding.lookalikes import CLOSE
 from preannotation_assets.extraction.grounding.order import Spot, chain_costs
@@ -179,13 +179,12 @@ def test_the_order_of_unique_answers_changes_nothing(words: list[str], shuffling
 @unhurried
 @given(pages)
 def test_folding_keeps_the_way_back(text: str) -> None:
-    table = FoldTable()
     folded = fold(text)
 
     assert len(folded.letters) == len(folded.origins) == len(folded.borders) - 1
     assert (folded.origins[1:] >= folded.origins[:-1]).all()
     for letter, origin in zip(folded.letters, folded.origins.tolist(), strict=True):
-        assert letter in table[ord(text[origin])] or not text[origin].isalnum()
+        assert letter in FOLD_TABLE[ord(text[origin])] or not text[origin].isalnum()
 
 
 # What may read as something else, of every kind, and what reads as it is written.
@@ -303,7 +302,7 @@ def test_a_search_that_ends_early_has_missed_nothing(text: str, word: str) -> No
 @given(st.text(PLAIN + " 1", max_size=20), st.text(PLAIN + " ", min_size=1, max_size=6))
 def test_no_place_between_the_borders_of_words_has_another_ending_behind_it(text: str, quoted: str) -> None:
     page = Page(text)
-    quote = prepare(quoted, page.table)
+    quote = prepare(quoted)
     found = list(letters_found(page, quote.letters, Work(1_000_000))) if quote.letters else []
 
     whole = bordered(page, found, len(quote.letters))

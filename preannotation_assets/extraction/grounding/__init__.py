@@ -67,7 +67,7 @@ def ground(text: str, quotes: Sequence[Quote], work: ChunkWork | None = None) ->
     prepared: dict[str, PreparedQuote] = {}
     for _, written in quotes:
         if written not in prepared:
-            prepared[written] = prepare(written, page.table)
+            prepared[written] = prepare(written)
     findings = _findings(page, quotes, prepared, work)
     contenders = _contenders(quotes, {quoted: found.candidates for quoted, found in findings.items()})
     in_order = follow_the_page(contenders)

@@ -206,7 +206,7 @@ def _same_value(page: Page, quote: PreparedQuote, start: int, end: int) -> bool:
     if cuts_number(page.text, start, end):
         return False
     around = page.text[max(0, start - _AROUND) : end + _AROUND]
-    return same_values(quote, page.text[start:end], around, page.table)
+    return same_values(quote, page.text[start:end], around)
 
 
 def _candidate(

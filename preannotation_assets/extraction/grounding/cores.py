@@ -84,7 +84,7 @@ def core_hits(page: Page, quote: PreparedQuote, work: Work) -> Iterator[Core]:
         hits = exact_hits(page, cut.letters, work)
         if not hits and cut.is_sure:
             continue
-        core = prepare(_core_text(quote, len(cut.before), len(cut.after)), page.table)
+        core = prepare(_core_text(quote, len(cut.before), len(cut.after)))
         if len(cut.letters) <= _SHORT_CORE:
             hits = [hit for hit in hits if page.written(hit.first, hit.last) == core.core]
         elif not hits:

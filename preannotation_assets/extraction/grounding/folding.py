@@ -12,8 +12,7 @@ from bisect import bisect_right
 from codecs import utf_32_le_decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,13 @@ from .glued import glued_pieces
 from .lookalikes import LATIN_CAPITALS
 from .reading import LOST_LETTER, code_points
 
-__all__ = ["SEPARATOR", "FoldTable", "FoldedText", "fold", "fold_character", "has_unspaced"]
+__all__ = ["FOLD_TABLE", "SEPARATOR", "FoldedText", "fold", "has_unspaced"]
 
 SEPARATOR = " "
 _SEPARATOR_CODE = np.uint32(ord(SEPARATOR))
 _ZERO, _DIGITS = np.uint32(ord("0")), np.uint32(10)
 _INVISIBLE = ""
+_MOST_REMEMBERED = 20_000
 # Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
 _PLAIN_LETTERS: Mapping[str, str] = {
     "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "\u0131": "i",
@@ -73,16 +73,14 @@ class FoldedText(NamedTuple):
     closes: NDArray[np.bool_]
 
 
-class FoldTable(dict[int, str]):
-    """What code points fold to, for ``str.translate``; fills itself as they are met."""
-
-    def __init__(self) -> None:
-        super().__init__(_COMMON)
+class _FoldTable(dict[int, str]):
+    """What code points fold to, for ``str.translate``; remembers those that it has met, so many at most."""
 
     def __missing__(self, code: int) -> str:
         """Folds a code point that was not met before."""
-        folded = fold_character(chr(code))
-        self[code] = folded
+        folded = _fold_character(chr(code))
+        if len(self) < _MOST_REMEMBERED:
+            self[code] = folded
         return folded
 
 
@@ -137,8 +135,7 @@ def _borders_inside_words(
     return begins, closes
 
 
-@lru_cache(maxsize=8192)
-def fold_character(character: str) -> str:
+def _fold_character(character: str) -> str:
     """What one code point folds to: letters and digits, a separator, or nothing for invisible ones."""
     if character in _SPECIAL:
         return _SPECIAL[character]
@@ -162,7 +159,7 @@ def _fold_control(character: str) -> str:
         meant = character.encode("latin-1").decode("cp1252")
     except UnicodeDecodeError:
         return SEPARATOR
-    return SEPARATOR if meant == character else fold_character(meant)
+    return SEPARATOR if meant == character else _fold_character(meant)
 
 
 def _stands_for_letters(symbol: str) -> bool:
@@ -194,7 +191,7 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
         others = sorted(set(codes[rare].tolist()))
         codes = codes.copy()
         codes[rare] = len(folds.lengths) + np.searchsorted(others, codes[rare])
-        folds = folds.extended([fold_character(chr(code)) for code in others])
+        folds = folds.extended([FOLD_TABLE[code] for code in others])
     written = folds.singles.take(codes)
     odd = (written == 0).nonzero()[0]
     if not len(odd):
@@ -255,6 +252,8 @@ def _unspaced(codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return unspaced
 
 
-# Folded once: Latin letters to be copied into every table, and the first blocks with the symbols.
-_COMMON: Mapping[int, str] = {code: fold_character(chr(code)) for code in range(0x250)}
-_COMMON_FOLDS = _Folds.of([fold_character(chr(code)) for code in range(0x3000)])
+FOLD_TABLE: Final = _FoldTable()
+"""What any code point folds to."""
+
+# The first blocks with the symbols, folded once.
+_COMMON_FOLDS = _Folds.of([FOLD_TABLE[code] for code in range(0x3000)])

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .folding import FOLD_TABLE
 from .hits import Hit
 from .page import Page, members
 from .quotes import PreparedQuote
@@ -68,7 +69,7 @@ def gap_hits(
         return
     work.spend(level_steps(page, len(quote.letters)))
     search = _GapSearch(page, quote, prefixes, suffix_starts(searched, page.ends), work)
-    elided = _elisions(page, quote)
+    elided = _elisions(quote)
     for left in range(len(quote.words) - 1):
         if left in elided or not elided:
             yield from search.gaps(left, bool(elided))
@@ -182,7 +183,7 @@ class _GapSearch:
             yield Hit(first[1], last[1], price)
 
 
-def _elisions(page: Page, quote: PreparedQuote) -> set[int]:
+def _elisions(quote: PreparedQuote) -> set[int]:
     """The words of the quote behind which it has an ellipsis."""
     core = quote.core.replace("...", _ELLIPSIS)
     if _ELLIPSIS not in core:
@@ -190,7 +191,7 @@ def _elisions(page: Page, quote: PreparedQuote) -> set[int]:
     found: set[int] = set()
     count = 0
     for piece in core.split(_ELLIPSIS)[:-1]:
-        count += len(piece.translate(page.table).split())
+        count += len(piece.translate(FOLD_TABLE).split())
         found.add(count - 1)
     return found
 

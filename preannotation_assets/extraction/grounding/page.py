@@ -9,7 +9,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from .folding import FoldTable, fold
+from .folding import fold
 from .letter_sets import LetterSets, bits
 from .reading import LOST_LETTER, read
 
@@ -35,7 +35,6 @@ class Page:
         self._reading = read(text)
         self.text = self._reading.text
         self.is_read_otherwise = bool(self._reading.changes)
-        self.table = FoldTable()
         folded = fold(self.text)
         self.letters = folded.letters
         self.has_lost_letters = LOST_LETTER in folded.letters

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from .folding import SEPARATOR, FoldTable, has_unspaced
+from .folding import FOLD_TABLE, SEPARATOR, has_unspaced
 from .reading import may_read_otherwise, read
 from .words import Word, split_words
 
@@ -32,7 +32,6 @@ class PreparedQuote:
     core: str
     suffix: str
     has_digits: bool
-    table: FoldTable
     # What few quotes are asked for. A `cached_property` takes a lock, and makes all attributes slower.
     _word_ends: Sequence[int] | None = None
     _priced_words: Sequence[Word] | None = None
@@ -53,7 +52,7 @@ class PreparedQuote:
     def priced_words(self) -> Sequence[Word]:
         """The words as they are written, and what it costs to leave each of them out."""
         if self._priced_words is None:
-            self._priced_words = split_words(self.text, self.table)
+            self._priced_words = split_words(self.text)
         return self._priced_words
 
     @property
@@ -62,20 +61,20 @@ class PreparedQuote:
         return self.prefix[-1:] in _OPENING and self.suffix[:1] in _CLOSING
 
 
-def prepare(text: str, table: FoldTable) -> PreparedQuote:
+def prepare(text: str) -> PreparedQuote:
     """Folds a quote."""
     verbatim = text.strip()
     stripped = read(verbatim).text.strip() if may_read_otherwise(verbatim) else verbatim
-    words = stripped.translate(table).split()
+    words = stripped.translate(FOLD_TABLE).split()
     first, last = 0, len(stripped)
-    while first < last and table[ord(stripped[first])] in ("", SEPARATOR):
+    while first < last and FOLD_TABLE[ord(stripped[first])] in ("", SEPARATOR):
         first += 1
-    while last > first and table[ord(stripped[last - 1])] == SEPARATOR:
+    while last > first and FOLD_TABLE[ord(stripped[last - 1])] == SEPARATOR:
         last -= 1
     letters = "".join(words)
     core = stripped[first:last]
     has_digits = not letters.isalpha() and not _DIGITS.isdisjoint(letters)
     # By place: names of arguments take as long as the quote takes to fold.
     return PreparedQuote(
-        verbatim, stripped, letters, words, stripped[:first], core, stripped[last:], has_digits, table
+        verbatim, stripped, letters, words, stripped[:first], core, stripped[last:], has_digits
     )

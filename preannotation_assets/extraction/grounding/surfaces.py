@@ -9,7 +9,7 @@ from rapidfuzz.distance import Levenshtein
 
 from preannotation_assets.extraction.line_ends import LINE_BREAKS, LINE_END_SIGNS, break_class, sign_class
 
-from .folding import SEPARATOR, FoldTable
+from .folding import FOLD_TABLE, SEPARATOR
 from .quotes import PreparedQuote
 
 __all__ = ["cuts_number", "dress", "numerals", "same_numerals", "same_values", "surface_price"]
@@ -106,21 +106,18 @@ def _one_line(written: str) -> str:
     return _SPACE.sub(" ", _LINE_BREAK.sub("", written)) if not written.isprintable() else written
 
 
-def same_values(quote: PreparedQuote, written: str, around: str, table: FoldTable) -> bool:
+def same_values(quote: PreparedQuote, written: str, around: str) -> bool:
     """Whether equal digits mean equal values: grouped alike, and in no other currency.
 
     Args:
         quote: the quote.
         written: what stands on the page, from the first to the last letter.
         around: the same with what stands next to it.
-        table: the fold table of the page.
     """
     currencies = _currencies(quote.text)
     if currencies and (others := _currencies(around)) and currencies.isdisjoint(others):
         return False
-    return quote.core == written or _same_grouping(
-        _separators(quote.core, table), _separators(written, table)
-    )
+    return quote.core == written or _same_grouping(_separators(quote.core), _separators(written))
 
 
 def cuts_number(text: str, start: int, end: int) -> bool:
@@ -176,12 +173,12 @@ def _currencies(text: str) -> set[str]:
     return {symbol for symbol in _SYMBOLS.findall(text) if unicodedata.category(symbol) == "Sc"}
 
 
-def _separators(text: str, table: FoldTable) -> list[tuple[str, str]]:
+def _separators(text: str) -> list[tuple[str, str]]:
     """Every letter with the symbols before it."""
     found: list[tuple[str, str]] = []
     symbols = ""
     for symbol in text:
-        folded = table[ord(symbol)]
+        folded = FOLD_TABLE[ord(symbol)]
         if folded == SEPARATOR:
             symbols += symbol
             continue

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from preannotation_assets.extraction.line_ends import LINE_END_SIGNS
 
-from .folding import SEPARATOR, FoldTable
+from .folding import FOLD_TABLE, SEPARATOR
 
 __all__ = [
     "ENDINGS",
@@ -53,7 +53,7 @@ _CYRILLIC_ENDINGS = (
     "а я у ю е о ы и ой ей ом ем ым им ого его ому ему ая яя ое ее ую юю ых их ами ями ах ях ов ев ью"  # noqa: RUF001
     " ия ии ий ый го ь"  # noqa: RUF001
 )
-ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FoldTable()))
+ENDINGS = _listed((_LATIN_ENDINGS + _CYRILLIC_ENDINGS).translate(FOLD_TABLE))
 
 # Titles and forms of address, ranks, saints, kinds of ships, firms and places, in the same languages,
 # folded: they stand before a name.
@@ -154,16 +154,16 @@ class Word:
     is_apart: bool
 
 
-def split_words(text: str, table: FoldTable) -> list[Word]:
+def split_words(text: str) -> list[Word]:
     """Splits a quote into its words."""
     words: list[Word] = []
     start = -1
     depth = 0
     comma = _last_comma(text)
     for position, symbol in enumerate(text + SEPARATOR):
-        if table[ord(symbol)] == SEPARATOR:
+        if FOLD_TABLE[ord(symbol)] == SEPARATOR:
             if start >= 0:
-                letters = text[start:position].translate(table)
+                letters = text[start:position].translate(FOLD_TABLE)
                 price = _price(text, start, position, letters)
                 is_apart = depth > 0 or -1 < comma < start
                 if is_apart and not _is_number(text[start:position]):
@@ -176,7 +176,7 @@ def split_words(text: str, table: FoldTable) -> list[Word]:
                 words.append(Word(letters, start, position, price, is_apart))
                 start = -1
             depth += (symbol in "([") - (symbol in ")]")
-        elif start < 0 and table[ord(symbol)]:
+        elif start < 0 and FOLD_TABLE[ord(symbol)]:
             start = position
     return words
 
