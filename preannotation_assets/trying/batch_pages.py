@@ -7,6 +7,7 @@ from typing import Protocol
 from preannotation_assets.errors import BatchError
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import read_manifest
@@ -55,17 +56,17 @@ def survey_batch(
 def chunk_limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
     """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught.
 
-    Without a dataset nothing is calibrated.
+    Without either, and without a dataset, they have what is presumed of the model.
     """
-    calibration, by_kind = 1.0, dict[str, float]()
+    model, chunking = settings.generation.model, settings.chunking
+    calibration, factors = 1.0, presumed_factors(model)
     if dataset:
         cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
-        learned = read_manifest(store, calibration_key(settings.generation.model), Calibration)
+        learned = read_manifest(store, calibration_key(model), Calibration)
         if cut:
-            calibration, by_kind = cut.calibration, cut.kind_factors
-        elif learned and learned.model == settings.generation.model:
-            calibration, by_kind = learned.factor, learned.kind_factors
-    chunking, factors = settings.chunking, KindFactors.by_name(by_kind)
+            calibration, factors = cut.calibration, KindFactors.by_name(cut.kind_factors)
+        elif learned and learned.model == model:
+            calibration, factors = learned.factor, KindFactors.by_name(learned.kind_factors)
     return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
 
 

@@ -17,6 +17,7 @@ from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
@@ -88,14 +89,13 @@ def _limits(
     store: ObjectStore, chunking: ChunkingResource, model: str, present: ChunksManifest | None
 ) -> ChunkLimits:
     """The limits, with the calibration the batch was first cut with: other borders are other requests."""
-    calibration, by_kind = 1.0, dict[str, float]()
+    calibration, factors = 1.0, presumed_factors(model)
     if present is not None:
-        calibration, by_kind = present.calibration, present.kind_factors
+        calibration, factors = present.calibration, KindFactors.by_name(present.kind_factors)
     else:
         learned = read_manifest(store, calibration_key(model), Calibration)
         if learned and learned.model == model:
-            calibration, by_kind = learned.factor, learned.kind_factors
-    factors = KindFactors.by_name(by_kind)
+            calibration, factors = learned.factor, KindFactors.by_name(learned.kind_factors)
     return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
 
 

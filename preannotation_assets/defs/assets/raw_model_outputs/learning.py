@@ -6,6 +6,7 @@ from typing import Final
 
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.spark import SparkResource
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.extraction.token_learning import FEWEST_PROMPTS, learn_tokens
 from preannotation_assets.lake import FetchedBytes
@@ -47,7 +48,9 @@ def learn_calibration(
     prompts = [prompt for part in counted for prompt in part.prompts]
     model, key = batch.template.model, calibration_key(batch.template.model)
     present = read_manifest(batch.store, key, Calibration)
-    before = KindFactors.by_name(present.kind_factors if present and present.model == model else {})
+    before = presumed_factors(model)
+    if present and present.model == model:
+        before = KindFactors.by_name(present.kind_factors)
     learned = learn_tokens(prompts, batch.template.prompt.constant_tokens_by_kind(), before)
     if learned is not None:
         calibration = Calibration(

@@ -1,0 +1,37 @@
+"""What is presumed of a model's tokenizer before its server has counted anything.
+
+Llama 3 has a token for up to three digits; most other models have one for each. Which of them a model does is
+known only of a few names, so that every other model is presumed to have the dearer one.
+"""
+
+import re
+from typing import Final
+
+from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, TokenKind
+
+__all__ = ["presumed_factors"]
+
+# Llama 3 and 4, gpt-oss and DeepSeek V3, as Ollama, Hugging Face, llama.cpp and others write them. After
+# "llama-3" comes no letter: a Llama of 3 billion weights is an older one.
+_THREE_DIGITS_A_TOKEN: Final = re.compile(
+    r"(?:(?:meta-)?llama[-_]?v?(?:3(?:[._p-][123])?|4)|gpt-?oss|deepseek-v3(?:\.[12])?)(?![0-9a-z]|\.[0-9])"
+)
+# A model that was distilled bears the name of its teacher, and may have the tokenizer of another.
+_DISTILLED: Final = "distil"
+# Above what Qwen, Gemma 3 and Mistral count; docs/chunking.md has the figures.
+_ONE_DIGIT_A_TOKEN: Final = KindFactors.by_name({TokenKind.DIGITS: 3.0, TokenKind.SIGNS: 2.0})
+
+
+def presumed_factors(model: str) -> KindFactors:
+    """What the estimate of each kind is multiplied by while nothing was learned of a model.
+
+    Args:
+        model: Its name as its server has it: ``llama3.3:70b``, ``Qwen/Qwen3-32B``, a path.
+
+    Returns:
+        1 for all kinds where the name is that of a model with three digits a token, and else what is above
+        the counts of models with a token a digit.
+    """
+    name = model.lower().rstrip("/").rpartition("/")[2]
+    has_three = _THREE_DIGITS_A_TOKEN.match(name) and _DISTILLED not in name
+    return LLAMA_3 if has_three else _ONE_DIGIT_A_TOKEN
