@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page, split_chunk
 from preannotation_assets.extraction.grounding import ground
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.extraction.spans import Chunk, Grounding, Quote, Rejection
 from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, TokenKind
 from preannotation_assets.extraction.token_learning import CountedPrompt, LearnedTokens, learn_tokens
@@ -76,7 +77,7 @@ def _learned_from(language: str, tokenizer: str) -> LearnedTokens:
         for place in range(len(lines) - 5):
             by_kind = tokens_by_kind("".join(lines[place : place + 6]))
             prompts.append(CountedPrompt(by_kind, 200 + sum(counts[place : place + 6])))
-    learned = learn_tokens(prompts, constant, LLAMA_3)
+    learned = learn_tokens(prompts, constant, presumed_factors(tokenizer))
     assert learned is not None
     return learned
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, TokenKind
 from preannotation_assets.extraction.token_learning import (
     FEWEST_PROMPTS,
@@ -100,6 +101,19 @@ def test_the_digits_of_prose_and_registers_teach_most_of_what_pages_of_numbers_c
     learned = _learn([*_pages(_prose, 60, 1), *_pages(_register, 60, 1)], ONE_A_DIGIT)
     assert max(_ratios(numbers, ONE_A_DIGIT, LearnedTokens(LLAMA_3, 1.0))) < 0.6
     assert min(_ratios(numbers, ONE_A_DIGIT, learned)) > 0.8
+
+
+def test_of_a_model_with_a_token_a_digit_no_page_is_below_once_it_was_presumed() -> None:
+    learned = _learn(_pages(_prose, 60, 1), ONE_A_DIGIT, presumed_factors("qwen3:32b"))
+    assert min(_ratios(_pages(_numbers, 40, 2), ONE_A_DIGIT, learned)) >= 1
+
+
+def test_what_was_presumed_in_vain_is_unlearned_where_there_are_digits() -> None:
+    batch = [*_pages(_prose, 60, 1), *_pages(_numbers, 6, 1)]
+    learned = _learn(batch, THREE_DIGITS, presumed_factors("ours"))
+    ratios = _ratios(_pages(_numbers, 40, 2), THREE_DIGITS, learned)
+    assert min(ratios) >= 1
+    assert max(ratios) <= 1.6
 
 
 def test_a_kind_that_was_not_seen_keeps_what_was_learned_of_it_before() -> None:

@@ -91,6 +91,7 @@ class AskingLake:
         retry_of: str | None = None,
         second_pass_below: float | None = None,
         cascade: CascadeResource | None = None,
+        model: str = "llama3.3:70b",
     ) -> ExecutionResult:
         """One run of the asset; it does not raise what the run raises."""
         add_dataset(instance, LAYOUT.dataset)
@@ -106,7 +107,7 @@ class AskingLake:
                 "label_scheme": LabelSchemeResource(path=str(self.folder / "labels.yaml")),
                 "model_server": OllamaResource(
                     endpoints=[self.url, *self.other_urls],
-                    model="llama3.3:70b",
+                    model=model,
                     max_in_flight=CAP,
                     num_ctx=4096,
                     num_predict=400,

@@ -34,6 +34,7 @@ from preannotation_assets.simulator import (
     HabitRates,
     RequestRecord,
     RunningSimulator,
+    SimulatedModel,
     SimulatorSettings,
     TimeModel,
 )
@@ -175,6 +176,20 @@ def test_a_run_learns_what_the_models_tokens_are(
     lake.store.delete([calibration_key("llama3.3:70b")])
     assert lake.materialize(instance).success
     assert read_manifest(lake.store, calibration_key("llama3.3:70b"), Calibration) is None
+
+
+def test_what_is_presumed_of_a_model_is_believed_until_counts_say_otherwise(
+    tmp_path: Path, instance: DagsterInstance, spark: SparkSession
+) -> None:
+    settings = SimulatorSettings(models=(SimulatedModel("qwen3:4b"),), habits=HabitRates.NONE)
+    with RunningSimulator(settings) as server:
+        lake = AskingLake(tmp_path, server.url)
+        # Two digits a page say little about digits.
+        lake.fill(texts(30))
+        assert lake.materialize(instance, model="qwen3:4b").success
+    learned = read_manifest(lake.store, calibration_key("qwen3:4b"), Calibration)
+    assert learned is not None
+    assert learned.kind_factors["digits"] > 2
 
 
 def test_of_two_runs_at_once_the_second_is_refused_with_the_id_of_the_first_and_asks_nothing(
