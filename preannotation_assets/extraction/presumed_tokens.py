@@ -18,8 +18,18 @@ _THREE_DIGITS_A_TOKEN: Final = re.compile(
 )
 # A model that was distilled bears the name of its teacher, and may have the tokenizer of another.
 _DISTILLED: Final = "distil"
-# Above what Qwen, Gemma 3 and Mistral count; docs/chunking.md has the figures.
-_ONE_DIGIT_A_TOKEN: Final = KindFactors.by_name({TokenKind.DIGITS: 3.0, TokenKind.SIGNS: 2.0})
+# Above what Qwen, Gemma 3, Mistral and SmolLM2 count of pages of numbers; docs/chunking.md has the figures.
+_ONE_DIGIT_A_TOKEN: Final = KindFactors.by_name(
+    {
+        TokenKind.DIGITS: 3.0,
+        # Two or three tokens each, and one for the blank before a number.
+        TokenKind.ARABIC_DIGITS: 1.3,
+        TokenKind.DEVANAGARI_DIGITS: 2.2,
+        TokenKind.THAI_DIGITS: 1.5,
+        # No-break spaces and fractions are two tokens.
+        TokenKind.SIGNS: 2.0,
+    }
+)
 
 
 def presumed_factors(model: str) -> KindFactors:

@@ -20,6 +20,8 @@ class TokenKind(StrEnum):
     that follow a capital. ``DIGITS`` are all but the first digit of a number. ``RUNS`` are the third and
     later of equal signs in a row, ``BREAKS`` all other white space. ``IDEOGRAPHS`` are Chinese characters
     with their punctuation, ``KANA`` Japanese syllables, ``WIDTHS`` the ideographic space and half-width kana.
+    ``ARABIC_DIGITS``, ``DEVANAGARI_DIGITS`` and ``THAI_DIGITS`` are all digits of these scripts, Persian ones
+    with the first; those of other scripts are of their script.
     ``SIGNS`` are dashes, quotation marks and symbols outside of ASCII, ``ACCENTS`` combining marks and Latin
     letters beyond U+017F, as Vietnamese has them. ``OTHER_SCRIPTS`` are all others together.
     """
@@ -39,9 +41,12 @@ class TokenKind(StrEnum):
     WIDTHS = "widths"
     KOREAN = "korean"
     ARABIC = "arabic"
+    ARABIC_DIGITS = "arabic_digits"
     HEBREW = "hebrew"
     DEVANAGARI = "devanagari"
+    DEVANAGARI_DIGITS = "devanagari_digits"
     THAI = "thai"
+    THAI_DIGITS = "thai_digits"
     ACCENTS = "accents"
     SIGNS = "signs"
     OTHER_SCRIPTS = "other_scripts"
@@ -53,9 +58,12 @@ _ONCE_OF: Final[Mapping[TokenKind, TokenKind]] = {
     TokenKind.KANA: TokenKind.IDEOGRAPHS,
     TokenKind.WIDTHS: TokenKind.OTHER_SCRIPTS,
     TokenKind.ARABIC: TokenKind.OTHER_SCRIPTS,
+    TokenKind.ARABIC_DIGITS: TokenKind.ARABIC,
     TokenKind.HEBREW: TokenKind.OTHER_SCRIPTS,
     TokenKind.DEVANAGARI: TokenKind.OTHER_SCRIPTS,
+    TokenKind.DEVANAGARI_DIGITS: TokenKind.DEVANAGARI,
     TokenKind.THAI: TokenKind.OTHER_SCRIPTS,
+    TokenKind.THAI_DIGITS: TokenKind.THAI,
     TokenKind.ACCENTS: TokenKind.OTHER_SCRIPTS,
 }
 
@@ -99,7 +107,9 @@ class KindFactors:
 
 def _unnamed(kind: str, factors: Mapping[str, float]) -> float:
     once = _ONCE_OF.get(TokenKind(kind))
-    return 1.0 if once is None else factors.get(once, 1.0)
+    if once is None:
+        return 1.0
+    return factors[once] if once in factors else _unnamed(once, factors)
 
 
 LLAMA_3: Final = KindFactors()

@@ -108,7 +108,7 @@ _SCRIPTS: Final = DIGIT + 5
 
 # A space before a foreign letter is often a token of its own; with Qwen before most Greek and Thai ones.
 _SPACE_BEFORE_SCRIPT: Final = 0.3
-_SPACE_BEFORE_KIND: Final = {TokenKind.GREEK: 0.7, TokenKind.THAI: 0.7}
+_SPACE_BEFORE_KIND: Final = {TokenKind.GREEK: 0.7, TokenKind.THAI: 0.7, TokenKind.THAI_DIGITS: 0.7}
 
 # Class of code points outside ASCII, first match wins: (first, last, tokens a code point, its
 # kind). Where nothing is measured, a code point costs as many tokens as it has UTF-8 bytes, which is the most
@@ -119,8 +119,11 @@ _SCRIPT_COSTS: Final = (
     (0x0400, 0x045F, 1.05, TokenKind.CYRILLIC),  # Cyrillic of the living languages
     (0x0621, 0x064A, 1.0, TokenKind.ARABIC),  # Arabic letters
     (0x05D0, 0x05EA, 1.5, TokenKind.HEBREW),  # Hebrew letters
+    (0x0660, 0x0669, 2.0, TokenKind.ARABIC_DIGITS),
+    (0x06F0, 0x06F9, 2.0, TokenKind.ARABIC_DIGITS),  # Persian and Urdu digits
+    (0x0966, 0x096F, 1.5, TokenKind.DEVANAGARI_DIGITS),
     (0x0900, 0x097F, 1.5, TokenKind.DEVANAGARI),
-    (0x0E50, 0x0E59, 2.0, TokenKind.THAI),  # Thai digits
+    (0x0E50, 0x0E59, 2.0, TokenKind.THAI_DIGITS),
     (0x0E00, 0x0E7F, 1.3, TokenKind.THAI),  # Thai
     (0x1E00, 0x1EFF, 2.1, TokenKind.ACCENTS),  # Latin of Vietnamese
     (0x1F00, 0x1FFF, 2.0, TokenKind.GREEK),  # Greek with accents and breathings
@@ -138,7 +141,7 @@ _SCRIPT_COSTS: Final = (
     (0x0180, 0x024F, 2.0, TokenKind.ACCENTS),  # more Latin letters
     (0x0300, 0x036F, 2.0, TokenKind.ACCENTS),  # combining marks
     (0x0590, 0x05FF, 2.0, TokenKind.HEBREW),  # points and signs
-    (0x0600, 0x06FF, 2.0, TokenKind.ARABIC),  # digits, marks, letters of Persian and Urdu
+    (0x0600, 0x06FF, 2.0, TokenKind.ARABIC),  # marks, letters of Persian and Urdu
     (0x0750, 0x077F, 2.0, TokenKind.ARABIC),  # letters of other languages
     (0x3000, 0x3000, 3.0, TokenKind.WIDTHS),  # the ideographic space
     (0xFB1D, 0xFB4F, 3.0, TokenKind.HEBREW),  # presentation forms

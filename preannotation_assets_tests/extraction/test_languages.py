@@ -105,10 +105,30 @@ def test_what_a_language_taught_brings_its_estimate_near(language: str, tokenize
 def test_factors_of_a_manifest_that_knew_fewer_kinds_cost_the_same() -> None:
     factors = KindFactors.by_name({"other_scripts": 0.5, "ideographs": 0.6})
     found = dict(zip(TokenKind, factors.factors, strict=True))
-    once_other = {"widths", "arabic", "hebrew", "devanagari", "thai", "accents", "other_scripts"}
+    digits = {"arabic_digits", "devanagari_digits", "thai_digits"}
+    once_other = {"widths", "arabic", "hebrew", "devanagari", "thai", "accents", "other_scripts", *digits}
     assert {kind for kind, factor in found.items() if factor == 0.5} == once_other
     assert {kind for kind, factor in found.items() if factor == 0.6} == {"ideographs", "kana"}
     assert factors.named() == {"other_scripts": 0.5, "ideographs": 0.6}
+
+
+def test_digits_cost_what_their_script_did_where_a_manifest_does_not_tell_them_apart() -> None:
+    factors = KindFactors.by_name({"other_scripts": 0.5, "arabic": 0.7, "thai": 1.0, "thai_digits": 1.5})
+    found = dict(zip(TokenKind, factors.factors, strict=True))
+    assert (found[TokenKind.ARABIC_DIGITS], found[TokenKind.DEVANAGARI_DIGITS]) == (0.7, 0.5)
+    assert (found[TokenKind.THAI], found[TokenKind.THAI_DIGITS]) == (1.0, 1.5)
+    assert factors.named() == {"other_scripts": 0.5, "arabic": 0.7, "thai": 1.0, "thai_digits": 1.5}
+
+
+@pytest.mark.parametrize(("language", "digits"), [("arabic", "٣٤٥٦٧٨ ٧٢"), ("thai", "๓๔๕๖๗๘ ๗๒")])
+def test_the_letters_of_a_script_do_not_lower_its_digits_below_what_they_cost(
+    language: str, digits: str
+) -> None:
+    """Qwen has two tokens for each of these digits, and less than one for a letter."""
+    learned = _learned_from(language, "qwen")
+    text = f"{digits}\n" * 40
+    estimate = calibrated_tokens(estimate_tokens(text, learned.kind_factors), learned.calibration)
+    assert estimate >= LOWEST * 40 * (2 * 8 + 2)
 
 
 def test_scripts_that_are_not_told_apart_are_never_lowered() -> None:

