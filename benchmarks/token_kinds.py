@@ -4,8 +4,9 @@
 
 PAGES are JSON lines with a ``text`` (``.jsonl.gz``); TEXTS are plain text files in other languages, as Vim's
 tutors (Debian's vim-runtime), cut in pieces. Registers, numbers, tables and leaders are made with the words
-of the pages, always the same. FILE is the tokenizer of a model: ``benchmarks.tokenizer_files`` says which
-packages bring some. Every second page of a group is measured; the others teach: of PAGES only, and of all.
+of the pages, always the same. NAME is the model's, by which something is presumed of it, FILE its tokenizer:
+``benchmarks.tokenizer_files`` says which packages bring some. Every second page of a group is measured; the
+others teach: of PAGES only, and of all. "as Llama 3" is without anything presumed or learned.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 
 from benchmarks.token_costs import read_texts
 from benchmarks.tokenizer_files import Count, read_tokenizer
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
 from preannotation_assets.extraction.prompt import build_prompt
 from preannotation_assets.extraction.token_kinds import LLAMA_3
 from preannotation_assets.extraction.token_learning import CountedPrompt, LearnedTokens, learn_tokens
@@ -93,7 +95,31 @@ def _made(pages: Sequence[str]) -> dict[str, list[str]]:
         "spaced leaders": spaced_leaders,
     }
     made = {kind: [make() for _ in range(_MADE)] for kind, make in kinds.items()}
-    return {**made, "capitals": [page.upper() for page in pages[::8]]}
+    return {**made, **_numbers_among_signs(names), "capitals": [page.upper() for page in pages[::8]]}
+
+
+# Each # is a digit, each @ a name of the pages.
+_FORMS: Final = {
+    "dates": ("18##-0#-1#", "2#.1#.18##", "#/1#/18## ##:##:##", "the 1#th of May, 18##"),
+    "tables of signs": ("| @ | #### | ###.# | - | ## |", "|#####|##|#||####|", '"@";"######";"##,##";""'),
+    "numbers of ships": ("IMO ####### D#AB#", "MSCU ######-# MMSI 636######", "#####M### ##l#O# @"),
+    "money": ("£###. ##s. #d. $##,###.##", "#.###,## M. ##/- ###/##/#", "12'#\" #½ #¼ ##% ##°##\u2032"),
+    "no-break spaces": ("##\u00a0###\u00a0### fr", "@\u00a0: ##\u00a0### t"),
+    "punctuation": ("@: ..., -; (##); —; '#'; [?]; *; †##; §##", "##\u2014## ###\u2013### #.##.#"),
+}
+
+
+def _numbers_among_signs(names: Sequence[str]) -> dict[str, list[str]]:
+    chance = random.Random(11)
+
+    def line(form: str) -> str:
+        marks = {"#": lambda: chance.choice("0123456789"), "@": lambda: chance.choice(names)}
+        return "".join(marks[sign]() if sign in marks else sign for sign in form)
+
+    def text(forms: Sequence[str]) -> str:
+        return "\n".join(line(chance.choice(forms)) for _ in range(chance.randint(20, 60)))
+
+    return {kind: [text(forms) for _ in range(_MADE)] for kind, forms in _FORMS.items()}
 
 
 def _pieces(path: Path) -> list[str]:
@@ -114,10 +140,11 @@ def _tell(name: str, count: Count, groups: Groups) -> None:
         for group, texts in groups.items()
     }
     every = [prompt for prompts in taught.values() for prompt in prompts]
-    ways: dict[str, list[CountedPrompt]] = {"before": [], "pages teach": taught["pages"], "all teach": every}
-    for way, prompts in ways.items():
-        learned = learn_tokens(prompts, prompt.constant_tokens_by_kind(), LLAMA_3)
-        _tell_ratios(f"{name}, {way}", learned or LearnedTokens(LLAMA_3, 1.0), held_out)
+    presumed = LearnedTokens(presumed_factors(name), 1.0)
+    _tell_ratios(f"{name}, as Llama 3", LearnedTokens(LLAMA_3, 1.0), held_out)
+    for way, prompts in {"presumed": [], "pages teach": taught["pages"], "all teach": every}.items():
+        learned = learn_tokens(prompts, prompt.constant_tokens_by_kind(), presumed.kind_factors)
+        _tell_ratios(f"{name}, {way}", learned or presumed, held_out)
 
 
 def _tell_ratios(

@@ -1,5 +1,7 @@
 """Counts the tests' pages in other languages with tokenizers, and tells how far the estimate is off.
 
+Two figures each: as Llama 3, and with what is presumed of the model NAME.
+
     python -m benchmarks.token_languages --tokenizers NAME=FILE ... [--write]
 
 The pages are in ``preannotation_assets_tests/extraction/languages``. FILE is the tokenizer of a model:
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.tokenizer_files import Count, read_tokenizer
+from preannotation_assets.extraction.presumed_tokens import presumed_factors
+from preannotation_assets.extraction.token_kinds import LLAMA_3
 from preannotation_assets.extraction.tokens import estimate_tokens
 
 __all__ = ["main"]
@@ -27,7 +31,7 @@ _PAGES: Final = Path(__file__).parents[1] / "preannotation_assets_tests" / "extr
 
 
 def main() -> None:
-    """Prints mean and lowest of estimate / true by language and tokenizer."""
+    """Prints mean and lowest of estimate / true by language and tokenizer, as Llama 3 and as presumed."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.token_languages", description=(__doc__ or "").split("\n")[0]
     )
@@ -61,11 +65,13 @@ def _tell(counts: Counts) -> None:
         pages = [page for page in counts if page.startswith(f"{language}/")]
         cells = []
         for name in counts[pages[0]]:
-            ratios = [
-                estimate_tokens((_PAGES / f"{page}.txt").read_text("utf-8")) / counts[page][name][0]
-                for page in pages
-            ]
-            cells.append(f"{name} {sum(ratios) / len(ratios):.2f} ({min(ratios):.2f})")
+            for factors in (LLAMA_3, presumed_factors(name)):
+                ratios = [
+                    estimate_tokens((_PAGES / f"{page}.txt").read_text("utf-8"), factors)
+                    / counts[page][name][0]
+                    for page in pages
+                ]
+                cells.append(f"{name} {sum(ratios) / len(ratios):.2f} ({min(ratios):.2f})")
         print(f"{language}: {', '.join(cells)}")
 
 
