@@ -15,11 +15,10 @@ from preannotation_assets.extraction.grounding import ground
 from preannotation_assets.extraction.grounding.assignment import REJECTION, assign
 from preannotation_assets.extraction.grounding.folding import FOLD_TABLE, fold
 from preannotation_assets.extraction.grounding.hits import bordered, letters_found
-from preannotation_assets.extraction.grounding.lookalikes import CLOSE
 from preannotation_assets.extraction.grounding.order import Spot, chain_costs
 from preannotation_assets.extraction.grounding.page import Page, members
 from preannotation_assets.extraction.grounding.quotes import prepare
-from preannotation_assets.extraction.grounding.reading import LOST_LETTER, read
+from preannotation_assets.extraction.grounding.reading import read
 from preannotation_assets.extraction.grounding.search import (
     Pattern,
     first_level,
@@ -63,19 +62,6 @@ WORDS = [
     "Dunkirk",
 ]
 GLUE = (" sails ", ", then ", " (", "\n", " — ", ". ")
-
-
-@unhurried
-@given(pages, st.sampled_from("aeclmn1o0sй港"))
-@example("", "a")
-@example("l1\ufffdI|", "l")
-def test_the_letters_of_a_page_are_where_they_stand(text: str, letter: str) -> None:
-    page = Page(text)
-
-    found = set(members(page.letter_sets.alike[letter]))
-
-    alike = {letter, *CLOSE.get(letter, "")} | (set() if letter.isdigit() else {LOST_LETTER})
-    assert found == {place for place, written in enumerate(page.letters) if written in alike}
 
 
 @unhurried
