@@ -8,6 +8,7 @@ is none (shuffled quotes) costs every place about the same, and a quote with one
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol
 
@@ -87,7 +88,8 @@ def chain_costs(labels: Sequence[str], places: Sequence[Sequence[Placed]]) -> li
     return costs
 
 
-class _Stop(NamedTuple):
+@dataclass(slots=True)
+class _Stop:
     """A quote in the chain with its spots side by side: where they start and end, what each costs."""
 
     label: str
