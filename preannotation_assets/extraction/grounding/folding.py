@@ -199,14 +199,26 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
     # Few fold to nothing or to several: what the others fold to is kept, and those are written between.
     odd_codes = codes.take(odd)
     lengths = folds.lengths.take(odd_codes)
-    widths = np.ones(len(codes), dtype=np.int64)
-    widths[odd] = lengths
-    places = np.arange(len(codes), dtype=np.int64).repeat(widths)
+    behind = (lengths - 1).cumsum()
+    stretches = list(
+        zip(
+            (odd + behind - (lengths - 1)).tolist(),
+            folds.firsts.take(odd_codes).tolist(),
+            lengths.tolist(),
+            strict=True,
+        )
+    )
+    # From each letter to the next it is one place in the text, none within a stretch, and one more for nothing.
+    ways = np.ones(len(codes) + int(behind[-1]) + 1, dtype=np.int64)
+    ways[0] = 0
+    for start, _, length in stretches:
+        if length:
+            ways[start + 1 : start + length] = 0
+        else:
+            ways[start] += 1
+    places = ways[:-1].cumsum()
     written = written.take(places)
-    starts = odd + (lengths - 1).cumsum() - (lengths - 1)
-    for start, first, length in zip(
-        starts.tolist(), folds.firsts.take(odd_codes).tolist(), lengths.tolist(), strict=True
-    ):
+    for start, first, length in stretches:
         written[start : start + length] = folds.written[first : first + length]
     return written, places
 
