@@ -208,7 +208,7 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
             strict=True,
         )
     )
-    # From each letter to the next it is one place in the text, none within a stretch, and one more for nothing.
+    # From one letter to the next it is one place in the text, none within a stretch, one more for nothing.
     ways = np.ones(len(codes) + int(behind[-1]) + 1, dtype=np.int64)
     ways[0] = 0
     for start, _, length in stretches:

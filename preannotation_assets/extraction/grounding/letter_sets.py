@@ -4,7 +4,7 @@ Made at the first search with repairs, for all plain letters and digits in a few
 one row a letter and one bit a place: one letter after the other takes several times as long.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -25,7 +25,6 @@ _BYTES: Final = 8
 _ONE: Final = np.uint64(1)
 _LAST: Final = np.uint64(_WORD - 1)
 _PAIR: Final = 2
-_SINGLES: Final = [group for group in BROKEN_LETTERS if len(group) == 1]
 _PAIRS: Final = [group for group in BROKEN_LETTERS if len(group) == _PAIR]
 
 
@@ -45,37 +44,26 @@ class LetterSets:
     def __init__(self, letters: str, codes: NDArray[np.uint32], has_lost_letters: bool) -> None:
         self.has_lost_letters = has_lost_letters
         lost = bits(codes == ord(LOST_LETTER)) if has_lost_letters else 0
-        plain = _plain_rows(letters)
-        # None of them refers to this object: what refers to itself is only freed by the garbage collector.
-        alike = _Sets(_united(plain, _ALIKE_ROWS))
-        broken = _Sets(_united(_pairs(plain), _BROKEN_ROWS))
-        self.alike: Mapping[str, int] = _Alike(alike, codes, lost)
-        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(alike, broken, lost)
+        # Neither refers to this object: what refers to itself is only freed by the garbage collector.
+        sets = _Sets(letters)
+        self.alike: Mapping[str, int] = _Alike(sets, codes, lost)
+        self.stand_ins: Mapping[str, Sequence[Jump]] = _StandIns(sets, lost)
 
 
-def _union_table(members: Sequence[list[int]]) -> NDArray[np.intp]:
-    """Rows to unite, one column a union; as all have as many, the first of a union comes again."""
-    most = max(map(len, members))
-    return np.array([rows + rows[:1] * (most - len(rows)) for rows in members], dtype=np.intp).T.copy()
-
-
-def _rows_of(letters: Iterable[str]) -> list[int]:
-    return [_PLAIN.index(letter) for letter in letters if letter in _PLAIN]
-
-
-# For each plain letter those that look much like it too, for each pair the letters that it is taken for.
-_ALIKE_ROWS: Final = _union_table(
-    [_rows_of(letter + CLOSE.get(letter, "")) for letter in _PLAIN]
-    + [_rows_of(BROKEN_LETTERS[pair]) for pair in _PAIRS]
-)
-_ALIKE_KEYS: Final = {key: number for number, key in enumerate((*_PLAIN, *_PAIRS))}
-# For each letter that breaks into pairs those pairs, and the rows of the letters of all pairs.
-_BROKEN_ROWS: Final = _union_table(
-    [[_PAIRS.index(pair) for pair in BROKEN_LETTERS[letter]] for letter in _SINGLES]
-)
-_BROKEN_KEYS: Final = {key: number for number, key in enumerate(_SINGLES)}
-_FIRSTS: Final = np.array(_rows_of(pair[0] for pair in _PAIRS), dtype=np.intp)
-_SECONDS: Final = np.array(_rows_of(pair[1] for pair in _PAIRS), dtype=np.intp)
+# The sets unite rows of a matrix, one a plain letter and one a pair: those of a letter and of what looks much
+# like it, of the letters that a pair is taken for, of the pairs that a letter breaks into.
+_ROWS: Final = {group: number for number, group in enumerate((*_PLAIN, *_PAIRS))}
+_ALIKE: Final = {letter: number for number, letter in enumerate(_PLAIN)}
+_STAND_INS: Final = {group: number for number, group in enumerate(BROKEN_LETTERS, start=len(_PLAIN))}
+_UNITED: Final = [
+    *([_ROWS[other] for other in letter + CLOSE.get(letter, "") if other in _ROWS] for letter in _ALIKE),
+    *([_ROWS[other] for other in BROKEN_LETTERS[group]] for group in _STAND_INS),
+]
+# As all have as many, the first row of a set comes again.
+_MOST: Final = max(map(len, _UNITED))
+_MEMBERS: Final = np.array([(rows + rows[:1] * _MOST)[:_MOST] for rows in _UNITED], dtype=np.intp).T.copy()
+_FIRSTS: Final = np.array([_ROWS[pair[0]] for pair in _PAIRS], dtype=np.intp)
+_SECONDS: Final = np.array([_ROWS[pair[1]] for pair in _PAIRS], dtype=np.intp)
 
 
 def _plain_rows(letters: str) -> NDArray[np.uint64]:
@@ -85,12 +73,6 @@ def _plain_rows(letters: str) -> NDArray[np.uint64]:
     narrow = np.frombuffer(letters.encode("latin-1", "replace").ljust(width * _WORD), np.uint8)
     packed = np.packbits(narrow == _PLAIN_CODES, bitorder="little")
     return packed.view(_WORDS).reshape(len(_PLAIN), width)
-
-
-def _united(rows: NDArray[np.uint64], members: NDArray[np.intp]) -> NDArray[np.uint64]:
-    """The unions of rows."""
-    united: NDArray[np.uint64] = np.bitwise_or.reduce(rows.take(members, axis=0), axis=0)
-    return united
 
 
 def _pairs(plain: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -104,33 +86,35 @@ def _pairs(plain: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class _Sets:
-    """Some rows as sets, each made when it is asked for."""
+    """The sets that unite rows, each made an integer when it is asked for."""
 
-    __slots__ = ("_rows", "_width")
+    __slots__ = ("_sets", "_width")
 
-    def __init__(self, rows: NDArray[np.uint64]) -> None:
+    def __init__(self, letters: str) -> None:
+        plain = _plain_rows(letters)
+        rows = np.concatenate((plain, _pairs(plain)))
         self._width = rows.shape[1] * _BYTES
-        self._rows = rows.tobytes()
+        self._sets = np.bitwise_or.reduce(rows.take(_MEMBERS, axis=0), axis=0).tobytes()
 
-    def row(self, number: int) -> int:
-        """The set of a row."""
+    def numbered(self, number: int) -> int:
+        """A set by its number."""
         begin = number * self._width
-        return int.from_bytes(self._rows[begin : begin + self._width], "little")
+        return int.from_bytes(self._sets[begin : begin + self._width], "little")
 
 
 class _Alike(dict[str, int]):
     """The places of letters and of those that look much like them, worked out when first asked for."""
 
-    def __init__(self, plain: _Sets, codes: NDArray[np.uint32], lost: int) -> None:
+    def __init__(self, sets: _Sets, codes: NDArray[np.uint32], lost: int) -> None:
         super().__init__()
-        self._plain = plain
+        self._sets = sets
         self._codes = codes
         self._lost = lost
 
     def __missing__(self, letter: str) -> int:
         """Looks a letter up."""
-        number = _ALIKE_KEYS.get(letter)
-        found = self._plain.row(number) if number is not None else bits(self._codes == ord(letter))
+        number = _ALIKE.get(letter)
+        found = self._sets.numbered(number) if number is not None else bits(self._codes == ord(letter))
         if letter in _CLOSE_TO_OTHERS:
             for other in CLOSE[letter]:
                 found |= bits(self._codes == ord(other))
@@ -149,23 +133,18 @@ _CLOSE_TO_OTHERS: Final = frozenset(
 class _StandIns(dict[str, Sequence[Jump]]):
     """What stands for groups of letters, worked out when first asked for."""
 
-    def __init__(self, alike: _Sets, broken: _Sets, lost: int) -> None:
+    def __init__(self, sets: _Sets, lost: int) -> None:
         super().__init__()
-        self._alike = alike
-        self._broken = broken
+        self._sets = sets
         self._lost = lost
 
     def __missing__(self, group: str) -> Sequence[Jump]:
         """Looks a group up."""
         length = len(group)
         jumps: list[Jump] = []
-        if group in BROKEN_LETTERS:
-            if length == 1:
-                found, width = self._broken.row(_BROKEN_KEYS[group]), _PAIR
-            else:
-                found, width = self._alike.row(_ALIKE_KEYS[group]), 1
-            if found:
-                jumps.append((length, found, width))
+        number = _STAND_INS.get(group)
+        if number is not None and (found := self._sets.numbered(number)):
+            jumps.append((length, found, 1 if length == _PAIR else _PAIR))
         if self._lost and (group in LIGATURES or (length == _PAIR and group.isalpha())):
             jumps.append((length, self._lost, 1))
         self[group] = jumps
