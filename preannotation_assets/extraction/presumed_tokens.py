@@ -12,12 +12,13 @@ from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, To
 __all__ = ["presumed_factors"]
 
 # Llama 3 and 4, gpt-oss and DeepSeek V3, as Ollama, Hugging Face, llama.cpp and others write them. After
-# "llama-3" comes no letter: a Llama of 3 billion weights is an older one.
+# "llama-3" comes no letter, and no size or bits that only older ones have.
 _THREE_DIGITS_A_TOKEN: Final = re.compile(
-    r"(?:(?:meta-)?llama[-_]?v?(?:3(?:[._p-][123])?|4)|gpt-?oss|deepseek-v3(?:\.[12])?)(?![0-9a-z]|\.[0-9])"
+    r"(?:(?:meta-)?llama[-_]?v?(?:3(?:[._p-][123])?|4)|gpt-?oss|deepseek-v3(?:\.[12])?)"
+    r"(?![0-9a-z]|\.[0-9]|[-_.]?bit|[-_](?:5|7|13|30|33|65)b)"
 )
-# A model that was distilled bears the name of its teacher, and may have the tokenizer of another.
-_DISTILLED: Final = "distil"
+# A model that was distilled or merged bears several names, and may have the tokenizer of any.
+_OF_ANOTHER: Final = re.compile(r"dist|student|qwen|gemma|mistral|mixtral|phi|smol|falcon|granite|vicuna")
 # Above what Qwen, Gemma 3, Mistral and SmolLM2 count of pages of numbers; docs/chunking.md has the figures.
 _ONE_DIGIT_A_TOKEN: Final = KindFactors.by_name(
     {
@@ -43,5 +44,5 @@ def presumed_factors(model: str) -> KindFactors:
         the counts of models with a token a digit.
     """
     name = model.lower().rstrip("/").rpartition("/")[2]
-    has_three = _THREE_DIGITS_A_TOKEN.match(name) and _DISTILLED not in name
+    has_three = _THREE_DIGITS_A_TOKEN.match(name) and not _OF_ANOTHER.search(name)
     return LLAMA_3 if has_three else _ONE_DIGIT_A_TOKEN

@@ -1,6 +1,6 @@
 """The kinds of characters that tokenizers differ by, and how much more or less each costs than in Llama 3."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
@@ -98,6 +98,11 @@ class KindFactors:
             ValueError: a factor is out of its range.
         """
         return cls(tuple(factors.get(kind, _unnamed(kind, factors)) for kind in TokenKind))
+
+    @classmethod
+    def dearest(cls, of_each: Iterable[Self]) -> Self:
+        """The highest factor of each kind."""
+        return cls(tuple(map(max, zip(*(one.factors for one in of_each), strict=True))))
 
     def named(self) -> dict[str, float]:
         """As a manifest has them: without those that ``by_name`` gives kinds that are not named."""

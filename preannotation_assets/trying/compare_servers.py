@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TextIO
 
@@ -12,6 +12,7 @@ from preannotation_assets.errors import InferenceError
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.labels import LabelScheme
 from preannotation_assets.extraction.pages import PageRow
+from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.label_file import load_label_scheme
 from preannotation_assets.lake import StoreLocation, open_store
 from preannotation_assets.model_servers.http_client import ChatClient
@@ -72,8 +73,9 @@ def compare_servers(settings: Settings, request: CompareRequest, open_pages: Ope
     """
     store = open_store(StoreLocation(*settings.storage.place()))
     scheme = load_label_scheme(settings.labels.path)
-    contestants = [_prepare(_settings_for(settings, request, server), scheme) for server in request.servers]
-    limits = chunk_limits(settings, store, request.dataset)
+    of_each = [_settings_for(settings, request, server) for server in request.servers]
+    contestants = [_prepare(own, scheme) for own in of_each]
+    limits = _limits_for_all([chunk_limits(own, store, request.dataset) for own in of_each])
     size, pages = survey_batch(
         open_pages,
         request.dataset,
@@ -85,6 +87,15 @@ def compare_servers(settings: Settings, request: CompareRequest, open_pages: Ope
     console = console_for(out, os.environ)
     for line in comparison_lines(compared, size):
         show(console, line)
+
+
+def _limits_for_all(of_each: Sequence[ChunkLimits]) -> ChunkLimits:
+    """Limits under which a text is small enough for all: as the model counts that has the most tokens."""
+    return replace(
+        of_each[0],
+        calibration=max(limits.calibration for limits in of_each),
+        kind_factors=KindFactors.dearest(limits.kind_factors for limits in of_each),
+    )
 
 
 def _settings_for(settings: Settings, request: CompareRequest, server: ServerToCompare) -> Settings:

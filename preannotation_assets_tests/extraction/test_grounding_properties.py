@@ -173,6 +173,15 @@ def test_folding_keeps_the_way_back(text: str) -> None:
         assert letter in FOLD_TABLE[ord(text[origin])] or not text[origin].isalnum()
 
 
+def test_what_is_remembered_of_folding_has_an_end_and_changes_nothing() -> None:
+    before = {code: FOLD_TABLE[code] for code in range(0x600)}
+
+    "".join(map(chr, range(0x20000))).translate(FOLD_TABLE)
+
+    assert len(FOLD_TABLE) <= 0x10000
+    assert {code: FOLD_TABLE[code] for code in range(0x600)} == before
+
+
 # What may read as something else, of every kind, and what reads as it is written.
 SIGNS = "&|?!¿€$@¢ï»\ufffc\ufffd□▯\ue000\uf8ff\uffff\x01\x7fжіοœaZß1 \n;\U0001f600\ud800"
 

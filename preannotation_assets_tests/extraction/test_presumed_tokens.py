@@ -6,7 +6,7 @@ import pytest
 
 from preannotation_assets.extraction.chunking import ChunkLimits, chunk_page
 from preannotation_assets.extraction.presumed_tokens import presumed_factors
-from preannotation_assets.extraction.token_kinds import LLAMA_3, TokenKind
+from preannotation_assets.extraction.token_kinds import LLAMA_3, KindFactors, TokenKind
 from preannotation_assets.extraction.tokens import estimate_tokens
 
 LOWEST = 0.95
@@ -145,6 +145,12 @@ def test_models_that_have_three_digits_a_token_are_known_by_name(model: str) -> 
         "someone/DeepSeek-V3-Distill-Qwen3-30B",
         "someone/llama-3.3-70b-distilled-into-gemma",
         "llama3/qwen3-8b",
+        # Merged of two, or of other sizes than Llama 3 has.
+        "llama3.3-qwen2.5-32b",
+        "someone/Llama-3-Mistral-Nemo-12B",
+        "llama-4-bit-128g",
+        "llama-3-13b",
+        "llama_3_5b",
         "ours",
         "",
     ],
@@ -160,3 +166,9 @@ def test_a_page_of_numbers_fits_the_context_of_a_model_with_a_token_a_digit() ->
     chunks = chunk_page(text, ChunkLimits(500, 20, kind_factors=presumed_factors("qwen3:32b")))
     # A token a digit, and one for the blank before a number.
     assert max(len(text[chunk.start : chunk.end]) for chunk in chunks) <= 500 / LOWEST
+
+
+def test_of_several_models_the_dearest_of_each_kind_counts() -> None:
+    one, other = KindFactors.by_name({"digits": 3.0, "greek": 0.5}), KindFactors.by_name({"signs": 2.0})
+    assert KindFactors.dearest([one, other]) == KindFactors.by_name({"digits": 3.0, "signs": 2.0})
+    assert KindFactors.dearest([one]) == one

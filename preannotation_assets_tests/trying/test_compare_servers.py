@@ -60,9 +60,9 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("PREANNOTATION_DATABASE", str(tmp_path / "warehouse.duckdb"))
     monkeypatch.setenv("PREANNOTATION_ROOT", str(tmp_path / "lake"))
 
-    def run(*arguments: str) -> tuple[int, str, str]:
+    def run(*arguments: str, dataset: str = DATASET) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = cli.main(["compare-servers", DATASET, *arguments])
+        status = cli.main(["compare-servers", dataset, *arguments])
         return status, *capsys.readouterr()
 
     return run
@@ -93,6 +93,24 @@ def test_two_kinds_of_servers_are_asked_about_the_same_pages(
     assert re.search(r"^1 and 2  1\.00 of the spans: \d+ shared, 0 of 1 only, 0 of 2 only; 8 of 8", out, re.M)
     assert "ZEBRAQUARTZ" not in out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_texts_are_cut_for_the_model_that_has_the_most_tokens(
+    servers: Servers, compare: Compare, tmp_path: Path
+) -> None:
+    numbers = " ".join(str(100_000 + 593 * number) for number in range(1_500))
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "INSERT INTO vw_argilla_pages VALUES (?, ?, ?, ?)",
+            ["numbers/a", 1, numbers, text_sha256(numbers)],
+        )
+
+    status, out, error = compare(*_arguments(servers), "--pages", "1", dataset="numbers")
+
+    # One text of three digits a token, and more than one of a token a digit, which is presumed of the second.
+    assert (status, error) == (0, "")
+    first, second = map(int, _row(out, "requests  "))
+    assert first == second > 1
 
 
 def test_each_kind_has_its_own_number_in_flight_unless_one_is_given(

@@ -29,7 +29,8 @@ SEPARATOR = " "
 _SEPARATOR_CODE = np.uint32(ord(SEPARATOR))
 _ZERO, _DIGITS = np.uint32(ord("0")), np.uint32(10)
 _INVISIBLE = ""
-_MOST_REMEMBERED = 20_000
+# More than a library of any script has; the first blocks are 12,288 of them.
+_MOST_REMEMBERED = 60_000
 # Letters that Unicode does not decompose but that readers and OCR engines write in plain letters.
 _PLAIN_LETTERS: Mapping[str, str] = {
     "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "\u0131": "i",
@@ -74,13 +75,14 @@ class FoldedText(NamedTuple):
 
 
 class _FoldTable(dict[int, str]):
-    """What code points fold to, for ``str.translate``; remembers those that it has met, so many at most."""
+    """What code points fold to, for ``str.translate``: remembers what it has met, forgets all when full."""
 
     def __missing__(self, code: int) -> str:
         """Folds a code point that was not met before."""
         folded = _fold_character(chr(code))
-        if len(self) < _MOST_REMEMBERED:
-            self[code] = folded
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        self[code] = folded
         return folded
 
 
@@ -199,26 +201,14 @@ def _folded(codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.i
     # Few fold to nothing or to several: what the others fold to is kept, and those are written between.
     odd_codes = codes.take(odd)
     lengths = folds.lengths.take(odd_codes)
-    behind = (lengths - 1).cumsum()
-    stretches = list(
-        zip(
-            (odd + behind - (lengths - 1)).tolist(),
-            folds.firsts.take(odd_codes).tolist(),
-            lengths.tolist(),
-            strict=True,
-        )
-    )
-    # From one letter to the next it is one place in the text, none within a stretch, one more for nothing.
-    ways = np.ones(len(codes) + int(behind[-1]) + 1, dtype=np.int64)
-    ways[0] = 0
-    for start, _, length in stretches:
-        if length:
-            ways[start + 1 : start + length] = 0
-        else:
-            ways[start] += 1
-    places = ways[:-1].cumsum()
+    widths = np.ones(len(codes), dtype=np.int64)
+    widths[odd] = lengths
+    places = np.arange(len(codes), dtype=np.int64).repeat(widths)
     written = written.take(places)
-    for start, first, length in stretches:
+    starts = odd + (lengths - 1).cumsum() - (lengths - 1)
+    for start, first, length in zip(
+        starts.tolist(), folds.firsts.take(odd_codes).tolist(), lengths.tolist(), strict=True
+    ):
         written[start : start + length] = folds.written[first : first + length]
     return written, places
 
