@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from preannotation_assets.chunk_limits import limits_of_batch
 from preannotation_assets.errors import BatchError
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.pages import PageRow, SourceRow, check_pages
 from preannotation_assets.extraction.presumed_tokens import presumed_factors
-from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.lake import ObjectStore
 from preannotation_assets.lake.batch import read_manifest
-from preannotation_assets.lake.layout import DatasetLayout, calibration_key
-from preannotation_assets.manifests import Calibration, ChunksManifest
+from preannotation_assets.lake.layout import DatasetLayout
+from preannotation_assets.manifests import ChunksManifest
 from preannotation_assets.settings import Settings
 from preannotation_assets.trying.survey import BatchSize, PageSample, SizeCount, survey
 
@@ -54,20 +54,13 @@ def survey_batch(
 
 
 def chunk_limits(settings: Settings, store: ObjectStore, dataset: str) -> ChunkLimits:
-    """As the asset ``chunks`` has them: with the batch's own calibration, or what the model has taught.
-
-    Without either, and without a dataset, they have what is presumed of the model.
-    """
+    """As the asset ``chunks`` has them; without a dataset, for which no lake is read, by what is presumed."""
     model, chunking = settings.generation.model, settings.chunking
-    calibration, factors = 1.0, presumed_factors(model)
-    if dataset:
-        cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
-        learned = read_manifest(store, calibration_key(model), Calibration)
-        if cut:
-            calibration, factors = cut.calibration, KindFactors.by_name(cut.kind_factors)
-        elif learned and learned.model == model:
-            calibration, factors = learned.factor, KindFactors.by_name(learned.kind_factors)
-    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
+    tokens, overlap = chunking.chunk_tokens, chunking.overlap_tokens
+    if not dataset:
+        return ChunkLimits(tokens, overlap, kind_factors=presumed_factors(model))
+    cut = read_manifest(store, DatasetLayout(dataset).stage_manifest("chunks"), ChunksManifest)
+    return limits_of_batch(store, model, cut, tokens, overlap)
 
 
 def _good_pages(rows: Iterable[SourceRow]) -> Iterator[PageRow]:

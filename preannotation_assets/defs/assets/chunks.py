@@ -6,6 +6,7 @@ from typing import Final
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, ResourceParam, asset
 
+from preannotation_assets.chunk_limits import limits_of_batch
 from preannotation_assets.contracts import CHUNKS
 from preannotation_assets.defs.assets.common import OWNERS, column_schema, fetched_metadata, per_second
 from preannotation_assets.defs.assets.pages import pages
@@ -17,12 +18,10 @@ from preannotation_assets.defs.resources.spark import SparkResource
 from preannotation_assets.defs.resources.storage import StorageResource
 from preannotation_assets.defs.stage_code import stage_code
 from preannotation_assets.extraction.chunking import ChunkLimits
-from preannotation_assets.extraction.presumed_tokens import presumed_factors
-from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.lake import FetchedBytes, ObjectStore
 from preannotation_assets.lake.batch import read_manifest, require_manifest, sweep_stage, write_manifest
-from preannotation_assets.lake.layout import DatasetLayout, calibration_key, part_key
-from preannotation_assets.manifests import Calibration, ChunksManifest, PagesManifest
+from preannotation_assets.lake.layout import DatasetLayout, part_key
+from preannotation_assets.manifests import ChunksManifest, PagesManifest
 from preannotation_assets.tasks.chunk_pages import ChunkPages, chunk_pages
 from preannotation_assets.tasks.engine import Watch
 from preannotation_assets.telemetry.stage_progress import ProgressDisplay
@@ -61,7 +60,9 @@ def chunks(
     layout = DatasetLayout(context.partition_key)
     snapshot = require_manifest(store, layout.stage_manifest("pages"), PagesManifest, layout.dataset, "pages")
     present = read_manifest(store, layout.stage_manifest("chunks"), ChunksManifest)
-    limits = _limits(store, chunking, model_server.model, present)
+    limits = limits_of_batch(
+        store, model_server.model, present, chunking.chunk_tokens, chunking.overlap_tokens
+    )
     version = _version(snapshot, limits)
     fetched = FetchedBytes()
     if present is None or present.version != version:
@@ -83,20 +84,6 @@ def chunks(
             "location": MetadataValue.path(store.uri(layout.stage("chunks", version))),
         },
     )
-
-
-def _limits(
-    store: ObjectStore, chunking: ChunkingResource, model: str, present: ChunksManifest | None
-) -> ChunkLimits:
-    """The limits, with the calibration the batch was first cut with: other borders are other requests."""
-    calibration, factors = 1.0, presumed_factors(model)
-    if present is not None:
-        calibration, factors = present.calibration, KindFactors.by_name(present.kind_factors)
-    else:
-        learned = read_manifest(store, calibration_key(model), Calibration)
-        if learned and learned.model == model:
-            calibration, factors = learned.factor, KindFactors.by_name(learned.kind_factors)
-    return ChunkLimits(chunking.chunk_tokens, chunking.overlap_tokens, calibration, factors)
 
 
 def _version(snapshot: PagesManifest, limits: ChunkLimits) -> str:

@@ -4,13 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from preannotation_assets.chunk_limits import known_factors
 from preannotation_assets.defs.assets.raw_model_outputs.outputs_batch import OutputsBatch
 from preannotation_assets.defs.resources.spark import SparkResource
-from preannotation_assets.extraction.presumed_tokens import presumed_factors
-from preannotation_assets.extraction.token_kinds import KindFactors
 from preannotation_assets.extraction.token_learning import FEWEST_PROMPTS, learn_tokens
 from preannotation_assets.lake import FetchedBytes
-from preannotation_assets.lake.batch import read_manifest, write_manifest
+from preannotation_assets.lake.batch import write_manifest
 from preannotation_assets.lake.layout import calibration_key, part_key
 from preannotation_assets.manifests import Calibration
 from preannotation_assets.tasks.collect_answers import CollectedPart
@@ -47,10 +46,7 @@ def learn_calibration(
     counted = spark.run(tasks, count_tokens)
     prompts = [prompt for part in counted for prompt in part.prompts]
     model, key = batch.template.model, calibration_key(batch.template.model)
-    present = read_manifest(batch.store, key, Calibration)
-    before = presumed_factors(model)
-    if present and present.model == model:
-        before = KindFactors.by_name(present.kind_factors)
+    before = known_factors(batch.store, model)
     learned = learn_tokens(prompts, batch.template.prompt.constant_tokens_by_kind(), before)
     if learned is not None:
         calibration = Calibration(
