@@ -1,4 +1,4 @@
-"""How large the chunks of a batch may be: as it was first cut, or else by what is known of its model's tokens."""
+"""How large the chunks of a batch may be: as it was first cut, or by what is known of its model's tokens."""
 
 from preannotation_assets.extraction.chunking import ChunkLimits
 from preannotation_assets.extraction.presumed_tokens import presumed_factors
